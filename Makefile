@@ -1,0 +1,33 @@
+PYTHON ?= python3.11
+BIN := .venv/bin
+export PREFECT_SERVER_ANALYTICS_ENABLED = false
+export DO_NOT_TRACK = 1
+export RAY_USAGE_STATS_ENABLED = 0
+
+.PHONY: run test check setup models clean
+
+run: models  ## set up, then run recipe `demo` on the sample photographs into runs/demo
+	$(BIN)/fld run demo --root runs/demo
+
+test: models  ## set up, then pass the tests
+	$(BIN)/pytest
+
+check: setup  ## format, lint, types, import rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+setup: .venv/ready
+
+models: setup
+	$(BIN)/fld models pull demo
+
+.venv/ready: pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not here: install Python 3.11, or name it: make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+clean:
+	rm -rf .venv runs .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,1 @@
+"""Specialists: everything that needs a model, one file each."""

@@ -1,0 +1,1 @@
+"""Tables, sources, store, runners and stages: the machinery that knows no model."""

@@ -1,0 +1,1 @@
+"""Export: tables of a partition to nested samples, verified shards and a manifest."""

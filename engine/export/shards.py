@@ -1,0 +1,208 @@
+"""Samples to shards: plain USTAR files in WebDataset layout, the same bytes for the same samples.
+
+A sample is exactly `<id>.jpg`, `<id>.json` and `<id>.txt`. The samples of a group of partitions are dealt to the
+shards of their split in the order of `sha256("seed:id")`, and stand in a shard sorted by id.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from pydantic import Field
+
+from engine.hashing import sha256_hex
+from engine.images import ImageLimits, decode, jpeg_bytes
+from engine.store import Store
+from engine.tar import BLOCK, TarStream
+from schemas.annotations import Frozen
+from schemas.errors import RootError
+from schemas.sample import Sample, best_brief, canonical_json, parse_sample
+
+SHARDS = "shards"
+EXTENSIONS = ("jpg", "json", "txt")
+"""Members of a sample, in their order in a shard."""
+
+JPEG_QUALITY = 95
+
+
+class ShardLimits(Frozen):
+    """When a shard is full; a single sample larger than `max_bytes` gets a shard of its own."""
+
+    max_samples: int = Field(gt=0)
+    max_bytes: int = Field(gt=0)
+
+
+class Counts(Frozen):
+    """Annotations by kind, over the samples of a shard or of an export."""
+
+    texts: int = 0
+    regions: int = 0
+    region_texts: int = 0
+    region_masks: int = 0
+    groundings: int = 0
+    phrases: int = 0
+    phrase_regions: int = 0
+    phrase_masks: int = 0
+    targets: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(**{name: getattr(self, name) + getattr(other, name) for name in Counts.model_fields})
+
+
+class ShardRecord(Frozen):
+    """What a manifest says about a shard. `name` is its file name; `bytes` and `sha256` cover the whole file."""
+
+    name: str
+    split: str
+    samples: int
+    bytes: int
+    sha256: str
+    counts: Counts
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedSample:
+    """A sample as it waits for its image: small enough to hold those of a whole group."""
+
+    id: str
+    split: str
+    reencoded: bool
+    json: bytes
+    txt: bytes
+    counts: Counts
+
+
+@dataclass(frozen=True, slots=True)
+class _Packed:
+    jpg: bytes
+    json: bytes
+    txt: bytes
+    prepared: PreparedSample
+
+    @property
+    def num_bytes(self) -> int:
+        """Size in a tar: a header and padded data per member."""
+        return sum(BLOCK + -(-len(getattr(self, name)) // BLOCK) * BLOCK for name in EXTENSIONS)
+
+
+def count(sample: Sample) -> Counts:
+    """Annotations of one sample by kind."""
+    phrases = [phrase for grounding in sample.groundings for phrase in grounding.phrases]
+    phrase_regions = [region for phrase in phrases for region in phrase.regions]
+    return Counts(
+        texts=len(sample.texts),
+        regions=len(sample.regions),
+        region_texts=sum(len(region.texts) for region in sample.regions),
+        region_masks=sum(bool(region.mask) for region in sample.regions),
+        groundings=len(sample.groundings),
+        phrases=len(phrases),
+        phrase_regions=len(phrase_regions),
+        phrase_masks=sum(bool(region.mask) for region in phrase_regions),
+        targets=len(sample.targets),
+    )
+
+
+def prepare(sample: Sample) -> PreparedSample:
+    """Everything about a sample that goes into a shard, but its image."""
+    return PreparedSample(
+        id=sample.id,
+        split=sample.image.split,
+        reencoded=sample.image.reencoded,
+        json=canonical_json(sample),
+        txt=best_brief(sample).encode(),
+        counts=count(sample),
+    )
+
+
+def write_group(
+    samples: Iterable[PreparedSample],
+    read_image: Callable[[str], bytes],
+    out: Store,
+    *,
+    group: int,
+    seed: int,
+    limits: ShardLimits,
+    images: ImageLimits,
+    on_sample: Callable[[str], None] = lambda image_id: None,
+) -> list[ShardRecord]:
+    """Write the shards `shards/{split}-{group}-{number}.tar` of one group under the export folder `out`.
+
+    `read_image` gives the original bytes of an image by id; `on_sample` is told the id of each image when its turn
+    comes. Memory holds the bytes of one shard, and the prepared samples. Each shard appears under its name whole, or
+    not at all.
+
+    Raises `RootError` where the bytes are not those the image is named after.
+    """
+    by_split: dict[str, list[PreparedSample]] = defaultdict(list)
+    for sample in samples:
+        by_split[sample.split].append(sample)
+    records = []
+    for split in sorted(by_split):
+        dealt = sorted(by_split[split], key=lambda s: hashlib.sha256(f"{seed}:{s.id}".encode()).digest())
+        packed = _pack_all(dealt, read_image, images, on_sample)
+        for number, members in enumerate(_deal(packed, limits)):
+            records.append(_write_shard(out, f"{split}-{group:05d}-{number:04d}.tar", members))
+    return records
+
+
+def _pack_all(
+    samples: Sequence[PreparedSample],
+    read_image: Callable[[str], bytes],
+    images: ImageLimits,
+    on_sample: Callable[[str], None],
+) -> Iterator[_Packed]:
+    for sample in samples:
+        on_sample(sample.id)
+        yield _pack(sample, read_image(sample.id), images)
+
+
+def _pack(sample: PreparedSample, original: bytes, images: ImageLimits) -> _Packed:
+    """The sample's three members. The image is the original bytes, or a JPEG (4:4:4) of its upright RGB pixels."""
+    sha256 = sha256_hex(original)
+    if not sha256.startswith(sample.id):
+        raise RootError(
+            f"image {sample.id}: the stored bytes have sha256 {sha256}, they are not those that were ingested; "
+            "the root is damaged: ingest the image again into a new root"
+        )
+    if not sample.reencoded:
+        return _Packed(original, sample.json, sample.txt, sample)
+    jpg = jpeg_bytes(decode(original, images).pixels, quality=JPEG_QUALITY)
+    parsed = parse_sample(sample.json)
+    image = parsed.image.model_copy(update={"sha256": sha256_hex(jpg)})
+    return _Packed(jpg, canonical_json(parsed.model_copy(update={"image": image})), sample.txt, sample)
+
+
+def _deal(packed: Iterable[_Packed], limits: ShardLimits) -> Iterator[list[_Packed]]:
+    """Consecutive runs of samples that each fill one shard."""
+    shard: list[_Packed] = []
+    num_bytes = closing = 2 * BLOCK
+    for sample in packed:
+        if shard and (len(shard) == limits.max_samples or num_bytes + sample.num_bytes > limits.max_bytes):
+            yield shard
+            shard, num_bytes = [], closing
+        shard.append(sample)
+        num_bytes += sample.num_bytes
+    if shard:
+        yield shard
+
+
+def _write_shard(out: Store, name: str, members: Sequence[_Packed]) -> ShardRecord:
+    counts = Counts()
+    with out.open_commit(f"{SHARDS}/{name}") as stream:
+        tar = TarStream(stream)
+        for sample in sorted(members, key=lambda m: m.prepared.id):
+            for extension in EXTENSIONS:
+                tar.add(f"{sample.prepared.id}.{extension}", getattr(sample, extension))
+            counts += sample.prepared.counts
+        tar.close()
+    return ShardRecord(
+        name=name,
+        split=members[0].prepared.split,
+        samples=len(members),
+        bytes=tar.num_bytes,
+        sha256=tar.sha256,
+        counts=counts,
+    )

@@ -1,0 +1,1 @@
+"""From sources to partitions: scan, deduplicate, pack."""

@@ -1,0 +1,71 @@
+"""Read every item of a source chunk: hash it, decode it once, note what it is or why it cannot be read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+
+from engine.annotate import Report
+from engine.hashing import image_id, sha256_hex
+from engine.images import decode, phash64
+from engine.ingest.tables import SCAN, ScanResult
+from engine.sources.item import Rejected, SourceItem
+from engine.sources.open import read_chunk
+from engine.store import Store
+from engine.tasks import ScanTask, Span
+from schemas.errors import UnreadableImage
+from schemas.tables import QUARANTINE
+
+Row = dict[str, Any]
+
+
+def scan(task: ScanTask, report: Report) -> ScanResult:
+    """Scan one chunk. Items condemned by lost workers are quarantined without being touched again."""
+    condemned = {span.start: reason for span, reason in task.isolation.condemned}
+    name = task.chunk.spec.name
+    rows: list[Row] = []
+    quarantine: list[Row] = []
+    for unit, found in enumerate(read_chunk(task.chunk)):
+        if isinstance(found, Rejected):
+            quarantine.append({"source": name, "uri": found.uri, "reason": found.reason, "detail": found.detail})
+            continue
+        item, data = found
+        if unit in condemned:
+            quarantine.append({"source": name, "uri": item.uri, "reason": condemned[unit], "detail": "while decoding"})
+            continue
+        report(Span(step="scan", start=unit, stop=unit + 1), 1)
+        try:
+            rows.append(_row(task, item, data))
+        except UnreadableImage as error:
+            quarantine.append({"source": name, "uri": item.uri, "reason": error.reason, "detail": error.detail})
+    store = Store(task.root)
+    files = {
+        "scan": store.write_table(f"{task.out}.scan.parquet", pa.Table.from_pylist(rows, schema=SCAN)),
+        "quarantine": store.write_table(
+            f"{task.out}.quarantine.parquet", pa.Table.from_pylist(quarantine, schema=QUARANTINE)
+        ),
+    }
+    return ScanResult(index=task.index, files=files)
+
+
+def _row(task: ScanTask, item: SourceItem, data: bytes) -> Row:
+    image = decode(data, task.images)
+    digest = sha256_hex(data)
+    return {
+        "id": image_id(digest),
+        "source": task.chunk.spec.name,
+        "uri": item.uri,
+        "sha256": digest,
+        "num_bytes": len(data),
+        "format": image.format,
+        "width": image.width,
+        "height": image.height,
+        "plain_jpeg": image.plain_jpeg,
+        "phash": phash64(image.pixels),
+        "source_label": item.source_label,
+        "licence": task.chunk.spec.licence,
+        "gold": task.chunk.spec.gold,
+        "locator": item.read.model_dump_json(),
+        "annotations": item.annotations.model_dump_json(),
+    }

@@ -1,0 +1,170 @@
+"""The driver: runs the stages of the road on a runner, and makes outputs count by recording them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import TracebackType
+
+from engine import coverage
+from engine.config import RunConfig, RunnerConfig
+from engine.export.stage import ExportSummary, export_root
+from engine.ingest.ingest import ingest, new_chunks, read_journal, read_partitions
+from engine.ingest.tables import IngestRecord
+from engine.lease import LeaseHolder
+from engine.plan import Plan, make_plan
+from engine.runners.local import LocalBackend
+from engine.runners.supervisor import Backend, Supervisor
+from engine.store import OutputRecord, Store, record_path
+from engine.tasks import Committed, Done, Lane, PartitionTask, Progress, Task
+from schemas.errors import AccountingError
+
+log = logging.getLogger(__name__)
+
+Watch = Callable[[str, int, int], None]
+"""Told of progress: (stage, units finished now, units in all)."""
+
+
+@dataclass(slots=True)
+class Work:
+    """What a run really did; a run with nothing to do leaves all at zero."""
+
+    models_loaded: int = 0
+    images_read: int = 0
+    tasks_done: int = 0
+    outputs_written: int = 0
+
+
+def make_backend(config: RunnerConfig) -> Backend:
+    """The runner that the config asks for. Ray is imported only when it is used."""
+    if config.kind == "local":
+        return LocalBackend(config.workers)
+    from engine.runners.ray_runner import RayBackend
+
+    return RayBackend(config.ray_address, config.workers)
+
+
+class Pipeline:
+    """Stages of one root under one config, in the order of the road; a context manager that holds the root's lease.
+
+    Each stage does only what is missing. Raises the errors of `schemas.errors`; a stage that loses or invents images
+    raises `AccountingError`.
+    """
+
+    def __init__(self, store: Store, config: RunConfig, watch: Watch = lambda stage, now, total: None) -> None:
+        self.store, self.config, self.watch = store, config, watch
+        self.work = Work()
+        self._supervisor: Supervisor | None = None
+        self._lease = LeaseHolder(store)
+
+    def __enter__(self) -> Pipeline:
+        self._lease.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        try:
+            if self._supervisor is not None:
+                self._supervisor.close()
+        finally:
+            self._lease.__exit__(kind, error, tb)
+
+    # ------------------------------------------------------------------ stages
+
+    def plan(self) -> Plan:
+        """What is missing now."""
+        return make_plan(self.store, self.config, read_partitions(read_journal(self.store)))
+
+    def ingest(self) -> IngestRecord | None:
+        """Ingest what is new in the sources."""
+        return ingest(self.store, self.config, read_journal(self.store), self._results)
+
+    def annotate(self) -> int:
+        """Run all annotators where their output is missing; returns the number of outputs written."""
+        return sum(self._record(lane) for lane in self.plan().annotate_lanes())
+
+    def decide(self) -> int:
+        """Run the filters where verdicts are missing."""
+        return self._record(self.plan().decide_lane())
+
+    def cover(self) -> coverage.Aggregate:
+        """Aggregate the coverage of each partition, and merge them."""
+        self._record(self.plan().cover_lane())
+        return read_coverage(self.plan())
+
+    def export(self) -> ExportSummary:
+        """Write the groups of shards that are missing, and the manifest."""
+        return export_root(self.plan(), read_journal(self.store), self._results)
+
+    # ------------------------------------------------------------------ running lanes
+
+    def _run(self, lane: Lane) -> Iterator[tuple[Task, Committed | Done]]:
+        if not lane.tasks:
+            return
+        if self._supervisor is None:
+            self._supervisor = Supervisor(make_backend(self.config.runner), self.config.limits)
+        total = sum(num_units(task) for task in lane.tasks)
+        self.watch(lane.name, 0, total)
+        for task, event in self._supervisor.run(lane):
+            if isinstance(event, Progress):
+                if event.finished:
+                    self.watch(lane.name, event.finished, total)
+                continue
+            if isinstance(event, Done):
+                self.work.tasks_done += 1
+            yield task, event
+
+    def _results(self, lane: Lane) -> Iterator[tuple[Task, str]]:
+        """Run a lane of tasks that answer with a result."""
+        for task, event in self._run(lane):
+            if isinstance(event, Done):
+                yield task, event.result
+
+    def _record(self, lane: Lane) -> int:
+        """Run a lane of partition tasks and record every output as it is committed."""
+        written = 0
+        for task, event in self._run(lane):
+            if isinstance(event, Committed):
+                assert isinstance(task, PartitionTask), "only partition tasks commit outputs"
+                check_accounts(event.output, task.partition.num_images)
+                path = record_path(event.output.step, event.output.partition, event.output.fingerprint)
+                self.store.write_model(path, event.output)
+                self.work.models_loaded += event.models_loaded
+                self.work.images_read += event.images_read
+                written += 1
+        self.work.outputs_written += written
+        return written
+
+
+def num_units(task: Task) -> int:
+    """Units of progress in a task: images times annotators."""
+    if isinstance(task, PartitionTask):
+        return task.partition.num_images * sum(len(group) for group in task.groups)
+    return 1
+
+
+def check_accounts(output: OutputRecord, num_images: int) -> None:
+    """Every image of a partition must be answered for. Raises `AccountingError`."""
+    answered = output.done + output.failed + output.not_run
+    if answered != num_images:
+        raise AccountingError(
+            f"{output.step} answered for {answered} of the {num_images} images of {output.partition} "
+            f"(done {output.done}, failed {output.failed}, not run {output.not_run}); its output is not recorded"
+        )
+
+
+def read_coverage(plan: Plan) -> coverage.Aggregate:
+    """Merge the aggregates of all partitions."""
+
+    def aggregates() -> Iterator[coverage.Aggregate]:
+        for record in plan.partitions:
+            path = record_path("coverage", record.id, plan.fingerprints["coverage", record.id])
+            output = plan.store.read_model(path, OutputRecord)
+            yield coverage.from_bytes(plan.store.read_bytes(output.files["aggregate"].path))
+
+    return coverage.merge(aggregates())
+
+
+def has_new_images(store: Store, config: RunConfig) -> bool:
+    """Whether the sources hold chunks that no ingest has covered."""
+    return bool(new_chunks(config, read_journal(store)))

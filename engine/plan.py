@@ -1,0 +1,229 @@
+"""What a root lacks under a config: fingerprints of every step, and which of them are not there yet.
+
+Resume, retuning, adding an annotator and adding images are this one mechanism.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from engine import coverage
+from engine.config import RunConfig
+from engine.graph import FROM_SOURCES, Graph, Group, build_graph
+from engine.hashing import fingerprint
+from engine.protocols import Annotator, Filter, Kind, Resources
+from engine.registry import build_annotator, build_filter
+from engine.store import Store
+from engine.tasks import AnnotateStep, CoverStep, DecideStep, Lane, PartitionRecord, PartitionTask, Task
+from engine.view import FAMILIES
+
+DECIDE_VERSION = 1
+"""Version of the way verdicts are put together from filters."""
+ARITHMETIC = Resources(cpus=1.0, memory_mb=500)
+REPLAYED = ".replayed-"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Fingerprints and gaps of a root. `partitions` are those of all finished ingests."""
+
+    store: Store
+    config: RunConfig
+    partitions: Sequence[PartitionRecord]
+    annotators: Mapping[str, Annotator]
+    filters: Mapping[str, Filter]
+    graph: Graph
+    _listings: dict[str, set[str]] = field(default_factory=dict)
+
+    @cached_property
+    def fingerprints(self) -> dict[tuple[str, str], str]:
+        """(step, partition) → fingerprint of the output that counts, replays included."""
+        found: dict[tuple[str, str], str] = {}
+        for record in self.partitions:
+            for name in self.graph.order:
+                identity = fingerprint(self._annotator_parts(name, record, found))
+                found[name, record.id] = self._replayed(name, record.id, identity)
+            outputs = {name: found[name, record.id] for name in self.graph.order}
+            known = {"partition": record.fingerprint, "source": record.annotations_fingerprint, "outputs": outputs}
+            found["verdicts", record.id] = fingerprint({**known, "decide": DECIDE_VERSION, "filters": self._filter_parts})
+            found["coverage", record.id] = fingerprint(
+                {**known, "verdicts": found["verdicts", record.id], "version": coverage.VERSION}
+            )
+        return found
+
+    def missing(self, step: str) -> list[PartitionRecord]:
+        """Partitions whose output of this step is not there."""
+        names = self._listing(step)
+        return [r for r in self.partitions if f"{r.id}-{self.fingerprints[step, r.id]}.json" not in names]
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        return (*self.graph.order, "verdicts", "coverage")
+
+    # ------------------------------------------------------------------ tasks
+
+    def annotate_lanes(self) -> list[Lane]:
+        """Tasks of the missing annotator outputs, lane after lane."""
+        gaps = {name: {r.id for r in self.missing(name)} for name in self.graph.order}
+        lanes = []
+        for groups in lanes_of(self.graph.groups, self.config.runner.lane_memory_mb):
+            tasks: list[Task] = []
+            for record in self.partitions:
+                steps = [tuple(self._step(n, record) for n in g.names if record.id in gaps[n]) for g in groups]
+                if any(steps):
+                    tasks.append(self._task(record, groups=tuple(s for s in steps if s)))
+            if tasks:
+                names = "+".join(name for group in groups for name in group.names)
+                lanes.append(Lane(name=names, resources=_together(groups), tasks=tasks))
+        return lanes
+
+    def decide_lane(self) -> Lane:
+        tasks = [
+            self._task(
+                record,
+                decide=DecideStep(
+                    filters=self.config.filters,
+                    outputs=self._outputs(record),
+                    fingerprint=self.fingerprints["verdicts", record.id],
+                ),
+            )
+            for record in self.missing("verdicts")
+        ]
+        return Lane(name="verdicts", resources=ARITHMETIC, tasks=tasks)
+
+    def cover_lane(self) -> Lane:
+        tasks = [self._task(record, cover=self.cover_step(record)) for record in self.missing("coverage")]
+        return Lane(name="coverage", resources=ARITHMETIC, tasks=tasks)
+
+    def cover_step(self, record: PartitionRecord) -> CoverStep:
+        """Where to find everything committed about a partition."""
+        return CoverStep(
+            verdicts=self.fingerprints["verdicts", record.id],
+            outputs=self._outputs(record),
+            producers=self.producers,
+            fingerprint=self.fingerprints["coverage", record.id],
+        )
+
+    @cached_property
+    def producers(self) -> dict[str, tuple[str, ...]]:
+        """Annotation family → the annotators that write it."""
+        return {
+            family: tuple(n for n in self.graph.order if self.annotators[n].produces & kinds)
+            for family, kinds in FAMILIES.items()
+        }
+
+    # ------------------------------------------------------------------ parts
+
+    def _annotator_parts(self, name: str, record: PartitionRecord, found: Mapping[tuple[str, str], str]) -> dict[str, Any]:
+        annotator, config = self.annotators[name], self.config.annotators[name]
+        parts: dict[str, Any] = {
+            "annotator": name,
+            "use": config.use or name,
+            "version": annotator.version,
+            "params": dict(config.params),
+            "model": annotator.model.model_dump(mode="json"),
+            "batch_size": annotator.batch_size,
+            "seed": self.config.seed,
+            "images": self.config.images.model_dump(mode="json"),
+            "partition": record.fingerprint,
+        }
+        if _reads(annotator) - {"pixels"}:
+            parts["work_set"] = config.work_set.model_dump(mode="json")
+            parts["source"] = record.annotations_fingerprint
+            parts["upstream"] = {n: found[n, record.id] for n in self.graph.upstream[name]}
+        return parts
+
+    @cached_property
+    def _filter_parts(self) -> list[Any]:
+        return [
+            [name, config.use or name, self.filters[name].version, dict(config.params)]
+            for name, config in self.config.filters.items()
+        ]
+
+    def _listing(self, step: str) -> set[str]:
+        if step not in self._listings:
+            self._listings[step] = self.store.list_names(f"stages/{step}")
+        return self._listings[step]
+
+    def _replayed(self, step: str, partition: str, identity: str) -> str:
+        """Follow the marks that replays left: the newest fingerprint that stands in for this one."""
+        marks = self._replays(step)
+        while f"{partition}-{identity}" in marks:
+            identity = marks[f"{partition}-{identity}"]
+        return identity
+
+    def _replays(self, step: str) -> dict[str, str]:
+        marks = [name.split(REPLAYED) for name in self._listing(step) if REPLAYED in name]
+        return {old: new for old, new in marks}
+
+    def _outputs(self, record: PartitionRecord) -> dict[str, str]:
+        return {name: self.fingerprints[name, record.id] for name in self.graph.order}
+
+    def _task(self, record: PartitionRecord, **parts: Any) -> PartitionTask:
+        return PartitionTask(
+            root=self.store.url, seed=self.config.seed, partition=record, images=self.config.images, **parts
+        )
+
+    def _step(self, name: str, record: PartitionRecord) -> AnnotateStep:
+        annotator = self.annotators[name]
+        upstream = self.graph.upstream[name]
+        identity = self.fingerprints[name, record.id]
+        key = f"{record.id}-{identity}"
+        replaced = {f"{record.id}-{new}": old.rsplit("-", 1)[-1] for old, new in self._replays(name).items()}
+        return AnnotateStep(
+            name=name,
+            config=self.config.annotators[name],
+            reads=_reads(annotator),
+            upstream={n: self.fingerprints[n, record.id] for n in upstream},
+            required_upstream=tuple(n for n in upstream if self.annotators[n].produces & annotator.requires),
+            fingerprint=identity,
+            replays=replaced.get(key, ""),
+        )
+
+
+def make_plan(store: Store, config: RunConfig, partitions: Sequence[PartitionRecord]) -> Plan:
+    """Raises `ConfigError` for unknown names, wrong parameters, cycles and missing producers; touches no model."""
+    annotators = {name: build_annotator(name, c) for name, c in config.annotators.items()}
+    filters = {name: build_filter(name, c) for name, c in config.filters.items()}
+    graph = build_graph(annotators, _brought(config, partitions))
+    return Plan(store=store, config=config, partitions=partitions, annotators=annotators, filters=filters, graph=graph)
+
+
+def lanes_of(groups: Sequence[Group], memory_mb: int) -> list[list[Group]]:
+    """Groups that one worker runs one after another on a partition, with their models side by side.
+
+    Groups on processors share a lane while they ask for the same and fit in `memory_mb`; a group on a GPU has its own.
+    """
+    lanes: list[list[Group]] = []
+    for group in groups:
+        last = lanes[-1] if lanes else []
+        same = last and last[0].resources.cpus == group.resources.cpus and last[0].resources.gpus == 0
+        if same and group.resources.gpus == 0 and _together([*last, group]).memory_mb <= memory_mb:
+            last.append(group)
+        else:
+            lanes.append([group])
+    return lanes
+
+
+def _together(groups: Sequence[Group]) -> Resources:
+    memory_mb = sum(group.resources.memory_mb for group in groups)
+    return groups[0].resources.model_copy(update={"memory_mb": memory_mb})
+
+
+def _reads(annotator: Annotator) -> frozenset[Kind]:
+    return annotator.requires | annotator.optional
+
+
+def _brought(config: RunConfig, partitions: Sequence[PartitionRecord]) -> frozenset[Kind]:
+    """Kinds that the sources bring, or may bring where nothing is ingested yet."""
+    tables = {name for record in partitions for files in (record.files, *record.additions) for name in files}
+    found: set[Kind] = {kind for table, kind in _KIND_OF_TABLE.items() if table in tables}
+    if any(spec.kind != "folder" for spec in config.sources):
+        found |= FROM_SOURCES
+    return frozenset(found)
+
+
+_KIND_OF_TABLE: dict[str, Kind] = {"texts": "texts", "regions": "objects", "masks": "masks"}

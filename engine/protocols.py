@@ -1,0 +1,138 @@
+"""The two extension points: annotators, which may load a model, and filters, which are arithmetic on tables.
+
+A new one is one file and one entry point, in group `fld_engine.annotators` or `fld_engine.filters`. The entry point
+names a class; the class has a nested pydantic model `Params` and is built as `cls(params)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from pydantic import Field
+
+from schemas.annotations import Annotations, Frozen
+
+Kind = Literal[
+    "pixels",  # the decoded image; every root has it
+    "labels",  # classes of the whole image
+    "objects",  # regions of kind `object`, each with its `phrase` text
+    "scene_text",  # regions of kind `text`, each with its `ocr` text
+    "masks",  # polygons of regions
+    "texts",  # descriptions of the whole image
+    "region_briefs",  # region texts of kind `brief`
+    "tokens",  # the parse of texts and region briefs
+    "region_chunks",  # region texts of kind `chunk`: the noun chunks of the briefs
+    "similarities",  # region text against region
+    "groundings",  # phrases of texts with their regions
+]
+
+RGB = npt.NDArray[np.uint8]
+
+
+class Resources(Frozen):
+    """What one worker needs. `gpus` may be a fraction."""
+
+    cpus: float = Field(default=1.0, gt=0)
+    gpus: float = Field(default=0.0, ge=0)
+    memory_mb: int = Field(default=500, gt=0)
+
+
+class ModelIdentity(Frozen):
+    """Exactly which weights spoke. `sha256` covers the weights; rule-based annotators leave it empty."""
+
+    id: str
+    revision: str
+    sha256: str = ""
+    licence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One image as an annotator sees it.
+
+    `pixels` is a read-only (height, width, 3) uint8 RGB array, present when the annotator requires `pixels`.
+    `known` holds the annotations of the required and optional kinds, cut to the annotator's work set; on gold images
+    it never holds human annotations. `seed` is the run's seed.
+    """
+
+    id: str
+    width: int
+    height: int
+    pixels: RGB | None = None
+    known: Annotations = field(default_factory=Annotations)
+    seed: int = 0
+
+
+class WorkSet(Frozen):
+    """Which regions an annotator that reads annotations gets to see; part of its fingerprint.
+
+    Regions below `min_score` are left out, then class-aware NMS at `nms_iou`, then the `max_regions` best are kept.
+    """
+
+    min_score: float = Field(default=0.3, ge=0, le=1)
+    nms_iou: float = Field(default=0.7, gt=0, le=1)
+    max_regions: int = Field(default=50, gt=0)
+
+
+@runtime_checkable
+class Annotator(Protocol):
+    """Sees images or annotations, and writes what it sees with scores; it never decides what is kept.
+
+    `version` is bumped whenever the output for the same input changes. `optional` kinds are read when something
+    produces them. Constructors are cheap; `load` runs once per worker.
+    """
+
+    version: int
+    requires: frozenset[Kind]
+    optional: frozenset[Kind]
+    produces: frozenset[Kind]
+    resources: Resources
+    batch_size: int
+    model: ModelIdentity
+
+    def load(self) -> None: ...
+
+    def annotate(self, batch: Sequence[Sample]) -> Sequence[Annotations]:
+        """One result per sample, in order; samples are never changed."""
+        ...
+
+
+Tables = Mapping[str, pa.Table]
+"""Tables of one partition by name (`schemas.tables`); parse and parents included, whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """A filter's decision on every row it was shown, in row order.
+
+    `keep` is bool; `value` is the float the decision was made on (NaN where the rule does not apply); `reason` is the
+    code that dropped rows get, such as `low_confidence`.
+    """
+
+    keep: npt.NDArray[np.bool_]
+    value: npt.NDArray[np.float64]
+    reason: str
+
+
+@runtime_checkable
+class Filter(Protocol):
+    """Decides on the rows of one table. Pure: the same tables give the same verdicts.
+
+    `target` names the table whose rows are judged: `images`, `texts`, `regions`, `region_texts`, `phrases` or
+    `phrase_regions`. In `tables`, the target holds only the rows that survived the filters before this one; all other
+    tables of `requires` are whole.
+    """
+
+    version: int
+    target: ClassVar[str]
+    requires: frozenset[str]
+
+    def decide(self, tables: Tables) -> Verdicts: ...
+
+
+Factory = Any  # a class with a nested `Params` model, found by entry point

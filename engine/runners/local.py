@@ -1,0 +1,105 @@
+"""Runner `local`: supervised child processes on this machine."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Sequence
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+
+from engine.protocols import Resources
+from engine.runners.logs import configure_worker_logging
+from engine.runners.supervisor import WorkerHandle
+from engine.tasks import Event, Lost, Ready, Task
+from engine.worker import Worker, worker_environment
+from schemas.errors import RunnerError
+
+_CONTEXT = multiprocessing.get_context("spawn")
+
+
+class LocalWorker:
+    """A child process at the other end of a pipe."""
+
+    def __init__(self, resources: Resources) -> None:
+        self.connection, child = _CONTEXT.Pipe()
+        self.process: BaseProcess = _CONTEXT.Process(target=_main, args=(child, os.getpid()), daemon=True)
+        saved = {name: os.environ.get(name) for name in worker_environment(resources.cpus)}
+        os.environ.update(worker_environment(resources.cpus))
+        try:
+            self.process.start()
+        finally:
+            for name, value in saved.items():
+                os.environ.pop(name) if value is None else os.environ.update({name: value})
+        child.close()
+
+    def submit(self, task: Task) -> None:
+        self.connection.send(task)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.join()
+        self.connection.close()
+
+
+class LocalBackend:
+    """Starts up to `workers` child processes, whatever they ask for: cores are shared as the machine shares them."""
+
+    def __init__(self, workers: int = 1) -> None:
+        self._workers = max(1, workers)
+
+    def capacity(self, resources: Resources) -> int:
+        if resources.gpus and not _num_gpus():
+            raise RunnerError(
+                f"a worker asks for {resources.gpus:g} GPU and this machine shows none: set the annotator's "
+                "resources.gpus to 0, or use `--runner ray` on a cluster that has them"
+            )
+        return self._workers
+
+    def start(self, resources: Resources) -> WorkerHandle:
+        return LocalWorker(resources)
+
+    def poll(self, workers: Sequence[WorkerHandle], timeout_s: float) -> list[tuple[WorkerHandle, Event]]:
+        local = {w.connection: w for w in workers if isinstance(w, LocalWorker)}
+        events: list[tuple[WorkerHandle, Event]] = []
+        for connection in wait(list(local), timeout_s):
+            assert isinstance(connection, Connection)
+            worker = local[connection]
+            try:
+                while connection.poll():
+                    events.append((worker, connection.recv()))
+            except (EOFError, ConnectionResetError):
+                events.append((worker, Lost(cause="killed")))
+        return events
+
+
+def _num_gpus() -> int:
+    return sum(name.startswith("nvidia") and name[6:].isdigit() for name in os.listdir("/dev"))
+
+
+def _main(connection: Connection, driver_pid: int) -> None:
+    """A child's life: report, take tasks, and end with the driver."""
+    configure_worker_logging()
+    threading.Thread(target=_end_with_driver, args=(driver_pid,), daemon=True).start()
+    lock = threading.Lock()
+
+    def emit(event: Event) -> None:
+        with lock:
+            connection.send(event)
+
+    worker = Worker(emit)
+    emit(Ready())
+    while True:
+        try:
+            task = connection.recv()
+        except (EOFError, OSError):
+            return
+        worker.run(task)
+
+
+def _end_with_driver(driver_pid: int) -> None:
+    """A driver killed with -9 leaves no worker behind."""
+    while os.getppid() == driver_pid:
+        threading.Event().wait(1.0)
+    os._exit(1)

@@ -1,0 +1,136 @@
+"""Runner `ray`: actors on a Ray cluster, each with its own models; only descriptors pass through the driver."""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+from collections.abc import Sequence
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+
+from engine.protocols import Resources
+from engine.runners.logs import LEVEL_VARIABLE, configure_worker_logging
+from engine.runners.supervisor import WorkerHandle
+from engine.tasks import Event, Lost, Ready, Task
+from engine.worker import Worker, worker_environment
+from schemas.errors import RunnerError
+
+log = logging.getLogger(__name__)
+
+LONG_POLL_S = 1.0
+
+
+class RemoteWorker:
+    """The actor: one thread works, another answers the driver's questions for events."""
+
+    def __init__(self) -> None:
+        configure_worker_logging()
+        self._events: queue.Queue[Event] = queue.Queue()
+        self._worker = Worker(self._events.put)
+        self._events.put(Ready())
+
+    def work(self, task: Task) -> None:
+        self._worker.run(task)
+
+    def events(self, timeout_s: float) -> list[Event]:
+        """All events there are; waits up to `timeout_s` for the first."""
+        found: list[Event] = []
+        try:
+            found.append(self._events.get(timeout=timeout_s))
+            while True:
+                found.append(self._events.get_nowait())
+        except queue.Empty:
+            return found
+
+
+class RayWorker:
+    """An actor seen from the driver. `pending` is the question that is always under way."""
+
+    def __init__(self, actor: Any) -> None:
+        self.actor = actor
+        self.pending = actor.events.options(concurrency_group="control").remote(LONG_POLL_S)
+        self._working: Any = None
+
+    def submit(self, task: Task) -> None:
+        self._working = self.actor.work.remote(task)
+
+    def kill(self) -> None:
+        ray.kill(self.actor, no_restart=True)
+
+
+class RayBackend:
+    """A Ray cluster: `address` of a running one (`auto` finds it), or none for a cluster on this machine.
+
+    A running cluster is joined or refused with `RunnerError`; it is never silently replaced by a private one.
+    """
+
+    def __init__(self, address: str = "", workers: int = 0) -> None:
+        self._workers = workers
+        if ray.is_initialized():
+            return
+        try:
+            ray.init(
+                address=address or "local",
+                log_to_driver=False,
+                logging_level=logging.WARNING,
+                include_dashboard=False if not address else None,
+            )
+        except (ConnectionError, RayError, RuntimeError, ValueError) as error:
+            raise RunnerError(
+                f"cannot join a Ray cluster at {address!r}: {error}; start one with `ray start --head`, give its "
+                "address, or leave --ray-address out for a cluster of this machine alone"
+            ) from error
+
+    def capacity(self, resources: Resources) -> int:
+        """Workers that fit on the cluster's nodes now. Raises `RunnerError` where a single one fits nowhere."""
+        fits = 0
+        sizes = []
+        for node in ray.nodes():
+            if not node["Alive"]:
+                continue
+            have = node["Resources"]
+            sizes.append({"CPU": have.get("CPU", 0), "GPU": have.get("GPU", 0), "memory_mb": have.get("memory", 0) // 2**20})
+            bounds = [have.get("CPU", 0) // resources.cpus, have.get("memory", 0) // (resources.memory_mb * 2**20)]
+            if resources.gpus:
+                bounds.append(have.get("GPU", 0) // resources.gpus)
+            fits += int(min(bounds))
+        if not fits:
+            raise RunnerError(
+                f"one worker needs {resources.cpus:g} CPU, {resources.gpus:g} GPU and {resources.memory_mb} MB, and no "
+                f"node of the cluster has that: {sizes}; lower the annotators' resources, or add a node"
+            )
+        return min(fits, self._workers) if self._workers else fits
+
+    def start(self, resources: Resources) -> WorkerHandle:
+        environment = worker_environment(resources.cpus)
+        if level := os.environ.get(LEVEL_VARIABLE):
+            environment[LEVEL_VARIABLE] = level
+        actor = ray.remote(RemoteWorker).options(
+            num_cpus=resources.cpus,
+            num_gpus=resources.gpus,
+            memory=resources.memory_mb * 2**20,
+            max_restarts=0,
+            concurrency_groups={"control": 1},
+            max_concurrency=1,
+            runtime_env={"env_vars": environment},
+        )
+        return RayWorker(actor.remote())
+
+    def poll(self, workers: Sequence[WorkerHandle], timeout_s: float) -> list[tuple[WorkerHandle, Event]]:
+        asked = {w.pending: w for w in workers if isinstance(w, RayWorker)}
+        ready, _ = ray.wait(list(asked), num_returns=1, timeout=timeout_s) if asked else ([], [])
+        if ready:  # whatever else is there already
+            ready, _ = ray.wait(list(asked), num_returns=len(asked), timeout=0)
+        events: list[tuple[WorkerHandle, Event]] = []
+        for reference in ready:
+            worker = asked[reference]
+            try:
+                events.extend((worker, event) for event in ray.get(reference))
+                worker.pending = worker.actor.events.options(concurrency_group="control").remote(LONG_POLL_S)
+            except RayError as error:
+                log.warning("actor lost: %s", error)
+                events.append((worker, Lost(cause="killed")))
+        return events

@@ -1,0 +1,174 @@
+"""The loop that both runners share: hands out tasks, watches workers, replaces the lost, isolates poison."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from engine.config import Limits
+from engine.protocols import Resources
+from engine.runners.isolation import isolate
+from engine.tasks import Committed, Done, Event, Failed, Lane, Loading, Lost, Progress, Span, Task
+from schemas.errors import FldError, ModelError, RunnerError
+
+log = logging.getLogger(__name__)
+
+POLL_S = 0.2
+
+
+class WorkerHandle(Protocol):
+    """One worker process, seen from the driver."""
+
+    def submit(self, task: Task) -> None: ...
+
+    def kill(self) -> None:
+        """End it at once, whatever it does."""
+        ...
+
+
+class Backend(Protocol):
+    """Where workers live: this machine's processes, or a Ray cluster's actors."""
+
+    def capacity(self, resources: Resources) -> int:
+        """How many workers of this size fit at once. Raises `RunnerError` when not even one does."""
+        ...
+
+    def start(self, resources: Resources) -> WorkerHandle: ...
+
+    def poll(self, workers: Sequence[WorkerHandle], timeout_s: float) -> list[tuple[WorkerHandle, Event]]:
+        """Events since the last call, in order for each worker; `Lost` when its process ended."""
+        ...
+
+
+@dataclass(slots=True)
+class _Job:
+    task: Task
+    losses: Counter[Span] = field(default_factory=Counter)
+    attempts: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class _Busy:
+    """A worker with the state the watch needs. `span` is what it said it was about to do."""
+
+    handle: WorkerHandle
+    last_event: float
+    job: _Job | None = None
+    span: Span | None = None
+    loading: str = "its process"
+
+
+class Supervisor:
+    """Runs lanes of tasks on a backend's workers, which stay up between calls until `close`."""
+
+    def __init__(self, backend: Backend, limits: Limits) -> None:
+        self._backend, self._limits = backend, limits
+        self._workers: list[_Busy] = []
+        self._resources: Resources | None = None
+
+    def run(self, lane: Lane) -> Iterator[tuple[Task, Committed | Progress | Done]]:
+        """Do every task of a lane, yielding what workers report; each task ends with its `Done`.
+
+        Raises `RunnerError` when a task cannot be done, or when no worker comes up.
+        """
+        if lane.resources != self._resources:
+            self.close()
+            self._resources = lane.resources
+        queue = deque(_Job(task) for task in lane.tasks)
+        unfinished = len(queue)
+        size = min(self._backend.capacity(lane.resources), unfinished)
+        while unfinished:
+            self._assign(queue, lane.resources, size)
+            for handle, event in self._backend.poll([w.handle for w in self._workers], POLL_S) + self._overdue():
+                worker = next((w for w in self._workers if w.handle is handle), None)
+                if worker is None:
+                    continue
+                job = worker.job
+                worker.last_event = time.monotonic()
+                if isinstance(event, Lost):
+                    self._lose(worker, event, queue)
+                elif isinstance(event, Failed):
+                    self._fail(worker, event, queue)
+                elif job is not None:
+                    self._note(worker, event)
+                    if isinstance(event, Committed | Progress | Done):
+                        unfinished -= isinstance(event, Done)
+                        yield job.task, event
+
+    def close(self) -> None:
+        """End all workers."""
+        for worker in self._workers:
+            worker.handle.kill()
+        self._workers.clear()
+
+    def _assign(self, queue: deque[_Job], resources: Resources, size: int) -> None:
+        """Give queued jobs to idle workers, starting workers up to `size`."""
+        idle = [w for w in self._workers if w.job is None]
+        while queue and not idle and len(self._workers) < size:
+            worker = _Busy(self._backend.start(resources), last_event=time.monotonic())
+            self._workers.append(worker)
+            idle.append(worker)
+            self._give(idle.pop(), queue.popleft())
+        while queue and idle:
+            self._give(idle.pop(), queue.popleft())
+
+    def _give(self, worker: _Busy, job: _Job) -> None:
+        worker.job, worker.span, worker.last_event = job, None, time.monotonic()
+        worker.handle.submit(job.task)
+
+    def _note(self, worker: _Busy, event: Event) -> None:
+        if isinstance(event, Progress):
+            worker.span, worker.loading = event.span, ""
+        elif isinstance(event, Loading):
+            worker.span, worker.loading = None, f"annotator {event.step!r}"
+        elif isinstance(event, Done):
+            worker.job, worker.span = None, None
+
+    def _overdue(self) -> list[tuple[WorkerHandle, Event]]:
+        """Workers that are busy and have said nothing for too long."""
+        now = time.monotonic()
+        hung: list[tuple[WorkerHandle, Event]] = []
+        for worker in self._workers:
+            limit_s = self._limits.batch_timeout_s if worker.span else self._limits.load_timeout_s
+            if worker.job is not None and now - worker.last_event > limit_s:
+                hung.append((worker.handle, Lost(cause="hung")))
+        return hung
+
+    def _lose(self, worker: _Busy, event: Lost, queue: deque[_Job]) -> None:
+        """Replace a lost worker; its job goes back first in line, with what was learnt."""
+        self._workers.remove(worker)
+        worker.handle.kill()
+        job = worker.job
+        if job is None:
+            return
+        if worker.span is None:
+            job.attempts += 1
+            log.warning("worker %s while loading %s for %s", event.cause, worker.loading, job.task.label)
+            if job.attempts > self._limits.task_retries:
+                raise RunnerError(
+                    f"workers were {event.cause} {job.attempts} times while loading {worker.loading} for "
+                    f"{job.task.label} (limit {self._limits.load_timeout_s:.0f} s each): look at memory and at the "
+                    "worker's log, or raise limits.load_timeout_s"
+                )
+        else:
+            job.losses[worker.span] += 1
+            log.warning("worker %s in %s at %s", event.cause, job.task.label, worker.span)
+            isolation = isolate(job.task.isolation, worker.span, event.cause, job.losses)
+            job.task = job.task.model_copy(update={"isolation": isolation})
+        queue.appendleft(job)
+
+    def _fail(self, worker: _Busy, event: Failed, queue: deque[_Job]) -> None:
+        """A task raised outside any sample: try again, or stop the run with its message."""
+        job = worker.job
+        assert job is not None, "an idle worker reported a failure"
+        worker.job, worker.span = None, None
+        job.attempts += 1
+        log.warning("%s %s failed: %s", job.task.kind, job.task.label, event.detail)
+        if event.fatal or job.attempts > self._limits.task_retries:
+            kind: type[FldError] = ModelError if event.error == "ModelError" else RunnerError
+            raise kind(f"{job.task.kind} {job.task.label}: {event.error}: {event.detail}")
+        queue.append(job)

@@ -1,0 +1,1 @@
+"""Readers of image sources: folders, WebDataset tars, Parquet and COCO json."""

@@ -1,0 +1,85 @@
+"""Where a root stands: what was found, what became of it, and what is missing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+from engine.export.manifest import MANIFEST_FILE, Manifest
+from engine.ingest.tables import IngestRecord
+from engine.pipeline import read_coverage
+from engine.plan import Plan
+from engine.store import OutputRecord, record_path
+from schemas.annotations import Frozen
+
+
+class StepStatus(Frozen):
+    """Images of one annotator: `missing` have no output yet."""
+
+    done: int
+    failed: int
+    not_run: int
+    missing: int
+
+
+class StatusReport(Frozen):
+    """found = ingested + duplicates + known + quarantined. `kept` and `dropped` (by reason) go by verdict target."""
+
+    found: int
+    ingested: int
+    duplicates: int
+    known: int
+    quarantined: Mapping[str, int]
+    partitions: int
+    annotated: Mapping[str, StepStatus]
+    kept: Mapping[str, int]
+    dropped: Mapping[str, Mapping[str, int]]
+    exported_samples: int
+    exported_shards: int
+    complete: bool
+
+
+def read_status(plan: Plan, journal: list[IngestRecord]) -> StatusReport:
+    """Read records and aggregates alone; no annotation table is opened."""
+    quarantined: Counter[str] = Counter()
+    for ingest in journal:
+        quarantined.update(ingest.quarantined)
+    annotated = {name: _step(plan, name) for name in plan.graph.order}
+    covered = not plan.missing("coverage")
+    aggregate = read_coverage(plan) if covered and plan.partitions else None
+    samples, shards = _exported(plan)
+    return StatusReport(
+        found=sum(ingest.found for ingest in journal),
+        ingested=sum(ingest.new for ingest in journal),
+        duplicates=sum(ingest.duplicates for ingest in journal),
+        known=sum(ingest.known for ingest in journal),
+        quarantined=dict(sorted(quarantined.items())),
+        partitions=len(plan.partitions),
+        annotated=annotated,
+        kept=dict(aggregate.kept) if aggregate else {},
+        dropped={t: dict(r) for t, r in aggregate.dropped.items()} if aggregate else {},
+        exported_samples=samples,
+        exported_shards=shards,
+        complete=covered and not any(s.missing for s in annotated.values()) and bool(shards),
+    )
+
+
+def _step(plan: Plan, name: str) -> StepStatus:
+    missing = {record.id for record in plan.missing(name)}
+    counts: Counter[str] = Counter()
+    for record in plan.partitions:
+        if record.id in missing:
+            counts["missing"] += record.num_images
+            continue
+        output: OutputRecord = plan.store.read_model(
+            record_path(name, record.id, plan.fingerprints[name, record.id]), OutputRecord
+        )
+        counts.update({"done": output.done, "failed": output.failed, "not_run": output.not_run})
+    return StepStatus(**{field: counts[field] for field in StepStatus.model_fields})
+
+
+def _exported(plan: Plan) -> tuple[int, int]:
+    if not plan.store.exists(f"export/{MANIFEST_FILE}"):
+        return 0, 0
+    manifest: Manifest = plan.store.read_model(f"export/{MANIFEST_FILE}", Manifest)
+    return sum(shard.samples for shard in manifest.shards), len(manifest.shards)

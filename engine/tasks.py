@@ -1,0 +1,257 @@
+"""What a driver asks of a worker, and what a worker reports back. All of it crosses processes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from engine.config import AnnotatorConfig, FilterConfig
+from engine.images import ImageLimits
+from engine.protocols import Kind, Resources
+from engine.sources.item import SourceChunk
+from engine.store import FileRecord, OutputRecord
+from schemas.annotations import Frozen
+
+
+class Span(Frozen):
+    """Units [start, stop) of a step: images of a partition, or items of a source chunk."""
+
+    step: str
+    start: int
+    stop: int
+
+
+class Isolation(Frozen):
+    """What earlier attempts at a task learnt about poison.
+
+    `suspects` are run first and apart; they tile the batches that a worker was lost in. `condemned` units are not run
+    again: each is recorded as failed with its reason.
+    """
+
+    suspects: tuple[Span, ...] = ()
+    condemned: tuple[tuple[Span, str], ...] = ()
+
+
+class PartitionRecord(Frozen):
+    """A committed partition: files `tar`, `images`, and the source's own annotation tables by name.
+
+    `fingerprint` covers the images; `annotations_fingerprint` the human and web annotations, later additions included.
+    """
+
+    id: str
+    ingest: int
+    fingerprint: str
+    annotations_fingerprint: str
+    num_images: int
+    num_bytes: int
+    files: Mapping[str, FileRecord]
+    additions: tuple[Mapping[str, FileRecord], ...] = ()
+
+
+class AnnotateStep(Frozen):
+    """Run one annotator over a partition. `replays` names the output whose done images are taken over."""
+
+    name: str
+    config: AnnotatorConfig
+    reads: frozenset[Kind]
+    upstream: Mapping[str, str]  # annotator → fingerprint of its output for this partition
+    required_upstream: tuple[str, ...]  # those without whose result an image is not run
+    fingerprint: str
+    replays: str = ""
+
+
+class DecideStep(Frozen):
+    """Run the filters over a partition."""
+
+    filters: Mapping[str, FilterConfig]
+    outputs: Mapping[str, str]  # annotator → fingerprint, in graph order
+    fingerprint: str
+
+
+class CoverStep(Frozen):
+    """Aggregate the coverage of a partition."""
+
+    verdicts: str  # fingerprint
+    outputs: Mapping[str, str]
+    producers: Mapping[str, tuple[str, ...]]
+    fingerprint: str
+
+
+class PartitionTask(Frozen):
+    """All the missing steps of one partition that one worker can do, in order; groups share the decoded images."""
+
+    kind: Literal["partition"] = "partition"
+    root: str
+    seed: int
+    partition: PartitionRecord
+    groups: tuple[tuple[AnnotateStep, ...], ...] = ()
+    decide: DecideStep | None = None
+    cover: CoverStep | None = None
+    images: ImageLimits
+    isolation: Isolation = Isolation()
+
+    @property
+    def label(self) -> str:
+        return self.partition.id
+
+
+class ScanTask(Frozen):
+    """Read, hash and check every item of a source chunk."""
+
+    kind: Literal["scan"] = "scan"
+    root: str
+    chunk: SourceChunk
+    index: int
+    out: str
+    images: ImageLimits
+    isolation: Isolation = Isolation()
+
+    @property
+    def label(self) -> str:
+        return f"chunk {self.index}"
+
+
+class DeduplicateTask(Frozen):
+    """Find first occurrences among the ids of one hash-prefix bucket."""
+
+    kind: Literal["deduplicate"] = "deduplicate"
+    root: str
+    bucket: int
+    num_buckets: int
+    scans: tuple[str, ...]
+    indexes: tuple[str, ...]
+    out: str
+    isolation: Isolation = Isolation()
+
+    @property
+    def label(self) -> str:
+        return f"bucket {self.bucket}"
+
+
+class PackTask(Frozen):
+    """Copy the original bytes of new images into a partition, with their tables."""
+
+    kind: Literal["pack"] = "pack"
+    root: str
+    partition: str
+    ingest: int
+    scans: tuple[str, ...]
+    rows: tuple[tuple[int, tuple[int, ...]], ...]  # (index into scans, rows to take, in order)
+    matches: tuple[str, ...]  # outputs of deduplication
+    twins: tuple[str, ...]  # twin group per row
+    isolation: Isolation = Isolation()
+
+    @property
+    def label(self) -> str:
+        return self.partition
+
+
+class AdditionTask(Frozen):
+    """Write what a later ingest found out about images that are already in a partition."""
+
+    kind: Literal["addition"] = "addition"
+    root: str
+    partition: str
+    ingest: int
+    scans: tuple[str, ...]
+    matches: tuple[str, ...]
+    isolation: Isolation = Isolation()
+
+    @property
+    def label(self) -> str:
+        return f"{self.partition}+{self.ingest}"
+
+
+class ExportTask(Frozen):
+    """Write the shards of one group of partitions."""
+
+    kind: Literal["export"] = "export"
+    root: str
+    out: str
+    group: int
+    seed: int
+    partitions: tuple[PartitionRecord, ...]
+    covers: tuple[CoverStep, ...]  # what to read of each partition
+    max_samples: int
+    max_bytes: int
+    splits: Mapping[str, float]
+    images: ImageLimits
+    isolation: Isolation = Isolation()
+
+    @property
+    def label(self) -> str:
+        return f"group {self.group}"
+
+
+Task = Annotated[
+    PartitionTask | ScanTask | DeduplicateTask | PackTask | AdditionTask | ExportTask, Field(discriminator="kind")
+]
+
+
+class Lane(Frozen):
+    """Tasks that the same workers can do: equal resource requests, models held side by side."""
+
+    name: str
+    resources: Resources
+    tasks: Sequence[Task]
+
+
+# ---------------------------------------------------------------- what workers report
+
+
+class Ready(Frozen):
+    """The worker's process is up."""
+
+    event: Literal["ready"] = "ready"
+
+
+class Loading(Frozen):
+    """A model is about to be loaded."""
+
+    event: Literal["loading"] = "loading"
+    step: str
+
+
+class Progress(Frozen):
+    """Work on a span is about to begin; `finished` counts the units completed since the last report."""
+
+    event: Literal["progress"] = "progress"
+    span: Span
+    finished: int = 0
+
+
+class Committed(Frozen):
+    """Data files of a step are written; the driver makes them count by writing the record."""
+
+    event: Literal["committed"] = "committed"
+    output: OutputRecord
+    models_loaded: int = 0
+    images_read: int = 0
+
+
+class Done(Frozen):
+    """The task is complete. `result` is the JSON of its result type; empty for partition tasks."""
+
+    event: Literal["done"] = "done"
+    result: str = ""
+
+
+class Failed(Frozen):
+    """The task raised. `fatal` errors are of a kind that no retry mends."""
+
+    event: Literal["failed"] = "failed"
+    error: str
+    detail: str
+    fatal: bool
+
+
+class Lost(Frozen):
+    """The worker is gone: `killed` or `hung`. Made by the driver's side."""
+
+    event: Literal["lost"] = "lost"
+    cause: Literal["killed", "hung"]
+
+
+Event = Ready | Loading | Progress | Committed | Done | Failed | Lost

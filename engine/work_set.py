@@ -1,0 +1,85 @@
+"""What an annotator that reads annotations gets to see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from engine.geometry import nms_keep
+from engine.protocols import Kind, WorkSet
+from schemas.tables import ANNOTATION_TABLES
+
+_TABLES_OF: dict[Kind, dict[str, str | None]] = {
+    "labels": {"labels": None},
+    "objects": {"regions": "object", "region_texts": "phrase"},
+    "scene_text": {"regions": "text", "region_texts": "ocr"},
+    "masks": {"masks": None},
+    "texts": {"texts": None},
+    "region_briefs": {"region_texts": "brief"},
+    "tokens": {"tokens": None},
+    "region_chunks": {"region_texts": "chunk"},
+    "similarities": {"similarities": None},
+    "groundings": {"phrases": None, "phrase_regions": None},
+}
+"""Annotation kind → tables it lives in, with the value of their `kind` column where they share one."""
+
+
+def select_kinds(tables: Mapping[str, pa.Table], kinds: frozenset[Kind]) -> dict[str, pa.Table]:
+    """Rows of the given kinds alone; every annotation table is there."""
+    wanted: dict[str, list[str | None]] = {name: [] for name in ANNOTATION_TABLES}
+    for kind in sorted(kinds - {"pixels"}):
+        for name, value in _TABLES_OF[kind].items():
+            wanted[name].append(value)
+    selected = {}
+    for name, values in wanted.items():
+        table = tables[name]
+        if not values:
+            table = table.slice(0, 0)
+        elif None not in values:
+            table = table.filter(pc.is_in(table["kind"], pa.array(values, pa.string())))
+        selected[name] = table
+    return selected
+
+
+def cut_to_work_set(tables: Mapping[str, pa.Table], work_set: WorkSet) -> dict[str, pa.Table]:
+    """Keep the regions of the work set, and of the other tables the rows that do not hang on a dropped region."""
+    regions = tables["regions"]
+    keep = _region_mask(regions, tables["region_texts"], work_set)
+    dropped = regions["id"].filter(pa.array(~keep))
+    cut = dict(tables)
+    cut["regions"] = regions.filter(pa.array(keep))
+    for name, column in (("region_texts", "region_id"), ("masks", "subject_id")):
+        cut[name] = tables[name].filter(pc.invert(pc.is_in(tables[name][column], dropped)))
+    return cut
+
+
+def region_classes(regions: pa.Table, region_texts: pa.Table) -> list[str]:
+    """The phrase of each region, in row order; empty for regions without one."""
+    phrases = region_texts.filter(pc.equal(region_texts["kind"], "phrase"))
+    by_region = dict(zip(phrases["region_id"].to_pylist(), phrases["text"].to_pylist(), strict=True))
+    return [by_region.get(region, "") for region in regions["id"].to_pylist()]
+
+
+def _region_mask(regions: pa.Table, region_texts: pa.Table, work_set: WorkSet) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    scores = regions["score"].to_numpy()
+    boxes = np.stack([regions[c].to_numpy() for c in ("x1", "y1", "x2", "y2")], axis=1)
+    images = _codes(regions["image_id"].to_pylist())
+    kinds = regions["kind"].to_pylist()
+    classes = region_classes(regions, region_texts)
+    keep = scores >= work_set.min_score
+    alive = np.flatnonzero(keep)
+    groups = _codes([f"{images[i]}/{kinds[i]}/{classes[i]}" for i in alive])
+    keep[alive] = nms_keep(boxes[alive], scores[alive], groups, work_set.nms_iou)
+    alive = np.flatnonzero(keep)
+    by_score = alive[np.lexsort((alive, -scores[alive], images[alive]))]
+    starts = np.flatnonzero(np.diff(images[by_score], prepend=-1))
+    rank = np.arange(len(by_score)) - np.repeat(starts, np.diff(np.append(starts, len(by_score))))
+    keep[by_score[rank >= work_set.max_regions]] = False
+    return keep
+
+
+def _codes(values: list[str]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    return np.unique(np.array(values, dtype=object).astype(str), return_inverse=True)[1].astype(np.int64).reshape(-1)

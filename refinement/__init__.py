@@ -1,0 +1,1 @@
+"""The train-and-reannotate loop: home of the student, the merge and the gate."""

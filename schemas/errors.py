@@ -1,0 +1,73 @@
+"""Every error a user can meet, in one tree.
+
+    FldError
+    ├── ConfigError        a recipe, an option or an annotator graph is wrong        (exit code 2)
+    ├── SourceError        a source does not exist, or holds nothing to read         (exit code 2)
+    ├── RootError          a dataset root cannot be used                             (exit code 1)
+    │   └── LeaseError     another driver holds the root
+    ├── ModelError         a model cannot be fetched, verified or loaded             (exit code 1)
+    ├── RunnerError        workers cannot be had, or do not come up                  (exit code 1)
+    ├── AccountingError    a stage lost or invented images; the run stops            (exit code 1)
+    ├── VerificationError  an export does not hold what its manifest promises        (exit code 1)
+    └── UnreadableImage    bytes that are not an image we accept; becomes a quarantine row
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class FldError(Exception):
+    """Base of all errors raised on purpose; the command line prints its message without a traceback."""
+
+    exit_code = 1
+
+
+class ConfigError(FldError):
+    exit_code = 2
+
+
+class SourceError(FldError):
+    exit_code = 2
+
+
+class RootError(FldError):
+    pass
+
+
+class LeaseError(RootError):
+    pass
+
+
+class ModelError(FldError):
+    pass
+
+
+class RunnerError(FldError):
+    pass
+
+
+class AccountingError(FldError):
+    pass
+
+
+class VerificationError(FldError):
+    pass
+
+
+class UnreadableImage(FldError):
+    """Raised by the safe decoder. `reason` is a short, countable code such as `truncated`."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+def unknown_name(what: str, given: str, available: Iterable[str]) -> str:
+    """Message for a name that does not exist, with the nearest ones that do."""
+    names = sorted(available)
+    near = difflib.get_close_matches(given, names, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return f"{what} {given!r} is not known{hint} available: {', '.join(names) or 'none'}"

@@ -1,0 +1,249 @@
+"""The Florence-2 target language, both ways; no other module writes a location token.
+
+Coordinates are pixels of the upright image, `x y` alternating: a box is 4 numbers, a quadrilateral 8 (clockwise from
+the top left), a polygon 6 or more. Each axis has 1,000 bins; the quantiser is Florence-2's floor mode:
+
+    bin = clamp(floor(x / (size / 1000)), 0, 999)        x = (bin + 0.5) * size / 1000
+
+so a coordinate inside the frame comes back within half a bin. `Florence2Processor.post_process_generation` gives the
+same instances in the same order, with `int(x)` for every coordinate: its inverse ends in an integer. (It computes in
+single precision: where `x` is a whole number, at 40 of the sizes up to 5,000 pixels, it can land on the one below.)
+
+What cannot be said is left out and never altered into something else: a text that contains `<`, the mark of a token,
+and a label of which nothing is left without line breaks and non-ASCII characters, which the post-processor removes.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from schemas.tasks import BANNED_PHRASES, TASKS, Task
+
+Form = Literal["box", "quad", "polygons"]
+UNLABELLED = ("boxes", "polygons")
+NUM_BINS = 1000
+NOT_REPRESENTABLE = "not_representable"
+"""Reason of an annotation that a target leaves out because the language has no words for it."""
+
+SPECIAL_TOKENS: tuple[str, ...] = (
+    "<od>", "</od>", "<ocr>", "</ocr>",
+    *(f"<loc_{n}>" for n in range(NUM_BINS)),
+    "<cap>", "</cap>", "<ncap>", "</ncap>", "<dcap>", "</dcap>", "<grounding>", "</grounding>", "<seg>", "</seg>",
+    "<sep>", "<region_cap>", "</region_cap>", "<region_to_desciption>", "</region_to_desciption>",
+    "<proposal>", "</proposal>", "<poly>", "</poly>", "<and>",
+)  # fmt: skip
+"""The 1,024 tokens added to the BART vocabulary, in order; `desciption` is spelt so in the published models."""
+
+_LINE_BREAK = re.compile(r"\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
+_SENTENCE_MARKS = re.compile(r"</?s>|<pad>")
+_LOCATION = re.compile(r"<loc_(\d{1,3})>")
+_SPOKEN = re.compile(r"([^<]*)((?:<loc_\d{1,3}>|<sep>|</?poly>)+)")
+_POLY = re.compile(r"<poly>(.*?)</poly>")
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One thing in an answer: its label, empty where the task has none, and where it is.
+
+    `shapes` holds one box, one quadrilateral, or the polygons of one mask.
+    """
+
+    label: str
+    shapes: tuple[tuple[float, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A target and what became of the instances it was written from.
+
+    A parser gives back instance `spoken[0]` of the input first, then `spoken[1]`, and so on; those in `left_out` are
+    `NOT_REPRESENTABLE`.
+    """
+
+    target: str
+    spoken: tuple[int, ...]
+    left_out: tuple[int, ...]
+
+
+# ---------------------------------------------------------------------------------------------------- coordinates
+
+
+def quantise(coordinates: Sequence[float], image_wh: tuple[int, int]) -> tuple[int, ...]:
+    """Bins in 0..999 of alternating x y pixels; coordinates outside the frame go to its edge."""
+    steps = (image_wh[0] / NUM_BINS, image_wh[1] / NUM_BINS)
+    return tuple(min(max(math.floor(v / steps[i % 2]), 0), NUM_BINS - 1) for i, v in enumerate(coordinates))
+
+
+def dequantise(bins: Sequence[int], image_wh: tuple[int, int]) -> tuple[float, ...]:
+    """Pixels at the centres of alternating x y bins."""
+    return tuple((q + 0.5) * image_wh[i % 2] / NUM_BINS for i, q in enumerate(bins))
+
+
+def location_tokens(coordinates: Sequence[float], image_wh: tuple[int, int]) -> str:
+    """Location tokens of a shape; those of a box are also how a prompt names a region."""
+    return "".join(f"<loc_{q}>" for q in quantise(coordinates, image_wh))
+
+
+# ---------------------------------------------------------------------------------------------------------- words
+
+
+def normalise_text(text: str) -> str:
+    """A text as one line without outer spaces; empty where it cannot be said."""
+    return "" if "<" in text else _LINE_BREAK.sub(" ", text).strip()
+
+
+def normalise_label(label: str) -> str:
+    """A label as the post-processor gives it back: one line, ASCII only; empty where it cannot be said."""
+    return normalise_text(label).encode("ascii", "ignore").decode("ascii").strip()
+
+
+def join_queries(labels: Iterable[str]) -> str:
+    """Normalised labels as the input of one `<OPEN_VOCABULARY_DETECTION>` prompt."""
+    return "<and>".join(labels)
+
+
+def write_prompt(task: Task, input_: str = "") -> str:
+    """The question of a task. `input_` is normalised text, joined queries or the location tokens of a box.
+
+    Raises `ValueError` where the task needs an input and gets none, or the other way round.
+    """
+    spec = TASKS[task]
+    if spec.takes_input != bool(input_):
+        needs = "needs an input" if spec.takes_input else "takes no input"
+        raise ValueError(f"task {task} {needs}, got {input_!r}")
+    return spec.prompt.replace("{input}", input_)
+
+
+# -------------------------------------------------------------------------------------------------------- writing
+
+
+def write_answer(task: Task, instances: Sequence[Instance], image_wh: tuple[int, int]) -> Written:
+    """The target of a task that answers with locations; empty where nothing can be said.
+
+    Instances stand in raster order: by the top, then the left bin of their bounds, then as given. Boxes of one label
+    follow it together, at the place of the first. The phrases of a caption keep the order they are given in, and only
+    neighbours share a phrase. Polygons are written clockwise.
+
+    Raises `ValueError` for shapes that the task has no form for.
+    """
+    form = _form(task, instances)
+    labels = [_label(task, instance.label) for instance in instances]
+    order = _order(task, instances, labels, image_wh)
+    wrap = form == "polygons" and (len(order) > 1 or TASKS[task].answer == "boxes_or_polygons")
+    parts: list[str] = []
+    spoken_label = ""
+    for i in order:
+        if form == "quad" or labels[i] != spoken_label:
+            spoken_label = labels[i]
+            parts.append(spoken_label)
+        shapes = map(_clockwise, instances[i].shapes) if form == "polygons" else instances[i].shapes
+        locations = "<sep>".join(location_tokens(shape, image_wh) for shape in shapes)
+        parts.append(f"<poly>{locations}</poly>" if wrap else locations)
+    left_out = tuple(sorted(set(range(len(instances))) - set(order)))
+    return Written(target="".join(parts), spoken=tuple(order), left_out=left_out)
+
+
+def _form(task: Task, instances: Sequence[Instance]) -> Form:
+    """What the shapes of an answer are; raises `ValueError` where they are something else."""
+    answer = TASKS[task].answer
+    sizes = [len(shape) for instance in instances for shape in instance.shapes]
+    form: Form = "box"
+    if answer == "quads":
+        form = "quad"
+    elif answer == "polygons" or (answer == "boxes_or_polygons" and any(size != 4 for size in sizes)):
+        form = "polygons"
+    if form == "polygons":
+        fits = all(instance.shapes for instance in instances) and all(n >= 6 and n % 2 == 0 for n in sizes)
+    else:
+        fits = all(len(i.shapes) == 1 for i in instances) and set(sizes) <= {4 if form == "box" else 8}
+    if answer == "text" or not fits:
+        raise ValueError(f"task {task} answers with {answer}, got shapes of {sizes} numbers")
+    return form
+
+
+def _label(task: Task, label: str) -> str:
+    answer = TASKS[task].answer
+    normal = "" if answer in UNLABELLED else normalise_label(label)
+    return "" if answer == "grounded_phrases" and normal in BANNED_PHRASES else normal
+
+
+def _order(
+    task: Task, instances: Sequence[Instance], labels: Sequence[str], image_wh: tuple[int, int]
+) -> list[int]:
+    """Indices of the instances that can be said, in the order they are."""
+    answer = TASKS[task].answer
+    order = [i for i, label in enumerate(labels) if label or answer in UNLABELLED]
+    if answer == "grounded_phrases":
+        return order
+    order.sort(key=lambda i: _top_left(instances[i], image_wh))
+    if answer in ("labelled_boxes", "boxes_or_polygons"):
+        first = {labels[i]: rank for rank, i in reversed(list(enumerate(order)))}
+        order.sort(key=lambda i: first[labels[i]])
+    return order
+
+
+def _top_left(instance: Instance, image_wh: tuple[int, int]) -> tuple[int, int]:
+    bins = [q for shape in instance.shapes for q in quantise(shape, image_wh)]
+    return min(bins[1::2]), min(bins[::2])
+
+
+def _clockwise(polygon: tuple[float, ...]) -> tuple[float, ...]:
+    """The polygon from the same first vertex, clockwise as seen on screen (y points down: shoelace area positive)."""
+    points = list(zip(polygon[::2], polygon[1::2], strict=True))
+    area = sum(x1 * y2 - x2 * y1 for (x1, y1), (x2, y2) in zip(points, points[1:] + points[:1], strict=True))
+    if area < 0:
+        points[1:] = points[:0:-1]
+    return tuple(v for point in points for v in point)
+
+
+# -------------------------------------------------------------------------------------------------------- parsing
+
+
+def parse_text(answer: str) -> str:
+    """The words of an answer without sentence marks."""
+    return _SENTENCE_MARKS.sub("", answer).strip()
+
+
+def parse_answer(task: Task, answer: str, image_wh: tuple[int, int]) -> tuple[Instance, ...]:
+    """Instances of an answer with locations, in order; whatever is incomplete in it is passed over.
+
+    Made for what a model generates as well as for what `write_answer` wrote: any string is accepted.
+    """
+    kind = TASKS[task].answer
+    polygons = kind == "polygons" or (kind == "boxes_or_polygons" and "<poly>" in answer)
+    found: list[Instance] = []
+    for words, run in _SPOKEN.findall(_SENTENCE_MARKS.sub("", answer)):
+        label = "" if kind in UNLABELLED else normalise_label(words)
+        if not label and kind not in UNLABELLED:
+            continue
+        if polygons:
+            shapes = _parse_polygons(run, image_wh)
+        else:
+            size = 8 if kind == "quads" else 4
+            shapes = [(box,) for box in _cut(_bins(run), size, image_wh)][: 1 if kind == "quads" else None]
+        found.extend(Instance(label, shape) for shape in shapes)
+    return tuple(found)
+
+
+def _bins(run: str) -> list[int]:
+    return [int(q) for q in _LOCATION.findall(run)]
+
+
+def _cut(bins: list[int], size: int, image_wh: tuple[int, int]) -> list[tuple[float, ...]]:
+    """The whole shapes of `size` numbers in a run of bins, as pixels."""
+    return [dequantise(bins[i : i + size], image_wh) for i in range(0, len(bins) - size + 1, size)]
+
+
+def _parse_polygons(run: str, image_wh: tuple[int, int]) -> list[tuple[tuple[float, ...], ...]]:
+    """Polygons of each instance in a run: of every `<poly>` pair, or of the run where there is none."""
+    instances = []
+    for wrapped in _POLY.findall(run) or [run]:
+        bins = [_bins(part) for part in wrapped.split("<sep>")]
+        polygons = tuple(dequantise(b[: len(b) // 2 * 2], image_wh) for b in bins if len(b) >= 6)
+        if polygons:
+            instances.append(polygons)
+    return instances
