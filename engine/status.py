@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from engine.export.manifest import MANIFEST_FILE, Manifest
+from engine.export.manifest import MANIFEST, Manifest
 from engine.ingest.tables import IngestRecord
 from engine.pipeline import read_coverage
 from engine.plan import Plan
@@ -79,7 +79,7 @@ def _step(plan: Plan, name: str) -> StepStatus:
 
 
 def _exported(plan: Plan) -> tuple[int, int]:
-    if not plan.store.exists(f"export/{MANIFEST_FILE}"):
+    if not plan.store.exists(f"export/{MANIFEST}"):
         return 0, 0
-    manifest: Manifest = plan.store.read_model(f"export/{MANIFEST_FILE}", Manifest)
-    return sum(shard.samples for shard in manifest.shards), len(manifest.shards)
+    manifest: Manifest = plan.store.read_model(f"export/{MANIFEST}", Manifest)
+    return manifest.samples, len(manifest.shards)

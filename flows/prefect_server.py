@@ -26,7 +26,7 @@ def prefect_api() -> Iterator[None]:
     Prefect's own temporary server survives a driver killed with -9; ours watches its parent and ends with it.
     Raises `RunnerError` when it does not answer in time.
     """
-    from prefect.settings import PREFECT_API_URL, temporary_settings
+    from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 
     if PREFECT_API_URL.value():
         yield
@@ -38,7 +38,8 @@ def prefect_api() -> Iterator[None]:
     url = f"http://127.0.0.1:{port}/api"
     try:
         _wait_until_healthy(url, server)
-        with temporary_settings(updates={PREFECT_API_URL: url}):
+        # nobody reads the logs of a server that ends with the run
+        with temporary_settings(updates={PREFECT_API_URL: url, PREFECT_LOGGING_TO_API_ENABLED: False}):
             yield
     finally:
         server.kill()

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from pydantic import Field
 
+from engine.export.manifest import EXTENSIONS, SHARDS, Counts, ShardRecord, count
 from engine.hashing import sha256_hex
 from engine.images import ImageLimits, decode, jpeg_bytes
 from engine.store import Store
@@ -20,10 +21,6 @@ from engine.tar import BLOCK, TarStream
 from schemas.annotations import Frozen
 from schemas.errors import RootError
 from schemas.sample import Sample, best_brief, canonical_json, parse_sample
-
-SHARDS = "shards"
-EXTENSIONS = ("jpg", "json", "txt")
-"""Members of a sample, in their order in a shard."""
 
 JPEG_QUALITY = 95
 
@@ -33,34 +30,6 @@ class ShardLimits(Frozen):
 
     max_samples: int = Field(gt=0)
     max_bytes: int = Field(gt=0)
-
-
-class Counts(Frozen):
-    """Annotations by kind, over the samples of a shard or of an export."""
-
-    texts: int = 0
-    regions: int = 0
-    region_texts: int = 0
-    region_masks: int = 0
-    groundings: int = 0
-    phrases: int = 0
-    phrase_regions: int = 0
-    phrase_masks: int = 0
-    targets: int = 0
-
-    def __add__(self, other: Counts) -> Counts:
-        return Counts(**{name: getattr(self, name) + getattr(other, name) for name in Counts.model_fields})
-
-
-class ShardRecord(Frozen):
-    """What a manifest says about a shard. `name` is its file name; `bytes` and `sha256` cover the whole file."""
-
-    name: str
-    split: str
-    samples: int
-    bytes: int
-    sha256: str
-    counts: Counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,23 +55,6 @@ class _Packed:
     def num_bytes(self) -> int:
         """Size in a tar: a header and padded data per member."""
         return sum(BLOCK + -(-len(getattr(self, name)) // BLOCK) * BLOCK for name in EXTENSIONS)
-
-
-def count(sample: Sample) -> Counts:
-    """Annotations of one sample by kind."""
-    phrases = [phrase for grounding in sample.groundings for phrase in grounding.phrases]
-    phrase_regions = [region for phrase in phrases for region in phrase.regions]
-    return Counts(
-        texts=len(sample.texts),
-        regions=len(sample.regions),
-        region_texts=sum(len(region.texts) for region in sample.regions),
-        region_masks=sum(bool(region.mask) for region in sample.regions),
-        groundings=len(sample.groundings),
-        phrases=len(phrases),
-        phrase_regions=len(phrase_regions),
-        phrase_masks=sum(bool(region.mask) for region in phrase_regions),
-        targets=len(sample.targets),
-    )
 
 
 def prepare(sample: Sample) -> PreparedSample:

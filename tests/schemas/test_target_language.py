@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import random
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,6 +24,7 @@ from schemas.target_language import (
     write_prompt,
 )
 from schemas.tasks import BANNED_PHRASES, TASKS, Task
+from tests.florence2_processor import build_processor
 
 WH = (640, 480)
 LABELS = st.one_of(
@@ -42,13 +41,7 @@ POLYGON_TASKS: list[Task] = [
 
 @pytest.fixture(scope="session")
 def processor() -> Any:
-    path = Path(__file__).parents[1] / "florence2_processor.py"
-    spec = importlib.util.spec_from_file_location("florence2_processor", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.build_processor()
+    return build_processor()
 
 
 @st.composite

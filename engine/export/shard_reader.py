@@ -1,0 +1,91 @@
+"""Read a shard strictly: whatever is not exactly as `engine.tar` writes it is damage, and is named."""
+
+from __future__ import annotations
+
+import hashlib
+import tarfile
+from collections.abc import Iterator
+from typing import IO
+
+from engine.tar import BLOCK
+
+CHUNK_BYTES = 1 << 20
+_SIZE = slice(124, 136)
+_NAME = slice(0, 100)
+
+
+class BadShard(Exception):
+    """The rest of a shard cannot be read as members."""
+
+    def __init__(self, member: str, what: str) -> None:
+        super().__init__(f"{member}: {what}")
+        self.member = member
+        self.what = what
+
+
+class HashedStream:
+    """A binary stream that hashes what is read from it."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._hash = hashlib.sha256()
+        self.num_bytes = 0
+
+    def read(self, size: int) -> bytes:
+        """Up to `size` bytes, fewer only at the end; memory follows what is there, not what was asked for."""
+        chunks: list[bytes] = []
+        missing = size
+        while missing and (chunk := self._file.read(min(missing, CHUNK_BYTES))):
+            self._hash.update(chunk)
+            chunks.append(chunk)
+            missing -= len(chunk)
+        self.num_bytes += size - missing
+        return b"".join(chunks)
+
+    def drain(self) -> None:
+        """Hash the rest."""
+        while self.read(CHUNK_BYTES):
+            pass
+
+    @property
+    def sha256(self) -> str:
+        return self._hash.hexdigest()
+
+
+def read_members(stream: HashedStream) -> Iterator[tuple[str, bytes]]:
+    """Name and bytes of each member in order, up to the two blocks of zeros that must end the stream.
+
+    Raises `BadShard` at the first header, padding or end that is not as it was written.
+    """
+    previous = "the first member"
+    while True:
+        header = stream.read(BLOCK)
+        if header == bytes(BLOCK):
+            break
+        name, size = _parse_header(header, previous)
+        data = stream.read(size)
+        padding = stream.read(-size % BLOCK)
+        if len(data) < size or len(padding) < -size % BLOCK:
+            raise BadShard(name, f"is cut off after {len(data)} of {size} bytes")
+        if padding.strip(b"\0"):
+            raise BadShard(name, "has data in its padding")
+        yield name, data
+        previous = name
+    if stream.read(BLOCK) != bytes(BLOCK) or stream.read(1):
+        raise BadShard("", f"does not end with two blocks of zeros after {previous}")
+
+
+def _parse_header(header: bytes, previous: str) -> tuple[str, int]:
+    if len(header) < BLOCK:
+        raise BadShard("", f"ends without its closing blocks after {previous}")
+    try:
+        name = header[_NAME].rstrip(b"\0").decode("ascii")
+        size = int(header[_SIZE].rstrip(b" \0"), 8)
+        info = tarfile.TarInfo(name)
+        info.size = size
+        expected = info.tobuf(tarfile.USTAR_FORMAT, "ascii", "strict")
+    except ValueError as error:
+        raise BadShard("", f"has a header that cannot be read after {previous}: {error}") from None
+    if header != expected:
+        raise BadShard(name, "has a header that was not written so")
+    return name, size

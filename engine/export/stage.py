@@ -1,0 +1,164 @@
+"""The driver's side of an export: which groups of shards are missing, and the manifest over all of them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import pyarrow.compute as pc
+
+from engine.export.manifest import (
+    MANIFEST,
+    SHARDS,
+    Manifest,
+    make_manifest,
+    manifest_json,
+    withdraw_manifest,
+    write_export_index,
+)
+from engine.export.task import GroupResult
+from engine.hashing import fingerprint
+from engine.ingest.ingest import Do
+from engine.ingest.tables import IngestRecord
+from engine.partition import PartitionImages, read_output
+from engine.plan import ARITHMETIC, Plan
+from engine.protocols import ModelIdentity
+from engine.store import Store, record_path
+from engine.tasks import ExportTask, Lane, PartitionRecord
+from schemas.annotations import Frozen
+from schemas.errors import AccountingError
+from schemas.sample import SAMPLE_VERSION
+
+FOLDER = "export"
+VERSION = 1
+"""Version of what an export writes from the same tables; bumped when its bytes change."""
+
+
+class ExportSummary(Frozen):
+    """An export as it stands."""
+
+    num_samples: int
+    num_shards: int
+    groups_written: int
+
+
+def export_root(plan: Plan, journal: Sequence[IngestRecord], do: Do) -> ExportSummary:
+    """Write the groups that are missing, then the manifest. A later ingest adds groups and leaves old shards alone.
+
+    Raises `AccountingError` when the shards do not hold every image that the verdicts keep.
+    """
+    out = Store(f"{plan.store.url}/{FOLDER}")
+    groups = [_task(plan, number, records) for number, records in enumerate(_groups(plan, journal))]
+    missing = _missing(plan, groups)
+    if missing:
+        withdraw_manifest(out)
+    for task, result in do(Lane(name="export", resources=ARITHMETIC, tasks=missing)):
+        assert isinstance(task, ExportTask), "the export lane ran another task"
+        plan.store.write_model(_record_path(task), GroupResult.model_validate_json(result))
+    results = [plan.store.read_model(_record_path(task), GroupResult) for task in groups]
+    manifest = _manifest(plan, results)
+    _check_complete(plan, manifest)
+    if missing or not _is_written(out, manifest):
+        shards = [shard for result in results for shard in result.shards]
+        write_export_index(out, shards, config=plan.config.model_dump(mode="json"), models=_models(plan))
+    return ExportSummary(
+        num_samples=manifest.samples, num_shards=len(manifest.shards), groups_written=len(missing)
+    )
+
+
+def export_is_current(plan: Plan, journal: Sequence[IngestRecord]) -> bool:
+    """Whether the export is complete and is that of this plan."""
+    groups = [_task(plan, number, records) for number, records in enumerate(_groups(plan, journal))]
+    if _missing(plan, groups):
+        return False
+    results = [plan.store.read_model(_record_path(task), GroupResult) for task in groups]
+    return _is_written(Store(f"{plan.store.url}/{FOLDER}"), _manifest(plan, results))
+
+
+def _groups(plan: Plan, journal: Sequence[IngestRecord]) -> list[list[PartitionRecord]]:
+    """Partitions by group: those of one ingest, in the order of hash(seed, id), cut into equal numbers."""
+    records = {record.id: record for record in plan.partitions}
+    size = plan.config.export.group_partitions
+    groups = []
+    for ingest in journal:
+        mine = [records[r.id] for r in ingest.partitions]
+        mine.sort(key=lambda r: hashlib.sha256(f"{plan.config.seed}:{r.id}".encode()).digest())
+        groups += [mine[start : start + size] for start in range(0, len(mine), size)]
+    return groups
+
+
+def _task(plan: Plan, number: int, records: Sequence[PartitionRecord]) -> ExportTask:
+    settings = plan.config.export
+    return ExportTask(
+        root=plan.store.url,
+        out=FOLDER,
+        group=number,
+        seed=plan.config.seed,
+        partitions=tuple(records),
+        covers=tuple(plan.cover_step(record) for record in records),
+        max_samples=settings.max_samples,
+        max_bytes=settings.max_mb * 2**20,
+        splits=settings.splits,
+        images=plan.config.images,
+    )
+
+
+def _record_path(task: ExportTask) -> str:
+    """Named by everything the group's bytes depend on."""
+    parts = task.model_dump(mode="json", exclude={"root", "out", "isolation", "partitions"})
+    parts["partitions"] = [[record.fingerprint, record.annotations_fingerprint] for record in task.partitions]
+    identity = fingerprint({**parts, "version": VERSION, "sample": SAMPLE_VERSION})
+    return record_path("export", f"g{task.group:05d}", identity)
+
+
+def _missing(plan: Plan, groups: Sequence[ExportTask]) -> list[ExportTask]:
+    """Groups without a record, or whose shards are not all there with the size they were written with."""
+    recorded = plan.store.list_names("stages/export")
+    sizes = _shard_sizes(plan.store)
+    missing = []
+    for task in groups:
+        path = _record_path(task)
+        if path.rsplit("/", 1)[-1] not in recorded:
+            missing.append(task)
+            continue
+        result: GroupResult = plan.store.read_model(path, GroupResult)
+        if any(sizes.get(shard.name) != shard.bytes for shard in result.shards):
+            missing.append(task)
+    return missing
+
+
+def _shard_sizes(store: Store) -> dict[str, int]:
+    """Bytes of every shard file, in one listing."""
+    try:
+        entries = store.fs.ls(store.path(f"{FOLDER}/{SHARDS}"), detail=True)
+    except FileNotFoundError:
+        return {}
+    return {str(entry["name"]).rsplit("/", 1)[-1]: int(entry["size"]) for entry in entries}
+
+
+def _models(plan: Plan) -> dict[str, ModelIdentity]:
+    return {name: annotator.model for name, annotator in plan.annotators.items()}
+
+
+def _manifest(plan: Plan, results: Sequence[GroupResult]) -> Manifest:
+    shards = [shard for result in results for shard in result.shards]
+    return make_manifest(shards, config=plan.config.model_dump(mode="json"), models=_models(plan))
+
+
+def _is_written(out: Store, manifest: Manifest) -> bool:
+    return out.exists(MANIFEST) and out.read_bytes(MANIFEST) == manifest_json(manifest)
+
+
+def _check_complete(plan: Plan, manifest: Manifest) -> None:
+    """found = exported + duplicates + quarantined + dropped: here, kept images that are not gold = samples."""
+    kept = 0
+    for record in plan.partitions:
+        output = read_output(plan.store, "verdicts", record.id, plan.fingerprints["verdicts", record.id])
+        verdicts = plan.store.read_table(output.files["images"].path, ["kept"])
+        gold = PartitionImages(plan.store, record, plan.config.images).table["gold"]
+        kept += pc.sum(pc.and_(verdicts["kept"], pc.invert(gold)), min_count=0).as_py()
+    if kept != manifest.samples:
+        raise AccountingError(
+            f"the verdicts keep {kept} images for export and the shards hold {manifest.samples} samples; "
+            "the manifest is not written"
+        )

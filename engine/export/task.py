@@ -1,0 +1,59 @@
+"""The worker's side of an export: one group of partitions to shards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import count
+
+from engine.annotate import Report
+from engine.export.assemble import assemble, split_of
+from engine.export.manifest import ShardRecord
+from engine.export.shards import PreparedSample, ShardLimits, prepare, write_group
+from engine.partition import PartitionImages, load_view
+from engine.store import Store
+from engine.tasks import ExportTask, Span
+from schemas.annotations import Frozen
+
+
+class GroupResult(Frozen):
+    """The shards of one group."""
+
+    group: int
+    shards: tuple[ShardRecord, ...]
+
+
+def export_group(task: ExportTask, report: Report) -> GroupResult:
+    """Assemble the samples of a group's partitions and write its shards."""
+    store = Store(task.root)
+    places: dict[str, tuple[PartitionImages, int]] = {}
+    for record in task.partitions:
+        images = PartitionImages(store, record, task.images)
+        places |= {images.identity(i)[0]: (images, i) for i in range(len(images))}
+    units = count()
+
+    def on_sample(image_id: str) -> None:
+        unit = next(units)
+        report(Span(step="export", start=unit, stop=unit + 1), 1)
+
+    def read_image(image_id: str) -> bytes:
+        images, index = places[image_id]
+        return images.data(index)
+
+    shards = write_group(
+        _prepared(store, task),
+        read_image,
+        Store(f"{task.root}/{task.out}"),
+        group=task.group,
+        seed=task.seed,
+        limits=ShardLimits(max_samples=task.max_samples, max_bytes=task.max_bytes),
+        images=task.images,
+        on_sample=on_sample,
+    )
+    return GroupResult(group=task.group, shards=tuple(shards))
+
+
+def _prepared(store: Store, task: ExportTask) -> Iterator[PreparedSample]:
+    for record, cover in zip(task.partitions, task.covers, strict=True):
+        view = load_view(store, record, cover)
+        for sample in assemble(view, lambda group: split_of(group, task.seed, task.splits)):
+            yield prepare(sample)

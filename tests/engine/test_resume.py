@@ -1,0 +1,114 @@
+"""Runs that are killed, repeated, retuned or extended do exactly the work that is missing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from engine.store import Store
+from roots import digest, fake_config, run_road, write_photographs
+
+DRIVER = """
+import sys
+from pathlib import Path
+from roots import fake_config, run_road
+if __name__ == "__main__":
+    slow = {"first": {"use": "fake", "params": {"regions": 3, "seconds": 0.05}, "batch_size": 3}}
+    fast = {"use": "fake", "params": {"regions": 2}, "batch_size": 2}
+    run_road(sys.argv[2], fake_config(sys.argv[1], annotators={**slow, "second": fast}))
+"""
+
+
+def slow_config(photos: Path):  # type: ignore[no-untyped-def]
+    slow = {"use": "fake", "params": {"regions": 3, "seconds": 0.05}, "batch_size": 3}
+    return fake_config(photos, annotators={"first": slow, "second": {"use": "fake", "params": {"regions": 2}, "batch_size": 2}})
+
+
+@pytest.mark.parametrize(
+    "appears",
+    [
+        "ingest/000001",  # while scanning
+        "partitions",  # while packing
+        "stages/first",  # while annotating
+        "stages/verdicts",
+        "export/shards",  # while writing shards
+    ],
+)
+def test_a_driver_killed_anywhere_resumes_to_the_same_bytes(tmp_path: Path, appears: str) -> None:
+    photos, root = tmp_path / "photos", tmp_path / "root"
+    write_photographs(photos, 10)
+    script = tmp_path / "driver.py"
+    script.write_text(DRIVER)
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    driver = subprocess.Popen([sys.executable, str(script), str(photos), str(root)], env=environment)
+    store = Store(str(root))
+    deadline = time.monotonic() + 60
+    while not store.list_names(appears) and driver.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    driver.send_signal(signal.SIGKILL)
+    driver.wait()
+    assert store.list_names(appears), "the driver was killed before it got there"
+    run_road(root, slow_config(photos))
+    run_road(tmp_path / "undisturbed", slow_config(photos))
+    assert digest(root) == digest(tmp_path / "undisturbed")
+
+
+def test_a_second_run_does_no_work(tmp_path: Path) -> None:
+    write_photographs(tmp_path / "photos", 6)
+    config = fake_config(tmp_path / "photos")
+    first = run_road(tmp_path / "root", config)
+    assert first.work.models_loaded == 2
+    assert first.work.images_read == 6
+    before = digest(tmp_path / "root")
+    second = run_road(tmp_path / "root", config)
+    assert (second.work.models_loaded, second.work.images_read, second.work.tasks_done) == (0, 0, 0)
+    assert digest(tmp_path / "root") == before
+
+
+def test_tightening_a_threshold_loads_no_model_and_reads_no_image(tmp_path: Path) -> None:
+    write_photographs(tmp_path / "photos", 6)
+    run_road(tmp_path / "root", fake_config(tmp_path / "photos"))
+    tight = fake_config(tmp_path / "photos", filters={"region-confidence": {"params": {"min_score": 0.9}}})
+    retuned = run_road(tmp_path / "root", tight)
+    assert (retuned.work.models_loaded, retuned.work.images_read) == (0, 0)
+    assert retuned.work.outputs_written == 4  # verdicts and coverage of two partitions
+    run_road(tmp_path / "fresh", tight)
+    fresh = digest(tmp_path / "fresh")
+    assert {k: v for k, v in digest(tmp_path / "root").items() if k in fresh} == fresh
+
+
+def test_adding_an_annotator_runs_it_alone(tmp_path: Path) -> None:
+    write_photographs(tmp_path / "photos", 6)
+    run_road(tmp_path / "root", fake_config(tmp_path / "photos"))
+    more = fake_config(tmp_path / "photos", annotators={"third": {"use": "fake", "params": {"regions": 1}}})
+    added = run_road(tmp_path / "root", more)
+    assert added.work.models_loaded == 1
+    assert added.work.outputs_written == 2 + 4  # the annotator, then verdicts and coverage, of two partitions
+
+
+def test_images_added_later_make_new_partitions_and_touch_no_old_file(tmp_path: Path) -> None:
+    photos, root = tmp_path / "photos", tmp_path / "root"
+    write_photographs(photos, 6)
+    config = fake_config(photos)
+    run_road(root, config)
+    before = {p: (p.stat().st_mtime_ns, p.stat().st_ino) for p in root.rglob("*.tar")}
+    write_photographs(photos, 5, seed=1)
+    added = run_road(root, config)
+    assert added.work.images_read == 5
+    after = {p: (p.stat().st_mtime_ns, p.stat().st_ino) for p in root.rglob("*.tar")}
+    assert {p: after[p] for p in before} == before
+    ids = [line for shard in (root / "export/shards").glob("*.tar") for line in tar_keys(shard)]
+    assert len(ids) == len(set(ids)) == 11
+
+
+def tar_keys(path: Path) -> list[str]:
+    import tarfile
+
+    with tarfile.open(path) as tar:
+        return [name.removesuffix(".jpg") for name in tar.getnames() if name.endswith(".jpg")]
