@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import io
 import os
+import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -99,13 +100,14 @@ class Store:
     def open_commit(self, relative: str) -> Iterator[IO[bytes]]:
         """Binary writer whose file appears under its name whole, or not at all.
 
-        Locally: temporary name, fsync, rename. On an object store: one upload, aborted on error.
+        Locally: temporary name, fsync, rename. On an object store: spooled to local disk, then one upload.
         """
         path = self.path(relative)
         if not self.local:
-            with self.fs.open(path, "wb", autocommit=False) as stream:
-                yield stream
-            stream.commit()
+            with tempfile.NamedTemporaryFile(prefix="fld-") as spool:
+                yield spool
+                spool.flush()
+                self.fs.put_file(spool.name, path)
             return
         os.makedirs(os.path.dirname(path), exist_ok=True)
         temporary = f"{path}.{uuid.uuid4().hex[:8]}.tmp"

@@ -27,9 +27,11 @@ class Isolation(Frozen):
     """What earlier attempts at a task learnt about poison.
 
     `suspects` are run first and apart; they tile the batches that a worker was lost in. `condemned` units are not run
-    again: each is recorded as failed with its reason.
+    again: each is recorded as failed with its reason. A `careful` worker waits before every span until the driver
+    knows of it; others may die with their last words unheard.
     """
 
+    careful: bool = False
     suspects: tuple[Span, ...] = ()
     condemned: tuple[tuple[Span, str], ...] = ()
 

@@ -46,15 +46,20 @@ def worker_environment(cpus: float) -> dict[str, str]:
 
 
 class Worker:
-    """Lives in a process of its own. Models are loaded when first needed and kept."""
+    """Lives in a process of its own. Models are loaded when first needed and kept.
 
-    def __init__(self, emit: Callable[[Event], None]) -> None:
-        self._emit = emit
+    `emit` reports an event; `flush` returns once the driver has all events, and is called only by careful tasks.
+    """
+
+    def __init__(self, emit: Callable[[Event], None], flush: Callable[[], None]) -> None:
+        self._emit, self._flush = emit, flush
+        self._careful = False
         self._annotators: dict[str, Annotator] = {}
 
     def run(self, task: Task) -> None:
         """Do one task. Reports `Done` or `Failed` last; never raises."""
         log.info("task %s %s in process %d", task.kind, task.label, os.getpid())
+        self._careful = task.isolation.careful
         try:
             result = self._dispatch(task)
         except FldError as error:
@@ -93,6 +98,8 @@ class Worker:
 
     def _report(self, span: Span, finished: int) -> None:
         self._emit(Progress(span=span, finished=finished))
+        if self._careful and not finished:
+            self._flush()
 
     def _commit(self, committed: Committed) -> None:
         self._emit(committed)

@@ -227,9 +227,7 @@ _phrase = pa.struct(
         ("regions", pa.list_(_phrase_region)),
     ]
 )
-_grounding = pa.struct(
-    [("id", _string), ("text_id", _string), ("source", _source), ("phrases", pa.list_(_phrase))]
-)
+_grounding = pa.struct([("id", _string), ("text_id", _string), ("source", _source), ("phrases", pa.list_(_phrase))])
 _target = pa.struct(
     [("task", _string), ("prompt", _string), ("target", _string), ("annotation_ids", pa.list_(_string))]
 )

@@ -171,9 +171,7 @@ def _label(task: Task, label: str) -> str:
     return "" if answer == "grounded_phrases" and normal in BANNED_PHRASES else normal
 
 
-def _order(
-    task: Task, instances: Sequence[Instance], labels: Sequence[str], image_wh: tuple[int, int]
-) -> list[int]:
+def _order(task: Task, instances: Sequence[Instance], labels: Sequence[str], image_wh: tuple[int, int]) -> list[int]:
     """Indices of the instances that can be said, in the order they are."""
     answer = TASKS[task].answer
     order = [i for i, label in enumerate(labels) if label or answer in UNLABELLED]
@@ -221,11 +219,11 @@ def parse_answer(task: Task, answer: str, image_wh: tuple[int, int]) -> tuple[In
         if not label and kind not in UNLABELLED:
             continue
         if polygons:
-            shapes = _parse_polygons(run, image_wh)
+            found.extend(Instance(label, mask) for mask in _parse_polygons(run, image_wh))
+        elif kind == "quads":
+            found.extend(Instance(label, (quad,)) for quad in _cut(_bins(run)[:8], 8, image_wh))
         else:
-            size = 8 if kind == "quads" else 4
-            shapes = [(box,) for box in _cut(_bins(run), size, image_wh)][: 1 if kind == "quads" else None]
-        found.extend(Instance(label, shape) for shape in shapes)
+            found.extend(Instance(label, (box,)) for box in _cut(_bins(run), 4, image_wh))
     return tuple(found)
 
 

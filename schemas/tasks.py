@@ -69,12 +69,14 @@ TASKS: dict[Task, TaskSpec] = {
 }
 
 BANNED_PHRASES: frozenset[str] = frozenset(
-    (
-        "it|I|me|mine|you|your|yours|he|him|his|she|her|hers|they|them|their|theirs|one|oneself|we|us|our|ours|its|"
-        "myself|yourself|himself|herself|itself|ourselves|yourselves|themselves|this|that|these|those|who|whom|whose|"
-        "which|what|all|another|any|anybody|anyone|anything|each|everybody|everyone|everything|few|many|nobody|none|"
-        "several|some|somebody|someone|something|each other|one another|the image|image|images|the|a|an|a group|"
-        "other objects|lots|a set"
-    ).split("|")
-)
+    {
+        "it", "I", "me", "mine", "you", "your", "yours", "he", "him", "his", "she", "her", "hers", "they", "them",
+        "their", "theirs", "one", "oneself", "we", "us", "our", "ours", "its", "myself", "yourself", "himself",
+        "herself", "itself", "ourselves", "yourselves", "themselves", "this", "that", "these", "those", "who",
+        "whom", "whose", "which", "what", "all", "another", "any", "anybody", "anyone", "anything", "each",
+        "everybody", "everyone", "everything", "few", "many", "nobody", "none", "several", "some", "somebody",
+        "someone", "something", "each other", "one another", "the image", "image", "images", "the", "a", "an",
+        "a group", "other objects", "lots", "a set",
+    }
+)  # fmt: skip
 """Phrases that the published post-processor drops from an answer to `<CAPTION_TO_PHRASE_GROUNDING>`, matched whole."""

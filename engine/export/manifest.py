@@ -116,7 +116,7 @@ def total(shards: Iterable[ShardRecord]) -> tuple[int, int, Counts, dict[str, in
 def make_manifest(
     records: Iterable[ShardRecord], *, config: Mapping[str, Any], models: Mapping[str, ModelIdentity]
 ) -> Manifest:
-    """The manifest of shards, in name order. `config` is the resolved config, of which it keeps what shapes the data."""
+    """The manifest of shards, in name order; of the resolved `config` it keeps what shapes the data."""
     shards = tuple(sorted(records, key=lambda record: record.name))
     samples, num_bytes, counts, splits = total(shards)
     return Manifest(

@@ -14,7 +14,7 @@ _SIZE = slice(124, 136)
 _NAME = slice(0, 100)
 
 
-class BadShard(Exception):
+class ShardError(Exception):
     """The rest of a shard cannot be read as members."""
 
     def __init__(self, member: str, what: str) -> None:
@@ -55,7 +55,7 @@ class HashedStream:
 def read_members(stream: HashedStream) -> Iterator[tuple[str, bytes]]:
     """Name and bytes of each member in order, up to the two blocks of zeros that must end the stream.
 
-    Raises `BadShard` at the first header, padding or end that is not as it was written.
+    Raises `ShardError` at the first header, padding or end that is not as it was written.
     """
     previous = "the first member"
     while True:
@@ -66,18 +66,18 @@ def read_members(stream: HashedStream) -> Iterator[tuple[str, bytes]]:
         data = stream.read(size)
         padding = stream.read(-size % BLOCK)
         if len(data) < size or len(padding) < -size % BLOCK:
-            raise BadShard(name, f"is cut off after {len(data)} of {size} bytes")
+            raise ShardError(name, f"is cut off after {len(data)} of {size} bytes")
         if padding.strip(b"\0"):
-            raise BadShard(name, "has data in its padding")
+            raise ShardError(name, "has data in its padding")
         yield name, data
         previous = name
     if stream.read(BLOCK) != bytes(BLOCK) or stream.read(1):
-        raise BadShard("", f"does not end with two blocks of zeros after {previous}")
+        raise ShardError("", f"does not end with two blocks of zeros after {previous}")
 
 
 def _parse_header(header: bytes, previous: str) -> tuple[str, int]:
     if len(header) < BLOCK:
-        raise BadShard("", f"ends without its closing blocks after {previous}")
+        raise ShardError("", f"ends without its closing blocks after {previous}")
     try:
         name = header[_NAME].rstrip(b"\0").decode("ascii")
         size = int(header[_SIZE].rstrip(b" \0"), 8)
@@ -85,7 +85,7 @@ def _parse_header(header: bytes, previous: str) -> tuple[str, int]:
         info.size = size
         expected = info.tobuf(tarfile.USTAR_FORMAT, "ascii", "strict")
     except ValueError as error:
-        raise BadShard("", f"has a header that cannot be read after {previous}: {error}") from None
+        raise ShardError("", f"has a header that cannot be read after {previous}: {error}") from None
     if header != expected:
-        raise BadShard(name, "has a header that was not written so")
+        raise ShardError(name, "has a header that was not written so")
     return name, size

@@ -61,9 +61,7 @@ def export_root(plan: Plan, journal: Sequence[IngestRecord], do: Do) -> ExportSu
     if missing or not _is_written(out, manifest):
         shards = [shard for result in results for shard in result.shards]
         write_export_index(out, shards, config=plan.config.model_dump(mode="json"), models=_models(plan))
-    return ExportSummary(
-        num_samples=manifest.samples, num_shards=len(manifest.shards), groups_written=len(missing)
-    )
+    return ExportSummary(num_samples=manifest.samples, num_shards=len(manifest.shards), groups_written=len(missing))
 
 
 def export_is_current(plan: Plan, journal: Sequence[IngestRecord]) -> bool:

@@ -26,7 +26,7 @@ from engine.export.manifest import (
     total,
     unlisted_shards,
 )
-from engine.export.shard_reader import BadShard, HashedStream, read_members
+from engine.export.shard_reader import HashedStream, ShardError, read_members
 from engine.hashing import sha256_hex
 from engine.store import Store
 from schemas.annotations import Frozen
@@ -158,7 +158,7 @@ def _check_shard(out: Store, record: ShardRecord) -> _Shard:
             stream = HashedStream(file)
             try:
                 _check_members(shard, record, stream)
-            except BadShard as error:
+            except ShardError as error:
                 shard.wrong(error.member, error.what)
             stream.drain()
     except FileNotFoundError:

@@ -88,7 +88,7 @@ def _main(connection: Connection, driver_pid: int) -> None:
         with lock:
             connection.send(event)
 
-    worker = Worker(emit)
+    worker = Worker(emit, flush=lambda: None)  # what is in the pipe outlives its writer
     emit(Ready())
     while True:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import queue
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,6 +22,8 @@ from schemas.errors import RunnerError
 log = logging.getLogger(__name__)
 
 LONG_POLL_S = 1.0
+FLUSH_LIMIT_S = 5.0
+"""How long a careful worker waits for the driver; twice, a second more than a long poll would do."""
 
 
 class RemoteWorker:
@@ -29,21 +32,33 @@ class RemoteWorker:
     def __init__(self) -> None:
         configure_worker_logging()
         self._events: queue.Queue[Event] = queue.Queue()
-        self._worker = Worker(self._events.put)
+        self._asked = threading.Condition()
+        self._worker = Worker(self._events.put, self._flush)
         self._events.put(Ready())
 
     def work(self, task: Task) -> None:
         self._worker.run(task)
 
     def events(self, timeout_s: float) -> list[Event]:
-        """All events there are; waits up to `timeout_s` for the first."""
+        """All events there are; waits up to `timeout_s` for the first. To ask is to have received the last answer."""
+        with self._asked:
+            self._asked.notify_all()
         found: list[Event] = []
         try:
             found.append(self._events.get(timeout=timeout_s))
             while True:
                 found.append(self._events.get_nowait())
         except queue.Empty:
+            with self._asked:
+                self._asked.notify_all()
             return found
+
+
+    def _flush(self) -> None:
+        """Wait until the driver asks again after it was given everything."""
+        with self._asked:
+            self._asked.wait_for(self._events.empty, FLUSH_LIMIT_S)
+            self._asked.wait(FLUSH_LIMIT_S)
 
 
 class RayWorker:
@@ -108,13 +123,11 @@ class RayBackend:
         environment = worker_environment(resources.cpus)
         if level := os.environ.get(LEVEL_VARIABLE):
             environment[LEVEL_VARIABLE] = level
-        actor = ray.remote(RemoteWorker).options(
+        actor = ray.remote(concurrency_groups={"control": 1})(RemoteWorker).options(
             num_cpus=resources.cpus,
             num_gpus=resources.gpus,
             memory=resources.memory_mb * 2**20,
             max_restarts=0,
-            concurrency_groups={"control": 1},
-            max_concurrency=1,
             runtime_env={"env_vars": environment},
         )
         return RayWorker(actor.remote())

@@ -75,14 +75,14 @@ class Supervisor:
 
         Raises `RunnerError` when a task cannot be done, or when no worker comes up.
         """
-        if lane.resources != self._resources:
+        if self._resources is None or not _holds(self._resources, lane.resources):
             self.close()
             self._resources = lane.resources
         queue = deque(_Job(task) for task in lane.tasks)
         unfinished = len(queue)
-        size = min(self._backend.capacity(lane.resources), unfinished)
+        size = min(self._backend.capacity(self._resources), unfinished)
         while unfinished:
-            self._assign(queue, lane.resources, size)
+            self._assign(queue, self._resources, size)
             for handle, event in self._backend.poll([w.handle for w in self._workers], POLL_S) + self._overdue():
                 worker = next((w for w in self._workers if w.handle is handle), None)
                 if worker is None:
@@ -145,21 +145,25 @@ class Supervisor:
         job = worker.job
         if job is None:
             return
-        if worker.span is None:
-            job.attempts += 1
-            log.warning("worker %s while loading %s for %s", event.cause, worker.loading, job.task.label)
-            if job.attempts > self._limits.task_retries:
-                raise RunnerError(
-                    f"workers were {event.cause} {job.attempts} times while loading {worker.loading} for "
-                    f"{job.task.label} (limit {self._limits.load_timeout_s:.0f} s each): look at memory and at the "
-                    "worker's log, or raise limits.load_timeout_s"
-                )
-        else:
+        log.warning("worker %s in %s at %s", event.cause, job.task.label, worker.span or worker.loading)
+        careful = job.task.isolation.careful
+        if worker.span is None and (careful or event.cause == "hung"):
+            self._count_attempt(worker, event, job)
+        elif worker.span is not None and careful:
             job.losses[worker.span] += 1
-            log.warning("worker %s in %s at %s", event.cause, job.task.label, worker.span)
-            isolation = isolate(job.task.isolation, worker.span, event.cause, job.losses)
-            job.task = job.task.model_copy(update={"isolation": isolation})
+        isolation = isolate(job.task.isolation, worker.span, event.cause, job.losses)
+        job.task = job.task.model_copy(update={"isolation": isolation})
         queue.appendleft(job)
+
+    def _count_attempt(self, worker: _Busy, event: Lost, job: _Job) -> None:
+        """A worker lost before any sample: models that do not load are no sample's fault."""
+        job.attempts += 1
+        if job.attempts > self._limits.task_retries:
+            raise RunnerError(
+                f"workers were {event.cause} {job.attempts} times while loading {worker.loading} for "
+                f"{job.task.label} (limit {self._limits.load_timeout_s:.0f} s each): look at memory and at the "
+                "worker's log, or raise limits.load_timeout_s"
+            )
 
     def _fail(self, worker: _Busy, event: Failed, queue: deque[_Job]) -> None:
         """A task raised outside any sample: try again, or stop the run with its message."""
@@ -172,3 +176,8 @@ class Supervisor:
             kind: type[FldError] = ModelError if event.error == "ModelError" else RunnerError
             raise kind(f"{job.task.kind} {job.task.label}: {event.error}: {event.detail}")
         queue.append(job)
+
+
+def _holds(have: Resources, wanted: Resources) -> bool:
+    """Whether workers of one size can do the tasks of another."""
+    return have.cpus >= wanted.cpus and have.gpus >= wanted.gpus and have.memory_mb >= wanted.memory_mb

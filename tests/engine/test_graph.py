@@ -69,9 +69,9 @@ def test_groups_on_processors_share_a_lane_and_a_gpu_has_its_own() -> None:
 def test_a_missing_producer_is_named() -> None:
     annotators = road()
     del annotators["detector"]
-    with pytest.raises(ConfigError, match="'captioner' requires 'objects', and no annotator"):
+    with pytest.raises(ConfigError, match="'grounder' requires 'objects', and no annotator"):
         build_graph(annotators)
-    assert build_graph(annotators, frozenset({"objects"})).order[0] == "captioner"  # the source brings them
+    assert "captioner" in build_graph(annotators, frozenset({"objects"})).order  # the source brings them
 
 
 def test_a_cycle_is_refused_with_its_members() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -12,22 +11,19 @@ from pathlib import Path
 import pytest
 
 from engine.store import Store
-from roots import digest, fake_config, run_road, write_photographs
+from tests.roots import digest, fake_config, run_road, write_photographs
 
-DRIVER = """
+SLOW = {
+    "first": {"use": "fake", "params": {"regions": 3, "seconds": 0.05}, "batch_size": 3},
+    "second": {"use": "fake", "params": {"regions": 2}, "batch_size": 2},
+}
+DRIVER = f"""
 import sys
-from pathlib import Path
-from roots import fake_config, run_road
+sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+from tests.roots import fake_config, run_road
 if __name__ == "__main__":
-    slow = {"first": {"use": "fake", "params": {"regions": 3, "seconds": 0.05}, "batch_size": 3}}
-    fast = {"use": "fake", "params": {"regions": 2}, "batch_size": 2}
-    run_road(sys.argv[2], fake_config(sys.argv[1], annotators={**slow, "second": fast}))
+    run_road(sys.argv[2], fake_config(sys.argv[1], annotators={SLOW!r}))
 """
-
-
-def slow_config(photos: Path):  # type: ignore[no-untyped-def]
-    slow = {"use": "fake", "params": {"regions": 3, "seconds": 0.05}, "batch_size": 3}
-    return fake_config(photos, annotators={"first": slow, "second": {"use": "fake", "params": {"regions": 2}, "batch_size": 2}})
 
 
 @pytest.mark.parametrize(
@@ -45,8 +41,7 @@ def test_a_driver_killed_anywhere_resumes_to_the_same_bytes(tmp_path: Path, appe
     write_photographs(photos, 10)
     script = tmp_path / "driver.py"
     script.write_text(DRIVER)
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
-    driver = subprocess.Popen([sys.executable, str(script), str(photos), str(root)], env=environment)
+    driver = subprocess.Popen([sys.executable, str(script), str(photos), str(root)])
     store = Store(str(root))
     deadline = time.monotonic() + 60
     while not store.list_names(appears) and driver.poll() is None and time.monotonic() < deadline:
@@ -54,8 +49,8 @@ def test_a_driver_killed_anywhere_resumes_to_the_same_bytes(tmp_path: Path, appe
     driver.send_signal(signal.SIGKILL)
     driver.wait()
     assert store.list_names(appears), "the driver was killed before it got there"
-    run_road(root, slow_config(photos))
-    run_road(tmp_path / "undisturbed", slow_config(photos))
+    run_road(root, fake_config(photos, annotators=SLOW))
+    run_road(tmp_path / "undisturbed", fake_config(photos, annotators=SLOW))
     assert digest(root) == digest(tmp_path / "undisturbed")
 
 

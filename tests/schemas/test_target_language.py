@@ -28,7 +28,9 @@ from tests.florence2_processor import build_processor
 
 WH = (640, 480)
 LABELS = st.one_of(
-    st.sampled_from(["cat", "a dog", "it", "the image", "<loc_1>", "a < b", "\n", "日本", "café au lait", "🚗 car", "a\r\nb"]),
+    st.sampled_from(
+        ["cat", "a dog", "it", "the image", "<loc_1>", "a < b", "\n", "日本", "café au lait", "🚗 car", "a\r\nb"]
+    ),
     st.text(max_size=20),
 )
 BOX_TASKS: list[Task] = ["<OD>", "<DENSE_REGION_CAPTION>", "<CAPTION_TO_PHRASE_GROUNDING>", "<REGION_PROPOSAL>"]
@@ -200,9 +202,7 @@ def test_prompt_with_wrong_input_is_refused(task: Task, input_: str) -> None:
 def test_prompt_inputs() -> None:
     assert join_queries(["cat", "a dog"]) == "cat<and>a dog"
     tokens = location_tokens((0, 0, 640, 480), WH)
-    assert write_prompt("<REGION_TO_OCR>", tokens) == (
-        "What text is in the region <loc_0><loc_0><loc_999><loc_999>?"
-    )
+    assert write_prompt("<REGION_TO_OCR>", tokens) == ("What text is in the region <loc_0><loc_0><loc_999><loc_999>?")
 
 
 @pytest.mark.parametrize(
@@ -255,7 +255,10 @@ def test_library_disagrees_only_where_the_inverse_is_whole(processor: Any) -> No
 
 
 @settings(max_examples=200)
-@given(st.sampled_from(list(TASKS)), st.lists(st.sampled_from(["cat", "<loc_5>", "<loc_9999>", "<poly>", "</poly>", "<sep>", "<", "\n"])))
+@given(
+    st.sampled_from(list(TASKS)),
+    st.lists(st.sampled_from(["cat", "<loc_5>", "<loc_9999>", "<poly>", "</poly>", "<sep>", "<", "\n"])),
+)
 def test_parser_takes_any_string(task: Task, parts: list[str]) -> None:
     """A student may generate anything; whatever is read must be drawable."""
     for instance in parse_answer(task, "".join(parts), WH):
@@ -263,7 +266,21 @@ def test_parser_takes_any_string(task: Task, parts: list[str]) -> None:
         assert all(len(shape) >= 4 and len(shape) % 2 == 0 for shape in instance.shapes)
 
 
-def test_long_answer_is_parsed_in_linear_time(processor: Any) -> None:
+@pytest.mark.parametrize(
+    "label", ["x" * 10_000, "<" * 10_000, "\n" * 10_000, "🚗" * 10_000, "a\n" * 5_000, "</poly>", "{input}"]
+)
+@pytest.mark.parametrize(
+    "task", ["<OD>", "<CAPTION_TO_PHRASE_GROUNDING>", "<OCR_WITH_REGION>", "<OPEN_VOCABULARY_DETECTION>"]
+)
+def test_hostile_label_spoils_no_neighbour(processor: Any, task: Task, label: str) -> None:
+    """One bad label must cost itself at most: the labels beside it keep their places."""
+    shape = (10.0, 10.0, 20.0, 10.0, 20.0, 20.0, 10.0, 20.0)[: 8 if task == "<OCR_WITH_REGION>" else 4]
+    target = check(processor, task, [Instance(name, (shape,)) for name in ("cat", label, "a dog")])
+    assert target.startswith("cat<loc_")
+    assert "a dog<loc_" in target
+
+
+def test_answer_of_hundreds_of_boxes_is_read_whole(processor: Any) -> None:
     rng = random.Random(0)
     items = [Instance(f"thing {i}", ((rng.uniform(0, 300), 0.0, rng.uniform(300, 640), 480.0),)) for i in range(500)]
     check(processor, "<OD>", items)

@@ -121,7 +121,11 @@ def test_phrases_of_one_text_and_source_are_one_grounding_in_text_order() -> Non
         ],
     }
     sample = only(make_view([A], tables))
-    assert [[p.id for p in g.phrases] for g in sample.groundings] == [["early", "late"], ["other text"], ["other source"]]
+    assert [[p.id for p in g.phrases] for g in sample.groundings] == [
+        ["early", "late"],
+        ["other text"],
+        ["other source"],
+    ]
     assert len({g.id for g in sample.groundings}) == 3
     again = only(make_view([A], tables, dropped=["late"]))
     assert again.groundings[0].id == sample.groundings[0].id  # a retuned filter must not rename what stays

@@ -32,16 +32,23 @@ def test_exactly_the_poison_is_condemned(num_images: int, batch: int, poison: se
         lost = attempt(num_images, batch, poison, isolation)
         if lost is None:
             break
-        losses[lost] += 1
+        losses[lost] += isolation.careful
         isolation = isolate(isolation, lost, "killed", losses)
     assert {span.start for span, _ in isolation.condemned} == poison
     assert all(reason == "killed_worker" for _, reason in isolation.condemned)
 
 
-def test_a_worker_lost_once_condemns_nobody() -> None:
+def test_a_single_image_is_condemned_by_two_careful_losses_and_no_less() -> None:
     span = Span(step="s", start=3, stop=4)
-    first = isolate(Isolation(), span, "hung", Counter({span: 1}))
-    assert first.condemned == ()
-    assert first.suspects == (span,)
-    second = isolate(first, span, "hung", Counter({span: 2}))
-    assert second.condemned == ((span, "hung_worker"),)
+    losses = Counter[Span]()
+    first = isolate(Isolation(), span, "hung", losses)
+    assert first == Isolation(careful=True, suspects=(span,))
+    losses[span] += 1
+    second = isolate(first, span, "hung", losses)
+    assert second.condemned == ()
+    losses[span] += 1
+    assert isolate(second, span, "hung", losses).condemned == ((span, "hung_worker"),)
+
+
+def test_a_worker_lost_with_its_last_words_unheard_is_followed_by_a_careful_one() -> None:
+    assert isolate(Isolation(), None, "killed", Counter()) == Isolation(careful=True)

@@ -14,7 +14,7 @@ from engine.config import RunnerConfig
 from engine.partition import read_output, read_tables
 from engine.pipeline import Pipeline, make_backend
 from engine.protocols import Resources
-from roots import digest, fake_config, opened, run_road, write_photographs
+from tests.roots import digest, fake_config, opened, run_road, write_photographs
 from schemas.errors import RunnerError
 
 NUM_IMAGES = 11

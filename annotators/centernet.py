@@ -1,0 +1,75 @@
+"""MobileNetV3-CenterNet, 512 px: a second detector of the 80 COCO classes, for agreement with the first.
+
+Opt-in: the licence of its weights is not stated, only that of the package around them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from annotators.detections import DetectorParams, cells_above, object_regions, squash
+from annotators.onnx_session import OnnxSession, open_session
+from annotators.packaged.assets import PACKAGED, ensure
+from engine.geometry import Floats, Ints
+from engine.protocols import Kind, Resources, Sample
+from schemas.annotations import Annotations, Region
+
+SIDE_PX = 512
+"""The network takes RGB, 0 to 255, (1, 512, 512, 3)."""
+STRIDE_PX = 4
+
+
+class CenterNet:
+    """Score-first object detector: a box is a peak of a class heat map (Zhou et al. 2019, arXiv 1904.07850)."""
+
+    class Params(DetectorParams):
+        """Those of every detector."""
+
+    version = 1
+    requires: frozenset[Kind] = frozenset({"pixels"})
+    optional: frozenset[Kind] = frozenset()
+    produces: frozenset[Kind] = frozenset({"objects"})
+    resources = Resources(cpus=1, memory_mb=400)
+    batch_size = 8
+    model = PACKAGED["centernet"].identity
+
+    def __init__(self, params: Params | None = None) -> None:
+        self.params = params or self.Params()
+        self._session: OnnxSession | None = None
+
+    def load(self) -> None:
+        self._session = open_session(ensure("centernet", fetch=False))
+
+    def annotate(self, batch: Sequence[Sample]) -> Sequence[Annotations]:
+        """Object regions by falling score; the network takes one image at a time."""
+        return [Annotations(regions=self._detect(sample)) for sample in batch]
+
+    def _detect(self, sample: Sample) -> tuple[Region, ...]:
+        assert self._session is not None, "load() comes before annotate()"
+        assert sample.pixels is not None, "the engine gives pixels to an annotator that requires them"
+        image = squash(sample.pixels, SIDE_PX).astype(np.float32)[None]
+        sides, heat = self._session.run(["tower_0/wh", "tower_0/keypoints"], {"tower_0/images": image})
+        boxes, scores, classes = _decode(heat[0], sides[0], self.params.min_score)
+        to_image = np.array([sample.width, sample.height, sample.width, sample.height]) / SIDE_PX
+        return object_regions(boxes * to_image, scores, classes, (sample.width, sample.height), self.params)
+
+
+def _decode(
+    heat: npt.NDArray[np.float32], sides: npt.NDArray[np.float32], min_score: float
+) -> tuple[Floats, Floats, Ints]:
+    """Boxes (n, 4) in network pixels, scores and classes of the peaks of (128, 128, 80) heat.
+
+    A peak is the highest of its 3 × 3 cells; `sides` (128, 128, 4) are its distances left, top, right and bottom.
+    """
+    peaks = np.where(heat == cv2.dilate(heat, np.ones((3, 3), dtype=np.uint8)), heat, -1.0)
+    rows_columns, num_classes = heat.shape[:2], heat.shape[2]
+    cells, classes, scores = cells_above(peaks.reshape(-1, num_classes), min_score)
+    rows, columns = np.unravel_index(cells, rows_columns)
+    centres = np.stack([columns, rows], axis=1) * float(STRIDE_PX)
+    distances = sides[rows, columns].astype(np.float64)
+    boxes = np.concatenate([centres - distances[:, :2], centres + distances[:, 2:]], axis=1)
+    return boxes, scores, classes

@@ -1,0 +1,161 @@
+"""Files of any fsspec file system: listed in a fixed order, cut into chunks, read in bounded batches."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import fsspec
+from braceexpand import braceexpand
+from fsspec.implementations.local import LocalFileSystem
+
+from engine.sources.item import Locator, Rejected, printable
+from schemas.errors import SourceError
+
+CHUNK_FILES = 1000
+"""Images per chunk, on average: about half a minute of scanning on one core."""
+READ_FILES = 32
+READ_BYTES = 64 * 2**20
+"""Bounds of what is asked for at once: enough to hide the latency of an object store, little enough to hold."""
+
+Files = Sequence[tuple[str, int]]
+Range = tuple[str, int | None, int | None]  # path, first byte, end; None: from the beginning, to the end
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Files under `base` as (relative path, bytes), sorted by path; an empty path where `base` is the only file."""
+
+    base: str
+    files: Files
+    rejected: tuple[Rejected, ...] = ()
+
+
+def locate(url: str) -> tuple[Any, str]:
+    """The file system of a URL and the path on it. Local names are taken literally, whatever characters they have."""
+    if "://" not in url or url.startswith("file://"):
+        fs = LocalFileSystem()
+        return fs, fs._strip_protocol(url)
+    fs, path = fsspec.core.url_to_fs(url, use_listings_cache=False)
+    return fs, path
+
+
+def list_files(url: str, name: str) -> Listing:
+    """List a file, a folder with all that is below it, or a pattern with `*`, `?`, `[…]` or `{000..099}`.
+
+    Hidden files and folders are left out. Raises `SourceError` where nothing is there or it cannot be read.
+    """
+    try:
+        fs, path = locate(url)
+        if not fs.exists(path) and re.search(r"[*?\[{]", url):
+            return _list_pattern(url)
+        info = fs.info(path)
+        if info["type"] != "directory":
+            return Listing(fs.unstrip_protocol(path), (("", int(info["size"] or 0)),))
+        found = fs.find(path, detail=True)
+    except FileNotFoundError as error:
+        raise SourceError(
+            f"source {url} does not exist; give a folder, a tar, a Parquet file or a COCO json"
+        ) from error
+    except ImportError as error:
+        raise SourceError(f"source {url} cannot be read: {error}; install fld-engine[s3] or fld-engine[gcs]") from error
+    except (OSError, ValueError) as error:
+        raise SourceError(f"source {url} cannot be read: {error}; check the URL and the access rights") from error
+    prefix = path.rstrip("/") + "/"
+    sizes = {full.removeprefix(prefix): int(entry["size"] or 0) for full, entry in found.items()}
+    return _checked(fs.unstrip_protocol(path).rstrip("/"), sizes, name)
+
+
+def cut(files: Files, size: int = CHUNK_FILES) -> list[Files]:
+    """Consecutive runs of about `size` files, at most four times as many.
+
+    A run ends after a path whose checksum is a multiple of `size`. So a file that is added or removed changes the run
+    it is in and no other, and an ingest of the grown folder reads that run alone.
+    """
+    runs: list[Files] = []
+    start = 0
+    for stop, (path, _) in enumerate(files, start=1):
+        if zlib.crc32(path.encode()) % size == 0 or stop - start == 4 * size or stop == len(files):
+            runs.append(tuple(files[start:stop]))
+            start = stop
+    return runs
+
+
+def read_ranges(fs: Any, ranges: Sequence[Range], sizes: Sequence[int]) -> Iterator[bytes | OSError]:
+    """Bytes of each range in order, or why it could not be read; `sizes` bound how many are held at once.
+
+    Lost connections and time-outs are raised: they say nothing about the file, and a task is tried again.
+    """
+    for start, stop in _batches(sizes):
+        paths, firsts, ends = zip(*ranges[start:stop], strict=True)
+        for found in fs.cat_ranges(list(paths), list(firsts), list(ends), on_error="return"):
+            if isinstance(found, OSError) and not isinstance(found, (ConnectionError, TimeoutError)):
+                yield found
+            elif isinstance(found, BaseException):
+                raise found
+            else:
+                yield bytes(found)
+
+
+def read_located(locators: Sequence[Locator]) -> Iterator[bytes]:
+    """Bytes of `file` and `tar` locators, in order. Raises `SourceError` where something is no longer there."""
+    for _, group in itertools.groupby(locators, key=lambda locator: locator.url.partition("://")[0]):
+        same_fs = list(group)
+        fs, _ = locate(same_fs[0].url)
+        ranges: list[Range] = [
+            (locate(at.url)[1], at.offset, at.offset + at.length)
+            if at.kind == "tar"
+            else (locate(at.url)[1], None, None)
+            for at in same_fs
+        ]
+        read = read_ranges(fs, ranges, [at.length for at in same_fs])
+        for at, found in zip(same_fs, read, strict=True):
+            if isinstance(found, OSError):
+                raise SourceError(f"{at.url} could be read when it was scanned, and now not: {found}") from found
+            yield found
+
+
+def unreadable(uri: str, error: Exception) -> Rejected:
+    """A file that is listed and cannot be read."""
+    return Rejected(uri=uri, reason="unreadable", detail=printable(f"{type(error).__name__}: {error}"))
+
+
+def _list_pattern(url: str) -> Listing:
+    base = re.split(r"[*?\[{]", url)[0].rpartition("/")[0] or "."
+    fs, root = locate(base)
+    prefix = root.rstrip("/") + "/"
+    sizes: dict[str, int] = {}
+    for one in braceexpand(url):
+        path = locate(one)[1]
+        found = fs.glob(path, detail=True) if re.search(r"[*?\[]", path) else {path: fs.info(path)}
+        sizes.update((full.removeprefix(prefix), int(entry["size"] or 0)) for full, entry in found.items())
+    if not sizes:
+        raise SourceError(f"source {url} matches no file; list {base} to see what is there")
+    return Listing(fs.unstrip_protocol(root).rstrip("/"), sorted(sizes.items()))
+
+
+def _checked(base: str, sizes: dict[str, int], name: str) -> Listing:
+    """Without hidden files; names that are not UTF-8 cannot be stored and are rejected."""
+    shown = sorted(p for p in sizes if p and not any(part.startswith(".") for part in p.split("/")))
+    bad = [p for p in shown if printable(p) != p]
+    rejected = tuple(
+        Rejected(uri=f"{name}/{printable(p)}", reason="bad_name", detail="the file's name is not UTF-8; rename it")
+        for p in bad
+    )
+    return Listing(base, tuple((p, sizes[p]) for p in shown if p not in set(bad)), rejected)
+
+
+def _batches(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """[start, stop) of consecutive items within `READ_FILES` and `READ_BYTES`; one item may be larger."""
+    start, held = 0, 0
+    for stop, size in enumerate(sizes):
+        if stop > start and (stop - start == READ_FILES or held + size > READ_BYTES):
+            yield start, stop
+            start, held = stop, 0
+        held += size
+    if start < len(sizes):
+        yield start, len(sizes)

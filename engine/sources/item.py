@@ -1,0 +1,191 @@
+"""What a source is, what is found in it, and how the same bytes are found again.
+
+A source is listed once, cheaply, into chunks; workers then read chunks independently of one another. Everything here
+crosses processes.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from pydantic import Field
+
+from schemas.annotations import Annotations, Frozen, Source, Text
+
+SourceKind = Literal["folder", "tars", "parquet", "coco"]
+
+IMAGE_EXTENSIONS = frozenset(
+    {"jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "gif", "tif", "tiff", "avif", "heic", "jp2"}
+)
+"""Names that promise an image; the decoder decides by content. Unsupported ones are here to be reported, not missed."""
+
+MAX_ITEM_BYTES = 200_000_000
+"""Images larger than this are rejected without being read, unless the caller says otherwise."""
+MAX_TEXT_CHARS = 20_000
+"""Longer captions are rejected: FLD-5B's longest granularity averages 70 tokens."""
+
+WEB = Source(annotator="web", model="web", revision="")
+"""Author of captions found beside images in tars and Parquet: nobody's hand-made label, nobody's model."""
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+
+
+def _default_name(fields: dict[str, Any]) -> str:
+    """The last part of the URL before any pattern: `photos`, `captions.json`; for `laion/{00..99}.tar`, `laion`."""
+    stem = re.split(r"[*?\[{]", str(fields.get("url", "")))[0]
+    if stem != fields.get("url"):
+        stem = posixpath.dirname(stem)
+    name = posixpath.basename(stem.rstrip("/"))
+    return name if name.strip(".") else "source"
+
+
+class SourceSpec(Frozen):
+    """One `--source`: where it is and how it is to be read.
+
+    `url` is any fsspec URL of a folder, a tar, a Parquet file or a COCO json, or a pattern of tars or Parquet files
+    with `*` or `{000..099}`. `name` opens every URI of the source, so two sources should not share it. `images_url` is
+    the image folder of a COCO json (default: the json's own folder). The columns of Parquet are recognised by their
+    usual names where they are not given.
+    """
+
+    url: str = Field(min_length=1)
+    kind: Literal["auto", "folder", "tars", "parquet", "coco"] = "auto"
+    name: str = Field(default_factory=_default_name)
+    gold: bool = False
+    licence: str = ""
+    class_folders: bool = True
+    images_url: str = ""
+    image_column: str = ""
+    uri_column: str = ""
+    caption_columns: tuple[str, ...] = ()
+
+
+class Locator(Frozen):
+    """Where the bytes of an image are: a `file`, `length` bytes from `offset` of a `tar`, or a cell of a `parquet`."""
+
+    kind: Literal["file", "tar", "parquet"]
+    url: str
+    offset: int = 0
+    length: int = 0
+    row: int = 0
+    column: str = ""
+
+
+class Rejected(Frozen):
+    """Something in a source that cannot be used, with a short, countable reason; its neighbours go on."""
+
+    uri: str
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceItem:
+    """An image that a source has. `uri` names its place in the dataset's own terms, `read` says how to get it again.
+
+    `annotations` carry their own `source`: `human` from COCO, `web` from captions in tars and Parquet. Labels are in
+    `source_label`.
+    """
+
+    uri: str
+    source_label: str
+    annotations: Annotations
+    read: Locator
+
+
+ScannedItem = tuple[SourceItem, bytes] | Rejected
+
+
+class SourceChunk(Frozen):
+    """A part of a source that one worker reads.
+
+    `files` are (path relative to `base`, bytes), in order; an empty path is `base` itself. Names and sizes are all
+    that is known of a file before it is read: one that is rewritten in place, at the same size, looks unchanged.
+    `rejected` was found while listing. `revision` names the content of the COCO json the chunk was listed from.
+    """
+
+    spec: SourceSpec
+    kind: SourceKind
+    base: str
+    files: tuple[tuple[str, int], ...]
+    rejected: tuple[Rejected, ...] = ()
+    revision: str = ""
+
+    def url(self, path: str) -> str:
+        return f"{self.base}/{path}" if path else self.base
+
+    def uri(self, path: str) -> str:
+        return f"{self.spec.name}/{path}" if path else self.spec.name
+
+
+class SourceFormat(Protocol):
+    """One kind of source: a module with these two functions."""
+
+    def chunks(self, spec: SourceSpec) -> Sequence[SourceChunk]:
+        """The parts of the source, in a fixed order. Raises `SourceError` where there is nothing to read."""
+        ...
+
+    def read(self, chunk: SourceChunk, max_bytes: int) -> Iterator[ScannedItem]:
+        """Everything in a chunk, in a fixed order; what cannot be used comes as `Rejected`, never as an exception."""
+        ...
+
+
+def extension(path: str) -> str:
+    """What follows the last dot of a file name, in lower case."""
+    return posixpath.splitext(path)[1][1:].lower()
+
+
+def printable(name: str) -> str:
+    """A name that can be stored: bytes that are not UTF-8 come out as `\\udc..` escapes."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def unsafe_name(path: str) -> str | None:
+    """Why a name found inside a source may not be followed, or `None`."""
+    if path.startswith("/") or re.match(r"[A-Za-z]:", path):
+        return "an absolute name"
+    if "\\" in path:
+        return "a name with a backslash"
+    if ".." in path.split("/"):
+        return "a name that leaves the source"
+    if printable(path) != path:
+        return "a name that is not UTF-8"
+    return None
+
+
+def clean_text(text: str) -> str:
+    """A caption as it is stored: control characters and lone surrogates removed, outer white space stripped.
+
+    Everything else stays as it was written: markup and `<loc_1>` are text like any other.
+    """
+    return _CONTROL.sub("", text.encode("utf-8", "ignore").decode("utf-8")).strip()
+
+
+def web_captions(values: Iterable[object], uri: str) -> tuple[Annotations, list[Rejected]]:
+    """Found captions as brief texts of source `web`, in order, without repeats, without what is empty or no text."""
+    rejected = []
+    texts: dict[str, Text] = {}
+    for value in values:
+        text = clean_text(value) if isinstance(value, str) else ""
+        if len(text) > MAX_TEXT_CHARS:
+            rejected.append(too_long(uri, text))
+        elif text:
+            texts[text] = Text(granularity="brief", text=text, score=1.0, source=WEB)
+    return Annotations(texts=tuple(texts.values())), rejected
+
+
+def too_long(uri: str, text: str) -> Rejected:
+    return Rejected(
+        uri=uri,
+        reason="text_too_long",
+        detail=f"a caption of {len(text)} characters; at most {MAX_TEXT_CHARS} are kept",
+    )
+
+
+def too_large(uri: str, num_bytes: int, max_bytes: int) -> Rejected:
+    """An image that is not even read."""
+    return Rejected(uri=uri, reason="too_many_bytes", detail=f"{num_bytes} bytes, at most {max_bytes} are accepted")

@@ -1,0 +1,77 @@
+"""COCO's run-length masks, to polygons.
+
+`pycocotools` decodes counts that do not fill the mask into whatever memory was there before; counts from a file are
+therefore decoded here, where their sum is checked first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Bitmap = npt.NDArray[np.uint8]
+
+
+def decode_rle(rle: Mapping[str, Any], image_wh: tuple[int, int]) -> Bitmap:
+    """(height, width) mask of zeros and ones from `{"size": [height, width], "counts": list or string}`.
+
+    Counts are the lengths of runs of zeros and ones in turn, column by column, zeros first. Raises `ValueError` where
+    they do not make a mask of exactly `image_wh`.
+    """
+    width, height = image_wh
+    size, counts = rle.get("size"), rle.get("counts")
+    if size != [height, width]:
+        raise ValueError(f"the mask's size [height, width] is {size}, the image's [{height}, {width}]")
+    if isinstance(counts, str):
+        counts = _uncompressed(counts)
+    if not isinstance(counts, list) or not all(type(count) is int and count >= 0 for count in counts):
+        raise ValueError("the counts of a mask are neither a string nor a list of whole numbers from 0 up")
+    if sum(counts) != width * height:
+        raise ValueError(f"the counts of a mask add up to {sum(counts)}, its pixels to {width * height}")
+    flat = np.repeat(np.arange(len(counts), dtype=np.int64) % 2, counts).astype(np.uint8)
+    return np.ascontiguousarray(flat.reshape(width, height).T)
+
+
+def _uncompressed(text: str) -> list[int]:
+    """Counts of COCO's compressed string.
+
+    Five bits a character from code 48 on, least first; bit 5 says that more follow, bit 4 of the last is the sign; from
+    the fourth count on, the difference to the count two before is stored (`rleFrString` of the COCO API).
+    """
+    counts: list[int] = []
+    value, shift = 0, 0
+    for character in text:
+        bits = ord(character) - 48
+        if not 0 <= bits < 64 or shift > 40:
+            raise ValueError(f"character {character!r} does not belong into the counts of a mask")
+        value |= (bits & 0x1F) << shift
+        shift += 5
+        if bits & 0x20:
+            continue
+        if bits & 0x10:
+            value -= 1 << shift
+        counts.append(value + counts[-2] if len(counts) > 2 else value)
+        value, shift = 0, 0
+    if shift:
+        raise ValueError("the counts of a mask end in the middle of a number")
+    return counts
+
+
+def mask_polygons(mask: Bitmap) -> list[list[float]]:
+    """Outlines `[x1 y1 x2 y2 …]` of the parts of a mask, in pixels, largest first; holes are filled.
+
+    The contour is traced at twice the size, so that it runs a quarter of a pixel inside the true edge, and a part one
+    pixel wide still encloses an area.
+    """
+    left, top, width, height = cv2.boundingRect(mask)
+    if not width:
+        return []
+    twice = mask[top : top + height, left : left + width].repeat(2, axis=0).repeat(2, axis=1)
+    contours, _ = cv2.findContours(twice, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    outlines = [(contour.reshape(-1, 2) + 0.5) / 2 + (left, top) for contour in contours if len(contour) > 2]
+    outlines.sort(key=lambda points: (-cv2.contourArea(points.astype(np.float32)), points.tolist()))
+    return [[float(value) for value in points.reshape(-1)] for points in outlines]

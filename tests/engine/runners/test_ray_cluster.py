@@ -1,0 +1,41 @@
+"""A Ray cluster of two nodes, joined by address: both nodes work, and a cluster that is not there is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import ray
+from ray.cluster_utils import Cluster
+
+from engine.config import RunnerConfig
+from engine.pipeline import make_backend
+from schemas.errors import RunnerError
+from tests.roots import digest, fake_config, run_road, write_photographs
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    ray.shutdown()
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    cluster.add_node(num_cpus=1)
+    yield cluster
+    ray.shutdown()
+    cluster.shutdown()
+
+
+def test_two_nodes_make_the_bytes_of_one_local_worker(cluster: Cluster, tmp_path: Path) -> None:
+    write_photographs(tmp_path / "photos", 9)
+    run_road(tmp_path / "local", fake_config(tmp_path / "photos"))
+    joined = fake_config(tmp_path / "photos", runner={"kind": "ray", "ray_address": cluster.address})
+    run_road(tmp_path / "cluster", joined)
+    assert len([n for n in ray.nodes() if n["Alive"]]) == 2
+    assert digest(tmp_path / "cluster") == digest(tmp_path / "local")
+
+
+def test_an_address_without_a_cluster_is_an_error_and_starts_nothing() -> None:
+    ray.shutdown()
+    with pytest.raises(RunnerError, match="cannot join a Ray cluster"):
+        make_backend(RunnerConfig(kind="ray", ray_address="auto"))
+    assert not ray.is_initialized()
