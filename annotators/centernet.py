@@ -11,15 +11,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from annotators.detections import DetectorParams, cells_above, object_regions, squash
+from annotators.detections import DetectorParams, cells_above, object_regions
 from annotators.onnx_session import OnnxSession, open_session
 from annotators.packaged.assets import PACKAGED, ensure
 from engine.geometry import Floats, Ints
-from engine.protocols import Kind, Resources, Sample
+from engine.protocols import RGB, Kind, Resources, Sample
 from schemas.annotations import Annotations, Region
 
 SIDE_PX = 512
-"""The network takes RGB, 0 to 255, (1, 512, 512, 3)."""
 STRIDE_PX = 4
 
 
@@ -51,11 +50,23 @@ class CenterNet:
     def _detect(self, sample: Sample) -> tuple[Region, ...]:
         assert self._session is not None, "load() comes before annotate()"
         assert sample.pixels is not None, "the engine gives pixels to an annotator that requires them"
-        image = squash(sample.pixels, SIDE_PX).astype(np.float32)[None]
+        image, scale = _network_input(sample.pixels)
         sides, heat = self._session.run(["tower_0/wh", "tower_0/keypoints"], {"tower_0/images": image})
         boxes, scores, classes = _decode(heat[0], sides[0], self.params.min_score)
-        to_image = np.array([sample.width, sample.height, sample.width, sample.height]) / SIDE_PX
-        return object_regions(boxes * to_image, scores, classes, (sample.width, sample.height), self.params)
+        return object_regions(boxes / scale, scores, classes, (sample.width, sample.height), self.params)
+
+
+def _network_input(pixels: RGB) -> tuple[npt.NDArray[np.float32], float]:
+    """The image in the top left of a black square, RGB 0 to 255, (1, 512, 512, 3); and the scale it was put at.
+
+    Squashed to the square instead, it mistakes the class of large subjects more often.
+    """
+    height, width = pixels.shape[:2]
+    scale = SIDE_PX / max(height, width)
+    wh = max(1, round(width * scale)), max(1, round(height * scale))
+    square = np.zeros((1, SIDE_PX, SIDE_PX, 3), dtype=np.float32)
+    square[0, : wh[1], : wh[0]] = cv2.resize(pixels, wh, interpolation=cv2.INTER_AREA)
+    return square, scale
 
 
 def _decode(

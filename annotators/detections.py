@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
 from annotators.coco_classes import COCO_CLASSES
 from engine.geometry import Floats, Ints, clip_boxes, nms_keep
-from engine.protocols import RGB
 from schemas.annotations import Frozen, Region, RegionText
 
 
@@ -22,16 +20,6 @@ class DetectorParams(Frozen):
     min_score: float = Field(default=0.2, ge=0, le=1, description="lowest class score that is written")
     nms_iou: float = Field(default=0.7, gt=0, le=1, description="overlap within a class above which the weaker goes")
     max_regions: int = Field(default=100, gt=0, description="regions per image at most; COCO evaluates 100")
-
-
-def squash(pixels: RGB, side_px: int) -> RGB:
-    """The whole image as a square of `side_px`, its aspect ratio lost.
-
-    Both detectors find more of the human boxes of a VOC photograph this way than on a padded square (CenterNet at a
-    score of 0.35: 10 of 19 with 5 false ones, padded 8 with 10), and undoing it is one multiplication.
-    """
-    square = cv2.resize(pixels, (side_px, side_px), interpolation=cv2.INTER_AREA)
-    return square.astype(np.uint8, copy=False)
 
 
 def cells_above(class_scores: npt.NDArray[np.float32], min_score: float) -> tuple[Ints, Ints, Floats]:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from annotators.onnx_session import OnnxSession, open_session
-from annotators.packaged.assets import PACKAGED, ensure, source_folder
+from annotators.packaged.assets import PACKAGED, ensure, source_file
 from engine.protocols import ModelIdentity
 
 Floats = npt.NDArray[np.float32]
@@ -34,7 +34,7 @@ class MiniLM:
         """Open the network and its tokenizer; raises `ModelError` when they were not fetched before."""
         from tokenizers import Tokenizer
 
-        tokenizer = Tokenizer.from_file(str(source_folder("minilm") / "model/tokenizer.json"))
+        tokenizer = Tokenizer.from_file(str(source_file("minilm", "model/tokenizer.json")))
         tokenizer.no_padding()
         tokenizer.enable_truncation(MAX_TOKENS)
         session = open_session(ensure("minilm", fetch=False))

@@ -27,7 +27,9 @@ def open_session(path: Path, threads: int = 1) -> OnnxSession:
     the order of every sum is fixed: the same input gives the same bytes.
     """
     import onnxruntime as ort
+    from onnxruntime.capi import onnxruntime_pybind11_state as states
 
+    unreadable = (states.Fail, states.InvalidArgument, states.InvalidGraph, states.InvalidProtobuf, states.NoSuchFile)
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -36,7 +38,7 @@ def open_session(path: Path, threads: int = 1) -> OnnxSession:
     options.log_severity_level = 3  # errors only
     try:
         session: OnnxSession = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except (RuntimeError, ort.capi.onnxruntime_pybind11_state.InvalidProtobuf) as error:
+    except unreadable as error:
         raise ModelError(
             f"{path} is not a readable ONNX model ({error}): delete it and run `fld models pull`"
         ) from error

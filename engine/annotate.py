@@ -45,7 +45,9 @@ class Run:
     outcomes: dict[int, Outcome]
 
 
-def annotate_group(runs: Sequence[Run], images: PartitionImages, seed: int, isolation: Isolation, report: Report) -> None:
+def annotate_group(
+    runs: Sequence[Run], images: PartitionImages, seed: int, isolation: Isolation, report: Report
+) -> None:
     """Fill the outcomes of every run for every image of the partition.
 
     Batches are cut at multiples of the annotator's batch size in partition order, so that they do not depend on what
@@ -147,8 +149,8 @@ def _run_batch(run: Run, samples: Mapping[int, Sample], report: Report, *, isola
         for half in (indices[:middle], indices[middle:]):
             _run_batch(run, {i: samples[i] for i in half}, report, isolated=True)
         return
-    for index, annotations in zip(indices, answers, strict=True):
-        run.outcomes[index] = Outcome("done", annotations, isolated=isolated)
+    for index, answer in zip(indices, answers, strict=True):
+        run.outcomes[index] = Outcome("done", answer, isolated=isolated)
     report(Span(step=run.name, start=indices[0], stop=indices[-1] + 1), len(samples))
 
 

@@ -24,7 +24,8 @@ def pairwise_iou(a_xyxy: Floats, b_xyxy: Floats) -> Floats:
     sides = np.clip(bottom_right - top_left, 0.0, None)
     intersection = sides[..., 0] * sides[..., 1]
     union = areas(a_xyxy)[:, None] + areas(b_xyxy)[None, :] - intersection
-    return np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
+    iou: Floats = np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
+    return iou
 
 
 def nms_keep(boxes_xyxy: Floats, scores: Floats, groups: Ints, iou: float) -> Bools:

@@ -51,7 +51,9 @@ def build_graph(annotators: Mapping[str, Annotator], from_sources: frozenset[Kin
         read = annotator.requires | annotator.optional
         upstream[name] = tuple(n for n in annotators if n != name and annotators[n].produces & read)
         if annotator.produces & annotator.requires:
-            raise ConfigError(f"annotator {name!r} requires what it produces: {annotator.produces & annotator.requires}")
+            raise ConfigError(
+                f"annotator {name!r} requires what it produces: {annotator.produces & annotator.requires}"
+            )
     order = _sort(upstream)
     return Graph(order=order, upstream=upstream, groups=_group(order, upstream, annotators))
 
@@ -68,7 +70,9 @@ def _sort(upstream: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     return tuple(order)
 
 
-def _group(order: Sequence[str], upstream: Mapping[str, Sequence[str]], known: Mapping[str, Annotator]) -> tuple[Group, ...]:
+def _group(
+    order: Sequence[str], upstream: Mapping[str, Sequence[str]], known: Mapping[str, Annotator]
+) -> tuple[Group, ...]:
     level: dict[str, int] = {}
     for name in order:
         level[name] = 1 + max((level[u] for u in upstream[name]), default=-1)

@@ -98,7 +98,9 @@ def _blocked(
     return blocked
 
 
-def _taken_over(store: Store, task: PartitionTask, step: AnnotateStep) -> tuple[dict[int, Outcome], dict[str, pa.Table]]:
+def _taken_over(
+    store: Store, task: PartitionTask, step: AnnotateStep
+) -> tuple[dict[int, Outcome], dict[str, pa.Table]]:
     """Images that were done in the output that is replayed, and the rows they had."""
     before = read_tables(store, read_output(store, step.name, task.partition.id, step.replays))
     done = pc.equal(before["status"]["status"], "done")
@@ -107,7 +109,9 @@ def _taken_over(store: Store, task: PartitionTask, step: AnnotateStep) -> tuple[
     return {i: Outcome("done") for i, is_done in enumerate(done.to_pylist()) if is_done}, rows
 
 
-def _with_old_rows(tables: Mapping[str, pa.Table], old: Mapping[str, pa.Table], order: list[str]) -> dict[str, pa.Table]:
+def _with_old_rows(
+    tables: Mapping[str, pa.Table], old: Mapping[str, pa.Table], order: list[str]
+) -> dict[str, pa.Table]:
     """New rows and the rows that were taken over, in partition order. Rows taken over win in `status`."""
     place = {image: i for i, image in enumerate(order)}
     merged = {}

@@ -48,7 +48,9 @@ class Plan:
                 found[name, record.id] = self._replayed(name, record.id, identity)
             outputs = {name: found[name, record.id] for name in self.graph.order}
             known = {"partition": record.fingerprint, "source": record.annotations_fingerprint, "outputs": outputs}
-            found["verdicts", record.id] = fingerprint({**known, "decide": DECIDE_VERSION, "filters": self._filter_parts})
+            found["verdicts", record.id] = fingerprint(
+                {**known, "decide": DECIDE_VERSION, "filters": self._filter_parts}
+            )
             found["coverage", record.id] = fingerprint(
                 {**known, "verdicts": found["verdicts", record.id], "version": coverage.VERSION}
             )
@@ -117,7 +119,9 @@ class Plan:
 
     # ------------------------------------------------------------------ parts
 
-    def _annotator_parts(self, name: str, record: PartitionRecord, found: Mapping[tuple[str, str], str]) -> dict[str, Any]:
+    def _annotator_parts(
+        self, name: str, record: PartitionRecord, found: Mapping[tuple[str, str], str]
+    ) -> dict[str, Any]:
         annotator, config = self.annotators[name], self.config.annotators[name]
         parts: dict[str, Any] = {
             "annotator": name,
@@ -156,8 +160,8 @@ class Plan:
         return identity
 
     def _replays(self, step: str) -> dict[str, str]:
-        marks = [name.split(REPLAYED) for name in self._listing(step) if REPLAYED in name]
-        return {old: new for old, new in marks}
+        marks = [(name.split(REPLAYED)[0], name.split(REPLAYED)[1]) for name in self._listing(step) if REPLAYED in name]
+        return dict(marks)
 
     def _outputs(self, record: PartitionRecord) -> dict[str, str]:
         return {name: self.fingerprints[name, record.id] for name in self.graph.order}

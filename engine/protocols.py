@@ -131,6 +131,7 @@ class Filter(Protocol):
     version: int
     target: ClassVar[str]
     requires: frozenset[str]
+    params: Frozen
 
     def decide(self, tables: Tables) -> Verdicts: ...
 

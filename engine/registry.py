@@ -44,7 +44,9 @@ def _build(group: str, what: str, name: str, use: str, params: Mapping[str, Any]
         for e in error.errors():
             path = f"{what}s.{name}.params.{'.'.join(str(p) for p in e['loc'])}"
             if e["type"] == "extra_forbidden":
-                lines.append(unknown_name("key", path, [f"{what}s.{name}.params.{f}" for f in factory.Params.model_fields]))
+                lines.append(
+                    unknown_name("key", path, [f"{what}s.{name}.params.{f}" for f in factory.Params.model_fields])
+                )
             else:
                 lines.append(f"{path}: {e['msg']}, got {e['input']!r}")
         raise ConfigError("\n".join(lines)) from None

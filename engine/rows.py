@@ -112,7 +112,9 @@ def annotations_by_image(tables: Mapping[str, pa.Table]) -> dict[str, Annotation
         else:
             grouped[row["image_id"]]["region_texts"].append(_build(RegionText, row))
     for row in rows["regions"]:
-        region = _build(Region, row, box_xyxy=_box(row), quad=tuple(row["quad"]) or None, texts=tuple(own_texts[row["id"]]))
+        region = _build(
+            Region, row, box_xyxy=_box(row), quad=tuple(row["quad"]) or None, texts=tuple(own_texts[row["id"]])
+        )
         grouped[row["image_id"]]["regions"].append(region)
     grounded: dict[str, list[PhraseRegion]] = defaultdict(list)
     for row in rows["phrase_regions"]:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.geometry import nms_keep
+from engine.geometry import Bools, Ints, nms_keep
 from engine.protocols import Kind, WorkSet
 from schemas.tables import ANNOTATION_TABLES
 
@@ -63,13 +63,13 @@ def region_classes(regions: pa.Table, region_texts: pa.Table) -> list[str]:
     return [by_region.get(region, "") for region in regions["id"].to_pylist()]
 
 
-def _region_mask(regions: pa.Table, region_texts: pa.Table, work_set: WorkSet) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def _region_mask(regions: pa.Table, region_texts: pa.Table, work_set: WorkSet) -> Bools:
     scores = regions["score"].to_numpy()
     boxes = np.stack([regions[c].to_numpy() for c in ("x1", "y1", "x2", "y2")], axis=1)
     images = _codes(regions["image_id"].to_pylist())
     kinds = regions["kind"].to_pylist()
     classes = region_classes(regions, region_texts)
-    keep = scores >= work_set.min_score
+    keep: Bools = scores >= work_set.min_score
     alive = np.flatnonzero(keep)
     groups = _codes([f"{images[i]}/{kinds[i]}/{classes[i]}" for i in alive])
     keep[alive] = nms_keep(boxes[alive], scores[alive], groups, work_set.nms_iou)
@@ -81,5 +81,5 @@ def _region_mask(regions: pa.Table, region_texts: pa.Table, work_set: WorkSet) -
     return keep
 
 
-def _codes(values: list[str]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def _codes(values: list[str]) -> Ints:
     return np.unique(np.array(values, dtype=object).astype(str), return_inverse=True)[1].astype(np.int64).reshape(-1)

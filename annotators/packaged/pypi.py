@@ -8,11 +8,10 @@ import importlib.util
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 from annotators.packaged.cache import locked, sha256_of
-from annotators.packaged.catalogue import PackagedModel
+from annotators.packaged.catalogue import PackagedFile, PackagedModel
 from schemas.errors import ModelError
 
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
@@ -42,21 +41,22 @@ def package_folder(model: PackagedModel) -> Path:
 
 
 def verified_folder(model: PackagedModel) -> Path:
-    """`package_folder` after its pinned files were hashed; raises `ModelError` on the first that differs."""
-    folder = package_folder(model)
-    for file, path in pinned_paths(model, folder):
-        given = sha256_of(path) if path.is_file() else "no such file"
-        if given != file:
-            raise ModelError(
-                f"model {model.name!r}: {path} was changed after it was installed (sha256 {given}, expected {file}); "
-                f"run: {shlex.join((*PIP, '--force-reinstall'))}"
-            )
-    return folder
+    """`package_folder` after all its pinned files were hashed; raises `ModelError` on the first that differs."""
+    for file in model.files:
+        verified_file(model, file)
+    return package_folder(model)
 
 
-def pinned_paths(model: PackagedModel, folder: Path) -> Iterator[tuple[str, Path]]:
-    """(expected sha256, path) of each pinned file below `folder`."""
-    return ((file.sha256, folder / file.path) for file in model.files)
+def verified_file(model: PackagedModel, file: PackagedFile) -> Path:
+    """Path of one pinned file after it was hashed; raises `ModelError` when it differs."""
+    path = package_folder(model) / file.path
+    given = sha256_of(path) if path.is_file() else "no such file"
+    if given != file.sha256:
+        raise ModelError(
+            f"model {model.name!r}: {path} was changed after it was installed "
+            f"(sha256 {given}, expected {file.sha256}); run: {shlex.join((*PIP, '--force-reinstall'))}"
+        )
+    return path
 
 
 def install() -> None:

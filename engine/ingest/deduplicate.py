@@ -31,16 +31,15 @@ def deduplicate(task: DeduplicateTask) -> DeduplicateResult:
         scanned = store.read_table(path, ["id", "uri"])
         table = scanned.append_column("row", pa.array(range(scanned.num_rows), pa.int32()))
         for row in _bucket(table, task).to_pylist():
-            partition, uris = existing.get(row["id"], (None, set()))
-            if partition is None:
+            known = existing.get(row["id"])
+            if known is None:
                 existing[row["id"]] = ("", {row["uri"]})
-                status = "new"
+                status, partition = "new", ""
             else:
+                partition, uris = known
                 status = "known" if row["uri"] in uris else "duplicate"
                 uris.add(row["uri"])
-            rows.append(
-                {"id": row["id"], "scan": number, "row": row["row"], "status": status, "partition": partition or ""}
-            )
+            rows.append({"id": row["id"], "scan": number, "row": row["row"], "status": status, "partition": partition})
     file = store.write_table(task.out, pa.Table.from_pylist(rows, schema=MATCHES))
     return DeduplicateResult(file=file)
 

@@ -107,7 +107,9 @@ def _scan(
     for index, chunk in enumerate(chunks):
         identity = fingerprint({"chunk": chunk_fingerprint(chunk), "images": config.images.model_dump(mode="json")})
         if f"{identity}.json" in there:
-            results[index] = store.read_model(f"{folder}/{identity}.json", ScanResult).model_copy(update={"index": index})
+            results[index] = store.read_model(f"{folder}/{identity}.json", ScanResult).model_copy(
+                update={"index": index}
+            )
         else:
             out = f"{folder}/{identity}"
             tasks.append(ScanTask(root=store.url, chunk=chunk, index=index, out=out, images=config.images))
@@ -156,7 +158,9 @@ def _new_images(
     first_new = len(hashes)
     status = scanned.table["status"].to_pylist()
     wanted: dict[int, list[int]] = {}
-    for scan, row, state in zip(scanned.table["scan"].to_pylist(), scanned.table["row"].to_pylist(), status, strict=True):
+    for scan, row, state in zip(
+        scanned.table["scan"].to_pylist(), scanned.table["row"].to_pylist(), status, strict=True
+    ):
         if state == "new":
             wanted.setdefault(scan, []).append(row)
     for scan, rows in sorted(wanted.items()):
@@ -181,7 +185,7 @@ def _pack(
 ) -> list[PartitionRecord]:
     """Cut the new images into partitions, in order, by images and by bytes."""
     scans = tuple(result.files["scan"].path for result in scanned.results)
-    tasks = []
+    tasks: list[PackTask] = []
     for start, stop in _cuts([size for _, _, size in new], config):
         rows: dict[int, list[int]] = {}
         for scan, row, _ in new[start:stop]:

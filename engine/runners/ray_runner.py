@@ -53,7 +53,6 @@ class RemoteWorker:
                 self._asked.notify_all()
             return found
 
-
     def _flush(self) -> None:
         """Wait until the driver asks again after it was given everything."""
         with self._asked:
@@ -103,11 +102,14 @@ class RayBackend:
         """Workers that fit on the cluster's nodes now. Raises `RunnerError` where a single one fits nowhere."""
         fits = 0
         sizes = []
-        for node in ray.nodes():
+        nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]  # Ray leaves it untyped
+        for node in nodes:
             if not node["Alive"]:
                 continue
             have = node["Resources"]
-            sizes.append({"CPU": have.get("CPU", 0), "GPU": have.get("GPU", 0), "memory_mb": have.get("memory", 0) // 2**20})
+            sizes.append(
+                {"CPU": have.get("CPU", 0), "GPU": have.get("GPU", 0), "memory_mb": have.get("memory", 0) // 2**20}
+            )
             bounds = [have.get("CPU", 0) // resources.cpus, have.get("memory", 0) // (resources.memory_mb * 2**20)]
             if resources.gpus:
                 bounds.append(have.get("GPU", 0) // resources.gpus)
@@ -123,7 +125,8 @@ class RayBackend:
         environment = worker_environment(resources.cpus)
         if level := os.environ.get(LEVEL_VARIABLE):
             environment[LEVEL_VARIABLE] = level
-        actor = ray.remote(concurrency_groups={"control": 1})(RemoteWorker).options(
+        remote: Any = ray.remote  # its stubs do not know concurrency groups
+        actor = remote(concurrency_groups={"control": 1})(RemoteWorker).options(
             num_cpus=resources.cpus,
             num_gpus=resources.gpus,
             memory=resources.memory_mb * 2**20,

@@ -9,60 +9,37 @@ is one rejected row; its image goes on.
 
 from __future__ import annotations
 
-import json
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import get_args
 
-from engine.hashing import sha256_hex
-from engine.images import ImageLimits, upright_wh
-from engine.sources.coco_annotations import Parsed, parse_annotation
-from engine.sources.files import Listing, cut, list_files, locate
+from engine.images import Format, ImageLimits, upright_wh
+from engine.sources.coco_annotations import parse_caption, parse_region
+from engine.sources.coco_index import CocoIndex, Record, load_index, read_index
+from engine.sources.files import cut, list_files
 from engine.sources.folder import read_files
-from engine.sources.item import (
-    Locator,
-    Rejected,
-    ScannedItem,
-    SourceChunk,
-    SourceItem,
-    SourceSpec,
-    clean_text,
-    printable,
-    unsafe_name,
-)
+from engine.sources.item import Locator, Rejected, ScannedItem, SourceChunk, SourceItem, SourceSpec
 from schemas.annotations import Annotations, Region, Source, Text
 from schemas.errors import SourceError, UnreadableImage
 
-Record = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class _Index:
-    """A COCO json by image: `images` by file name, `annotations` by the image's file name, in file order."""
-
-    revision: str
-    images: Mapping[str, Record]
-    annotations: Mapping[str, Sequence[Record]]
-    categories: Mapping[int, str]
-    rejected: Sequence[tuple[str, str, str]]  # place, reason, detail
+_ANY_IMAGE = ImageLimits(max_pixels=2**62, max_bytes=2**62, formats=get_args(Format))
+"""Only the header is read; whether the image is acceptable is decided where it is decoded."""
 
 
 def chunks(spec: SourceSpec) -> Sequence[SourceChunk]:
     """Runs of about a thousand images, sorted by file name; what the json promises in vain is in the first chunk."""
-    index = _read_index(spec.url)
+    index = read_index(spec.url)
     images_url = spec.images_url or spec.url.rpartition("/")[0] or "."
     listing = list_files(images_url, spec.name)
     sizes = dict(listing.files)
-    missing = [name for name in index.images if name not in sizes]
     files = sorted((name, sizes[name]) for name in index.images if name in sizes)
+    missing = [name for name in index.images if name not in sizes]
     if not files:
+        example = f", {missing[0]!r} for one" if missing else ""
         raise SourceError(
-            f"none of the {len(index.images)} images of {spec.url} is in {images_url}"
-            f"{_first(missing)}; give the folder that their file_name starts from as images_url"
+            f"none of the {len(index.images)} images of {spec.url} is in {images_url}{example}; "
+            "set images_url to the folder that their file_name starts from"
         )
-    found = [*index.rejected, *((f"#{n}", "missing", f"no such file in {images_url}") for n in missing)]
+    found = [*index.problems, *((f"#{name}", "missing", "no such file in the image folder") for name in missing)]
     rejected = tuple(Rejected(uri=f"{spec.name}{place}", reason=why, detail=detail) for place, why, detail in found)
     return [
         SourceChunk(
@@ -84,23 +61,48 @@ def read(chunk: SourceChunk, max_bytes: int) -> Iterator[ScannedItem]:
     annotations of both are kept.
     """
     yield from chunk.rejected
-    index = _load(chunk.spec.url, chunk.revision)
-    source = Source(annotator="human", model="human", revision=index.revision)
+    index = load_index(chunk.spec.url, chunk.revision)
     for path, found in read_files(chunk, max_bytes):
         uri = f"{chunk.spec.name}#{path}"
         if isinstance(found, Rejected):
             yield found.model_copy(update={"uri": uri})
             continue
-        annotations: list[Parsed] = []
-        for problem in _annotate(index, path, found, source, chunk.spec.name):
-            if isinstance(problem, Rejected):
-                yield problem
+        texts: list[Text] = []
+        regions: list[Region] = []
+        for one in _annotations(index, path, found, chunk.spec.name):
+            if isinstance(one, Rejected):
+                yield one
+            elif isinstance(one, Text):
+                texts.append(one)
             else:
-                annotations.append(problem)
-        texts = tuple(a for a in annotations if isinstance(a, Text))
-        regions = tuple(a for a in annotations if isinstance(a, Region))
+                regions.append(one)
+        annotations = Annotations(texts=tuple(texts), regions=tuple(regions))
         where = Locator(kind="file", url=chunk.url(path), length=len(found))
-        item = SourceItem(
-            uri=uri, source_label="", annotations=Annotations(texts=texts, regions=regions), read=where
-        )
-        yield item, found
+        yield SourceItem(uri=uri, source_label="", annotations=annotations, read=where), found
+
+
+def _annotations(index: CocoIndex, path: str, data: bytes, name: str) -> Iterator[Text | Region | Rejected]:
+    """What people said about one image; nothing where it cannot be read, for it will be rejected whole."""
+    source = Source(annotator="human", model="human", revision=index.revision)
+    records = index.annotations.get(path, ())
+    with_regions = [record for record in records if "bbox" in record or "segmentation" in record]
+    for record in records:
+        if "bbox" not in record and "segmentation" not in record and "caption" in record:
+            yield from parse_caption(record, _place(name, record), source)
+    if not with_regions:
+        return
+    try:
+        image_wh = upright_wh(data, _ANY_IMAGE)
+    except UnreadableImage:
+        return
+    stated = tuple(index.images[path].get(side) for side in ("width", "height"))
+    if stated not in (image_wh, (None, None)):
+        detail = f"{len(with_regions)} regions are for {stated} pixels, the upright image has {image_wh}"
+        yield Rejected(uri=f"{name}#{path}", reason="frame_mismatch", detail=detail)
+        return
+    for record in with_regions:
+        yield from parse_region(record, _place(name, record), image_wh, index.categories, source)
+
+
+def _place(name: str, record: Record) -> str:
+    return f"{name}#annotation/{record.get('id')}"

@@ -47,7 +47,8 @@ def locate(url: str) -> tuple[Any, str]:
 def list_files(url: str, name: str) -> Listing:
     """List a file, a folder with all that is below it, or a pattern with `*`, `?`, `[…]` or `{000..099}`.
 
-    Hidden files and folders are left out. Raises `SourceError` where nothing is there or it cannot be read.
+    Hidden files and folders are left out, links to folders are not followed. Raises `SourceError` where nothing is
+    there or it cannot be read.
     """
     try:
         fs, path = locate(url)
@@ -56,10 +57,12 @@ def list_files(url: str, name: str) -> Listing:
         info = fs.info(path)
         if info["type"] != "directory":
             return Listing(fs.unstrip_protocol(path), (("", int(info["size"] or 0)),))
-        found = fs.find(path, detail=True)
+        # without it, a local folder that may not be entered would be left out in silence
+        strict = {"on_error": "raise"} if isinstance(fs, LocalFileSystem) else {}
+        found = fs.find(path, detail=True, **strict)
     except FileNotFoundError as error:
         raise SourceError(
-            f"source {url} does not exist; give a folder, a tar, a Parquet file or a COCO json"
+            f"source {url} does not exist ({error}); give a folder, a tar, a Parquet file or a COCO json"
         ) from error
     except ImportError as error:
         raise SourceError(f"source {url} cannot be read: {error}; install fld-engine[s3] or fld-engine[gcs]") from error
@@ -119,9 +122,9 @@ def read_located(locators: Sequence[Locator]) -> Iterator[bytes]:
             yield found
 
 
-def unreadable(uri: str, error: Exception) -> Rejected:
-    """A file that is listed and cannot be read."""
-    return Rejected(uri=uri, reason="unreadable", detail=printable(f"{type(error).__name__}: {error}"))
+def unreadable(uri: str, error: OSError) -> Rejected:
+    """A file that is listed and cannot be read; the detail leaves out where on this machine it is."""
+    return Rejected(uri=uri, reason="unreadable", detail=f"{type(error).__name__}: {error.strerror or error.errno}")
 
 
 def _list_pattern(url: str) -> Listing:
@@ -143,8 +146,7 @@ def _checked(base: str, sizes: dict[str, int], name: str) -> Listing:
     shown = sorted(p for p in sizes if p and not any(part.startswith(".") for part in p.split("/")))
     bad = [p for p in shown if printable(p) != p]
     rejected = tuple(
-        Rejected(uri=f"{name}/{printable(p)}", reason="bad_name", detail="the file's name is not UTF-8; rename it")
-        for p in bad
+        Rejected(uri=f"{name}/{p}", reason="bad_name", detail="the file's name is not UTF-8; rename it") for p in bad
     )
     return Listing(base, tuple((p, sizes[p]) for p in shown if p not in set(bad)), rejected)
 

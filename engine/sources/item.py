@@ -10,9 +10,9 @@ import posixpath
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from schemas.annotations import Annotations, Frozen, Source, Text
 
@@ -75,12 +75,20 @@ class Locator(Frozen):
     column: str = ""
 
 
+def printable(name: str) -> str:
+    """A name that can be stored: what is not UTF-8 in it comes out as escapes such as `\\udcff`."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+Printable = Annotated[str, BeforeValidator(printable)]
+
+
 class Rejected(Frozen):
     """Something in a source that cannot be used, with a short, countable reason; its neighbours go on."""
 
-    uri: str
+    uri: Printable
     reason: str
-    detail: str
+    detail: Printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +145,6 @@ class SourceFormat(Protocol):
 def extension(path: str) -> str:
     """What follows the last dot of a file name, in lower case."""
     return posixpath.splitext(path)[1][1:].lower()
-
-
-def printable(name: str) -> str:
-    """A name that can be stored: bytes that are not UTF-8 come out as `\\udc..` escapes."""
-    return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def unsafe_name(path: str) -> str | None:

@@ -25,7 +25,6 @@ from engine.sources.item import (
     SourceItem,
     SourceSpec,
     extension,
-    printable,
     too_large,
     unsafe_name,
     web_captions,
@@ -86,7 +85,7 @@ def read(chunk: SourceChunk, max_bytes: int) -> Iterator[ScannedItem]:
     except SourceError as error:
         yield Rejected(uri=uri, reason="no_image_column", detail=str(error))
     except (OSError, pa.ArrowException) as error:
-        yield Rejected(uri=uri, reason="corrupt", detail=printable(f"from row {row} on: {error}"))
+        yield Rejected(uri=uri, reason="corrupt", detail=f"from row {row} on: {error}")
 
 
 def read_cells(locators: Sequence[Locator]) -> Iterator[bytes]:
@@ -194,7 +193,7 @@ def _fetch(links: Mapping[int, str], table_url: str, places: Sequence[str], max_
     for i, link in links.items():
         target, problem = _resolve(link, table_url)
         if problem:
-            held[i] = Rejected(uri=places[i], reason="bad_uri", detail=printable(f"{link!r}: {problem}"))
+            held[i] = Rejected(uri=places[i], reason="bad_uri", detail=f"{link!r}: {problem}")
         else:
             targets[i] = target
     for _, same in itertools.groupby(sorted(targets, key=lambda i: targets[i]), key=lambda i: _protocol(targets[i])):

@@ -32,7 +32,7 @@ def decode_rle(rle: Mapping[str, Any], image_wh: tuple[int, int]) -> Bitmap:
         raise ValueError("the counts of a mask are neither a string nor a list of whole numbers from 0 up")
     if sum(counts) != width * height:
         raise ValueError(f"the counts of a mask add up to {sum(counts)}, its pixels to {width * height}")
-    flat = np.repeat(np.arange(len(counts), dtype=np.int64) % 2, counts).astype(np.uint8)
+    flat = np.repeat(np.arange(len(counts), dtype=np.uint8) & 1, counts)
     return np.ascontiguousarray(flat.reshape(width, height).T)
 
 

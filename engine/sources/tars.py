@@ -24,7 +24,6 @@ from engine.sources.item import (
     SourceSpec,
     clean_text,
     extension,
-    printable,
     too_large,
     unsafe_name,
     web_captions,
@@ -155,7 +154,7 @@ def _members(stream: IO[bytes], num_bytes: int, uri: str, max_bytes: int) -> Ite
                 return
             end = tar.offset
             if info.isreg() and info.offset_data + info.size > num_bytes:
-                yield Rejected(uri=uri, reason="truncated", detail=f"ends inside member {printable(info.name)!r}")
+                yield Rejected(uri=uri, reason="truncated", detail=f"ends inside member {info.name!r}")
                 return
             member = _member(stream, info, uri, max_bytes)
             if member is not None:
@@ -176,7 +175,7 @@ def _members(stream: IO[bytes], num_bytes: int, uri: str, max_bytes: int) -> Ite
 
 def _member(stream: IO[bytes], info: tarfile.TarInfo, uri: str, max_bytes: int) -> _Member | Rejected | None:
     """One member, read; `None` for what is silently left out: folders and hidden files."""
-    place = f"{uri}!{printable(info.name)}"
+    place = f"{uri}!{info.name}"
     name = info.name.removeprefix("./")
     if info.isdir():
         return None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from annotators.coco_classes import COCO_CLASSES, PERSON
-from annotators.detections import DetectorParams, object_regions, squash
+from annotators.detections import DetectorParams, object_regions
 
 coordinate = st.floats(-50, 150, width=32)
 box = st.tuples(coordinate, coordinate, coordinate, coordinate)
@@ -30,11 +32,11 @@ def test_the_classes_are_those_of_coco() -> None:
 
 @given(st.lists(detection, max_size=12), st.randoms(use_true_random=False))
 def test_any_boxes_give_valid_regions_in_an_order_of_their_own(
-    detections: list[tuple[tuple[float, ...], int, int]], random: np.random.Generator
+    detections: list[tuple[tuple[float, ...], int, int]], random: Random
 ) -> None:
     """Reversed, empty and outside boxes are the network's to give; `Region` itself refuses what may not be stored."""
     shuffled = list(detections)
-    random.shuffle(shuffled)  # type: ignore[arg-type]
+    random.shuffle(shuffled)
     assert regions_of(detections) == regions_of(shuffled)
 
 
@@ -47,11 +49,6 @@ def test_copies_go_and_overlapping_neighbours_stay() -> None:
 def test_the_strongest_survive_the_limit() -> None:
     detections = [((10.0 * i, 0.0, 10.0 * i + 8, 8.0), i + 1, 0) for i in range(6)]
     kept = regions_of(detections, DetectorParams(max_regions=2))
-    assert ['"score":0.6' in kept[0], '"score":0.5' in kept[1]] == [True, True]
-
-
-def test_squashing_keeps_the_whole_image() -> None:
-    image = np.zeros((30, 90, 3), dtype=np.uint8)
-    image[:, 60:] = 255
-    assert squash(image, 30)[:, 20:].min() == 255
-    assert squash(image, 30)[:, :20].max() == 0
+    assert len(kept) == 2
+    assert '"score":0.6' in kept[0]
+    assert '"score":0.5' in kept[1]

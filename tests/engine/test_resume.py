@@ -69,7 +69,7 @@ def test_a_second_run_does_no_work(tmp_path: Path) -> None:
 def test_tightening_a_threshold_loads_no_model_and_reads_no_image(tmp_path: Path) -> None:
     write_photographs(tmp_path / "photos", 6)
     run_road(tmp_path / "root", fake_config(tmp_path / "photos"))
-    tight = fake_config(tmp_path / "photos", filters={"region-confidence": {"params": {"min_score": 0.9}}})
+    tight = fake_config(tmp_path / "photos", filters={"region-confidence": {"params": {"objects": 0.9}}})
     retuned = run_road(tmp_path / "root", tight)
     assert (retuned.work.models_loaded, retuned.work.images_read) == (0, 0)
     assert retuned.work.outputs_written == 4  # verdicts and coverage of two partitions

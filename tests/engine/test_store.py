@@ -29,9 +29,13 @@ def test_a_file_written_is_read_back_with_its_hash_and_size(store: Store) -> Non
 
 
 def test_an_interrupted_write_leaves_nothing_under_the_final_name(store: Store) -> None:
-    with pytest.raises(KeyboardInterrupt), store.open_commit("partitions/p.tar") as stream:
-        stream.write(b"half")
-        raise KeyboardInterrupt
+    def interrupted() -> None:
+        with store.open_commit("partitions/p.tar") as stream:
+            stream.write(b"half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert not store.exists("partitions/p.tar")
     assert store.list_names("partitions") == set()
 
@@ -39,7 +43,9 @@ def test_an_interrupted_write_leaves_nothing_under_the_final_name(store: Store) 
 @given(st.lists(st.tuples(st.text(), st.floats(allow_nan=False)), max_size=20))
 def test_equal_tables_give_equal_bytes_and_come_back_unchanged(rows: list[tuple[str, float]]) -> None:
     store = Store("memory://tables")
-    table = pa.table({"a": pa.array([r[0] for r in rows], pa.string()), "b": pa.array([r[1] for r in rows], pa.float64())})
+    table = pa.table(
+        {"a": pa.array([r[0] for r in rows], pa.string()), "b": pa.array([r[1] for r in rows], pa.float64())}
+    )
     first = store.write_table("a.parquet", table)
     assert store.write_table("b.parquet", table).sha256 == first.sha256
     assert store.read_table("a.parquet").to_pydict() == table.to_pydict()

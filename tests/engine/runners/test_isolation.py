@@ -14,7 +14,10 @@ from engine.tasks import Isolation, Span
 def attempt(num_images: int, batch: int, poison: set[int], isolation: Isolation) -> Span | None:
     """A worker that dies on poison: where it was lost, or None. Suspects go first, then the whole batches."""
     condemned = {span.start for span, _ in isolation.condemned}
-    spans = [*isolation.suspects, *(Span(step="s", start=a, stop=min(a + batch, num_images)) for a in range(0, num_images, batch))]
+    spans = [
+        *isolation.suspects,
+        *(Span(step="s", start=a, stop=min(a + batch, num_images)) for a in range(0, num_images, batch)),
+    ]
     done: set[int] = set()
     for span in spans:
         todo = set(range(span.start, span.stop)) - condemned - done

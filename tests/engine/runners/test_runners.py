@@ -1,4 +1,4 @@
-"""Both runners keep the same contract: the same bytes, poison isolated, workers replaced, nothing ever waits for ever."""
+"""Both runners keep the same contract: the same bytes, poison isolated, workers replaced, and no endless wait."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from engine.config import RunnerConfig
 from engine.partition import read_output, read_tables
 from engine.pipeline import Pipeline, make_backend
 from engine.protocols import Resources
-from tests.roots import digest, fake_config, opened, run_road, write_photographs
 from schemas.errors import RunnerError
+from tests.roots import digest, fake_config, opened, run_road, write_photographs
 
 NUM_IMAGES = 11
 RUNNERS = [{"kind": "local", "workers": 2}, {"kind": "ray", "workers": 2}]

@@ -1,0 +1,114 @@
+"""A COCO json by image, with what in it leads nowhere."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from engine.hashing import sha256_hex
+from engine.sources.files import locate
+from engine.sources.item import clean_text, unsafe_name
+from schemas.errors import SourceError
+
+Record = Mapping[str, Any]
+Problem = tuple[str, str, str]
+"""(place in the json, such as `#annotation/17`; reason; detail)."""
+
+EXPECTED = "expected an object with lists 'images', 'annotations' and 'categories'"
+
+
+@dataclass(frozen=True, slots=True)
+class CocoIndex:
+    """`images` by file name; `annotations` by the file name of their image, in file order; `categories` by id.
+
+    `revision` is the first twelve hex digits of the json's sha256.
+    """
+
+    revision: str
+    images: Mapping[str, Record]
+    annotations: Mapping[str, Sequence[Record]]
+    categories: Mapping[int | str, str]
+    problems: Sequence[Problem]
+
+
+def read_index(url: str) -> CocoIndex:
+    """Raises `SourceError` where the json is not there or is no COCO json."""
+    try:
+        fs, path = locate(url)
+        data = bytes(fs.cat_file(path))
+        tree = json.loads(data)
+    except FileNotFoundError as error:
+        raise SourceError(f"source {url} does not exist; give the path of a COCO json") from error
+    except (OSError, ImportError) as error:
+        raise SourceError(f"source {url} cannot be read: {error}; check the URL and the access rights") from error
+    except (ValueError, RecursionError) as error:
+        raise SourceError(f"source {url} is not JSON: {error}; {EXPECTED}") from error
+    lists = [tree.get(key, []) for key in ("images", "annotations", "categories")] if isinstance(tree, dict) else []
+    if not lists or not all(isinstance(entries, list) for entries in lists) or "images" not in tree:
+        raise SourceError(f"source {url} is not COCO json: {EXPECTED}")
+    images, annotations, categories = lists
+    problems: list[Problem] = []
+    names = _images(images, problems)
+    return CocoIndex(
+        revision=sha256_hex(data)[:12],
+        images=dict(names.values()),
+        annotations=_annotations(annotations, {identity: name for identity, (name, _) in names.items()}, problems),
+        categories={
+            c["id"]: clean_text(c["name"]) for c in categories if _has_id(c) and clean_text(str(c.get("name") or ""))
+        },
+        problems=problems,
+    )
+
+
+@lru_cache(maxsize=1)
+def load_index(url: str, revision: str) -> CocoIndex:
+    """The index that a chunk was listed from, parsed once per worker. Raises `SourceError` where it has changed."""
+    index = read_index(url)
+    if index.revision != revision:
+        raise SourceError(f"{url} changed while it was ingested; let the source come to rest and run again")
+    return index
+
+
+def _images(records: Sequence[Any], problems: list[Problem]) -> dict[int | str, tuple[str, Record]]:
+    """Image id → (file name, record)."""
+    found: dict[int | str, tuple[str, Record]] = {}
+    names: set[str] = set()
+    for number, record in enumerate(records):
+        name = record.get("file_name") if isinstance(record, dict) else None
+        if not _has_id(record) or not isinstance(name, str) or not name:
+            problems.append((f"#images[{number}]", "bad_record", "expected an object with 'id' and 'file_name'"))
+        elif reason := unsafe_name(name):
+            problems.append((f"#{name}", "bad_name", f"{reason} is not followed"))
+        elif record["id"] in found or name in names:
+            problems.append(
+                (f"#{name}", "duplicate_key", f"image id {record['id']!r} or its file_name was used before")
+            )
+        else:
+            found[record["id"]] = name, record
+            names.add(name)
+    return found
+
+
+def _annotations(
+    records: Sequence[Any], names: Mapping[int | str, str], problems: list[Problem]
+) -> dict[str, list[Record]]:
+    found: dict[str, list[Record]] = defaultdict(list)
+    for number, record in enumerate(records):
+        if not isinstance(record, dict):
+            problems.append((f"#annotations[{number}]", "bad_record", "expected an object"))
+            continue
+        image = record.get("image_id")
+        if isinstance(image, (int, str)) and image in names:
+            found[names[image]].append(record)
+        else:
+            place = f"#annotation/{record.get('id', number)}"
+            problems.append((place, "dangling_id", f"image_id {image!r} is not among the usable images"))
+    return dict(found)
+
+
+def _has_id(record: Any) -> bool:
+    return isinstance(record, dict) and isinstance(record.get("id"), (int, str))

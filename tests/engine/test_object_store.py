@@ -1,0 +1,38 @@
+"""The whole road on an object store: a real S3 protocol, spoken by moto's server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from engine.export.verify import verify
+from tests.roots import digest, fake_config, run_road, write_photographs
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    boto3.client("s3").create_bucket(Bucket="dataset")
+    yield "s3://dataset"
+    server.stop()
+
+
+def test_a_root_on_s3_is_that_on_disk(bucket: str, tmp_path: Path) -> None:
+    write_photographs(tmp_path / "photos", 9)
+    config = fake_config(tmp_path / "photos")
+    run_road(tmp_path / "root", config)
+    run_road(f"{bucket}/root", config)
+    assert digest(f"{bucket}/root") == digest(tmp_path / "root")
+    again = run_road(f"{bucket}/root", config)
+    assert again.work.tasks_done == 0
+    assert not verify(f"{bucket}/root/export").problems

@@ -1,0 +1,109 @@
+"""The command line as a user meets it: exit codes, messages, and a real Prefect behind `run`."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import yaml
+
+from tests.roots import fake_config, write_photographs
+
+FLD = [sys.executable, "-c", "from flows.cli import main; main()"]
+
+
+def fld(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*FLD, *arguments], capture_output=True, text=True, timeout=240, check=False, cwd=cwd)
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    """A YAML file of fake annotators over nine photographs."""
+    write_photographs(tmp_path / "photos", 9)
+    path = tmp_path / "recipe.yaml"
+    config = fake_config(tmp_path / "photos").model_dump(mode="json", exclude_defaults=True)
+    path.write_text(yaml.safe_dump(config, sort_keys=False))
+    return path
+
+
+def test_run_makes_everything_and_a_second_run_says_there_is_nothing_to_do(recipe: Path, tmp_path: Path) -> None:
+    root = str(tmp_path / "root")
+    first = fld("run", str(recipe), "--root", root)
+    assert first.returncode == 0, first.stderr
+    assert "exported 9 samples" in first.stdout
+    for name in ("export/manifest.json", "export/shards", "coverage", "quarantine", "config.yaml", "run.json"):
+        assert (tmp_path / "root" / name).exists(), name
+    again = fld("run", str(recipe), "--root", root)
+    assert again.returncode == 0
+    assert "nothing to do" in again.stdout
+    assert len(json.loads((tmp_path / "root/run.json").read_text())) == 1, "a run without work started no flow"
+
+    status = json.loads(fld("status", "--root", root, "--json").stdout)
+    assert (status["found"], status["ingested"], status["exported_samples"]) == (9, 9, 9)
+    assert status["annotated"]["first"] == {"done": 9, "failed": 0, "not_run": 0, "missing": 0}
+    planned = json.loads(fld("plan", str(recipe), "--root", root, "--set", "seed=1", "--json").stdout)
+    assert planned["missing_images"]["first"] == 9, "another seed is another output"
+
+    verified = fld("verify", f"{root}/export")
+    assert verified.returncode == 0
+    assert "9 samples" in verified.stdout
+    shard = next((tmp_path / "root/export/shards").glob("*.tar"))
+    shard.write_bytes(shard.read_bytes()[:-2000])
+    assert fld("verify", f"{root}/export").returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["run", "demmo", "--root", "r"], 2, "did you mean 'demo'"),
+        (
+            ["run", "RECIPE", "--root", "r", "--set", "partitions.max_imges=3"],
+            2,
+            "did you mean 'partitions.max_images'",
+        ),
+        (["run", "RECIPE", "--root", "r", "--set", "partitions.max_images=many"], 2, "partitions.max_images"),
+        (["run", "RECIPE", "--root", "r", "--set", "annotators.x.use=fakee"], 2, "did you mean 'fake'"),
+        (["run", "RECIPE", "--root", "r", "--source", "/nowhere/at/all"], 2, "/nowhere/at/all"),
+        (["status", "--root", "nothing-here"], 1, "is not a dataset root"),
+        (["explain", "abc", "--root", "nothing-here"], 1, "is not a dataset root"),
+        (["run", "laptop", "--root", "r"], 2, "no --source was given"),
+    ],
+)
+def test_wrong_usage_says_what_is_wrong_and_how_to_mend_it(
+    recipe: Path, tmp_path: Path, arguments: list[str], code: int, message: str
+) -> None:
+    done = fld(*[str(recipe) if a == "RECIPE" else a for a in arguments], cwd=tmp_path)
+    assert done.returncode == code, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_too_many_quarantined_images_end_with_exit_code_3(recipe: Path, tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / "photos" / f"broken-{number}.jpg").write_bytes(b"not an image")
+    done = fld("run", str(recipe), "--root", str(tmp_path / "root"))
+    assert done.returncode == 3, done.stderr
+    assert "25.0% was quarantined" in done.stdout
+
+
+def test_a_killed_run_leaves_no_process_behind_and_its_root_goes_on(recipe: Path, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    slow = ["--set", "annotators.first.params.seconds=0.5"]
+    driver = subprocess.Popen([*FLD, "run", str(recipe), "--root", str(root), *slow], stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not (root / "partitions").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    children = psutil.Process(driver.pid).children(recursive=True)
+    assert children
+    os.kill(driver.pid, signal.SIGKILL)
+    driver.wait()
+    _, alive = psutil.wait_procs(children, timeout=20)
+    assert not alive, [p.cmdline() for p in alive]
+    assert fld("run", str(recipe), "--root", str(root), *slow).returncode == 0
