@@ -33,6 +33,17 @@ SETTINGS: Mapping[str, str] = {
 }
 """Classes that are places, and how one is in them."""
 
+WORN = frozenset(
+    {
+        *("abaya", "academic gown", "apron", "balaclava ski mask", "bow tie", "cowboy boot", "cowboy hat", "cloak"),
+        *("crash helmet", "cuirass", "football helmet", "fur coat", "gown", "graduation cap", "jeans", "kimono"),
+        *("lab coat", "military hat", "military uniform", "mitten", "miniskirt", "oxygen mask", "poke bonnet"),
+        *("poncho", "sandal", "shower cap", "sneaker", "snorkel", "sombrero", "suit", "sunglasses", "sweatshirt"),
+        *("swimming cap", "T-shirt", "trench coat", "Windsor tie"),
+    }
+)
+"""Classes that a person in the same small crop has on."""
+
 _SYNONYMS: Mapping[str, str] = {
     PERSON: """man woman boy girl child kid baby guy lady gentleman player rider worker chef cook farmer soldier driver
     pedestrian skater surfer skier snowboarder batter pitcher catcher passenger student teacher tourist bride groom

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, field_validator
 
 from engine.images import ImageLimits
 from engine.protocols import Resources, WorkSet
@@ -87,6 +87,16 @@ class RunConfig(Frozen):
     export: ExportConfig = Field(default_factory=ExportConfig)
     limits: Limits = Field(default_factory=Limits)
     runner: RunnerConfig = Field(default_factory=RunnerConfig)
+
+    @field_validator("sources")
+    @classmethod
+    def _named_apart(cls, sources: Sequence[SourceSpec]) -> Sequence[SourceSpec]:
+        names = [spec.name for spec in sources]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(
+                f"two sources are named {twice[0]!r}, and their URIs would mix: give each a name of its own"
+            )
+        return sources
 
 
 def load_config(recipe: str, overrides: Iterable[str] = (), *, extra: Mapping[str, Any] | None = None) -> RunConfig:

@@ -55,6 +55,7 @@ class Pipeline:
     def __init__(self, store: Store, config: RunConfig, watch: Watch = lambda stage, now, total: None) -> None:
         self.store, self.config, self.watch = store, config, watch
         self.work = Work()
+        self._backend: Backend | None = None
         self._supervisor: Supervisor | None = None
         self._lease = LeaseHolder(store)
 
@@ -74,6 +75,11 @@ class Pipeline:
     def plan(self) -> Plan:
         """What is missing now."""
         return make_plan(self.store, self.config, read_partitions(read_journal(self.store)))
+
+    def preflight(self) -> None:
+        """Raise `RunnerError` when a worker of the plan fits nowhere, before any work is done."""
+        for resources in self.plan().requests:
+            self._workers_of().capacity(resources)
 
     def ingest(self) -> IngestRecord | None:
         """Ingest what is new in the sources."""
@@ -102,7 +108,7 @@ class Pipeline:
         if not lane.tasks:
             return
         if self._supervisor is None:
-            self._supervisor = Supervisor(make_backend(self.config.runner), self.config.limits)
+            self._supervisor = Supervisor(self._workers_of(), self.config.limits)
         total = sum(num_units(task) for task in lane.tasks)
         self.watch(lane.name, 0, total)
         for task, event in self._supervisor.run(lane):
@@ -113,6 +119,12 @@ class Pipeline:
             if isinstance(event, Done):
                 self.work.tasks_done += 1
             yield task, event
+
+    def _workers_of(self) -> Backend:
+        """The runner, made when it is first needed: a run without work starts no cluster."""
+        if self._backend is None:
+            self._backend = make_backend(self.config.runner)
+        return self._backend
 
     def _results(self, lane: Lane) -> Iterator[tuple[Task, str]]:
         """Run a lane of tasks that answer with a result."""

@@ -82,6 +82,11 @@ class Plan:
                 lanes.append(Lane(name=names, resources=_together(groups), tasks=tasks))
         return lanes
 
+    @property
+    def requests(self) -> list[Resources]:
+        """What one worker of each lane needs."""
+        return [_together(groups) for groups in lanes_of(self.graph.groups, self.config.runner.lane_memory_mb)]
+
     def decide_lane(self) -> Lane:
         tasks = [
             self._task(

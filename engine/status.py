@@ -30,6 +30,7 @@ class StatusReport(Frozen):
     duplicates: int
     known: int
     quarantined: Mapping[str, int]
+    rejected_annotations: Mapping[str, int]
     partitions: int
     annotated: Mapping[str, StepStatus]
     kept: Mapping[str, int]
@@ -42,8 +43,10 @@ class StatusReport(Frozen):
 def read_status(plan: Plan, journal: list[IngestRecord]) -> StatusReport:
     """Read records and aggregates alone; no annotation table is opened."""
     quarantined: Counter[str] = Counter()
+    rejected: Counter[str] = Counter()
     for ingest in journal:
         quarantined.update(ingest.quarantined)
+        rejected.update(ingest.rejected_annotations)
     annotated = {name: _step(plan, name) for name in plan.graph.order}
     covered = not plan.missing("coverage")
     aggregate = read_coverage(plan) if covered and plan.partitions else None
@@ -54,6 +57,7 @@ def read_status(plan: Plan, journal: list[IngestRecord]) -> StatusReport:
         duplicates=sum(ingest.duplicates for ingest in journal),
         known=sum(ingest.known for ingest in journal),
         quarantined=dict(sorted(quarantined.items())),
+        rejected_annotations=dict(sorted(rejected.items())),
         partitions=len(plan.partitions),
         annotated=annotated,
         kept=dict(aggregate.kept) if aggregate else {},

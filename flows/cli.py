@@ -53,7 +53,7 @@ def main() -> None:
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("DO_NOT_TRACK", "1")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")  # errors are reported here, once
     level = os.environ.get(LEVEL_VARIABLE, "WARNING").upper()
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
@@ -85,7 +85,8 @@ def run(
     plan = _plan(store, config)
     if not plan.partitions and not config.sources:
         raise ConfigError("nothing to run on: the root is empty and no --source was given")
-    if _is_current(plan):
+    chunks = new_chunks(config, read_journal(store))
+    if not chunks and _is_complete(plan):
         out.print(f"nothing to do: {root} is complete under this config (no model loaded, no image read)")
     else:
         _run_flow(config, root)
@@ -273,9 +274,7 @@ def _plan(store: Store, config: RunConfig) -> Plan:
     return make_plan(store, config, read_partitions(read_journal(store)))
 
 
-def _is_current(plan: Plan) -> bool:
-    if not plan.partitions or new_chunks(plan.config, read_journal(plan.store)):
-        return False
+def _is_complete(plan: Plan) -> bool:
     return not any(plan.missing(step) for step in plan.steps) and export_is_current(plan, read_journal(plan.store))
 
 

@@ -108,6 +108,7 @@ def _run_stages(config: RunConfig, root: str, stages: tuple[str, ...]) -> RunSum
     seconds: dict[str, float] = {}
     rows: dict[str, Row] = {}
     with progress_bars() as watch, Pipeline(store, config, watch) as pipeline:
+        pipeline.preflight()
         for stage in stages:
             with _timed(seconds, stage):
                 rows[stage] = STAGES[stage](pipeline)

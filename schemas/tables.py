@@ -40,7 +40,15 @@ IMAGES = pa.schema(
     ]
 )
 
-QUARANTINE = pa.schema([("source", _string), ("uri", _string), ("reason", _string), ("detail", _string)])
+QUARANTINE = pa.schema(
+    [
+        ("source", _string),
+        ("uri", _string),
+        ("what", _string),  # image, or annotation of an image that is used
+        ("reason", _string),
+        ("detail", _string),
+    ]
+)
 
 STATUS = pa.schema(
     [

@@ -60,6 +60,7 @@ def opened(root: Path | str, config: RunConfig) -> Iterator[Pipeline]:
 def run_road(root: Path | str, config: RunConfig) -> Pipeline:
     """The whole road without Prefect; returns the pipeline for its counters."""
     with opened(root, config) as pipeline:
+        pipeline.preflight()
         pipeline.ingest()
         pipeline.annotate()
         pipeline.decide()

@@ -83,8 +83,8 @@ def ingest(store: Store, config: RunConfig, journal: Sequence[IngestRecord], do:
     scanned = _scan(store, config, chunks, number, read_partitions(journal), do)
     new, twins = _new_images(store, scanned, read_partitions(journal))
     if not new and not journal:
-        reasons = _quarantined(store, scanned.results)
-        raise SourceError(f"no readable image in {', '.join(s.url for s in config.sources)}; rejected: {dict(reasons)}")
+        reasons = _quarantined(store, scanned.results, "image")
+        raise SourceError(f"no readable image in {', '.join(s.url for s in config.sources)}; rejected: {reasons}")
     partitions = _pack(store, config, number, scanned, new, twins, len(read_partitions(journal)), do)
     additions = _add(store, number, scanned, do)
     record = _record(store, number, chunks, scanned, partitions, additions)
@@ -231,11 +231,13 @@ def _add(store: Store, number: int, scanned: _Scanned, do: Do) -> list[AdditionR
     return sorted((AdditionResult.model_validate_json(result) for _, result in made), key=lambda r: r.partition)
 
 
-def _quarantined(store: Store, results: Sequence[ScanResult]) -> Counter[str]:
+def _quarantined(store: Store, results: Sequence[ScanResult], what: str) -> dict[str, int]:
+    """Rejected images or annotations by reason."""
     reasons: Counter[str] = Counter()
     for result in results:
-        reasons.update(store.read_table(result.files["quarantine"].path, ["reason"])["reason"].to_pylist())
-    return reasons
+        table = store.read_table(result.files["quarantine"].path, ["what", "reason"])
+        reasons.update(r["reason"] for r in table.to_pylist() if r["what"] == what)
+    return dict(sorted(reasons.items()))
 
 
 def _record(
@@ -249,6 +251,7 @@ def _record(
     """Check that nothing was lost, and write the quarantine table."""
     states = Counter(scanned.table["status"].to_pylist())
     quarantine = pa.concat_tables([store.read_table(r.files["quarantine"].path) for r in scanned.results])
+    quarantined = _quarantined(store, scanned.results, "image")
     packed = sum(record.num_images for record in partitions)
     num_scanned = sum(r.files["scan"].rows for r in scanned.results)
     if packed != states["new"] or sum(states.values()) != num_scanned:
@@ -259,11 +262,12 @@ def _record(
     return IngestRecord(
         number=number,
         chunks=tuple(chunk_fingerprint(chunk) for chunk in chunks),
-        found=num_scanned + quarantine.num_rows,
+        found=num_scanned + sum(quarantined.values()),
         new=states["new"],
         duplicates=states["duplicate"],
         known=states["known"],
-        quarantined=dict(sorted(_quarantined(store, scanned.results).items())),
+        quarantined=quarantined,
+        rejected_annotations=_quarantined(store, scanned.results, "annotation"),
         partitions=tuple(partitions),
         additions=tuple(additions),
         quarantine=store.write_table(f"quarantine/{number:06d}.parquet", quarantine),

@@ -25,20 +25,21 @@ def scan(task: ScanTask, report: Report) -> ScanResult:
     condemned = {span.start: reason for span, reason in task.isolation.condemned}
     name = task.chunk.spec.name
     rows: list[Row] = []
-    quarantine: list[Row] = []
-    for unit, found in enumerate(read_chunk(task.chunk)):
+    rejected: list[Rejected] = []
+    for unit, found in enumerate(read_chunk(task.chunk, task.images.max_bytes)):
         if isinstance(found, Rejected):
-            quarantine.append({"source": name, "uri": found.uri, "reason": found.reason, "detail": found.detail})
+            rejected.append(found)
             continue
         item, data = found
         if unit in condemned:
-            quarantine.append({"source": name, "uri": item.uri, "reason": condemned[unit], "detail": "while decoding"})
+            rejected.append(Rejected(uri=item.uri, reason=condemned[unit], detail="while it was decoded"))
             continue
         report(Span(step="scan", start=unit, stop=unit + 1), 1)
         try:
             rows.append(_row(task, item, data))
         except UnreadableImage as error:
-            quarantine.append({"source": name, "uri": item.uri, "reason": error.reason, "detail": error.detail})
+            rejected.append(Rejected(uri=item.uri, reason=error.reason, detail=error.detail))
+    quarantine = [{"source": name, **one.model_dump()} for one in rejected]
     store = Store(task.root)
     files = {
         "scan": store.write_table(f"{task.out}.scan.parquet", pa.Table.from_pylist(rows, schema=SCAN)),

@@ -64,7 +64,7 @@ class AdditionResult(Frozen):
 class IngestRecord(Frozen):
     """The journal of a finished ingest; its partitions exist because it says so.
 
-    found = new + duplicates + known + quarantined.
+    Images: found = new + duplicates + known + quarantined. `rejected_annotations` of images that are used count apart.
     """
 
     number: int
@@ -74,6 +74,7 @@ class IngestRecord(Frozen):
     duplicates: int
     known: int
     quarantined: Mapping[str, int]  # by reason
+    rejected_annotations: Mapping[str, int]  # by reason
     partitions: tuple[PartitionRecord, ...]
     additions: tuple[AdditionResult, ...] = ()
     quarantine: FileRecord

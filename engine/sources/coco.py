@@ -40,7 +40,15 @@ def chunks(spec: SourceSpec) -> Sequence[SourceChunk]:
             "set images_url to the folder that their file_name starts from"
         )
     found = [*index.problems, *((f"#{name}", "missing", "no such file in the image folder") for name in missing)]
-    rejected = tuple(Rejected(uri=f"{spec.name}{place}", reason=why, detail=detail) for place, why, detail in found)
+    rejected = tuple(
+        Rejected(
+            uri=f"{spec.name}{place}",
+            reason=why,
+            detail=detail,
+            what="annotation" if place.startswith("#annotation") else "image",
+        )
+        for place, why, detail in found
+    )
     return [
         SourceChunk(
             spec=spec,
@@ -98,7 +106,7 @@ def _annotations(index: CocoIndex, path: str, data: bytes, name: str) -> Iterato
     stated = tuple(index.images[path].get(side) for side in ("width", "height"))
     if stated not in (image_wh, (None, None)):
         detail = f"{len(with_regions)} regions are for {stated} pixels, the upright image has {image_wh}"
-        yield Rejected(uri=f"{name}#{path}", reason="frame_mismatch", detail=detail)
+        yield Rejected(uri=f"{name}#{path}", reason="frame_mismatch", detail=detail, what="annotation")
         return
     for record in with_regions:
         yield from parse_region(record, _place(name, record), image_wh, index.categories, source)

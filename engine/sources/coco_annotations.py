@@ -34,19 +34,29 @@ def parse_region(
     category = record.get("category_id")
     phrase = categories.get(category) if isinstance(category, (int, str)) else None
     if phrase is None:
-        yield Rejected(uri=place, reason="dangling_id", detail=f"category_id {_short(category)} is not in categories")
+        yield Rejected(
+            uri=place,
+            reason="dangling_id",
+            detail=f"category_id {_short(category)} is not in categories",
+            what="annotation",
+        )
         return
     if record.get("iscrowd"):
-        yield Rejected(uri=place, reason="crowd", detail=f"a crowd of {phrase!r} is not one object")
+        yield Rejected(uri=place, reason="crowd", detail=f"a crowd of {phrase!r} is not one object", what="annotation")
         return
     try:
         polygons = _polygons(record.get("segmentation"), image_wh)
     except (ValueError, OverflowError) as error:
         polygons = []
-        yield Rejected(uri=place, reason="bad_mask", detail=str(error))
+        yield Rejected(uri=place, reason="bad_mask", detail=str(error), what="annotation")
     box, reason = _box(record.get("bbox") or _bounds_xywh(polygons), image_wh)
     if box is None:
-        yield Rejected(uri=place, reason=reason, detail=f"bbox {_short(record.get('bbox'))} in an image of {image_wh}")
+        yield Rejected(
+            uri=place,
+            reason=reason,
+            detail=f"bbox {_short(record.get('bbox'))} in an image of {image_wh}",
+            what="annotation",
+        )
         return
     texts = [RegionText(kind="phrase", text=phrase, score=1.0, source=source)]
     if isinstance(record.get("caption"), str) and (brief := clean_text(record["caption"])[:MAX_TEXT_CHARS]):

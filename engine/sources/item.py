@@ -84,11 +84,15 @@ Printable = Annotated[str, BeforeValidator(printable)]
 
 
 class Rejected(Frozen):
-    """Something in a source that cannot be used, with a short, countable reason; its neighbours go on."""
+    """Something in a source that cannot be used, with a short, countable reason; its neighbours go on.
+
+    `what` tells images, or files that might have held some, from single annotations of images that are used.
+    """
 
     uri: Printable
     reason: str
     detail: Printable
+    what: Literal["image", "annotation"] = "image"
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +190,7 @@ def too_long(uri: str, text: str) -> Rejected:
         uri=uri,
         reason="text_too_long",
         detail=f"a caption of {len(text)} characters; at most {MAX_TEXT_CHARS} are kept",
+        what="annotation",
     )
 
 

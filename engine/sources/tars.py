@@ -133,12 +133,12 @@ def _sample(members: list[_Member], url: str, max_bytes: int) -> Iterator[Scanne
 def _said(member: _Member) -> list[object] | Rejected:
     """What a text member says: the caption keys of a `.json`, the whole of any other."""
     if member.data is None:
-        return too_large(member.uri, member.num_bytes, MAX_TEXT_BYTES)
+        return too_large(member.uri, member.num_bytes, MAX_TEXT_BYTES).model_copy(update={"what": "annotation"})
     try:
         text = member.data.decode("utf-8-sig")
         fields = json.loads(text) if member.suffix == "json" else {"text": text}
     except (ValueError, RecursionError) as error:
-        return Rejected(uri=member.uri, reason="bad_text", detail=f"{type(error).__name__}: {error}")
+        return Rejected(uri=member.uri, reason="bad_text", detail=f"{type(error).__name__}: {error}", what="annotation")
     values = [fields[key] for key in CAPTION_KEYS if key in fields] if isinstance(fields, dict) else []
     return [caption for value in values for caption in (value if isinstance(value, list) else [value])]
 
