@@ -15,7 +15,7 @@ from annotators.conse import combined_identity
 from annotators.crops import crop
 from annotators.efficientnet import EfficientNet
 from annotators.english import common_name, counted
-from annotators.lexicon import SETTINGS, SYNONYMS, WORN
+from annotators.lexicon import SETTINGS, WORN, is_kind_of
 from annotators.minilm import MiniLM
 from engine.protocols import Kind, Resources, Sample
 from schemas.annotations import Annotations, Frozen, Region, RegionText
@@ -86,12 +86,10 @@ class ComposedDescriber:
     def _is_kind_of(self, name: str, phrase: str) -> bool:
         """Whether a class of the classifier names a kind of a class of the detector.
 
-        By its last word or a known synonym; otherwise the phrase must be the nearest of all detector classes, and near
-        enough. Places are no kind of a thing in them.
+        By its words; otherwise the phrase must be the nearest of all detector classes, and near enough. Places are no
+        kind of a thing in them.
         """
-        if name == phrase or name.endswith(f" {phrase}"):
-            return True
-        if phrase in SYNONYMS.get(name.rpartition(" ")[2].lower(), ()):
+        if is_kind_of(name, phrase):
             return True
         if name in SETTINGS or phrase not in COCO_CLASSES:
             return False

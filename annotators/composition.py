@@ -244,7 +244,7 @@ def _related(things: Sequence[Thing]) -> Iterator[tuple[Thing, Thing, str]]:
         if b.category in ANIMATE and a.category not in ANIMATE:
             a, b = b, a
         if how := relation(a, b):
-            yield a, b, how
+            yield (b, a, "above") if how == "below" else (a, b, how)
         elif how := relation(b, a):
             yield b, a, how
 

@@ -71,8 +71,11 @@ class Conse:
         the detector that says so: how well texts about people fit rests on it as much as on the classifier.
         """
         share = np.asarray(people, dtype=np.float32).reshape(-1, 1)
-        rows = _unit(class_weights(self._classifier.probabilities(images), self.params) @ self._names)
-        return _unit((1 - share) * rows + share * self._people)
+        weights = class_weights(self._classifier.probabilities(images), self.params)
+        rows = np.empty((len(images), self._names.shape[1]), dtype=np.float32)
+        for row, weight in zip(rows, weights, strict=True):  # one product for all would let neighbours move last bits
+            row[:] = weight @ self._names
+        return _unit((1 - share) * _unit(rows) + share * self._people)
 
     def text_vectors(self, texts: Sequence[str]) -> Floats:
         """Unit rows (n, 384)."""

@@ -52,10 +52,10 @@ class ConseRanker:
         images = self._conse.image_vectors(crops, [_person_share(region) for region in regions])
         similarities = []
         for image, texts in zip(images, candidates, strict=True):
-            cosines = self._conse.text_vectors([text.text for text in texts]) @ image
+            vectors = self._conse.text_vectors([text.text for text in texts])
             similarities += [
-                Similarity(subject_id=text.id, score=float(np.clip(cosine, -1.0, 1.0)))
-                for text, cosine in zip(texts, cosines, strict=True)
+                Similarity(subject_id=text.id, score=float(np.clip(vector @ image, -1.0, 1.0)))
+                for text, vector in zip(texts, vectors, strict=True)
             ]
         return Annotations(similarities=tuple(similarities))
 

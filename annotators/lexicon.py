@@ -46,8 +46,8 @@ WORN = frozenset(
 
 _SYNONYMS: Mapping[str, str] = {
     PERSON: """man woman boy girl child kid baby guy lady gentleman player rider worker chef cook farmer soldier driver
-    pedestrian skater surfer skier snowboarder batter pitcher catcher passenger student teacher tourist bride groom
-    bridegroom astronaut toddler people crowd adult teenager coach cyclist waiter photographer scuba diver""",
+    pedestrian skater surfer skier snowboarder batter catcher passenger student teacher tourist bride groom
+    bridegroom astronaut toddler crowd adult teenager coach cyclist waiter photographer scuba diver""",
     "bicycle": "bike",
     "car": "automobile sedan suv taxi cab van vehicle",
     "motorcycle": "motorbike moped scooter",
@@ -64,7 +64,7 @@ _SYNONYMS: Mapping[str, str] = {
     "cow": "bull calf cattle",
     "couch": "sofa",
     "dining table": "desk",
-    "tv": "television monitor screen",
+    "tv": "television monitor",
     "cell phone": "smartphone",
     "cup": "mug",
     "potted plant": "houseplant",
@@ -79,5 +79,13 @@ SYNONYMS: Mapping[str, frozenset[str]] = {
 }
 """Word → classes it is another name for, or a kind of."""
 
-NOT_OF_THEIR_HEAD = frozenset({"hot dog", "teddy bear"})
-"""Classes whose last word names something else: a hot dog is no dog."""
+NOT_OF_THEIR_HEAD = frozenset({"hot dog", "teddy bear", "freight car", "railroad car", "block plane"})
+"""Names whose last word names something else: a hot dog is no dog."""
+
+
+def is_kind_of(name: str, category: str) -> bool:
+    """Whether a name says by its words that it is a kind of a class, or is the class: a "tabby cat" is a "cat"."""
+    if name == category:
+        return True
+    is_by_head = name.endswith(f" {category}") or category in SYNONYMS.get(name.rpartition(" ")[2].lower(), ())
+    return is_by_head and name not in NOT_OF_THEIR_HEAD

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from annotators.scene import Level, Side
 from schemas.annotations import Token
 
-NUMBERS = {word: n for n, word in enumerate("one two three four five six seven eight nine ten".split(), start=1)}
-_SIDES: dict[str, Side] = {"left": "left", "right": "right"}
+NUMBERS = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10}
+_SIDES: dict[str, Side] = {"left": "left", "right": "right", "center": "center", "centre": "center", "middle": "center"}
 _LEVELS: dict[str, Level] = {"top": "top", "upper": "top", "bottom": "bottom", "lower": "bottom"}
+_PLACE_NOUNS = frozenset({*_SIDES, *_LEVELS, "side", "corner", "half", "part"})
+_SINGULAR = {"people": "person", "men": "man", "women": "woman", "children": "child"}
+"""Plurals that a lemmatizer may leave as they are."""
 _PICTURES = frozenset({"picture", "photograph", "photo", "image", "frame", "scene", "shot"})
 
 
@@ -39,7 +42,12 @@ class Chunk:
 
     @property
     def lemmas(self) -> tuple[str, ...]:
-        return tuple(token.lemma.lower() for token in self.tokens)
+        return tuple(_lemma(token) for token in self.tokens)
+
+    @property
+    def noun(self) -> str:
+        """The head, singular and in lower case."""
+        return _lemma(self.head)
 
 
 def noun_chunks(tokens: Sequence[Token]) -> list[Chunk]:
@@ -63,13 +71,17 @@ def _chunk(tokens: Sequence[Token], place_words: Sequence[str]) -> Chunk:
     words = [token for token in tokens if token.pos != "SPACE"] or list(tokens)
     if len(words) > 1 and words[0].pos == "DET":
         words = words[1:]
-    limit = None if head.tag in ("NNS", "NNPS") or head.lemma.lower() == "people" else 1
+    limit = None if head.tag in ("NNS", "NNPS") or head.lemma.lower() in ("people", "crowd", "cattle") else 1
     numbers = [NUMBERS.get(token.lemma.lower()) or _digits(token) for token in words if token.pos == "NUM"]
     if numbers and numbers[0]:
         limit = numbers[0]
     sides = [_SIDES[word] for word in place_words if word in _SIDES]
     levels = [_LEVELS[word] for word in place_words if word in _LEVELS]
     return Chunk(tuple(words), head, limit, next(iter(sides), None), next(iter(levels), None))
+
+
+def _lemma(token: Token) -> str:
+    return _SINGULAR.get(token.lemma.lower(), token.lemma.lower())
 
 
 def _digits(token: Token) -> int | None:
@@ -83,12 +95,13 @@ def _places(tokens: Sequence[Token]) -> Iterator[tuple[int, tuple[str, ...]]]:
     first one after it. Words followed by "of" place something within the picture only where a word for the picture
     comes next: in "a cup to the left of the cat", nothing is said of thirds of the picture.
     """
+    head_of = {token.chunk: token.lemma.lower() for token in tokens if token.chunk >= 0}  # the last word of each
     for sentence in _sentences(tokens):
         words: list[Token] = []
         named: list[int] = []
         runs: list[tuple[int | None, list[Token]]] = []
         for token in sentence:
-            if token.lemma.lower() in _SIDES or token.lemma.lower() in _LEVELS:
+            if _is_place(token, head_of):
                 if not words or token.index > words[-1].index + 1:
                     runs.append((named[-1] if named else None, words := []))
                 words.append(token)
@@ -98,6 +111,13 @@ def _places(tokens: Sequence[Token]) -> Iterator[tuple[int, tuple[str, ...]]]:
             owner = owner if owner is not None else next(iter(named), None)
             if owner is not None and not _within_something(run[-1], sentence):
                 yield owner, tuple(token.lemma.lower() for token in run)
+
+
+def _is_place(token: Token, head_of: Mapping[int, str]) -> bool:
+    """A place word of its own, or before a noun such as "corner": not the left of "left hand", nor a "right now"."""
+    is_word = token.lemma.lower() in _SIDES or token.lemma.lower() in _LEVELS
+    is_free = token.chunk < 0 or head_of[token.chunk] in _PLACE_NOUNS
+    return is_word and is_free and token.pos in ("NOUN", "ADJ", "PROPN")
 
 
 def _within_something(last: Token, sentence: Sequence[Token]) -> bool:

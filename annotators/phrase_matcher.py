@@ -70,7 +70,7 @@ class PhraseMatcher:
 
     def _ground_chunk(self, text: Text, chunk: Chunk, sample: Sample) -> Phrase:
         objects = [region for region in sample.known.regions if region.kind == "object" and region.texts]
-        matches = [self._match(chunk, region.texts[0].text.lower()) for region in objects]
+        matches = [self._match(chunk, " ".join(region.texts[0].text.lower().split())) for region in objects]
         best = max(matches, default=0.0)
         named = [region for region, match in zip(objects, matches, strict=True) if match == best > 0]
         meant = _narrowed(chunk, named, (sample.width, sample.height))
@@ -78,18 +78,21 @@ class PhraseMatcher:
 
     def _match(self, chunk: Chunk, name: str) -> float:
         """How well the noun of a chunk names a class of regions, 0 where it does not."""
-        if chunk.head.pos not in ("NOUN", "PROPN"):
+        if chunk.head.pos not in ("NOUN", "PROPN") or not name:
             return 0.0
         words, name_words = chunk.lemmas, tuple(name.split())
         if words[-len(name_words) :] == name_words:
             idiom = " ".join(words[-2:])
             return 0.0 if idiom in NOT_OF_THEIR_HEAD and idiom != name else 1.0
-        nouns = {chunk.head.lemma.lower(), chunk.head.text.lower()}
-        if name in nouns or (name_words[-1] in nouns and len(words) == 1 and name not in NOT_OF_THEIR_HEAD):
+        noun = chunk.noun
+        is_compound = any(token.dep == "compound" for token in chunk.tokens)
+        if name_words[-1] == noun and name in NOT_OF_THEIR_HEAD:
+            return 0.0
+        if name == noun or (name_words[-1] == noun and not is_compound):
             return 1.0
-        if any(name in SYNONYMS.get(noun, ()) for noun in nouns):
+        if name in SYNONYMS.get(noun, ()):
             return SYNONYM_SCORE
-        pair = self._embedder.embed([chunk.head.lemma.lower(), name])
+        pair = self._embedder.embed([noun, name])
         cosine = round(float(pair[0] @ pair[1]), 4)
         return cosine if cosine >= self.params.min_similarity else 0.0
 

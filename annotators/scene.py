@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from annotators.english import common_name, quotable
-from annotators.lexicon import PORTABLE, SETTINGS, SURFACES
+from annotators.lexicon import PORTABLE, SETTINGS, SURFACES, is_kind_of
 from engine.geometry import nms_keep
 from schemas.annotations import Annotations, Box, Frozen, Label, Region
 
@@ -93,7 +93,7 @@ def scene_of(known: Annotations, image_wh: tuple[int, int], params: SceneParams)
         name, score = common_name(known.labels[0].label), known.labels[0].score
         if things and name in SETTINGS:
             setting, setting_score = SETTINGS[name], score
-        elif name and all(_is_unnamed(thing) and thing.noun != name for thing in things):
+        elif name and all(_is_unnamed(thing) and not is_kind_of(name, thing.category) for thing in things):
             things.append(Thing(name, name, score))
     things.sort(key=lambda thing: (-thing.score * (thing.share or LARGE_SHARE), thing.noun))
     return Scene(tuple(things), setting, setting_score, tuple(_read(known.regions, image_wh, params)))
@@ -134,7 +134,8 @@ def relation(a: Thing, b: Thing) -> Relation | None:
 def _one_per_thing(objects: Sequence[Region], labels: Sequence[Label], iou: float) -> list[Region]:
     """Objects by falling score, without those that lie on a better one; a class that a label supports is better."""
     support = [
-        r.score + sum(label.score for label in labels if _is_kind_of(label.label, _category(r))) for r in objects
+        r.score + sum(label.score for label in labels if is_kind_of(common_name(label.label), _category(r)))
+        for r in objects
     ]
     boxes = np.array([r.box_xyxy for r in objects], dtype=np.float64).reshape(-1, 4)
     keep = nms_keep(boxes, np.array(support, dtype=np.float64), np.zeros(len(objects), dtype=np.int64), iou)
@@ -153,7 +154,7 @@ def _things(
         scores = [region.score for region in regions]
         noun = common_name(category)
         kinds = (label for label in labels if label.score >= params.min_kind_score)
-        kind = next((label for label in kinds if _is_kind_of(label.label, category)), None)
+        kind = next((label for label in kinds if is_kind_of(common_name(label.label), category)), None)
         if kind is not None and len(regions) == 1:
             noun = common_name(kind.label)
             scores.append(kind.score)
@@ -170,12 +171,6 @@ def _read(regions: Iterable[Region], image_wh: tuple[int, int], params: ScenePar
 
 def _category(region: Region) -> str:
     return region.texts[0].text
-
-
-def _is_kind_of(label: str, category: str) -> bool:
-    """A "tabby cat" is a kind of "cat" by its last word."""
-    name = common_name(label)
-    return bool(name) and (name == category or name.endswith(f" {category}"))
 
 
 def _is_unnamed(thing: Thing) -> bool:
