@@ -59,7 +59,9 @@ class FakeAnnotator:
     def _annotate_one(self, sample: Sample) -> Annotations:
         if sample.pixels is None:
             raise ValueError(f"image {sample.id} came without pixels, which this annotator requires")
-        if sample.id in self.params.raise_on and (not self.params.raise_while or Path(self.params.raise_while).exists()):
+        if sample.id in self.params.raise_on and (
+            not self.params.raise_while or Path(self.params.raise_while).exists()
+        ):
             raise ValueError(f"image {sample.id} is in raise_on")
         if sample.id in self.params.crash_on:
             os._exit(1)

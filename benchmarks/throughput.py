@@ -123,7 +123,7 @@ def config_of(case: str, photographs: str, workers: int = 1) -> Any:
         "runner": {"workers": workers},
     }
     if CASES[case]:
-        extra["annotators"] = {name: None for name in load_config("laptop").annotators} | CASES[case]
+        extra["annotators"] = dict.fromkeys(load_config("laptop").annotators) | CASES[case]
     return load_config("laptop", extra=extra)
 
 

@@ -1,146 +1,172 @@
-"""The coverage numbers of a dataset beside FLD-5B's, as JSON and Parquet."""
+"""The coverage of a dataset beside FLD-5B's: averages from counts, as JSON, Parquet and rows for a terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import pyarrow as pa
 
-from engine.coverage import (
-    LOG2_AREA_RANGE,
-    LOG2_ASPECT_RANGE,
-    MICRO,
-    Aggregate,
-)
-from engine.fld5b import ANNOTATION_STATISTICS, SEMANTIC_COVERAGE
+from engine.coverage import Aggregate
+from engine.coverage_boxes import AREA_EDGES, ASPECT_EDGES, BoxCounts
+from engine.coverage_counts import MILLIONTHS, GroundingCounts, RegionTextCounts, TextCounts
+from engine.fld5b import ANNOTATION_STATISTICS, PUBLISHED, SEMANTIC_COVERAGE
 from engine.hashing import canonical_json
 from engine.store import Store
 from schemas.annotations import GRANULARITIES, Frozen
 
 FOLDER = "coverage"
-COUNT_COLUMNS = ("annotations", "regions")
-"""Columns of Table 2 that are sums; the others are averages."""
-
-COMPARISON = pa.schema(
+FIGURES = pa.schema(
     [
-        ("row", pa.string()),
-        ("column", pa.string()),
+        ("family", pa.string()),
+        ("text", pa.string()),
+        ("figure", pa.string()),
         ("ours", pa.float64()),
-        ("fld5b", pa.float64()),
+        ("reference", pa.float64()),
         ("difference", pa.float64()),
     ]
 )
 DISTRIBUTIONS = pa.schema(
     [
         ("family", pa.string()),
-        ("what", pa.string()),
+        ("distribution", pa.string()),  # area, aspect, centres or per_image, as in `BoxCounts`
         ("bin", pa.int32()),
-        ("low", pa.float64()),
+        ("low", pa.float64()),  # of the bin: a share, a ratio, a number of boxes, or the number of a cell
         ("high", pa.float64()),
         ("count", pa.int64()),
     ]
 )
+DERIVED = "phrase-region, derived"
+"""Groundings that agree by construction; the paper has none."""
+
+Values = Mapping[str, float | None]
 
 
 class Figure(Frozen):
-    """One number of a table. `ours` is None where there is nothing to average; sums have no difference."""
+    """One number of a table beside the paper's. `difference` is ours minus the reference; None where either is none."""
 
-    row: str
-    column: str
+    family: str
+    text: str
+    figure: str
     ours: float | None
-    fld5b: float
+    reference: float | None
     difference: float | None
 
 
 class CoverageReport(Frozen):
-    """`table2` and `table3` follow the paper's; `bins` of each distribution run from `low` to `high`."""
+    """Tables 2 and 3 and Figure 5 for this dataset; averages are rounded to 1e-4, and None where there is nothing."""
 
+    reference: str
     images: int
+    gold_images: int
     table2: tuple[Figure, ...]
     table3: tuple[Figure, ...]
+    boxes: Mapping[str, BoxCounts]
     kept: Mapping[str, int]
     dropped: Mapping[str, Mapping[str, int]]
-    composed_texts: int
-    derived_regions: int
 
 
-def make_report(aggregate: Aggregate) -> CoverageReport:
-    """Averages from sums."""
-    counts = aggregate.counts
+def report(counts: Aggregate) -> CoverageReport:
+    """The coverage report of a merged aggregate."""
     return CoverageReport(
-        images=counts.get("images", 0),
-        table2=tuple(
-            _figure(row, column, _statistic(counts, row, column), fld5b, is_sum=column in COUNT_COLUMNS)
-            for row, columns in ANNOTATION_STATISTICS.items()
-            for column, fld5b in columns.items()
-        ),
-        table3=tuple(
-            _figure(
-                element, granularity, _semantic(counts, element, granularity), SEMANTIC_COVERAGE[element][granularity]
-            )
-            for element in SEMANTIC_COVERAGE
-            for granularity in GRANULARITIES
-        ),
-        kept=aggregate.kept,
-        dropped=aggregate.dropped,
-        composed_texts=counts.get("texts/composed", 0),
-        derived_regions=sum(counts.get(f"phrase-region {g}/derived_regions", 0) for g in GRANULARITIES),
+        reference=PUBLISHED,
+        images=counts.images,
+        gold_images=counts.gold_images,
+        table2=tuple(_table2(counts)),
+        table3=tuple(_table3(counts)),
+        boxes=counts.boxes,
+        kept=counts.kept,
+        dropped=counts.dropped,
     )
 
 
-def write_coverage(store: Store, aggregate: Aggregate) -> CoverageReport:
-    """Write `coverage/report.json`, `table2.parquet`, `table3.parquet` and `distributions.parquet`."""
-    report = make_report(aggregate)
-    store.write_bytes(f"{FOLDER}/report.json", canonical_json(report.model_dump(mode="json")).encode())
-    for name, figures in (("table2", report.table2), ("table3", report.table3)):
-        rows = [figure.model_dump() for figure in figures]
-        store.write_table(f"{FOLDER}/{name}.parquet", pa.Table.from_pylist(rows, schema=COMPARISON))
-    store.write_table(f"{FOLDER}/distributions.parquet", distributions(aggregate))
-    return report
+def to_json(coverage: CoverageReport) -> bytes:
+    """Canonical JSON: equal reports give equal bytes."""
+    return canonical_json(coverage.model_dump(mode="json")).encode()
 
 
-def distributions(aggregate: Aggregate) -> pa.Table:
-    """One row a bin. `low` and `high` are log2 for area and aspect, a number of boxes, or the cell of the heat map.
+def figures_table(figures: tuple[Figure, ...]) -> pa.Table:
+    """Table 2 or 3 with schema `FIGURES`, a row per figure."""
+    return pa.Table.from_pylist([figure.model_dump() for figure in figures], schema=FIGURES)
 
-    Cells count row by row from the top left of a 32 × 32 grid.
-    """
+
+def distributions_table(coverage: CoverageReport) -> pa.Table:
+    """Figure 5 with schema `DISTRIBUTIONS`, a row per bin; families by name."""
+    edges = {"area": AREA_EDGES.tolist(), "aspect": ASPECT_EDGES.tolist()}
     rows = []
-    for key, bins in aggregate.histograms.items():
-        family, what = key.split("/")
-        for number, count in enumerate(bins):
-            low, high = _edges(what, number, len(bins))
-            rows.append({"family": family, "what": what, "bin": number, "low": low, "high": high, "count": count})
-    return pa.Table.from_pylist(rows, schema=DISTRIBUTIONS)
+    for family, boxes in sorted(coverage.boxes.items()):
+        for name in ("area", "aspect", "centres", "per_image"):
+            bins = getattr(boxes, name)
+            bounds = edges.get(name, range(len(bins) + 1))
+            rows += [(family, name, i, float(bounds[i]), float(bounds[i + 1]), bins[i]) for i in range(len(bins))]
+    columns = zip(*rows, strict=True) if rows else [()] * len(DISTRIBUTIONS)
+    return pa.table([list(column) for column in columns], schema=DISTRIBUTIONS)
 
 
-def _edges(what: str, number: int, num_bins: int) -> tuple[float, float]:
-    start, stop = {"log2_area": LOG2_AREA_RANGE, "log2_aspect": LOG2_ASPECT_RANGE}.get(what, (0, num_bins))
-    width = (stop - start) / num_bins
-    return start + number * width, start + (number + 1) * width
+def write_coverage(store: Store, counts: Aggregate) -> CoverageReport:
+    """Write `report.json`, `table2.parquet`, `table3.parquet` and `distributions.parquet` into the root's coverage."""
+    coverage = report(counts)
+    store.write_bytes(f"{FOLDER}/report.json", to_json(coverage))
+    store.write_table(f"{FOLDER}/table2.parquet", figures_table(coverage.table2))
+    store.write_table(f"{FOLDER}/table3.parquet", figures_table(coverage.table3))
+    store.write_table(f"{FOLDER}/distributions.parquet", distributions_table(coverage))
+    return coverage
 
 
-def _figure(row: str, column: str, ours: float | None, fld5b: float, *, is_sum: bool = False) -> Figure:
-    difference = None if ours is None or is_sum else round(ours - fld5b, 4)
-    return Figure(row=row, column=column, ours=ours, fld5b=fld5b, difference=difference)
+# ---------------------------------------------------------------- figures
 
 
-def _statistic(counts: Mapping[str, int], row: str, column: str) -> float | None:
-    if column in COUNT_COLUMNS:
-        return float(counts.get(f"{row}/{column}", 0))
-    sums = {
-        "tokens": ("tokens", "annotations"),
-        "regions_per_annotation": ("regions", "annotations"),
-        "region_tokens": ("region_tokens", "texts" if row.startswith("region-text") else "regions"),
+def _table2(counts: Aggregate) -> Iterator[Figure]:
+    for granularity in GRANULARITIES:
+        yield from _figures("text", granularity, _of_texts(counts.texts[granularity]))
+    for kind in ("phrase", "brief", "chunk", "ocr"):
+        yield from _figures("region-text", kind, _of_region_texts(counts.region_texts[kind]))
+    for family, groundings in (("phrase-region", counts.groundings), (DERIVED, counts.derived_groundings)):
+        for granularity in GRANULARITIES:
+            yield from _figures(family, granularity, _of_groundings(groundings[granularity]))
+
+
+def _table3(counts: Aggregate) -> Iterator[Figure]:
+    for element, references in SEMANTIC_COVERAGE.items():
+        unit = MILLIONTHS if element.endswith("_complexity") else 1
+        for granularity in GRANULARITIES:
+            texts = counts.texts[granularity]
+            ours = _average(getattr(texts, element), unit * texts.parsed)
+            yield _figure("text", granularity, element, ours, references[granularity])
+
+
+def _of_texts(counts: TextCounts) -> Values:
+    return {"annotations": counts.texts, "tokens": _average(counts.tokens, counts.parsed)}
+
+
+def _of_region_texts(counts: RegionTextCounts) -> Values:
+    return {
+        "annotations": counts.images,
+        "regions": counts.regions,
+        "regions_per_annotation": _average(counts.regions, counts.images),
+        "tokens_per_region": _average(counts.tokens, counts.texts),
     }
-    above, below = sums[column]
-    return _ratio(counts.get(f"{row}/{above}", 0), counts.get(f"{row}/{below}", 0))
 
 
-def _semantic(counts: Mapping[str, int], element: str, granularity: str) -> float | None:
-    total = counts.get(f"text {granularity}/{element}", 0)
-    scale = MICRO if element.endswith("complexity") else 1
-    return _ratio(total, scale * counts.get(f"text {granularity}/annotations", 0))
+def _of_groundings(counts: GroundingCounts) -> Values:
+    return {
+        "annotations": counts.texts,
+        "tokens": _average(counts.text_tokens, counts.parsed_texts),
+        "regions": counts.regions,
+        "regions_per_annotation": _average(counts.regions, counts.texts),
+        "tokens_per_region": _average(counts.region_tokens, counts.regions),
+    }
 
 
-def _ratio(above: int, below: int) -> float | None:
-    return round(above / below, 4) if below else None
+def _figures(family: str, text: str, values: Values) -> Iterator[Figure]:
+    published = ANNOTATION_STATISTICS.get((family, text), {})
+    for name, ours in values.items():
+        yield _figure(family, text, name, ours, published.get(name))
+
+
+def _figure(family: str, text: str, name: str, ours: float | None, reference: float | None) -> Figure:
+    difference = None if ours is None or reference is None else round(ours - reference, 4)
+    return Figure(family=family, text=text, figure=name, ours=ours, reference=reference, difference=difference)
+
+
+def _average(total: int, number: int) -> float | None:
+    return round(total / number, 4) if number else None

@@ -6,155 +6,177 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from engine.geometry import Bools, Floats
+from engine.columns import codes, equals, floats, positions
+from engine.geometry import Bools, Floats, Ints
 from engine.hashing import canonical_json
 from engine.protocols import Filter, Verdicts
 from schemas.errors import ConfigError
 from schemas.tables import PARENTS, VERDICT_TARGETS, verdict_schema
 
-METADATA = "fld.filters"
-"""Key of a verdict file's metadata: its filters with version and parameters, as canonical JSON."""
+METADATA = b"fld.filters"
+"""Key of a verdict table's metadata: `{name: {filter, version, params}}` of its filters as canonical JSON."""
+PARENT = "parent:"
+MISSING = PARENT + "missing"
+"""Reason of a row whose parent is in no table."""
 NO_REGION = "no_region"
-"""Reason of a phrase that is left without any kept region: it grounds nothing."""
-KIND_ORDER = {"phrase": 0, "brief": 1, "chunk": 2, "ocr": 3}
-"""Which candidate text of a region is taken where similarities are equal or missing."""
+"""Reason of a phrase without any kept region: it grounds nothing."""
+CANDIDATES = ("phrase", "brief", "chunk", "ocr")
+"""Which text of a region is chosen first where similarities are equal or missing."""
 
 
 @dataclass(slots=True)
-class _Judged:
-    """The state of one target: rows, who is kept, first reasons, and a value column per filter."""
+class _Ledger:
+    """What is known about the rows of one target so far. A value is NaN where `asked` is False."""
 
     table: pa.Table
     kept: Bools
-    reasons: list[str]
-    values: dict[str, Floats] = field(default_factory=dict)
+    reasons: npt.NDArray[np.object_]
+    values: dict[str, tuple[Floats, Bools]] = field(default_factory=dict)
 
-    def drop(self, rows: Sequence[int], reason: str) -> None:
-        for row in rows:
-            if self.kept[row]:
-                self.kept[row] = False
-                self.reasons[row] = reason
+    @classmethod
+    def of(cls, table: pa.Table) -> _Ledger:
+        return cls(table, np.ones(table.num_rows, dtype=bool), np.full(table.num_rows, "", dtype=object))
+
+    def drop(self, rows: Bools, reason: str) -> None:
+        """Drop rows; the first reason stands."""
+        rows = rows & self.kept
+        self.reasons[rows] = reason
+        self.kept[rows] = False
 
 
 def decide(
     images: pa.Table, annotations: Mapping[str, pa.Table], filters: Sequence[tuple[str, Filter]]
 ) -> dict[str, pa.Table]:
-    """Verdict tables by target, each in the row order of the table it judges.
+    """Verdict tables by target, each in the row order of the table it judges. `filters` are (config name, filter).
 
-    Targets are judged parents first; the filters of a target run in config order on the rows that are still kept, so
-    the first reason stands. A dropped parent drops its children with `parent:<reason>`, its reason without a prefix of
-    its own. After the filters, a phrase that had regions and keeps none is dropped with `no_region`. `chosen` marks the
-    most similar kept text of each region, and is `kept` for other targets.
+    Targets are judged parents first, whatever the config's order; within a target the filters run in config order,
+    each on the rows that are still kept. Then, and in this order of precedence, so that the first reason stands:
 
-    Raises `ConfigError` for a filter with an unknown target or an answer of the wrong shape.
+    1. a row whose parent was dropped goes with `parent:<reason>`, the reason of the row that was judged itself; a
+       phrase region goes with its phrase, and with the region it was matched to, if any;
+    2. a row that a filter does not keep goes with the filter's reason;
+    3. at last, a phrase without any kept region goes with `no_region`.
+
+    Texts stay when their phrases go, and regions when their texts go: each is an annotation of its own. `chosen` marks
+    one kept text of each region (`_most_similar`); elsewhere it equals `kept`.
+
+    Raises `ConfigError` for a filter of an unknown target or table, a name that is not unique, and an answer that is
+    not one bool and one float a row.
     """
-    for name, one in filters:
-        if one.target not in VERDICT_TARGETS:
-            raise ConfigError(f"filter {name!r} judges {one.target!r}; a target is one of {', '.join(VERDICT_TARGETS)}")
     tables = {**annotations, "images": images}
-    judged: dict[str, _Judged] = {}
+    _check_filters(filters, tables)
+    ledgers: dict[str, _Ledger] = {}
     for target in VERDICT_TARGETS:
-        table = tables[target]
-        judged[target] = _Judged(table, np.ones(table.num_rows, dtype=bool), [""] * table.num_rows)
-        _drop_orphans(judged, target)
-        for name, one in filters:
-            if one.target == target:
-                _ask(judged[target], name, one, tables)
-    _drop_ungrounded(judged)
-    metadata = {METADATA: _thresholds(filters)}
-    return {
-        target: _table(judged[target], target, tables, filters).replace_schema_metadata(metadata)
-        for target in VERDICT_TARGETS
-    }
+        ledgers[target] = _Ledger.of(tables[target])
+        _drop_with_parents(ledgers, target)
+        for name, judge in filters:
+            if judge.target == target:
+                _ask(ledgers[target], name, judge, tables)
+    phrases, boxes = ledgers["phrases"], ledgers["phrase_regions"]
+    grounded = boxes.table["phrase_id"].filter(pa.array(boxes.kept))
+    phrases.drop(positions(phrases.table["id"], grounded) < 0, NO_REGION)
+    return {target: _verdicts(ledger, target, filters, tables) for target, ledger in ledgers.items()}
 
 
-def _ask(judged: _Judged, name: str, one: Filter, tables: Mapping[str, pa.Table]) -> None:
-    """Run one filter on the rows that are still kept."""
-    alive = np.flatnonzero(judged.kept)
-    shown = {other: tables[other] for other in one.requires} | {one.target: judged.table.take(pa.array(alive))}
-    verdicts = one.decide(shown)
-    _check(name, verdicts, len(alive))
-    judged.values[name] = np.full(judged.table.num_rows, np.nan)
-    judged.values[name][alive] = verdicts.value
-    judged.drop(alive[~verdicts.keep].tolist(), verdicts.reason)
-
-
-def _check(name: str, verdicts: Verdicts, expected: int) -> None:
-    if len(verdicts.keep) != expected or len(verdicts.value) != expected or verdicts.keep.dtype != np.bool_:
-        raise ConfigError(
-            f"filter {name!r} gave {len(verdicts.keep)} decisions of type {verdicts.keep.dtype} and "
-            f"{len(verdicts.value)} values for {expected} rows: expected one bool and one float a row"
-        )
-
-
-def _drop_orphans(judged: Mapping[str, _Judged], target: str) -> None:
-    """Drop the children of dropped parents."""
-    for parent, column in PARENTS[target]:
-        lost = {
-            row: reason
-            for row, reason, kept in zip(
-                judged[parent].table["id"].to_pylist(), judged[parent].reasons, judged[parent].kept, strict=True
+def _check_filters(filters: Sequence[tuple[str, Filter]], tables: Mapping[str, pa.Table]) -> None:
+    taken = set(verdict_schema([]).names)
+    for name, judge in filters:
+        if name in taken:
+            raise ConfigError(
+                f"filter name {name!r} is taken by another column of the verdicts: rename it in `filters`"
             )
-            if not kept
-        }
-        if lost:
-            for row, owner in enumerate(judged[target].table[column].to_pylist()):
-                if owner in lost:
-                    judged[target].drop([row], f"parent:{lost[owner].removeprefix('parent:')}")
+        taken.add(name)
+        if judge.target not in VERDICT_TARGETS:
+            raise ConfigError(f"filter {name!r} judges {judge.target!r}; expected one of {', '.join(VERDICT_TARGETS)}")
+        if unknown := sorted(judge.requires - tables.keys()):
+            raise ConfigError(f"filter {name!r} requires tables {unknown}; available: {', '.join(sorted(tables))}")
 
 
-def _drop_ungrounded(judged: Mapping[str, _Judged]) -> None:
-    phrases, regions = judged["phrases"], judged["phrase_regions"]
-    owners = regions.table["phrase_id"].to_pylist()
-    had = set(owners)
-    keeps = {owner for owner, kept in zip(owners, regions.kept, strict=True) if kept}
-    ids = phrases.table["id"].to_pylist()
-    phrases.drop([row for row, phrase in enumerate(ids) if phrase in had and phrase not in keeps], NO_REGION)
+def _drop_with_parents(ledgers: Mapping[str, _Ledger], target: str) -> None:
+    child = ledgers[target]
+    for parent_name, column in PARENTS[target]:
+        parent = ledgers[parent_name]
+        place = positions(child.table[column], parent.table["id"])
+        has_parent = ~equals(child.table[column], "")
+        child.drop(has_parent & (place < 0), MISSING)
+        orphans = np.flatnonzero(has_parent & (place >= 0))
+        orphans = orphans[~parent.kept[place[orphans]]]
+        reasons = parent.reasons[place[orphans]]
+        for reason in set(reasons.tolist()):
+            rows = np.zeros(len(child.kept), dtype=bool)
+            rows[orphans[reasons == reason]] = True
+            child.drop(rows, PARENT + reason.removeprefix(PARENT))
 
 
-def _table(
-    judged: _Judged, target: str, tables: Mapping[str, pa.Table], filters: Sequence[tuple[str, Filter]]
+def _ask(ledger: _Ledger, name: str, judge: Filter, tables: Mapping[str, pa.Table]) -> None:
+    """Run one filter on the rows that are still kept."""
+    asked = ledger.kept.copy()
+    survivors = ledger.table.filter(pa.array(asked))
+    verdicts = judge.decide({**{table: tables[table] for table in judge.requires}, judge.target: survivors})
+    _check_verdicts(name, verdicts, survivors.num_rows)
+    value = np.full(len(asked), np.nan)
+    value[asked] = verdicts.value
+    ledger.values[name] = (value, asked)
+    dropped = np.zeros(len(asked), dtype=bool)
+    dropped[asked] = ~verdicts.keep
+    ledger.drop(dropped, verdicts.reason)
+
+
+def _check_verdicts(name: str, verdicts: Verdicts, num_rows: int) -> None:
+    given = {"keep": (verdicts.keep, np.bool_), "value": (verdicts.value, np.float64)}
+    for what, (column, dtype) in given.items():
+        if column.shape != (num_rows,) or column.dtype != dtype:
+            raise ConfigError(
+                f"filter {name!r} answered with {what} of shape {column.shape} and type {column.dtype}; "
+                f"expected shape {(num_rows,)}, one {np.dtype(dtype)} for every row it was shown"
+            )
+    if not verdicts.reason or verdicts.reason.startswith(PARENT):
+        raise ConfigError(f"filter {name!r} gave the reason {verdicts.reason!r}; expected a code such as 'too_small'")
+
+
+def _verdicts(
+    ledger: _Ledger, target: str, filters: Sequence[tuple[str, Filter]], tables: Mapping[str, pa.Table]
 ) -> pa.Table:
-    names = [name for name, one in filters if one.target == target]
-    chosen = _most_similar(judged, tables["similarities"]) if target == "region_texts" else judged.kept
-    columns: dict[str, object] = {
-        "id": judged.table["id"],
-        "image_id": judged.table["id" if target == "images" else "image_id"],
-        "kept": judged.kept,
-        "reason": judged.reasons,
+    own = {name: judge for name, judge in filters if judge.target == target}
+    chosen = _most_similar(ledger, tables["similarities"]) if target == "region_texts" else ledger.kept
+    columns = {
+        "id": ledger.table["id"],
+        "image_id": ledger.table["id" if target == "images" else "image_id"],
+        "kept": ledger.kept,
+        "reason": pa.array(ledger.reasons, pa.string()),
         "chosen": chosen,
-        **{name: pa.array(judged.values[name], from_pandas=True) for name in names},
+        **{name: pa.array(value, mask=~asked) for name, (value, asked) in ledger.values.items()},
     }
-    return pa.table(columns, schema=verdict_schema(names))
-
-
-def _most_similar(judged: _Judged, similarities: pa.Table) -> Bools:
-    """The kept text of each region with the highest similarity; then by `KIND_ORDER`, then by row order."""
-    similarity = dict(zip(similarities["subject_id"].to_pylist(), similarities["score"].to_pylist(), strict=True))
-    best: dict[str, tuple[float, int, int]] = {}
-    columns = (judged.table[name].to_pylist() for name in ("id", "region_id", "kind"))
-    for row, (text, region, kind) in enumerate(zip(*columns, strict=True)):
-        if judged.kept[row]:
-            rank = (-similarity.get(text, -2.0), KIND_ORDER.get(kind, len(KIND_ORDER)), row)
-            best[region] = min(best.get(region, rank), rank)
-    chosen = np.zeros(len(judged.kept), dtype=bool)
-    chosen[[row for _, _, row in best.values()]] = True
-    return chosen
-
-
-def _thresholds(filters: Sequence[tuple[str, Filter]]) -> str:
-    return canonical_json(
-        {
-            name: {"filter": type(one).__name__, "version": one.version, "params": one.params.model_dump(mode="json")}
-            for name, one in filters
+    thresholds = {
+        name: {
+            "filter": f"{type(judge).__module__}:{type(judge).__qualname__}",
+            "version": judge.version,
+            "params": judge.params.model_dump(mode="json"),
         }
+        for name, judge in own.items()
+    }
+    schema = verdict_schema(list(own)).with_metadata({METADATA: canonical_json(thresholds).encode()})
+    return pa.table(columns, schema=schema)
+
+
+def _most_similar(region_texts: _Ledger, similarities: pa.Table) -> Bools:
+    """The kept text of each region with the highest similarity; then by `CANDIDATES`, then by row order.
+
+    A text without a similarity comes after all that have one; of several similarities the first counts.
+    """
+    rows = np.flatnonzero(region_texts.kept)
+    texts = region_texts.table.filter(pa.array(region_texts.kept))
+    place = positions(texts["id"], similarities["subject_id"])
+    scores = np.append(floats(similarities, "score"), -np.inf)  # the last is that of place -1
+    rank: Ints = np.select(
+        [equals(texts["kind"], kind) for kind in CANDIDATES], range(len(CANDIDATES)), len(CANDIDATES)
     )
-
-
-def dropped_by_reason(verdicts: pa.Table) -> dict[str, int]:
-    """Number of dropped rows by reason, sorted."""
-    counted = pc.value_counts(verdicts["reason"].filter(pc.invert(verdicts["kept"]))).to_pylist()
-    return dict(sorted((row["values"], row["counts"]) for row in counted))
+    region = codes(texts["region_id"])
+    order = np.lexsort((rows, rank, -scores[place], region))
+    first = np.flatnonzero(np.diff(region[order], prepend=-1))
+    chosen = np.zeros(len(region_texts.kept), dtype=bool)
+    chosen[rows[order[first]]] = True
+    return chosen

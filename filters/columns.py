@@ -1,53 +1,29 @@
-"""Columns that several filters need."""
+"""What several filters read from the tables."""
 
 from __future__ import annotations
 
-import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from engine.geometry import Bools, Floats, Ints
+from engine.columns import equals, positions
+from engine.geometry import Bools
 
 HUMAN = "human"
-"""Annotator of labels that people made. They are never dropped for a score, which they do not have."""
-
-
-def strings(table: pa.Table, column: str) -> np.ndarray[tuple[int], np.dtype[np.str_]]:
-    return table[column].to_numpy(zero_copy_only=False).astype(str)
-
-
-def floats(table: pa.Table, column: str) -> Floats:
-    values: Floats = table[column].to_numpy().astype(np.float64)
-    return values
-
-
-def boxes_xyxy(table: pa.Table) -> Floats:
-    """(n, 4) pixels."""
-    return np.stack([floats(table, c) for c in ("x1", "y1", "x2", "y2")], axis=1)
+"""Annotator of the labels that people made."""
 
 
 def by_human(table: pa.Table) -> Bools:
-    return np.asarray(strings(table, "annotator") == HUMAN)
+    """Whether each annotation was made by a person.
+
+    What a person wrote or drew is protected: it has no model's score to doubt, so no filter on scores, overlaps or a
+    parse drops it. It goes only with its image.
+    """
+    return equals(table["annotator"], HUMAN)
 
 
-def classes(regions: pa.Table, region_texts: pa.Table) -> list[str]:
-    """The first phrase of each region, in row order; empty for regions without one."""
-    first: dict[str, str] = {}
-    columns = (region_texts[c].to_pylist() for c in ("region_id", "kind", "text"))
-    for region, kind, text in zip(*columns, strict=True):
-        if kind == "phrase":
-            first.setdefault(region, text)
-    return [first.get(region, "") for region in regions["id"].to_pylist()]
-
-
-def codes(*columns: np.ndarray[tuple[int], np.dtype[np.str_]]) -> Ints:
-    """A number for every distinct combination of values, row by row."""
-    joined = np.array(["\0".join(row) for row in zip(*columns, strict=True)], dtype=str)
-    return np.unique(joined, return_inverse=True)[1].astype(np.int64)
-
-
-def counts_by(owner: list[str], ids: list[str], mask: Bools | None = None) -> Floats:
-    """How many of the (masked) rows name each id as their owner."""
-    place = {identity: i for i, identity in enumerate(ids)}
-    found = np.array([place.get(o, -1) for o in owner], dtype=np.int64)
-    wanted = found >= 0 if mask is None else (found >= 0) & mask
-    return np.bincount(found[wanted], minlength=len(ids)).astype(np.float64)
+def region_classes(regions: pa.Table, region_texts: pa.Table) -> pa.Array:
+    """The category phrase of each region, in row order: the first where it has several, empty where it has none."""
+    phrases = region_texts.filter(pc.equal(region_texts["kind"], "phrase"))
+    place = positions(regions["id"], phrases["region_id"])
+    found: pa.Array = phrases["text"].combine_chunks().take(pa.array(place, mask=place < 0)).fill_null("")
+    return found

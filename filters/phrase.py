@@ -7,70 +7,80 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
+from engine.columns import floats
 from engine.protocols import Tables, Verdicts
-from filters.blacklist import is_banned
-from filters.columns import by_human, floats
+from filters.blacklist import blacklist, is_listed
+from filters.columns import by_human
 from schemas.annotations import Frozen
+
+TRANSFORMERS_DEFAULT = "default of Grounding DINO's post-processing in transformers"
 
 
 class PhraseConfidence:
-    """Keeps phrases whose grounding score reaches `min_score`."""
+    """Keeps phrases of score `min_score` or more, and those of people; the value is the score."""
 
     class Params(Frozen):
-        min_score: float = Field(default=0.25, ge=0, le=1, description="Grounding DINO's default text bound")
+        """How sure a grounder must be that the phrase means something it sees."""
+
+        min_score: float = Field(default=0.25, ge=0, le=1, description=f"{TRANSFORMERS_DEFAULT}, text_threshold")
 
     version = 1
     target: ClassVar[str] = "phrases"
-    requires: frozenset[str] = frozenset()
+    requires: frozenset[str] = frozenset({"phrases"})
 
     def __init__(self, params: Params | None = None) -> None:
         self.params = params or self.Params()
 
     def decide(self, tables: Tables) -> Verdicts:
-        value = floats(tables["phrases"], "score")
-        keep = (value >= self.params.min_score) | by_human(tables["phrases"])
-        return Verdicts(keep=keep, value=value, reason="low_confidence")
+        phrases = tables["phrases"]
+        score = floats(phrases, "score")
+        return Verdicts(keep=(score >= self.params.min_score) | by_human(phrases), value=score, reason="low_confidence")
 
 
 class PhraseBlacklist:
-    """Drops pronouns, abstract concepts and the other phrases that name nothing that can be pointed at.
+    """Drops pronouns, abstract concepts and whatever else nobody can point at; the value is 1 for these, 0 for others.
 
-    The value is 1 for a banned phrase and 0 for others.
+    A phrase is compared in lower case, as it stands and without its determiner.
     """
 
     class Params(Frozen):
-        more: tuple[str, ...] = Field(default=(), description="phrases to ban beside the lists of filters.blacklist")
-        abstract: bool = Field(default=True, description="whether our list of abstract concepts is used")
+        """What is banned beside the published list, which always is."""
+
+        abstract: bool = Field(default=True, description="ban the abstract concepts of `filters.blacklist`, our list")
+        extra: tuple[str, ...] = Field(default=(), description="more phrases to ban; ours: none")
 
     version = 1
     target: ClassVar[str] = "phrases"
-    requires: frozenset[str] = frozenset()
+    requires: frozenset[str] = frozenset({"phrases"})
 
     def __init__(self, params: Params | None = None) -> None:
         self.params = params or self.Params()
 
     def decide(self, tables: Tables) -> Verdicts:
-        phrases = tables["phrases"]["phrase"].to_pylist()
-        banned = np.array(
-            [is_banned(phrase, self.params.more, abstract=self.params.abstract) for phrase in phrases], dtype=bool
-        )
-        return Verdicts(keep=~banned, value=banned.astype(np.float64), reason="blacklisted")
+        phrases = tables["phrases"]
+        banned = blacklist(self.params.extra, abstract=self.params.abstract)
+        encoded = phrases["phrase"].combine_chunks().dictionary_encode()  # each distinct phrase is looked at once
+        listed = np.array([is_listed(phrase, banned) for phrase in encoded.dictionary.to_pylist()], dtype=bool)
+        is_banned = listed[encoded.indices.to_numpy()]
+        return Verdicts(keep=~is_banned | by_human(phrases), value=is_banned.astype(np.float64), reason="blacklisted")
 
 
 class PhraseBoxConfidence:
-    """Keeps the boxes of phrases whose score reaches `min_score`."""
+    """Keeps boxes of phrases of score `min_score` or more, and those of people; the value is the score."""
 
     class Params(Frozen):
-        min_score: float = Field(default=0.3, ge=0, le=1, description="Grounding DINO's default box bound is 0.35")
+        """How sure a grounder must be of a box."""
+
+        min_score: float = Field(default=0.25, ge=0, le=1, description=f"{TRANSFORMERS_DEFAULT}, threshold")
 
     version = 1
     target: ClassVar[str] = "phrase_regions"
-    requires: frozenset[str] = frozenset()
+    requires: frozenset[str] = frozenset({"phrase_regions"})
 
     def __init__(self, params: Params | None = None) -> None:
         self.params = params or self.Params()
 
     def decide(self, tables: Tables) -> Verdicts:
-        value = floats(tables["phrase_regions"], "score")
-        keep = (value >= self.params.min_score) | by_human(tables["phrase_regions"])
-        return Verdicts(keep=keep, value=value, reason="low_confidence")
+        boxes = tables["phrase_regions"]
+        score = floats(boxes, "score")
+        return Verdicts(keep=(score >= self.params.min_score) | by_human(boxes), value=score, reason="low_confidence")

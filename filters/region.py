@@ -1,4 +1,4 @@
-"""Filters of regions: confidence, sure images, NMS, agreement of detectors. Human regions pass all of them."""
+"""Filters of regions: confidence, sure images, suppression of duplicates, agreement of detectors."""
 
 from __future__ import annotations
 
@@ -6,132 +6,176 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from engine.geometry import Floats, nms_keep, pairwise_iou
+from engine.columns import boxes_xyxy, codes, equals, floats, one_of
+from engine.geometry import Bools, Floats, nms_keep
 from engine.protocols import Tables, Verdicts
-from filters.columns import boxes_xyxy, by_human, classes, codes, floats, strings
+from filters.columns import by_human, region_classes
+from filters.overlap import Overlaps, highest, overlaps
 from schemas.annotations import Frozen
 
 
 class RegionConfidence:
-    """Keeps regions whose score reaches the bound of their annotator, their class or their kind, in this order."""
+    """Keeps regions whose score reaches its bound, and those of people; the value is the score.
+
+    The bound is that of the region's class if there is one, else that of its annotator, else that of its kind.
+    """
 
     class Params(Frozen):
-        objects: float = Field(
-            default=0.35, ge=0, le=1, description="NanoDet's own demo bound; 20 of 28 VOC boxes found"
+        """How sure a model must be of a region."""
+
+        objects: float = Field(default=0.35, ge=0, le=1, description="objects; from where NanoDet's demo shows boxes")
+        scene_text: float = Field(default=0.5, ge=0, le=1, description="scene text; RapidOCR's own text_score")
+        annotators: Mapping[str, float] = Field(
+            default_factory=dict, description="bounds of annotators, whose scores are not comparable; ours: none"
         )
-        scene_text: float = Field(default=0.6, ge=0, le=1, description="ours; RapidOCR itself drops text below 0.5")
-        classes: Mapping[str, float] = Field(default_factory=dict, description="bounds of single classes")
-        annotators: Mapping[str, float] = Field(default_factory=dict, description="bounds of single annotators")
+        classes: Mapping[str, float] = Field(
+            default_factory=dict, description="bounds of objects by category phrase; ours: none"
+        )
 
     version = 1
     target: ClassVar[str] = "regions"
-    requires: frozenset[str] = frozenset({"region_texts"})
+    requires: frozenset[str] = frozenset({"regions", "region_texts"})
 
     def __init__(self, params: Params | None = None) -> None:
         self.params = params or self.Params()
 
     def decide(self, tables: Tables) -> Verdicts:
         regions = tables["regions"]
-        value = floats(regions, "score")
-        bound = np.where(strings(regions, "kind") == "text", self.params.scene_text, self.params.objects)
-        if self.params.classes:
-            names = np.array(classes(regions, tables["region_texts"]), dtype=str)
-            for name, special in self.params.classes.items():
-                bound[names == name] = special
-        for name, special in self.params.annotators.items():
-            bound[strings(regions, "annotator") == name] = special
-        return Verdicts(keep=(value >= bound) | by_human(regions), value=value, reason="low_confidence")
+        score = floats(regions, "score")
+        is_text = equals(regions["kind"], "text")
+        bound = np.where(is_text, self.params.scene_text, self.params.objects)
+        for annotator, of_annotator in self.params.annotators.items():
+            bound[equals(regions["annotator"], annotator)] = of_annotator
+        classes = region_classes(regions, tables["region_texts"])
+        for name, of_class in self.params.classes.items():
+            bound[equals(classes, name) & ~is_text] = of_class
+        return Verdicts(keep=(score >= bound) | by_human(regions), value=score, reason="low_confidence")
 
 
 class RegionSureImage:
-    """Keeps objects from `min_score` up, but only in images that have one of `sure_score` or more.
+    """Keeps objects of `min_score` or more in images that have one of `sure_score` or more.
 
-    OWL-ST's rule (Minderer et al. 2023): too strict a bound on every box loses more than it gains. Use it in place of
-    `region-confidence`.
+    OWL-ST's rule (arXiv 2306.09683): a strict bound on every box loses more than it gains. It stands in place of
+    `region-confidence`, whose bounds it would otherwise find already applied. The value is the highest score in the
+    image where the region reaches `min_score`, its own score where it does not, and NaN for scene text, which passes.
+    A region that a person drew passes, and makes its image sure.
     """
 
     class Params(Frozen):
-        min_score: float = Field(default=0.1, ge=0, le=1, description="OWL-ST")
-        sure_score: float = Field(default=0.3, ge=0, le=1, description="OWL-ST")
+        """Two bounds: one for the region, one for the best region of its image."""
+
+        min_score: float = Field(default=0.1, ge=0, le=1, description="of a region; OWL-ST")
+        sure_score: float = Field(default=0.3, ge=0, le=1, description="of the image's best region; OWL-ST")
 
     version = 1
     target: ClassVar[str] = "regions"
-    requires: frozenset[str] = frozenset()
+    requires: frozenset[str] = frozenset({"regions"})
 
     def __init__(self, params: Params | None = None) -> None:
         self.params = params or self.Params()
 
     def decide(self, tables: Tables) -> Verdicts:
         regions = tables["regions"]
-        score = floats(regions, "score")
-        is_object = strings(regions, "kind") == "object"
-        image = codes(strings(regions, "image_id"))
-        best = np.zeros(image.max() + 1 if len(image) else 0)
+        human, is_object = by_human(regions), equals(regions["kind"], "object")
+        score = np.where(human, 1.0, floats(regions, "score"))
+        image = codes(regions["image_id"])
+        best = np.zeros(len(image), dtype=np.float64)
         np.maximum.at(best, image[is_object], score[is_object])
-        sure = best[image] >= self.params.sure_score
-        keep = ((score >= self.params.min_score) & sure) | ~is_object | by_human(regions)
-        return Verdicts(keep=keep, value=best[image], reason="no_sure_box")
+        value = np.where(score >= self.params.min_score, best[image], score)
+        keep = (score >= self.params.min_score) & (best[image] >= self.params.sure_score)
+        return Verdicts(
+            keep=keep | human | ~is_object, value=np.where(is_object, value, np.nan), reason="no_sure_region"
+        )
 
 
 class RegionNms:
-    """Class-aware non-maximum suppression within an image and a kind; the value is the region's score."""
+    """Greedy non-maximum suppression within an image, kind and class.
 
-    class Params(Frozen):
-        iou: float = Field(default=0.6, gt=0, le=1, description="NanoDet's own NMS bound")
-
-    version = 1
-    target: ClassVar[str] = "regions"
-    requires: frozenset[str] = frozenset({"region_texts"})
-
-    def __init__(self, params: Params | None = None) -> None:
-        self.params = params or self.Params()
-
-    def decide(self, tables: Tables) -> Verdicts:
-        regions = tables["regions"]
-        score = floats(regions, "score")
-        human = by_human(regions)
-        names = np.array(classes(regions, tables["region_texts"]), dtype=str)
-        groups = codes(strings(regions, "image_id"), strings(regions, "kind"), names)
-        rank: Floats = score + 2.0 * human  # what people drew is never suppressed by a model's box
-        keep = nms_keep(boxes_xyxy(regions), rank, groups, self.params.iou)
-        return Verdicts(keep=keep | human, value=score, reason="overlaps_better")
-
-
-class RegionAgreement:
-    """Keeps a detector's region when another detector has one of the same class there, or when it is sure itself.
-
-    The value is the best IoU with a region of the same class by another of `detectors`. Regions of annotators that are
-    not named, scene text among them, pass.
+    Regions that people drew come first and never go, also where they overlap each other; a model's region goes where it
+    overlaps one of them, or a better one that is kept, by more than `iou`. The value is the highest IoU with the kept
+    regions that come before it.
     """
 
     class Params(Frozen):
-        detectors: tuple[str, ...] = Field(default=(), description="annotator names; at least two, to have any effect")
-        min_iou: float = Field(default=0.5, ge=0, le=1, description="the usual bound of a match (VOC)")
-        sure_score: float = Field(default=0.6, ge=0, le=1, description="ours: enough without a second opinion")
+        """How much two regions of a class may overlap."""
+
+        iou: float = Field(default=0.6, gt=0, le=1, description="NanoDet's own bound; torchvision's detectors use 0.5")
 
     version = 1
     target: ClassVar[str] = "regions"
-    requires: frozenset[str] = frozenset({"region_texts"})
+    requires: frozenset[str] = frozenset({"regions", "region_texts"})
 
     def __init__(self, params: Params | None = None) -> None:
         self.params = params or self.Params()
 
     def decide(self, tables: Tables) -> Verdicts:
         regions = tables["regions"]
-        author = strings(regions, "annotator")
-        judged = np.isin(author, self.params.detectors)
-        names = np.array(classes(regions, tables["region_texts"]), dtype=str)
-        groups = codes(strings(regions, "image_id"), names)
-        boxes = boxes_xyxy(regions)
-        value = np.full(regions.num_rows, np.nan)
-        value[judged] = 0.0
-        for group in np.unique(groups[judged]):
-            rows = np.flatnonzero(judged & (groups == group))
-            iou = pairwise_iou(boxes[rows], boxes[rows])
-            iou[author[rows][:, None] == author[rows][None, :]] = 0.0
-            value[rows] = iou.max(axis=1)
-        agreed = np.nan_to_num(value) >= self.params.min_iou
-        keep = ~judged | agreed | (floats(regions, "score") >= self.params.sure_score)
-        return Verdicts(keep=keep, value=value, reason="no_agreement")
+        boxes, human = boxes_xyxy(regions), by_human(regions)
+        groups = codes(regions["image_id"], regions["kind"], region_classes(regions, tables["region_texts"]))
+        rank = np.where(human, np.inf, floats(regions, "score"))
+        pairs = overlaps(boxes, groups)
+        close = pairs.iou > self.params.iou
+        keep = np.ones(len(human), dtype=bool)
+        keep[pairs.a[close & human[pairs.b]]] = False
+        contested = np.unique(pairs.a[close])
+        contested = contested[keep[contested]]
+        keep[contested] = nms_keep(boxes[contested], rank[contested], groups[contested], self.params.iou)
+        keep |= human
+        value = highest(_with_earlier(pairs, rank, keep), len(keep))
+        return Verdicts(keep=keep, value=value, reason="overlaps_better")
+
+
+class RegionAgreement:
+    """Keeps an object that another detector sees too, or that its own detector is sure of.
+
+    Seen too means a region of the same class with an IoU of `min_iou` or more, by another of `detectors` or by a
+    person. The value is the highest such IoU, and NaN where the rule does not apply: scene text and regions of people
+    and of other annotators, which pass.
+    """
+
+    class Params(Frozen):
+        """Who must agree, and how well."""
+
+        detectors: tuple[str, ...] = Field(
+            default=(), description="annotators that check each other, two or more; empty: all that see objects"
+        )
+        min_iou: float = Field(default=0.5, gt=0, le=1, description="the bound of a match in PASCAL VOC")
+        sure_score: float = Field(default=0.6, ge=0, le=1, description="ours: enough without a second opinion")
+
+        @field_validator("detectors")
+        @classmethod
+        def _not_alone(cls, detectors: tuple[str, ...]) -> tuple[str, ...]:
+            if len(set(detectors)) == 1:
+                raise ValueError("one detector has nobody to agree with: name two or more, or none for all of them")
+            return detectors
+
+    version = 1
+    target: ClassVar[str] = "regions"
+    requires: frozenset[str] = frozenset({"regions", "region_texts"})
+
+    def __init__(self, params: Params | None = None) -> None:
+        self.params = params or self.Params()
+
+    def decide(self, tables: Tables) -> Verdicts:
+        regions = tables["regions"]
+        human, detectors = by_human(regions), self.params.detectors
+        witness = equals(regions["kind"], "object")
+        if detectors:
+            witness &= one_of(regions["annotator"], detectors) | human
+        judged = witness & ~human
+        groups = codes(regions["image_id"], region_classes(regions, tables["region_texts"]))
+        author = codes(regions["annotator"])
+        pairs = overlaps(boxes_xyxy(regions), groups)
+        by_another = witness[pairs.b] & (author[pairs.a] != author[pairs.b])
+        overlap = highest(Overlaps(*(column[by_another] for column in pairs)), len(author))
+        agreed = (overlap >= self.params.min_iou) | (floats(regions, "score") >= self.params.sure_score)
+        return Verdicts(keep=agreed | ~judged, value=np.where(judged, overlap, np.nan), reason="no_agreement")
+
+
+def _with_earlier(pairs: Overlaps, rank: Floats, keep: Bools) -> Overlaps:
+    """The pairs of each row with kept rows that NMS visits before it: of higher rank, or equal and earlier."""
+    higher, equal = rank[pairs.b] > rank[pairs.a], rank[pairs.b] == rank[pairs.a]
+    counts = keep[pairs.b] & (higher | (equal & (pairs.b < pairs.a)))
+    return Overlaps(*(column[counts] for column in pairs))

@@ -12,7 +12,12 @@ HEAVY = ("torch", "transformers", "onnxruntime", "spacy", "ray", "prefect", "web
 
 @pytest.mark.parametrize(
     "modules",
-    ["schemas.sample, schemas.target_language", "engine.pipeline, engine.worker", "filters.region, filters.text", "flows.cli"],
+    [
+        "schemas.sample, schemas.target_language",
+        "engine.pipeline, engine.worker",
+        "filters.region, filters.text",
+        "flows.cli",
+    ],
 )
 def test_importing_loads_no_heavy_library(modules: str) -> None:
     code = f"import sys, {modules}; print([m for m in {HEAVY!r} if m in sys.modules])"

@@ -66,7 +66,9 @@ def read_with_webdataset(root: Path) -> Iterator[Sample]:
 
 
 def phrases_of(sample: Sample) -> set[str]:
-    return {text["text"] for region in sample["record"]["regions"] for text in region["texts"] if text["kind"] == "phrase"}
+    return {
+        text["text"] for region in sample["record"]["regions"] for text in region["texts"] if text["kind"] == "phrase"
+    }
 
 
 def test_all_three_families_are_made_of_every_photograph(samples: dict[str, Sample]) -> None:
@@ -135,7 +137,13 @@ def test_every_target_is_parsed_by_the_library_and_by_us(samples: dict[str, Samp
                 assert len(shapes) == sum(len(instance.shapes) for instance in ours)
             else:
                 assert answer
-    assert {"<CAPTION>", "<OD>", "<DENSE_REGION_CAPTION>", "<OCR_WITH_REGION>", "<CAPTION_TO_PHRASE_GROUNDING>"} <= tasks
+    assert {
+        "<CAPTION>",
+        "<OD>",
+        "<DENSE_REGION_CAPTION>",
+        "<OCR_WITH_REGION>",
+        "<CAPTION_TO_PHRASE_GROUNDING>",
+    } <= tasks
 
 
 def test_the_export_verifies_and_another_worker_count_makes_the_same_bytes(

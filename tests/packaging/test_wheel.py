@@ -51,7 +51,9 @@ def test_the_wheel_runs_the_command_and_a_tiny_pipeline(wheel_python: Path, tmp_
     fld = wheel_python.parent / "fld"
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     help_ = [fld, "--help"]
-    shown = subprocess.run(help_, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path, env=environment)
+    shown = subprocess.run(
+        help_, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path, env=environment
+    )
     assert shown.returncode == 0, shown.stderr
     assert "explain" in shown.stdout
     write_photographs(tmp_path / "photos", 3)
