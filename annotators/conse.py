@@ -8,6 +8,7 @@ what every name has in common, and compared by cosine.
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,6 +17,7 @@ from pydantic import Field
 
 from annotators.efficientnet import EfficientNet
 from annotators.minilm import MiniLM
+from annotators.packaged.cache import cache_folder, write_whole
 from engine.protocols import RGB, ModelIdentity
 from schemas.annotations import Frozen
 
@@ -56,13 +58,24 @@ class Conse:
         self._embedder = MiniLM()
 
     def load(self) -> None:
-        """Open both models and embed the class names, some seconds. Raises `ModelError` when one is not there."""
+        """Open both models and get the vectors of the class names. Raises `ModelError` when a model is not there."""
         self._classifier.load()
         self._embedder.load()
-        names = self._embedder.embed(self._classifier.class_names)
+        names = self._class_names()
         self._mean: Floats = names.mean(axis=0)
         self._names: Floats = names - self._mean
         self._people: Floats = _unit(self._embedder.embed(PEOPLE).mean(axis=0, keepdims=True) - self._mean)[0]
+
+    def _class_names(self) -> Floats:
+        """Embeddings (1000, 384) of the class names: seconds of work, so it is done once per machine and kept."""
+        path = cache_folder() / "embeddings" / f"imagenet-{self.model.sha256[:16]}.npy"
+        if path.is_file():
+            return np.asarray(np.load(path, allow_pickle=False), dtype=np.float32)
+        names = self._embedder.embed(self._classifier.class_names)
+        buffer = io.BytesIO()
+        np.save(buffer, names, allow_pickle=False)
+        write_whole(path, buffer.getvalue())
+        return names
 
     def image_vectors(self, images: Sequence[RGB], people: Sequence[float]) -> Floats:
         """Unit rows (n, 384). `people` gives for each image how sure it is, in [0, 1], that it shows a person.

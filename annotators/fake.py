@@ -6,6 +6,7 @@ import hashlib
 import os
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from pydantic import Field
@@ -27,6 +28,7 @@ class FakeAnnotator:
         seconds: float = Field(default=0.0, ge=0, description="time spent on each image, computing")
         load_seconds: float = Field(default=0.0, ge=0, description="time that load() takes, waiting")
         raise_on: tuple[str, ...] = Field(default=(), description="annotate() raises ValueError")
+        raise_while: str = Field(default="", description="a file; raise_on holds only while it is there")
         crash_on: tuple[str, ...] = Field(default=(), description="the process exits at once, status 1")
         hang_on: tuple[str, ...] = Field(default=(), description="annotate() never returns")
         batch_size: int = Field(default=8, gt=0)
@@ -57,7 +59,9 @@ class FakeAnnotator:
     def _annotate_one(self, sample: Sample) -> Annotations:
         if sample.pixels is None:
             raise ValueError(f"image {sample.id} came without pixels, which this annotator requires")
-        if sample.id in self.params.raise_on:
+        if sample.id in self.params.raise_on and (
+            not self.params.raise_while or Path(self.params.raise_while).exists()
+        ):
             raise ValueError(f"image {sample.id} is in raise_on")
         if sample.id in self.params.crash_on:
             os._exit(1)

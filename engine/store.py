@@ -132,7 +132,7 @@ class Store:
     def write_table(self, relative: str, table: pa.Table) -> FileRecord:
         """Write Parquet; equal tables give equal bytes."""
         buffer = io.BytesIO()
-        pq.write_table(table, buffer, compression="zstd", store_schema=False)
+        pq.write_table(table, buffer, compression="zstd")
         record = self.write_bytes(relative, buffer.getvalue())
         return record.model_copy(update={"rows": table.num_rows})
 

@@ -18,9 +18,11 @@ from rich.table import Table
 
 from annotators.packaged.cache import cache_folder
 from engine.config import RunConfig, dump_config, load_config, with_overrides
+from engine.coverage_report import report as coverage_report
+from engine.coverage_summary import terminal_summary
 from engine.export.stage import export_is_current
 from engine.ingest.ingest import new_chunks, read_journal, read_partitions
-from engine.pipeline import Pipeline
+from engine.pipeline import Pipeline, read_coverage
 from engine.plan import Plan, make_plan
 from engine.runners.logs import LEVEL_VARIABLE
 from engine.store import Store
@@ -301,17 +303,16 @@ def _print_status(plan: Plan, *, as_json: bool = False) -> None:
         f"found {report.found}: ingested {report.ingested}, duplicates {report.duplicates}, known {report.known}, "
         f"quarantined {quarantined} {dict(report.quarantined) if quarantined else ''}"
     )
-    table = Table("annotator", "done", "failed", "not run", "missing")
+    annotators = Table("annotator", "done", "failed", "not run", "missing")
     for name, step in report.annotated.items():
-        table.add_row(name, str(step.done), str(step.failed), str(step.not_run), str(step.missing))
-    out.print(table)
-    verdicts = Table("family", "kept", "dropped", "reasons")
-    for target, kept in report.kept.items():
-        reasons = report.dropped.get(target, {})
-        verdicts.add_row(
-            target, str(kept), str(sum(reasons.values())), ", ".join(f"{r} {n}" for r, n in reasons.items())
-        )
-    out.print(verdicts)
+        annotators.add_row(name, str(step.done), str(step.failed), str(step.not_run), str(step.missing))
+    out.print(annotators)
+    if report.kept:
+        for table in terminal_summary(coverage_report(read_coverage(plan))):
+            drawn = Table(*table.header, title=table.title, title_justify="left")
+            for row in table.rows:
+                drawn.add_row(*row)
+            out.print(drawn)
     out.print(f"exported {report.exported_samples} samples in {report.exported_shards} shards: {plan.store.url}/export")
 
 

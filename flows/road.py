@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from engine.coverage_report import write_coverage
 from prefect import flow, task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
@@ -18,6 +17,7 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task as PrefectTask
 
 from engine.config import RunConfig, parse_config
+from engine.coverage_report import write_coverage
 from engine.export.verify import verify
 from engine.pipeline import Pipeline
 from engine.store import Store
@@ -140,7 +140,7 @@ def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
     seconds[stage] = time.perf_counter() - begin
 
 
-@flow(name="fld-run", flow_run_name="{root}", validate_parameters=False, persist_result=False)
+@flow(name="fld-run", flow_run_name="run of {root}", validate_parameters=False, persist_result=False)
 def run_flow(config: dict[str, Any], root: str) -> RunSummary:
     """The whole road. `config` is a resolved `RunConfig` as a mapping, so that deployments can be scheduled with it."""
     return _run_stages(parse_config(config, where="flow parameter `config`"), root, tuple(STAGES))
@@ -150,3 +150,7 @@ def run_flow(config: dict[str, Any], root: str) -> RunSummary:
 def stage_flow(config: dict[str, Any], root: str, stage: str) -> RunSummary:
     """One stage alone."""
     return _run_stages(parse_config(config, where="flow parameter `config`"), root, (stage,))
+
+
+STAGE_FLOWS = {stage: stage_flow.with_options(name=f"fld-{stage}") for stage in STAGES}
+"""A flow for each stage, named after it: `STAGE_FLOWS["export"](config, root, "export")`."""

@@ -1,15 +1,15 @@
 """Every error a user can meet, in one tree.
 
-    FldError
-    ├── ConfigError        a recipe, an option or an annotator graph is wrong        (exit code 2)
-    ├── SourceError        a source does not exist, or holds nothing to read         (exit code 2)
-    ├── RootError          a dataset root cannot be used                             (exit code 1)
-    │   └── LeaseError     another driver holds the root
-    ├── ModelError         a model cannot be fetched, verified or loaded             (exit code 1)
-    ├── RunnerError        workers cannot be had, or do not come up                  (exit code 1)
-    ├── AccountingError    a stage lost or invented images; the run stops            (exit code 1)
-    ├── VerificationError  an export does not hold what its manifest promises        (exit code 1)
-    └── UnreadableImage    bytes that are not an image we accept; becomes a quarantine row
+FldError
+├── ConfigError        a recipe, an option or an annotator graph is wrong        (exit code 2)
+├── SourceError        a source does not exist, or holds nothing to read         (exit code 2)
+├── RootError          a dataset root cannot be used                             (exit code 1)
+│   └── LeaseError     another driver holds the root
+├── ModelError         a model cannot be fetched, verified or loaded             (exit code 1)
+├── RunnerError        workers cannot be had, or do not come up                  (exit code 1)
+├── AccountingError    a stage lost or invented images; the run stops            (exit code 1)
+├── VerificationError  an export does not hold what its manifest promises        (exit code 1)
+└── UnreadableImage    bytes that are not an image we accept; becomes a quarantine row
 """
 
 from __future__ import annotations

@@ -109,9 +109,7 @@ MASKS = pa.schema(
     ]
 )
 
-SIMILARITIES = pa.schema(
-    [("id", _string), ("image_id", _string), ("subject_id", _string), ("score", _double), *SOURCE]
-)
+SIMILARITIES = pa.schema([("id", _string), ("image_id", _string), ("subject_id", _string), ("score", _double), *SOURCE])
 
 PHRASES = pa.schema(
     [

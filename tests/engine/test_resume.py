@@ -22,26 +22,27 @@ import sys
 sys.path.insert(0, {str(Path(__file__).parents[2])!r})
 from tests.roots import fake_config, run_road
 if __name__ == "__main__":
-    run_road(sys.argv[2], fake_config(sys.argv[1], annotators={SLOW!r}))
+    run_road(sys.argv[2], fake_config(sys.argv[1], annotators={SLOW!r}, runner={{"kind": sys.argv[3]}}))
 """
 
 
 @pytest.mark.parametrize(
-    "appears",
+    ("runner", "appears"),
     [
-        "ingest/000001",  # while scanning
-        "partitions",  # while packing
-        "stages/first",  # while annotating
-        "stages/verdicts",
-        "export/shards",  # while writing shards
+        ("local", "ingest/000001"),  # while scanning
+        ("local", "partitions"),  # while packing
+        ("local", "stages/first"),  # while annotating
+        ("ray", "stages/first"),
+        ("local", "stages/verdicts"),
+        ("local", "export/shards"),  # while writing shards
     ],
 )
-def test_a_driver_killed_anywhere_resumes_to_the_same_bytes(tmp_path: Path, appears: str) -> None:
+def test_a_driver_killed_anywhere_resumes_to_the_same_bytes(tmp_path: Path, runner: str, appears: str) -> None:
     photos, root = tmp_path / "photos", tmp_path / "root"
     write_photographs(photos, 10)
     script = tmp_path / "driver.py"
     script.write_text(DRIVER)
-    driver = subprocess.Popen([sys.executable, str(script), str(photos), str(root)])
+    driver = subprocess.Popen([sys.executable, str(script), str(photos), str(root), runner])
     store = Store(str(root))
     deadline = time.monotonic() + 60
     while not store.list_names(appears) and driver.poll() is None and time.monotonic() < deadline:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import sysconfig
@@ -48,15 +49,20 @@ def wheel_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_wheel_runs_the_command_and_a_tiny_pipeline(wheel_python: Path, tmp_path: Path) -> None:
     fld = wheel_python.parent / "fld"
-    shown = subprocess.run([fld, "--help"], capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    help_ = [fld, "--help"]
+    shown = subprocess.run(
+        help_, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path, env=environment
+    )
     assert shown.returncode == 0, shown.stderr
     assert "explain" in shown.stdout
     write_photographs(tmp_path / "photos", 3)
     config = fake_config(tmp_path / "photos").model_dump(mode="json", exclude_defaults=True)
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(config))
     run = [fld, "run", "tiny.yaml", "--root", "root"]
-    done = subprocess.run(run, capture_output=True, text=True, timeout=180, check=False, cwd=tmp_path)
+    done = subprocess.run(run, capture_output=True, text=True, timeout=180, check=False, cwd=tmp_path, env=environment)
     assert done.returncode == 0, done.stderr
     assert "exported 3 samples" in done.stdout
     where = [wheel_python, "-c", "import engine; print(engine.__file__)"]
-    assert "site-packages" in subprocess.run(where, capture_output=True, text=True, check=True, cwd=tmp_path).stdout
+    shown = subprocess.run(where, capture_output=True, text=True, check=True, cwd=tmp_path, env=environment)
+    assert "site-packages" in shown.stdout

@@ -1,0 +1,64 @@
+"""Prefect runs the stages, one flow each or all in one, and leaves its numbers as an artifact."""
+
+from __future__ import annotations
+
+import gc
+import json
+import urllib.request
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prefect.settings import PREFECT_API_URL
+from prefect.testing.utilities import prefect_test_harness
+
+from engine.config import RunConfig
+from engine.store import Store
+from flows.road import STAGE_FLOWS, run_flow
+from schemas.errors import SourceError
+from tests.roots import fake_config, write_photographs
+
+
+@pytest.fixture(scope="module", autouse=True)
+def prefect_server() -> Iterator[None]:
+    with prefect_test_harness(server_startup_timeout=120):
+        yield
+    with warnings.catch_warnings():  # Prefect's clients leave sockets to the garbage collector
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> RunConfig:
+    write_photographs(tmp_path / "photos", 5)
+    Store(str(tmp_path / "root")).open_root(create=True)
+    return fake_config(tmp_path / "photos")
+
+
+def test_one_flow_runs_the_whole_road_and_leaves_its_numbers(config: RunConfig, tmp_path: Path) -> None:
+    summary = run_flow(config.model_dump(mode="json"), str(tmp_path / "root"))
+    assert (summary.ingested, summary.num_samples, summary.problems) == (5, 5, 0)
+    assert list(summary.seconds) == list(STAGE_FLOWS)
+    request = urllib.request.Request(
+        f"{PREFECT_API_URL.value()}/artifacts/filter", data=b"{}", headers={"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=10) as response:
+        artifacts = json.load(response)
+    assert [a["key"] for a in artifacts] == ["fld-road"]
+    assert "samples 5" in artifacts[0]["data"]
+
+
+def test_stage_by_stage_makes_the_same_and_a_repeated_stage_does_nothing(config: RunConfig, tmp_path: Path) -> None:
+    parameters = config.model_dump(mode="json")
+    summaries = [flow(parameters, str(tmp_path / "root"), stage) for stage, flow in STAGE_FLOWS.items()]
+    assert summaries[4].num_samples == 5
+    again = STAGE_FLOWS["annotate"](parameters, str(tmp_path / "root"), "annotate")
+    assert (again.models_loaded, again.images_read, again.outputs_written) == (0, 0, 0)
+
+
+def test_an_error_of_ours_is_not_retried(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    Store(str(tmp_path / "root")).open_root(create=True)
+    with pytest.raises(SourceError):
+        run_flow(fake_config(tmp_path / "empty").model_dump(mode="json"), str(tmp_path / "root"))
