@@ -27,7 +27,7 @@ from engine.view import PartitionView
 from schemas.annotations import Frozen, Granularity, RegionTextKind
 from schemas.tables import ANNOTATION_TABLES, IMAGES, VERDICT_TARGETS, verdict_schema
 
-VERSION = 2
+VERSION = 1
 """Version of an aggregate; bumped when the same tables give other counts."""
 
 
