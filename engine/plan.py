@@ -65,6 +65,22 @@ class Plan:
     def steps(self) -> tuple[str, ...]:
         return (*self.graph.order, "verdicts", "coverage")
 
+    def blind_annotators(self) -> tuple[float, list[str]]:
+        """The lowest score that the filters let pass, and the annotators whose work set begins above it.
+
+        A filter of regions says how low it reaches in `lowest_score`. Regions below the work set of an annotator are
+        kept without what it would say of them; a lower `work_set.min_score` runs it again, and what reads it.
+        """
+        bounds = [judge.lowest_score for judge in self.filters.values() if hasattr(judge, "lowest_score")]
+        lowest: float = max(bounds, default=1.0)
+        blind = [
+            name
+            for name in self.graph.order
+            if _reads(self.annotators[name]) & {"objects", "scene_text"}
+            and self.config.annotators[name].work_set.min_score > lowest
+        ]
+        return lowest, blind
+
     # ------------------------------------------------------------------ tasks
 
     def annotate_lanes(self) -> list[Lane]:

@@ -40,6 +40,8 @@ class RegionConfidence:
 
     def __init__(self, params: Params | None = None) -> None:
         self.params = params or self.Params()
+        bounds = (self.params.objects, *self.params.annotators.values(), *self.params.classes.values())
+        self.lowest_score = min(bounds)
 
     def decide(self, tables: Tables) -> Verdicts:
         regions = tables["regions"]
@@ -75,6 +77,7 @@ class RegionSureImage:
 
     def __init__(self, params: Params | None = None) -> None:
         self.params = params or self.Params()
+        self.lowest_score = self.params.min_score
 
     def decide(self, tables: Tables) -> Verdicts:
         regions = tables["regions"]

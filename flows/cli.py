@@ -87,6 +87,7 @@ def run(
     plan = _plan(store, config)
     if not plan.partitions and not config.sources:
         raise ConfigError("nothing to run on: the root is empty and no --source was given")
+    _warn_of_work_sets(plan)
     chunks = new_chunks(config, read_journal(store))
     if not chunks and _is_complete(plan):
         out.print(f"nothing to do: {root} is complete under this config (no model loaded, no image read)")
@@ -165,6 +166,7 @@ def plan(
         out.print_json(json.dumps({"new_source_chunks": chunks, "images": total, "missing_images": missing}))
         return
     out.print(f"{root}: {total} images ingested, {chunks} new source chunks to read")
+    _warn_of_work_sets(planned)
     table = Table("step", "model", "images to do", "of")
     for step, images in missing.items():
         model = planned.annotators[step].model.id if step in planned.annotators else "arithmetic"
@@ -278,6 +280,18 @@ def _plan(store: Store, config: RunConfig) -> Plan:
 
 def _is_complete(plan: Plan) -> bool:
     return not any(plan.missing(step) for step in plan.steps) and export_is_current(plan, read_journal(plan.store))
+
+
+def _warn_of_work_sets(plan: Plan) -> None:
+    """Announce regions that would be kept without what the annotators of regions say."""
+    lowest, blind = plan.blind_annotators()
+    if blind:
+        out.print(
+            f"note: the filters keep regions from {lowest:g} up, which is below the work set of {', '.join(blind)}: "
+            f"these will say nothing of them; --set annotators.NAME.work_set.min_score={lowest:g} runs NAME again, and "
+            "what reads it",
+            markup=False,
+        )
 
 
 def _run_flow(config: RunConfig, root: str) -> None:

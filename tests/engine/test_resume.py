@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from engine.store import Store
-from tests.roots import digest, fake_config, run_road, write_photographs
+from tests.roots import digest, fake_config, opened, run_road, write_photographs
 
 SLOW = {
     "first": {"use": "fake", "params": {"regions": 3, "seconds": 0.05}, "batch_size": 3},
@@ -108,3 +108,13 @@ def tar_keys(path: Path) -> list[str]:
 
     with tarfile.open(path) as tar:
         return [name.removesuffix(".jpg") for name in tar.getnames() if name.endswith(".jpg")]
+
+
+def test_a_bound_below_the_work_set_is_announced_with_those_who_do_not_see(tmp_path: Path) -> None:
+    write_photographs(tmp_path / "photos", 1)
+    annotators = {"matcher": {"use": "composed-describer", "work_set": {"min_score": 0.4}}}
+    for bound, blind in ((0.5, []), (0.2, ["matcher"])):
+        filters = {"region-confidence": {"params": {"objects": bound}}}
+        config = fake_config(tmp_path / "photos", annotators=annotators, filters=filters)
+        with opened(tmp_path / "root", config) as pipeline:
+            assert pipeline.plan().blind_annotators() == (min(bound, 0.5), blind)
