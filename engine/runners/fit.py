@@ -1,0 +1,51 @@
+"""How many workers of each size fit side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from engine.protocols import Resources
+from schemas.errors import RunnerError
+
+
+def fit_workers(nodes: Sequence[Resources], requests: Sequence[Resources], limit: int = 0) -> list[int]:
+    """Workers of each request that fit on the nodes together: one of each first, in order, then more in turn.
+
+    A request that no longer fits beside the earlier ones gets 0, and so do all after it: they wait. `limit` bounds the
+    sum; 0 is no bound. Raises `RunnerError` when a request fits no node even alone.
+    """
+    for request in requests:
+        if not any(_holds(node, request) for node in nodes):
+            have = "; ".join(f"{n.cpus:g} CPU, {n.gpus:g} GPU, {n.memory_mb} MB" for n in nodes) or "nothing"
+            raise RunnerError(
+                f"one worker needs {request.cpus:g} CPU, {request.gpus:g} GPU and {request.memory_mb} MB, and no node "
+                f"has that: {have}; lower the annotators' resources, or add a node"
+            )
+    free = [[node.cpus, node.gpus, float(node.memory_mb)] for node in nodes]
+    counts = [0] * len(requests)
+    for index, request in enumerate(requests):
+        if (limit and sum(counts) >= limit) or not _place(free, request):
+            break
+        counts[index] = 1
+    grows = True
+    while grows:
+        grows = False
+        for index, request in enumerate(requests):
+            if counts[index] and not (limit and sum(counts) >= limit) and _place(free, request):
+                counts[index] += 1
+                grows = True
+    return counts
+
+
+def _holds(node: Resources, request: Resources) -> bool:
+    return node.cpus >= request.cpus and node.gpus >= request.gpus and node.memory_mb >= request.memory_mb
+
+
+def _place(free: list[list[float]], request: Resources) -> bool:
+    """Take a worker's share from the first node that has it."""
+    need = (request.cpus, request.gpus, float(request.memory_mb))
+    for node in free:
+        if all(have >= want for have, want in zip(node, need, strict=True)):
+            node[:] = [have - want for have, want in zip(node, need, strict=True)]
+            return True
+    return False

@@ -1,0 +1,37 @@
+"""How many workers run side by side is arithmetic, and what fits nowhere is refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.protocols import Resources
+from engine.runners.fit import fit_workers
+from schemas.errors import RunnerError
+
+
+def node(cpus: float, gpus: float = 0, memory_mb: int = 8000) -> Resources:
+    return Resources(cpus=cpus, gpus=gpus, memory_mb=memory_mb)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "requests", "limit", "expected"),
+    [
+        ([node(4)], [node(1, memory_mb=100)], 0, [4]),  # as many as there are cores
+        ([node(4)], [node(1, memory_mb=3000)], 0, [2]),  # memory is the bound
+        ([node(4)], [node(1, memory_mb=100)], 3, [3]),  # the user's bound
+        ([node(2), node(2)], [node(1.5, memory_mb=100)], 0, [2]),  # what is left on two nodes is no place for a third
+        ([node(4, gpus=1)], [node(1, gpus=0.5), node(1, memory_mb=100)], 0, [1, 0]),  # memory is gone: the second waits
+        ([node(4, gpus=1)], [node(1, 0.5, 100), node(1, 0, 100)], 0, [2, 2]),  # in turn, until the cores are gone
+        ([node(1)], [node(1, memory_mb=100), node(1, memory_mb=100)], 0, [1, 0]),  # one after another
+        ([node(4)], [node(1, memory_mb=1)] * 3, 2, [1, 1, 0]),  # fewer places than lanes
+    ],
+)
+def test_workers_are_placed_in_turn(
+    nodes: list[Resources], requests: list[Resources], limit: int, expected: list[int]
+) -> None:
+    assert fit_workers(nodes, requests, limit) == expected
+
+
+def test_a_request_that_fits_no_node_is_refused_though_the_cluster_has_it_in_sum() -> None:
+    with pytest.raises(RunnerError, match="needs 3 CPU"):
+        fit_workers([node(2), node(2)], [node(3)])
