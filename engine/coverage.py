@@ -6,8 +6,8 @@ export holds: kept annotations of images that are not gold. `kept` and `dropped`
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any
 
 import pyarrow as pa
@@ -71,7 +71,7 @@ def aggregate(view: PartitionView) -> Aggregate:
         groundings=groundings[""],
         derived_groundings=groundings["derived-"],
         boxes=boxes,
-        kept={target: _verdicts(view, target)["kept"].to_pylist().count(True) for target in VERDICT_TARGETS},
+        kept={target: pc.sum(_verdicts(view, target)["kept"]).as_py() or 0 for target in VERDICT_TARGETS},
         dropped={target: _dropped(_verdicts(view, target)) for target in VERDICT_TARGETS},
     )
 
@@ -122,9 +122,11 @@ def _rows_of(table: pa.Table, column: str, owners: pa.ChunkedArray) -> pa.Table:
 def _dropped(verdicts: pa.Table) -> dict[str, int]:
     """Dropped rows by reason."""
     reasons = verdicts["reason"].filter(pc.invert(verdicts["kept"]))
-    return dict(Counter(reasons.to_pylist()))
+    counts = pc.value_counts(reasons)
+    return dict(zip(counts.field("values").to_pylist(), counts.field("counts").to_pylist(), strict=True))
 
 
+@cache
 def _zero() -> Aggregate:
     """The counts of a partition of no images."""
     nothing = {name: schema.empty_table() for name, schema in ANNOTATION_TABLES.items()}

@@ -21,6 +21,8 @@ METADATA = b"fld.filters"
 PARENT = "parent:"
 MISSING = PARENT + "missing"
 """Reason of a row whose parent is in no table."""
+MATCHED_TO = ("phrase_regions", "region_id")
+"""The one parent that a row may do without: a box need not be matched to a region."""
 NO_REGION = "no_region"
 """Reason of a phrase without any kept region: it grounds nothing."""
 CANDIDATES = ("phrase", "brief", "chunk", "ocr")
@@ -100,7 +102,9 @@ def _drop_with_parents(ledgers: Mapping[str, _Ledger], target: str) -> None:
     for parent_name, column in PARENTS[target]:
         parent = ledgers[parent_name]
         place = positions(child.table[column], parent.table["id"])
-        has_parent = ~equals(child.table[column], "")
+        has_parent = np.ones(len(child.kept), dtype=bool)
+        if (target, column) == MATCHED_TO:
+            has_parent = ~equals(child.table[column], "")
         child.drop(has_parent & (place < 0), MISSING)
         orphans = np.flatnonzero(has_parent & (place >= 0))
         orphans = orphans[~parent.kept[place[orphans]]]
@@ -126,8 +130,15 @@ def _ask(ledger: _Ledger, name: str, judge: Filter, tables: Mapping[str, pa.Tabl
 
 
 def _check_verdicts(name: str, verdicts: Verdicts, num_rows: int) -> None:
+    if not isinstance(verdicts, Verdicts):
+        raise ConfigError(f"filter {name!r} answered with {type(verdicts).__name__}; expected engine.protocols.Verdicts")
     given = {"keep": (verdicts.keep, np.bool_), "value": (verdicts.value, np.float64)}
     for what, (column, dtype) in given.items():
+        if not isinstance(column, np.ndarray):
+            raise ConfigError(
+                f"filter {name!r} answered with {what} as {type(column).__name__}; expected a numpy array of "
+                f"shape {(num_rows,)}, one {np.dtype(dtype)} for every row it was shown"
+            )
         if column.shape != (num_rows,) or column.dtype != dtype:
             raise ConfigError(
                 f"filter {name!r} answered with {what} of shape {column.shape} and type {column.dtype}; "
