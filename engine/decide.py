@@ -131,18 +131,17 @@ def _ask(ledger: _Ledger, name: str, judge: Filter, tables: Mapping[str, pa.Tabl
 
 def _check_verdicts(name: str, verdicts: Verdicts, num_rows: int) -> None:
     if not isinstance(verdicts, Verdicts):
-        raise ConfigError(f"filter {name!r} answered with {type(verdicts).__name__}; expected engine.protocols.Verdicts")
+        raise ConfigError(
+            f"filter {name!r} answered with {type(verdicts).__name__}; expected engine.protocols.Verdicts"
+        )
     given = {"keep": (verdicts.keep, np.bool_), "value": (verdicts.value, np.float64)}
     for what, (column, dtype) in given.items():
-        if not isinstance(column, np.ndarray):
+        is_array = isinstance(column, np.ndarray)
+        if not is_array or column.shape != (num_rows,) or column.dtype != dtype:
+            found = f"shape {column.shape} and type {column.dtype}" if is_array else f"type {type(column).__name__}"
             raise ConfigError(
-                f"filter {name!r} answered with {what} as {type(column).__name__}; expected a numpy array of "
+                f"filter {name!r} answered with {what} of {found}; expected a numpy array of "
                 f"shape {(num_rows,)}, one {np.dtype(dtype)} for every row it was shown"
-            )
-        if column.shape != (num_rows,) or column.dtype != dtype:
-            raise ConfigError(
-                f"filter {name!r} answered with {what} of shape {column.shape} and type {column.dtype}; "
-                f"expected shape {(num_rows,)}, one {np.dtype(dtype)} for every row it was shown"
             )
     if not verdicts.reason or verdicts.reason.startswith(PARENT):
         raise ConfigError(f"filter {name!r} gave the reason {verdicts.reason!r}; expected a code such as 'too_small'")

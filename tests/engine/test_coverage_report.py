@@ -19,6 +19,7 @@ from engine.coverage_report import (
 )
 from engine.coverage_summary import short, terminal_summary
 from engine.store import Store
+from schemas.annotations import GRANULARITIES
 
 
 def counted() -> Aggregate:
@@ -78,13 +79,54 @@ def test_table3(coverage: CoverageReport) -> None:
     assert found["more_detailed", "action_complexity"].ours is None
 
 
-def test_all_of_the_papers_figures_are_beside_ours(coverage: CoverageReport) -> None:
-    """Sums over the paper's Tables 2 and 3, added up by hand: a lost or mistyped figure changes them."""
-    averages = [f.reference for f in coverage.table2 if f.reference and f.figure not in ("annotations", "regions")]
-    assert sum(averages) == pytest.approx(2 * (7.95 + 31.65 + 70.53) + 2 * 5.42 + 24.69 + 3.74 + 4.77)
-    regions = [f.reference for f in coverage.table2 if f.reference and f.figure == "regions"]
-    assert sum(regions) == 681e6 * 2 + 1007e6 + 1289e6 + 1278e6
-    assert sum(f.reference or 0 for f in coverage.table3) == pytest.approx(11.65 + 34.82 + 63.88)  # by column
+TABLE_2 = """
+text           brief          235M   7.95  -      -      -
+text           detailed       126M  31.65  -      -      -
+text           more_detailed  126M  70.53  -      -      -
+region-text    phrase         126M  -      681M    5.42  1.19
+region-text    brief          126M  -      681M    5.42  2.55
+phrase-region  brief          235M   7.95  1007M   4.27  1.93
+phrase-region  detailed       126M  31.65  1289M  10.25  1.49
+phrase-region  more_detailed  126M  70.53  1278M  10.17  1.35
+"""
+TABLE_2_COLUMNS = ("annotations", "tokens", "regions", "regions_per_annotation", "tokens_per_region")
+TABLE_3 = """
+objects            3.23  13.31  28.06
+attributes         2.80   7.27  16.25
+actions            0.58   4.21   8.76
+proper_nouns       1.10   2.40   2.41
+object_complexity  2.80   4.00   4.02
+action_complexity  1.14   3.63   4.38
+"""
+
+
+def published(cell: str) -> float | None:
+    """A figure as the paper prints it."""
+    if cell == "-":
+        return None
+    return float(cell.removesuffix("M")) * (1e6 if cell.endswith("M") else 1)
+
+
+def test_every_figure_of_the_papers_table_2_is_beside_ours(coverage: CoverageReport) -> None:
+    """A mistyped reference would make every dataset look better or worse than FLD-5B."""
+    ours = {(f.family, f.text, f.figure): f.reference for f in coverage.table2 if f.reference is not None}
+    expected = {
+        (family, text, column): published(cell)
+        for family, text, *cells in map(str.split, TABLE_2.strip().splitlines())
+        for column, cell in zip(TABLE_2_COLUMNS, cells, strict=True)
+        if cell != "-"
+    }
+    assert ours == expected
+
+
+def test_every_figure_of_the_papers_table_3_is_beside_ours(coverage: CoverageReport) -> None:
+    ours = {(f.figure, f.text): f.reference for f in coverage.table3}
+    expected = {
+        (element, text): published(cell)
+        for element, *cells in map(str.split, TABLE_3.strip().splitlines())
+        for text, cell in zip(GRANULARITIES, cells, strict=True)
+    }
+    assert ours == expected
 
 
 def test_files_of_a_root(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,43 +13,22 @@ from engine.decide import decide
 from engine.protocols import Filter, Tables, Verdicts
 from filters.phrase import PhraseBoxConfidence, PhraseConfidence
 from filters.region import RegionConfidence, RegionNms
-from schemas.annotations import Frozen
 from schemas.errors import ConfigError
 from schemas.tables import VERDICT_TARGETS
+from tests.drops import Drops
 from tests.tables import annotations, rows
-
-
-class Drops:
-    """A filter that drops the rows with the given ids and remembers what it was shown."""
-
-    class Params(Frozen):
-        ids: tuple[str, ...] = ()
-
-    version = 3
-    target: ClassVar[str] = "regions"
-
-    def __init__(self, target: str, *ids: str, reason: str = "bad", requires: tuple[str, ...] = ()) -> None:
-        self.params, self.reason = self.Params(ids=ids), reason
-        self.target = target  # type: ignore[misc]  # one class stands for filters of all targets
-        self.requires = frozenset(requires)
-        self.shown: list[list[str]] = []
-
-    def decide(self, tables: Tables) -> Verdicts:
-        ids = tables[self.target]["id"].to_pylist()
-        self.shown.append(ids)
-        keep = np.array([identity not in self.params.ids for identity in ids], dtype=bool)
-        return Verdicts(keep=keep, value=keep.astype(np.float64), reason=self.reason)
 
 
 class Answers(Drops):
     """A filter that answers whatever it was made with."""
 
-    def __init__(self, answer: Callable[[int], Verdicts]) -> None:
+    def __init__(self, answer: Callable[[int], Any]) -> None:
         super().__init__("regions")
         self._answer = answer
 
     def decide(self, tables: Tables) -> Verdicts:
-        return self._answer(tables["regions"].num_rows)
+        answer: Verdicts = self._answer(tables["regions"].num_rows)
+        return answer
 
 
 IMAGES = rows("images", {"id": "i1"}, {"id": "i2"})
@@ -146,6 +125,30 @@ def test_a_row_whose_parent_is_nowhere_is_dropped_and_says_so() -> None:
     tables = scene()
     tables["regions"] = tables["regions"].slice(0, 2)
     assert reasons(decide(IMAGES, tables, [])) == {"n4": "parent:missing", "b4": "parent:missing", "p3": "no_region"}
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "expected"),
+    [
+        # a text of no region, a phrase of no text and a box of no phrase would be counted and never exported
+        ("region_texts", "region_id", {"n1": "parent:missing"}),
+        ("phrases", "text_id", {"p1": "parent:missing", "b1": "parent:missing", "b2": "parent:missing"}),
+        ("phrase_regions", "phrase_id", {"b1": "parent:missing"}),
+        # but a box need not be matched to a region
+        ("phrase_regions", "region_id", {}),
+    ],
+)
+def test_only_the_region_of_a_box_may_be_left_empty(table: str, column: str, expected: dict[str, str]) -> None:
+    tables = scene()
+    whole = tables[table].to_pylist()
+    tables[table] = rows(table, {**whole[0], column: ""}, *whole[1:])
+    assert reasons(decide(IMAGES, tables, [])) == expected
+
+
+def test_a_region_that_goes_for_two_parents_has_the_reason_of_the_first() -> None:
+    """`phrase_regions` lists its phrase before its region; `fld explain` must always name the same one."""
+    filters = [("a", Drops("regions", "r1", reason="of region")), ("b", Drops("phrases", "p1", reason="of phrase"))]
+    assert reasons(decide(IMAGES, scene(), filters))["b1"] == "parent:of phrase"
 
 
 def test_filters_run_in_config_order_on_survivors_and_the_first_reason_stands() -> None:
@@ -263,15 +266,20 @@ def answer(keep: Any, value: Any, reason: str = "bad") -> Callable[[int], Verdic
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (answer(lambda n: np.ones(n - 1, dtype=bool), np.zeros), r"keep of shape \(2,\).*expected shape \(3,\)"),
+        # too few rows, another type, another shape, and a reason that means nothing or something else
+        (answer(lambda n: np.ones(n - 1, dtype=bool), np.zeros), r"keep of shape \(2,\).*expected .*shape \(3,\)"),
         (answer(lambda n: np.ones(n), np.zeros), "keep of shape .* type float64; .* one bool"),
         (answer(lambda n: np.ones(n, dtype=bool), lambda n: np.zeros((n, 1))), r"value of shape \(3, 1\)"),
         (answer(lambda n: np.ones(n, dtype=bool), lambda n: np.zeros(n, dtype=int)), "one float64"),
+        # what a newcomer writes first: a list, an Arrow array, nothing at all
+        (answer(lambda n: [True] * n, np.zeros), "keep of type list; expected a numpy array"),
+        (answer(lambda n: np.ones(n, dtype=bool), lambda n: pa.array([0.0] * n)), "value of type DoubleArray"),
+        (lambda n: None, "NoneType; expected engine.protocols.Verdicts"),
         (answer(lambda n: np.ones(n, dtype=bool), np.zeros, reason=""), "reason ''"),
         (answer(lambda n: np.ones(n, dtype=bool), np.zeros, reason="parent:x"), "reason 'parent:x'"),
     ],
 )
-def test_a_wrong_answer_names_the_filter(given: Callable[[int], Verdicts], message: str) -> None:
+def test_a_wrong_answer_names_the_filter(given: Callable[[int], Any], message: str) -> None:
     with pytest.raises(ConfigError, match=f"filter 'mine' .*{message}"):
         decide(IMAGES, scene(), [("mine", Answers(given))])
 

@@ -56,7 +56,19 @@ def test_iou_of_boxes_without_area_is_zero_not_nan() -> None:
     assert pairwise_iou(point, point).item() == 0.0
 
 
-@given(boxes(), boxes())
+_PIXELS = st.floats(0, 2000).map(lambda value: round(value, 2))  # stored boxes have two decimals
+
+
+@st.composite
+def stored_boxes(draw: st.DrawFn) -> Floats:
+    """(n, 4) boxes as annotators write them; the same few corners come back, so that boxes share sides and nest."""
+    corners = st.sampled_from(draw(st.lists(_PIXELS, min_size=3, max_size=6, unique=True)))
+    pair = st.tuples(corners, corners).filter(lambda ends: ends[0] < ends[1])
+    found = draw(st.lists(st.tuples(pair, pair), max_size=8))
+    return np.array([(x1, y1, x2, y2) for (x1, x2), (y1, y2) in found], dtype=np.float64).reshape(-1, 4)
+
+
+@given(boxes() | stored_boxes(), boxes() | stored_boxes())
 def test_iou_is_symmetric_and_between_0_and_1(a: Floats, b: Floats) -> None:
     iou = pairwise_iou(a, b)
     assert iou.shape == (len(a), len(b))
@@ -114,6 +126,19 @@ def test_clockwise_is_as_seen_on_screen() -> None:
     assert polygon_area(down_then_right) == -12
     assert polygon_area(clockwise(down_then_right)) == 12
     assert clockwise(right_then_down) == right_then_down
+
+
+_POLYGONS = st.lists(st.tuples(st.integers(-50, 50), st.integers(-50, 50)), min_size=3, max_size=9)
+
+
+@given(_POLYGONS)
+def test_clockwise_keeps_the_area_and_the_vertices(points: list[tuple[int, int]]) -> None:
+    """Whole numbers, so that areas are exact."""
+    polygon = [float(value) for point in points for value in point]
+    turned = clockwise(polygon)
+    assert polygon_area(turned) == abs(polygon_area(polygon))
+    assert sorted(zip(turned[::2], turned[1::2], strict=True)) == sorted(points)
+    assert clockwise(turned) == turned
 
 
 def test_bounds_of_a_slanted_quadrilateral() -> None:

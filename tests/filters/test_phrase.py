@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 
 from engine.protocols import Filter
-from filters.blacklist import ABSTRACT, PUBLISHED, normal
 from filters.phrase import PhraseBlacklist, PhraseBoxConfidence, PhraseConfidence
 from tests.tables import rows
 
@@ -55,9 +54,3 @@ def test_blacklist_without_phrases_and_with_those_of_people() -> None:
     assert PhraseBlacklist().decide({"phrases": rows("phrases")}).keep.tolist() == []
     drawn = rows("phrases", {"phrase": "it", "annotator": "human"})
     assert PhraseBlacklist().decide({"phrases": drawn}).keep.tolist() == [True]
-
-
-def test_lists_are_written_as_phrases_are_compared() -> None:
-    """An entry with a capital or a double space would never match."""
-    assert {normal(phrase) for phrase in PUBLISHED | ABSTRACT} == PUBLISHED | ABSTRACT
-    assert not PUBLISHED & ABSTRACT

@@ -59,6 +59,13 @@ def test_texts_that_nobody_parsed_pass(judge: Filter) -> None:
     assert verdicts.keep.tolist() == [True]
 
 
+@pytest.mark.parametrize("judge", [TextObjects(), TextObjectComplexity(), TextActionComplexity()])
+def test_no_text_is_no_problem(judge: Filter) -> None:
+    """Region briefs are parsed too: an image without texts still has tokens."""
+    verdicts = judge.decide({"texts": rows("texts"), "tokens": rows("tokens", *parse("a region's", BARE))})
+    assert (verdicts.keep.shape, verdicts.keep.dtype, verdicts.value.dtype) == ((0,), bool, float)
+
+
 def test_texts_of_people_stay() -> None:
     texts = rows("texts", *({"id": by, "granularity": "brief", "annotator": by} for by in ("human", "web")))
     tokens = rows("tokens", *parse("human", BARE), *parse("web", BARE))

@@ -75,15 +75,19 @@ def test_poison_is_failed_alone_and_its_neighbours_go_on(
 
 
 @runner_kinds
+@pytest.mark.parametrize("appears", ["", "stages/second"], ids=["starting", "midway"])
 def test_a_killed_worker_is_replaced_and_the_bytes_are_the_same(
-    undisturbed: tuple[Path, list[str], dict[str, str]], tmp_path: Path, runner: dict[str, Any]
+    undisturbed: tuple[Path, list[str], dict[str, str]], tmp_path: Path, runner: dict[str, Any], appears: str
 ) -> None:
     photos, _, expected = undisturbed
     config = fake_config(photos, runner=runner)
     killed: list[int] = []
+    store = Store(str(tmp_path / "root"))
 
     def kill_one() -> None:
         deadline = time.monotonic() + 60
+        while appears and not store.list_names(appears):
+            time.sleep(0.005)
         while not killed and time.monotonic() < deadline:
             for child in psutil.Process().children(recursive=True):
                 if is_worker(child, runner["kind"]):
@@ -142,7 +146,7 @@ def test_lanes_that_fit_side_by_side_run_together_in_the_order_of_the_graph(
 ) -> None:
     write_photographs(tmp_path / "photos", 12)
     annotators = {
-        "first": {"use": "fake", "params": {"seconds": 0.05}},
+        "first": {"use": "fake", "params": {"seconds": 0.6}},
         "second": {"use": "fake", "params": {"regions": 1}},
         "reader": {"use": "composed-describer", "resources": {"cpus": 0.5, "memory_mb": 400}},
     }
