@@ -51,18 +51,22 @@ def annotate_group(
     """Fill the outcomes of every run for every image of the partition.
 
     Batches are cut at multiples of the annotator's batch size in partition order, so that they do not depend on what
-    else runs. Suspect spans run first, each as a batch of its own.
+    else runs. Suspect spans run first, each as a batch of its own; one that is just the batch it would have been in is
+    not marked as isolated.
     """
     by_name = {run.name: run for run in runs}
     for span, reason in isolation.condemned:
         if span.step in by_name:
             by_name[span.step].outcomes[span.start] = Outcome("failed", reason=reason, isolated=True)
+    waiting = {run.name: {i for i in range(len(images)) if i not in run.outcomes} for run in runs}
     for span in isolation.suspects:
         if span.step in by_name:
             run = by_name[span.step]
             todo = [i for i in range(span.start, span.stop) if i not in run.outcomes]
             samples = _samples(run, images, dict(_decode_ahead(images, todo if _sees(run) else [])), todo, seed)
-            _run_batch(run, samples, report, isolated=True)
+            first = span.start // run.annotator.batch_size * run.annotator.batch_size
+            batch = [i for i in range(first, first + run.annotator.batch_size) if i in waiting[run.name]]
+            _run_batch(run, samples, report, isolated=todo != batch)
     _stream(runs, images, seed, report)
 
 
