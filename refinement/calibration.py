@@ -1,0 +1,87 @@
+"""What a score is worth: isotonic regression of "was it right" on the score, per source and family, on gold images.
+
+The scores of two models mean different things; the probabilities that come out here can be compared, and weigh boxes
+and labels in a merge. Isotonic regression (Zadrozny and Elkan 2002) assumes only that a higher score is not worse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.geometry import Bools, Floats
+from schemas.annotations import Frozen
+
+Family = Literal["objects", "scene_text", "texts", "groundings", "labels"]
+
+MIN_EXAMPLES = 30
+"""With fewer judged scores, a source stays uncalibrated: the steps of the regression would be single examples."""
+PRIOR_EXAMPLES = 1.0
+"""Each step of the curve also counts this many examples at the source's overall precision, so that five right out of
+five do not become certainty."""
+
+
+class Calibration(Frozen):
+    """The curve of one source in one family: probability `probabilities[i]` at score `scores[i]`, linear between.
+
+    `state` says `uncalibrated` where gold was too small; the score then stands for itself, and reports must say so.
+    """
+
+    source: str
+    family: Family
+    state: Literal["calibrated", "uncalibrated"]
+    num_examples: int
+    scores: tuple[float, ...] = ()
+    probabilities: tuple[float, ...] = ()
+
+    def apply(self, scores: npt.ArrayLike) -> Floats:
+        """(n,) probabilities in [0, 1] that annotations of these scores are right."""
+        given = np.asarray(scores, dtype=np.float64)
+        if self.state == "uncalibrated":
+            return np.clip(given, 0.0, 1.0)
+        found: Floats = np.interp(given, self.scores, self.probabilities)
+        return found
+
+
+def fit(
+    source: str, family: Family, scores: npt.ArrayLike, correct: npt.ArrayLike, *, min_examples: int = MIN_EXAMPLES
+) -> Calibration:
+    """Calibrate a source from (n,) scores and whether each annotation was right; ties and order do not matter."""
+    from scipy.optimize import isotonic_regression
+
+    x, inverse = np.unique(np.asarray(scores, dtype=np.float64), return_inverse=True)
+    right: Bools = np.asarray(correct, dtype=bool)
+    if len(right) < min_examples:
+        return Calibration(source=source, family=family, state="uncalibrated", num_examples=len(right))
+    count = np.bincount(inverse.reshape(-1)).astype(np.float64)
+    hits = np.bincount(inverse.reshape(-1), weights=right)
+    curve = isotonic_regression(hits / count, weights=count)
+    steps = np.repeat(np.arange(len(curve.weights)), np.diff(curve.blocks))
+    prior = right.mean()
+    smoothed = (curve.x * curve.weights[steps] + prior * PRIOR_EXAMPLES) / (curve.weights[steps] + PRIOR_EXAMPLES)
+    return Calibration(
+        source=source,
+        family=family,
+        state="calibrated",
+        num_examples=len(right),
+        scores=tuple(float(round(v, 4)) for v in x),
+        probabilities=tuple(float(round(v, 4)) for v in np.maximum.accumulate(smoothed)),
+    )
+
+
+class Calibrations:
+    """The calibrations of a round, by source and family; a source that is not among them is uncalibrated."""
+
+    def __init__(self, known: Iterable[Calibration] = ()) -> None:
+        self._known: Mapping[tuple[str, str], Calibration] = {(c.source, c.family): c for c in known}
+
+    def of(self, source: str, family: Family) -> Calibration:
+        missing = Calibration(source=source, family=family, state="uncalibrated", num_examples=0)
+        return self._known.get((source, family), missing)
+
+    def uncalibrated(self) -> list[str]:
+        """`source/family` of what must be stated as uncalibrated, sorted."""
+        return sorted(f"{c.source}/{c.family}" for c in self._known.values() if c.state == "uncalibrated")

@@ -1,0 +1,173 @@
+"""Merge the regions of one image with what a student saw on it.
+
+Every label of the last round ends in one of four ways: it is a person's and stays; the student found it, and its box
+and name are reconciled; the student did not find it but thinks it likely, and it stays; or it is dropped. What only
+the student found is admitted where it is right often enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from engine.geometry import pairwise_iou
+from refinement.ledger import Edit
+from refinement.matching import match_boxes
+from refinement.merge_rules import (
+    ADMITTED,
+    BETTER_BOX,
+    MORE_LIKELY,
+    UNSUPPORTED,
+    MergeRules,
+    fuse_boxes,
+    should_admit,
+    should_drop,
+    should_move,
+    should_relabel,
+)
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class RegionLabel:
+    """A region before and after a merge. `protected` labels were made by a person, and are never changed.
+
+    `p` is the calibrated probability that there is such a thing at this place, `p_label` that it bears this name;
+    for an old label they come from the student's teacher-forced scores. `rival` is the name that the student finds
+    most likely for this place when asked, and `p_rival` its probability; empty where it was not asked.
+    """
+
+    id: str
+    box_xyxy: Box
+    label: str
+    p: float
+    p_label: float
+    protected: bool = False
+    rival: str = ""
+    p_rival: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class MergedRegions:
+    """The labels of the next round, old ones first in their order, and what changed."""
+
+    labels: tuple[RegionLabel, ...]
+    edits: tuple[Edit, ...]
+
+
+def merge_regions(
+    image_id: str, old: Sequence[RegionLabel], seen: Sequence[RegionLabel], rules: MergeRules
+) -> MergedRegions:
+    """Reconcile the labels of one image with what the student of another fold `seen` on it."""
+    matches = match_boxes(_boxes(old), _boxes(seen), min_iou=rules.match_iou)
+    partner = dict(zip(matches.a.tolist(), matches.b.tolist(), strict=True))
+    merged: list[RegionLabel] = []
+    edits: list[Edit] = []
+    for row, label in enumerate(old):
+        if label.protected:
+            merged.append(label)
+            continue
+        if row in partner:
+            kept, changes = _reconcile(image_id, label, seen[partner[row]], rules)
+        elif should_drop(label.p, rules):
+            edits.append(_removed(image_id, label))
+            continue
+        else:
+            kept, changes = _rename(image_id, label, label.rival, label.p_rival, rules)
+        merged.append(kept)
+        edits.extend(changes)
+    matched = set(partner.values())
+    for row, found in enumerate(seen):
+        if row not in matched and should_admit(found.p * found.p_label, rules) and not _covered(found, merged, rules):
+            merged.append(found)
+            edits.append(_added(image_id, found))
+    return MergedRegions(tuple(merged), tuple(edits))
+
+
+def _reconcile(
+    image_id: str, label: RegionLabel, found: RegionLabel, rules: MergeRules
+) -> tuple[RegionLabel, list[Edit]]:
+    """An old label and the student's for the same thing: the likelier name, the mean box."""
+    rival, p_rival = (found.label, found.p_label)
+    if rival == label.label:
+        rival, p_rival = label.rival, label.p_rival
+    kept, edits = _rename(image_id, label, rival, p_rival, rules)
+    if should_move(float(pairwise_iou(_boxes([label]), _boxes([found]))[0, 0]), rules):
+        weights = np.array([label.p]), np.array([found.p])
+        box: Box = tuple(fuse_boxes(_boxes([label]), _boxes([found]), *weights)[0].tolist())
+        edits.append(
+            Edit(
+                unit="regions",
+                image_id=image_id,
+                table="regions",
+                annotation_id=label.id,
+                what="moved",
+                old={"box": label.box_xyxy},
+                new={"box": box},
+                why=BETTER_BOX,
+                p_old=label.p,
+                p_new=found.p,
+            )
+        )
+        kept = replace(kept, box_xyxy=box)
+    return replace(kept, p=max(label.p, found.p)), edits
+
+
+def _rename(
+    image_id: str, label: RegionLabel, rival: str, p_rival: float, rules: MergeRules
+) -> tuple[RegionLabel, list[Edit]]:
+    if not rival or rival == label.label or not should_relabel(label.p_label, p_rival, rules):
+        return label, []
+    edit = Edit(
+        unit="regions",
+        image_id=image_id,
+        table="region_texts",
+        annotation_id=label.id,
+        what="relabelled",
+        old={"label": label.label},
+        new={"label": rival},
+        why=MORE_LIKELY,
+        p_old=label.p_label,
+        p_new=p_rival,
+    )
+    return replace(label, label=rival, p_label=p_rival), [edit]
+
+
+def _removed(image_id: str, label: RegionLabel) -> Edit:
+    return Edit(
+        unit="regions",
+        image_id=image_id,
+        table="regions",
+        annotation_id=label.id,
+        what="removed",
+        old={"box": label.box_xyxy, "label": label.label},
+        why=UNSUPPORTED,
+        p_old=label.p,
+    )
+
+
+def _added(image_id: str, found: RegionLabel) -> Edit:
+    return Edit(
+        unit="regions",
+        image_id=image_id,
+        table="regions",
+        annotation_id=found.id,
+        what="added",
+        new={"box": found.box_xyxy, "label": found.label},
+        why=ADMITTED,
+        p_new=found.p * found.p_label,
+    )
+
+
+def _covered(found: RegionLabel, labels: Sequence[RegionLabel], rules: MergeRules) -> bool:
+    """Whether a label already stands where the student saw something."""
+    if not labels:
+        return False
+    return bool(pairwise_iou(_boxes([found]), _boxes(labels)).max() >= rules.duplicate_iou)
+
+
+def _boxes(labels: Sequence[RegionLabel]) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    return np.array([label.box_xyxy for label in labels], dtype=np.float64).reshape(-1, 4)

@@ -1,0 +1,122 @@
+"""The training loop on Ray Train: one worker on a laptop, DDP over several, and on again after one is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.train import FailureConfig, RunConfig, ScalingConfig, get_context
+from ray.train import report as report_to_ray
+from ray.train.torch import TorchConfig, TorchTrainer
+
+from engine.store import Store
+from refinement.checkpoints import Checkpoints
+from refinement.examples import TrainingSet
+from refinement.student import Student
+from refinement.training import Place, Progress, TrainingConfig, train
+from schemas.annotations import Frozen
+from schemas.errors import RunnerError
+
+
+class TrainerResources(Frozen):
+    """What training may use. `max_failures` counts lost workers; each time all of them go on from a checkpoint."""
+
+    num_workers: int = 1
+    cpus_per_worker: float = 1.0
+    gpus_per_worker: float = 0.0
+    max_failures: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingJob:
+    """A training that any worker can take up: how to open what it needs, all of it picklable.
+
+    `open_student` gives every worker the same untrained weights. The trained student is saved in `output`, a folder
+    that all workers and the driver can reach; checkpoints stand in `checkpoints` of the store at `store_url`.
+    """
+
+    open_student: Callable[[], Student]
+    open_data: Callable[[], TrainingSet]
+    config: TrainingConfig
+    store_url: str
+    checkpoints: str
+    fingerprint: str
+    output: str
+    report: Callable[[Progress], None] | None = None
+
+
+def train_on_ray(job: TrainingJob, resources: TrainerResources, *, storage: Path) -> None:
+    """Train to the end, on the Ray cluster this process is connected to. `storage` is for Ray's own records.
+
+    A worker that dies takes the others along; all start again from the latest checkpoint. Raises `RunnerError` where
+    the cluster has too little for the workers, instead of waiting for more, and where training failed for good.
+    """
+    _check_resources(resources)
+    trainer = TorchTrainer(
+        _train_loop,
+        train_loop_config={"job": job},
+        scaling_config=ScalingConfig(
+            num_workers=resources.num_workers,
+            use_gpu=resources.gpus_per_worker > 0,
+            resources_per_worker=_worker_resources(resources),
+        ),
+        torch_config=TorchConfig(backend="nccl" if resources.gpus_per_worker else "gloo"),
+        run_config=RunConfig(
+            storage_path=str(storage), failure_config=FailureConfig(max_failures=resources.max_failures)
+        ),
+    )
+    try:
+        trainer.fit()
+    except Exception as error:
+        raise RunnerError(
+            f"training failed {resources.max_failures + 1} times: {error}; what was learned up to the latest "
+            f"checkpoint is kept in {job.store_url}/{job.checkpoints}, the same command goes on from there"
+        ) from error
+
+
+def _train_loop(config: Mapping[str, Any]) -> None:
+    """What every worker runs."""
+    import torch
+
+    job: TrainingJob = config["job"]
+    context = get_context()
+    place = Place(rank=context.get_world_rank(), size=context.get_world_size())
+    if not torch.cuda.is_available():
+        torch.set_num_threads(1)  # sums come in the same order however many cores the machine has
+    student = job.open_student()
+
+    def report(progress: Progress) -> None:
+        if job.report:
+            job.report(progress)
+
+    train(
+        student,
+        job.open_data(),
+        job.config,
+        checkpoints=Checkpoints(Store(job.store_url), job.checkpoints, job.fingerprint),
+        place=place,
+        device=f"cuda:{context.get_local_rank()}" if torch.cuda.is_available() else "cpu",
+        report=report,
+    )
+    if place.rank == 0:
+        student.model.to("cpu")
+        student.save(Path(job.output))
+    report_to_ray({"done": True})
+
+
+def _worker_resources(resources: TrainerResources) -> dict[str, float]:
+    wanted = {"CPU": resources.cpus_per_worker, "GPU": resources.gpus_per_worker}
+    return {name: amount for name, amount in wanted.items() if amount}
+
+
+def _check_resources(resources: TrainerResources) -> None:
+    has = ray.cluster_resources()
+    for name, amount in _worker_resources(resources).items():
+        if (needed := amount * resources.num_workers) > has.get(name, 0.0):
+            raise RunnerError(
+                f"training on {resources.num_workers} workers needs {needed:g} {name}, the cluster has "
+                f"{has.get(name, 0.0):g}: lower `num_workers`, or add nodes"
+            )

@@ -1,0 +1,114 @@
+"""The student: one native Florence-2, opened from a hub, from a folder, or made from nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from engine.protocols import RGB
+from refinement.presets import preset
+from refinement.scratch import make_scratch
+from schemas.annotations import Frozen
+from schemas.errors import ModelError
+
+SCRATCH = "scratch"
+IGNORED = -100
+"""Label of a position that the loss passes over, in torch and transformers."""
+
+
+class StudentConfig(Frozen):
+    """Where a student starts. `base` is a hub id, a local folder, or `scratch`, which is made in size `preset`."""
+
+    base: str = SCRATCH
+    preset: Literal["tiny", "small", "medium", "base"] = "small"
+    revision: str = ""
+    """Of a hub id. Pin a commit: a branch moves, and with it what the same config means."""
+    seed: int = 0
+    max_target_tokens: int = Field(default=512, gt=0)
+
+
+@dataclass(slots=True)
+class Student:
+    """A model and its processor, as transformers opens them."""
+
+    model: Any
+    processor: Any
+    max_target_tokens: int = 512
+
+    def save(self, folder: Path) -> None:
+        """Write in the native format: `Florence2ForConditionalGeneration.from_pretrained(folder)` opens it."""
+        self.model.save_pretrained(folder)
+        self.processor.save_pretrained(folder)
+
+
+def open_student(config: StudentConfig, folder: Path, corpus: Iterable[str]) -> Student:
+    """Open the base of a student. A scratch one is made in `folder` first, unless it stands there already.
+
+    Raises `ModelError` where the base cannot be opened.
+    """
+    if config.base != SCRATCH:
+        return load_student(config.base, config.revision, max_target_tokens=config.max_target_tokens)
+    if not (folder / "processor_config.json").exists():  # written last
+        make_scratch(folder, preset(config.preset), corpus, seed=config.seed)
+    return load_student(str(folder), max_target_tokens=config.max_target_tokens)
+
+
+def load_student(base: str, revision: str = "", *, max_target_tokens: int = 512) -> Student:
+    """Open a native Florence-2 by hub id or folder."""
+    from transformers import Florence2ForConditionalGeneration, Florence2Processor
+
+    try:
+        model = Florence2ForConditionalGeneration.from_pretrained(base, revision=revision or None)
+        processor = Florence2Processor.from_pretrained(base, revision=revision or None)
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"student base {base!r} cannot be opened as a native Florence-2: {error}; give a hub id such as "
+            f"florence-community/Florence-2-base, a folder that save_pretrained wrote, or {SCRATCH!r}"
+        ) from error
+    return Student(model, processor, max_target_tokens)
+
+
+def encode(student: Student, images: Sequence[RGB], asked: Sequence[tuple[int, str]]) -> dict[str, Any]:
+    """Model inputs of questions about images: `asked` are (row of `images`, prompt).
+
+    Prompts stand in the frame that `Florence2Processor` gives them, and several may share an image, whose pixels are
+    then encoded once: the rows of `pixel_values` are those of `images`, `image_rows` says which one belongs to which
+    prompt.
+    """
+    import torch
+    from PIL import Image
+
+    processor = student.processor
+    tokenizer = processor.tokenizer
+    frame = processor.image_token * processor.num_image_tokens + tokenizer.bos_token
+    texts = [f"{frame}{prompt}{tokenizer.eos_token}" for _, prompt in asked]
+    tokens = tokenizer(texts, add_special_tokens=False, padding=True, return_tensors="pt")
+    pixels = processor.image_processor([Image.fromarray(image) for image in images], return_tensors="pt")
+    return {
+        "input_ids": tokens["input_ids"],
+        "attention_mask": tokens["attention_mask"],
+        "pixel_values": pixels["pixel_values"],
+        "image_rows": torch.tensor([row for row, _ in asked]),
+    }
+
+
+def encode_targets(student: Student, targets: Sequence[str]) -> Any:
+    """(n, longest) token ids that the decoder is to say, `IGNORED` where a shorter target is padded."""
+    tokenizer = student.processor.tokenizer
+    ids = tokenizer(
+        list(targets), padding=True, truncation=True, max_length=student.max_target_tokens, return_tensors="pt"
+    )["input_ids"]
+    return ids.masked_fill(ids == tokenizer.pad_token_id, IGNORED)
+
+
+def embed(model: Any, inputs: dict[str, Any]) -> Any:
+    """(n, longest, width) prompt embeddings with the features of each prompt's image in their places."""
+    ids = inputs["input_ids"]
+    words = model.get_input_embeddings()(ids)
+    seen = model.get_image_features(inputs["pixel_values"]).pooler_output[inputs["image_rows"]]
+    places = (ids == model.config.image_token_id).unsqueeze(-1)
+    return words.masked_scatter(places, seen.to(words.dtype))
