@@ -76,6 +76,17 @@ class TrainingSet(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class HeldImages:
+    """A training set that is held in memory: for small ones, and for tests."""
+
+    images: Sequence[TrainingImage]
+    arrays: Sequence[RGB]
+
+    def pixels(self, index: int) -> RGB:
+        return self.arrays[index]
+
+
 class Phase(Frozen):
     """A part of the curriculum: from this share of the steps on, images of up to `max_regions` regions."""
 

@@ -1,0 +1,54 @@
+"""A student of a hundred thousand weights and a handful of images to train it on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.refinement.scenes import LABELS, Scene, draw_scene
+from refinement.examples import HeldImages, TrainingImage, corpus
+from refinement.student import Student, StudentConfig, open_student
+from schemas.sample import TargetEntry
+from schemas.target_language import Instance, location_tokens, write_answer, write_prompt
+
+IMAGE_PX = 32
+
+
+def scenes(number: int, *, seed: int = 0, num_things: int = 2) -> list[Scene]:
+    rng = np.random.default_rng(seed)
+    return [draw_scene(rng, image_px=IMAGE_PX, num_things=1 + i % num_things) for i in range(number)]
+
+
+def training_image(scene: Scene, identity: str) -> TrainingImage:
+    """What a scene can teach: its caption, its boxes, and the name of each."""
+    wh = (scene.pixels.shape[1], scene.pixels.shape[0])
+    things = [Instance(thing.label, (thing.box_xyxy,)) for thing in scene.things]
+    targets = [
+        TargetEntry(task="<CAPTION>", prompt=write_prompt("<CAPTION>"), target=scene.caption, annotation_ids=()),
+        TargetEntry(
+            task="<OD>", prompt=write_prompt("<OD>"), target=write_answer("<OD>", things, wh).target, annotation_ids=()
+        ),
+        *(
+            TargetEntry(
+                task="<REGION_TO_CATEGORY>",
+                prompt=write_prompt("<REGION_TO_CATEGORY>", location_tokens(thing.box_xyxy, wh)),
+                target=thing.label,
+                annotation_ids=(),
+            )
+            for thing in scene.things
+        ),
+    ]
+    return TrainingImage(identity, len(scene.things), tuple(targets))
+
+
+def training_set(number: int, *, seed: int = 0) -> HeldImages:
+    drawn = scenes(number, seed=seed)
+    images = [training_image(scene, f"image {i}") for i, scene in enumerate(drawn)]
+    return HeldImages(images, [scene.pixels for scene in drawn])
+
+
+def student(folder: Path, *, seed: int = 0) -> Student:
+    """An untrained student, made in `folder` or opened again there."""
+    words = [*corpus(training_set(4).images), *LABELS]
+    return open_student(StudentConfig(preset="tiny", seed=seed), folder, words)
