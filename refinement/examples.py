@@ -88,10 +88,15 @@ class HeldImages:
 
 
 class Phase(Frozen):
-    """A part of the curriculum: from this share of the steps on, images of up to `max_regions` regions."""
+    """A part of the curriculum: from this share of the steps on, images of up to `max_regions` regions.
+
+    `task_weights` stand over those of the training for this phase. To a student that cannot see yet, locations are
+    noise, four tokens a box; it learns sooner what things are called if it is asked that first.
+    """
 
     from_share: float = Field(ge=0, lt=1)
     max_regions: int = Field(gt=0)
+    task_weights: Mapping[str, float] = Field(default_factory=dict)
 
 
 def from_sample(sample: Sample) -> TrainingImage:
@@ -124,12 +129,15 @@ class Order:
     ) -> None:
         self._batch, self._seed = batch, seed
         self._starts: list[int] = [0]
+        self._phases: list[Phase] = []
         self._eligible: list[np.ndarray[tuple[int], np.dtype[np.int64]]] = []
         for phase in sorted(phases, key=lambda p: p.from_share):
             start = int(phase.from_share * num_steps)
-            if start > self._starts[-1] or not self._eligible:
-                fits = [i for i, image in enumerate(images) if image.targets and image.num_regions <= phase.max_regions]
-                self._add(start, fits, f"of up to {phase.max_regions} regions")
+            if self._phases and start == self._starts[-1]:
+                continue  # too few steps for a phase of its own
+            fits = [i for i, image in enumerate(images) if image.targets and image.num_regions <= phase.max_regions]
+            self._add(start, fits, f"of up to {phase.max_regions} regions")
+            self._phases.append(phase)
         if not self._eligible:
             self._add(0, [i for i, image in enumerate(images) if image.targets], "with a target")
 
@@ -142,11 +150,19 @@ class Order:
 
     def batch(self, step: int) -> list[int]:
         """Rows of the images of a step; a small set may give an image twice."""
-        phase = bisect_right(self._starts, step) - 1
+        phase = self.phase(step)
         rows = self._eligible[phase]
         first = (step - self._starts[phase]) * self._batch
         places = range(first, first + self._batch)
         return [int(rows[self._shuffled(phase, place // len(rows))[place % len(rows)]]) for place in places]
+
+    def phase(self, step: int) -> int:
+        """Number of the phase that a step belongs to, among those that have steps, by when they begin."""
+        return bisect_right(self._starts, step) - 1
+
+    def task_weights(self, step: int) -> Mapping[str, float]:
+        """What the phase of a step says about tasks."""
+        return self._phases[self.phase(step)].task_weights if self._phases else {}
 
     def _shuffled(self, phase: int, epoch: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
         return np.random.default_rng([self._seed, phase, epoch]).permutation(len(self._eligible[phase]))

@@ -92,7 +92,7 @@ def train(
     on with the same number of workers gives the same weights as going through.
     """
     place = place or Place()
-    weights = check_weights(config.task_weights)
+    check_weights(config.task_weights)
     order = Order(
         data.images, config.curriculum, num_steps=config.num_steps, batch=config.batch_images, seed=config.seed
     )
@@ -101,6 +101,7 @@ def train(
     meter = _Meter()
     for step in range(first, config.num_steps):
         rows = order.batch(step)[place.rank :: place.size]
+        weights = check_weights({**config.task_weights, **order.task_weights(step)})
         trainer.step(step, _parts(data, rows, weights, config, step), meter)
         done = step + 1
         if report and (done % config.log_steps == 0 or done == config.num_steps):

@@ -49,6 +49,9 @@ def training_set(number: int, *, seed: int = 0) -> HeldImages:
 
 
 def student(folder: Path, *, seed: int = 0) -> Student:
-    """An untrained student, made in `folder` or opened again there."""
+    """An untrained student, made in `folder` or opened again there. One thread: more of them would only wait."""
+    import torch
+
+    torch.set_num_threads(1)
     words = [*corpus(training_set(4).images), *LABELS]
     return open_student(StudentConfig(preset="tiny", seed=seed), folder, words)
