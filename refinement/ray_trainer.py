@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from ray.train import FailureConfig, RunConfig, ScalingConfig, get_context
+from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError, get_context
 from ray.train import report as report_to_ray
 from ray.train.torch import TorchConfig, TorchTrainer
 
+from engine.runners.ray_runner import RayBackend
 from engine.store import Store
 from refinement.checkpoints import Checkpoints
 from refinement.examples import TrainingSet
@@ -48,12 +49,13 @@ class TrainingJob:
     report: Callable[[Progress], None] | None = None
 
 
-def train_on_ray(job: TrainingJob, resources: TrainerResources, *, storage: Path) -> None:
-    """Train to the end, on the Ray cluster this process is connected to. `storage` is for Ray's own records.
+def train_on_ray(job: TrainingJob, resources: TrainerResources, *, storage: Path, address: str = "") -> None:
+    """Train to the end, on the Ray cluster at `address` or one of this machine. `storage` is for Ray's own records.
 
     A worker that dies takes the others along; all start again from the latest checkpoint. Raises `RunnerError` where
     the cluster has too little for the workers, instead of waiting for more, and where training failed for good.
     """
+    RayBackend(address)
     _check_resources(resources)
     trainer = TorchTrainer(
         _train_loop,
@@ -70,7 +72,7 @@ def train_on_ray(job: TrainingJob, resources: TrainerResources, *, storage: Path
     )
     try:
         trainer.fit()
-    except Exception as error:
+    except TrainingFailedError as error:
         raise RunnerError(
             f"training failed {resources.max_failures + 1} times: {error}; what was learned up to the latest "
             f"checkpoint is kept in {job.store_url}/{job.checkpoints}, the same command goes on from there"
@@ -87,11 +89,6 @@ def _train_loop(config: Mapping[str, Any]) -> None:
     if not torch.cuda.is_available():
         torch.set_num_threads(1)  # sums come in the same order however many cores the machine has
     student = job.open_student()
-
-    def report(progress: Progress) -> None:
-        if job.report:
-            job.report(progress)
-
     train(
         student,
         job.open_data(),
@@ -99,7 +96,7 @@ def _train_loop(config: Mapping[str, Any]) -> None:
         checkpoints=Checkpoints(Store(job.store_url), job.checkpoints, job.fingerprint),
         place=place,
         device=f"cuda:{context.get_local_rank()}" if torch.cuda.is_available() else "cpu",
-        report=report,
+        report=job.report,
     )
     if place.rank == 0:
         student.model.to("cpu")

@@ -1,0 +1,95 @@
+"""Training over two real Ray workers, on CPU with gloo."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import psutil
+import pytest
+import ray
+import torch
+
+from engine.store import Store
+from refinement.checkpoints import Checkpoints
+from refinement.examples import HeldImages
+from refinement.ray_trainer import TrainerResources, TrainingJob, train_on_ray
+from refinement.student import load_student
+from refinement.training import TrainingConfig
+from schemas.errors import RunnerError
+from tests.refinement.tiny import student, training_set
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.data.context")  # Ray warns of itself
+
+CONFIG = TrainingConfig(num_steps=12, batch_images=4, warmup_steps=2, checkpoint_steps=2, log_steps=4, seed=2)
+TWO = TrainerResources(num_workers=2, cpus_per_worker=0.5)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    yield
+    ray.shutdown()
+
+
+def job(folder: Path, base: Path) -> TrainingJob:
+    data = training_set(10)
+    return TrainingJob(
+        open_student=partial(load_student, str(base)),
+        open_data=partial(HeldImages, data.images, data.arrays),
+        config=CONFIG,
+        store_url=str(folder),
+        checkpoints="training",
+        fingerprint="abc",
+        output=str(folder / "student"),
+    )
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    state: dict[str, torch.Tensor] = load_student(str(folder / "student")).model.state_dict()
+    return state
+
+
+def kill_a_worker_after(checkpoints: Checkpoints, killed: list[int]) -> None:
+    """Kill one training worker as soon as there is something to go on from."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        if checkpoints.steps():
+            for process in psutil.Process().children(recursive=True):
+                if "RayTrainWorker" in " ".join(process.cmdline()):
+                    process.kill()
+                    killed.append(process.pid)
+                    return
+        time.sleep(0.01)
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("cluster")
+def test_a_lost_worker_changes_nothing(tmp_path: Path) -> None:
+    base = tmp_path / "base"
+    student(base)
+    train_on_ray(job(tmp_path / "whole", base), TWO, storage=tmp_path / "ray")
+
+    broken = job(tmp_path / "broken", base)
+    checkpoints = Checkpoints(Store(broken.store_url), broken.checkpoints, broken.fingerprint)
+    killed: list[int] = []
+    killer = threading.Thread(target=kill_a_worker_after, args=(checkpoints, killed))
+    killer.start()
+    train_on_ray(broken, TWO, storage=tmp_path / "ray")
+    killer.join()
+
+    assert killed
+    whole, resumed = weights(tmp_path / "whole"), weights(tmp_path / "broken")
+    assert [name for name in whole if not whole[name].equal(resumed[name])] == []
+    untrained = load_student(str(base)).model.state_dict()
+    assert any(not whole[name].equal(untrained[name]) for name in whole)
+
+
+@pytest.mark.usefixtures("cluster")
+def test_more_than_the_cluster_has_is_refused_at_once(tmp_path: Path) -> None:
+    """Ray itself would wait for ever."""
+    resources = TrainerResources(num_workers=10_000)
+    with pytest.raises(RunnerError, match="needs 10000 CPU"):
+        train_on_ray(job(tmp_path, tmp_path / "base"), resources, storage=tmp_path / "ray")
