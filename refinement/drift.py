@@ -7,7 +7,7 @@ has a limit; a figure beyond its limit is named, and a refine run stops there un
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -98,9 +98,7 @@ def _distance(figure: str, before: tuple[float, ...], now: tuple[float, ...], li
     """Total variation: the share of labels that would have to change bins."""
     distance = 0.5 * float(np.abs(np.array(before) - np.array(now)).sum())
     means = (_mean_bin(before), _mean_bin(now))
-    return Drift(
-        figure=figure, before=means[0], now=means[1], distance=distance, limit=limit, within=distance <= limit
-    )
+    return Drift(figure=figure, before=means[0], now=means[1], distance=distance, limit=limit, within=distance <= limit)
 
 
 def _shares(values: npt.NDArray[np.float64], edges: tuple[float, ...]) -> tuple[float, ...]:

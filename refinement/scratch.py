@@ -65,9 +65,7 @@ def build_tokenizer(corpus: Iterable[str], vocab_size: int, max_length: int) -> 
 
     prompts = [task.prompt.replace("{input}", "") for task in TASKS.values()]
     bpe = ByteLevelBPETokenizer()
-    bpe.train_from_iterator(
-        [*prompts, *corpus], vocab_size=vocab_size, special_tokens=BPE_TOKENS, show_progress=False
-    )
+    bpe.train_from_iterator([*prompts, *corpus], vocab_size=vocab_size, special_tokens=BPE_TOKENS, show_progress=False)
     tokenizer = BartTokenizerFast(
         tokenizer_object=bpe._tokenizer,
         extra_special_tokens={"image_token": "<image>"},

@@ -129,9 +129,7 @@ def _parts(
         examples = [
             Example(number, target.task, target.prompt, target.target)
             for number, row in enumerate(mine)
-            for target in draw_targets(
-                data.images[row], weights, config.targets_per_image, seed=config.seed, step=step
-            )
+            for target in draw_targets(data.images[row], weights, config.targets_per_image, seed=config.seed, step=step)
         ]
         if examples:
             parts.append(([data.pixels(row) for row in mine], examples))
@@ -179,7 +177,9 @@ class _Trainer:
         for group in self._optimiser.param_groups:
             group["lr"] = learning_rate(self._config, step)
         encoded = [self._encode(*part) for part in parts]
-        num_tokens = _sum_over_workers(float(sum((labels != IGNORED).sum().item() for _, labels in encoded)), self._place)
+        num_tokens = _sum_over_workers(
+            float(sum((labels != IGNORED).sum().item() for _, labels in encoded)), self._place
+        )
         self._optimiser.zero_grad(set_to_none=True)
         for number, ((_, examples), (inputs, labels)) in enumerate(zip(parts, encoded, strict=True)):
             last = number == len(parts) - 1

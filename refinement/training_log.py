@@ -20,7 +20,9 @@ class TensorBoardLog:
 
     def __call__(self, progress: Progress) -> None:
         values = {"loss": progress.loss, "learning_rate": progress.learning_rate}
-        self.scalars({**values, **{f"loss/{task.strip('<>')}": loss for task, loss in progress.by_task.items()}}, progress.step)
+        self.scalars(
+            {**values, **{f"loss/{task.strip('<>')}": loss for task, loss in progress.by_task.items()}}, progress.step
+        )
 
     def scalars(self, values: Mapping[str, float], step: int) -> None:
         """Write named values of a step, gold metrics for one, and flush them."""

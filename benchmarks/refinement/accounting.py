@@ -80,9 +80,7 @@ def _is_right(label: Named, truth: Sequence[Named]) -> bool:
     return any(iou >= RIGHT_IOU and true.label == label.label for iou, true in zip(overlaps, truth, strict=True))
 
 
-def _repaired(
-    noisy: NoisyLabels, after: Sequence[ImageLabels], truth: Sequence[ImageLabels], kind: Kind
-) -> float:
+def _repaired(noisy: NoisyLabels, after: Sequence[ImageLabels], truth: Sequence[ImageLabels], kind: Kind) -> float:
     """Share of injected errors that are gone; 1 where none was injected."""
     outcomes = []
     for error in noisy.injected:

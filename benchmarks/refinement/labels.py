@@ -1,18 +1,17 @@
-"""Labels of a scene as the loop holds them, and what a student can be taught from them."""
+"""Labels of a scene, as the accounts and as the loop hold them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.refinement.scenes import Box, Scene
-from refinement.examples import HeldImages, TrainingImage
+from benchmarks.refinement.scenes import LABELS, Box, Scene
+from refinement.dataset import GoldSplit, LabelledImage
+from refinement.judging import named_things
+from refinement.merge_regions import RegionLabel
+from refinement.merge_texts import TextLabel
 from refinement.metrics_boxes import Boxes
-from schemas.sample import TargetEntry
-from schemas.target_language import Instance, location_tokens, write_answer, write_prompt
-from schemas.tasks import Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,29 +43,15 @@ def boxes_of(labels: ImageLabels) -> Boxes:
     return Boxes(xyxy, [region.label for region in labels.regions])
 
 
-def teach(labels: ImageLabels, identity: str, image_wh: tuple[int, int]) -> TrainingImage:
-    """The training targets of one image: its caption, its boxes with names, without names, and each name."""
-    targets = []
-
-    def say(task: Task, target: str, input_: str = "") -> None:
-        if target:
-            targets.append(
-                TargetEntry(task=task, prompt=write_prompt(task, input_), target=target, annotation_ids=())
-            )
-
-    say("<CAPTION>", labels.caption)
-    for task in ("<OD>", "<REGION_PROPOSAL>"):
-        things = [Instance(region.label, (region.box_xyxy,)) for region in labels.regions]
-        say(task, write_answer(task, things, image_wh).target)
-    for region in labels.regions:
-        say("<REGION_TO_CATEGORY>", region.label, location_tokens(region.box_xyxy, image_wh))
-    return TrainingImage(identity, len(labels.regions), tuple(targets))
+def labelled(labels: ImageLabels, identity: str, image_px: int, gold_split: GoldSplit = "") -> LabelledImage:
+    """Labels as the loop takes them."""
+    regions = (RegionLabel(r.id, r.box_xyxy, r.label, p=1.0, p_label=1.0) for r in labels.regions)
+    named = named_things(labels.caption, LABELS)
+    text = TextLabel(f"{identity}/caption", "brief", labels.caption, named, p=1.0)
+    return LabelledImage(identity, identity, (image_px, image_px), tuple(regions), (text,), gold_split)
 
 
-def training_set(scenes: Sequence[Scene], labels: Sequence[ImageLabels]) -> HeldImages:
-    """Scenes with what is said about them, true or not."""
-    images = [
-        teach(said, f"{i:06d}", (scene.pixels.shape[1], scene.pixels.shape[0]))
-        for i, (scene, said) in enumerate(zip(scenes, labels, strict=True))
-    ]
-    return HeldImages(images, [scene.pixels for scene in scenes])
+def unlabelled(image: LabelledImage) -> ImageLabels:
+    """Labels as the accounts take them."""
+    regions = (Named(region.id, region.label, region.box_xyxy) for region in image.regions)
+    return ImageLabels(tuple(regions), image.texts[0].text if image.texts else "")

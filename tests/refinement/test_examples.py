@@ -108,4 +108,3 @@ def test_wrong_weights_are_refused(weights: dict[str, float], message: str) -> N
 def test_corpus_holds_words_and_no_tokens() -> None:
     taught = [image("a", 1, target("<OD>", "cat<loc_1><loc_2><loc_3><loc_4>dog<loc_1><loc_2><loc_3><loc_4>"))]
     assert corpus(taught) == ["cat", "dog"]
-

@@ -31,7 +31,10 @@ def test_no_other_assignment_matches_more(a: Floats, b: Floats, min_iou: float) 
         iou = iou.T
     best = max(
         (
-            (sum(iou[i, j] >= min_iou for i, j in enumerate(p)), sum(iou[i, j] for i, j in enumerate(p) if iou[i, j] >= min_iou))
+            (
+                sum(iou[i, j] >= min_iou for i, j in enumerate(p)),
+                sum(iou[i, j] for i, j in enumerate(p) if iou[i, j] >= min_iou),
+            )
             for p in permutations(range(iou.shape[1]), iou.shape[0])
         ),
         default=(0, 0.0),

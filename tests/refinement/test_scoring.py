@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -69,9 +67,7 @@ def test_box_scores_go_to_their_own_rows(scorer: Scorer) -> None:
 
 def test_true_caption_is_likelier_than_another_image_s(scorer: Scorer) -> None:
     own = [scorer.texts(scene.pixels, [("brief", scene.caption)])[0] for scene in SCENES]
-    other = [
-        scorer.texts(scene.pixels, [("brief", SCENES[i - 1].caption)])[0] for i, scene in enumerate(SCENES)
-    ]
+    other = [scorer.texts(scene.pixels, [("brief", SCENES[i - 1].caption)])[0] for i, scene in enumerate(SCENES)]
     assert np.mean(own) > np.mean(other)
 
 

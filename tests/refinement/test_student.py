@@ -53,7 +53,9 @@ def test_targets_read_back_through_the_tokenizer(tmp_path: Path) -> None:
 
 def test_same_seed_same_weights_and_another_seed_others(tmp_path: Path) -> None:
     first, again, other = student(tmp_path / "a"), student(tmp_path / "b"), student(tmp_path / "c", seed=1)
-    names = [name for name, value in first.model.state_dict().items() if not value.equal(again.model.state_dict()[name])]
+    names = [
+        name for name, value in first.model.state_dict().items() if not value.equal(again.model.state_dict()[name])
+    ]
     assert names == []
     assert not first.model.lm_head.weight.equal(other.model.lm_head.weight)
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -130,4 +131,4 @@ def test_schedule_warms_up_and_comes_down() -> None:
     assert rates[9] == rates[10] == 1.0
     assert rates[55] == pytest.approx(0.55)  # half way down a half cosine from 1 to 0.1
     assert rates[100] == pytest.approx(0.1)
-    assert all(a >= b for a, b in zip(rates[10:], rates[11:], strict=False))
+    assert all(a >= b for a, b in pairwise(rates[10:]))

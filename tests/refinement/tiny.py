@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.refinement.labels import labelled, true_labels
 from benchmarks.refinement.scenes import LABELS, Scene, draw_scene
+from refinement.dataset import targets_of
 from refinement.examples import HeldImages, TrainingImage, corpus
 from refinement.student import Student, StudentConfig, open_student
-from schemas.sample import TargetEntry
-from schemas.target_language import Instance, location_tokens, write_answer, write_prompt
 
 IMAGE_PX = 32
+TAUGHT = ("<CAPTION>", "<OD>", "<REGION_TO_CATEGORY>")
 
 
 def scenes(number: int, *, seed: int = 0, num_things: int = 2) -> list[Scene]:
@@ -22,24 +23,9 @@ def scenes(number: int, *, seed: int = 0, num_things: int = 2) -> list[Scene]:
 
 def training_image(scene: Scene, identity: str) -> TrainingImage:
     """What a scene can teach: its caption, its boxes, and the name of each."""
-    wh = (scene.pixels.shape[1], scene.pixels.shape[0])
-    things = [Instance(thing.label, (thing.box_xyxy,)) for thing in scene.things]
-    targets = [
-        TargetEntry(task="<CAPTION>", prompt=write_prompt("<CAPTION>"), target=scene.caption, annotation_ids=()),
-        TargetEntry(
-            task="<OD>", prompt=write_prompt("<OD>"), target=write_answer("<OD>", things, wh).target, annotation_ids=()
-        ),
-        *(
-            TargetEntry(
-                task="<REGION_TO_CATEGORY>",
-                prompt=write_prompt("<REGION_TO_CATEGORY>", location_tokens(thing.box_xyxy, wh)),
-                target=thing.label,
-                annotation_ids=(),
-            )
-            for thing in scene.things
-        ),
-    ]
-    return TrainingImage(identity, len(scene.things), tuple(targets))
+    every = targets_of(labelled(true_labels(scene, identity), identity, IMAGE_PX))
+    targets = tuple(target for target in every.targets if target.task in TAUGHT)
+    return TrainingImage(identity, every.num_regions, targets)
 
 
 def training_set(number: int, *, seed: int = 0) -> HeldImages:

@@ -1,0 +1,236 @@
+"""One round of refinement: train out of sample, judge, calibrate, merge, and let gold decide.
+
+Everything but training and judging is arithmetic on labels. `RoundPlan.fit` makes the student of a fold, so that the
+same round runs on Ray, in one process, or with a student that a control experiment has sabotaged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from pydantic import Field
+
+from engine.geometry import pairwise_iou
+from refinement.calibration import Calibration, Calibrations, fit
+from refinement.dataset import Gold, Images, LabelledImage, LabelledSet, boxes_of, training_set
+from refinement.folds import folds_of, trains_on
+from refinement.gate import GateDecision, GateRules, decide_gate, f1_measure, mean_measure
+from refinement.judging import Judgement, answer, judge
+from refinement.ledger import Edit
+from refinement.merge_regions import RegionLabel, merge_regions
+from refinement.merge_rules import MergeRules
+from refinement.merge_texts import merge_texts
+from refinement.metrics_boxes import IOUS, count_matches
+from refinement.metrics_text import cider
+from refinement.student import Student
+from schemas.annotations import Frozen
+
+Fit = Callable[[int, LabelledSet], Student]
+"""Make the student of a fold from what it may train on; fold `EVERY_FOLD` trains on everything."""
+
+MATCH = 0.5
+"""A box is right on gold from this IoU on: what the calibrated probability of a box means."""
+
+
+class RoundRules(Frozen):
+    """The knobs of a round. `in_sample` is the paper's way: one student, trained on what it labels."""
+
+    num_folds: int = Field(default=2, ge=2)
+    in_sample: bool = False
+    batch_size: int = Field(default=32, gt=0)
+    max_tokens: int = Field(default=128, gt=0)
+    merge: MergeRules = Field(default_factory=MergeRules)
+    gate: GateRules = Field(default_factory=GateRules)
+
+
+@dataclass(frozen=True, slots=True)
+class RoundResult:
+    """What a round leaves: the labels that stand, every edit that was accepted, and the grounds of each decision.
+
+    `proposed` are the edits before the gate; a refused unit keeps its labels as they were, to the byte.
+    """
+
+    images: tuple[LabelledImage, ...]
+    edits: tuple[Edit, ...]
+    proposed: tuple[Edit, ...]
+    calibrations: tuple[Calibration, ...]
+    gates: tuple[GateDecision, ...]
+
+    @property
+    def improved(self) -> bool:
+        return any(gate.accepted for gate in self.gates)
+
+
+@dataclass(slots=True)
+class _Merged:
+    image: LabelledImage
+    edits: tuple[Edit, ...] = ()
+
+
+def run_round(
+    images: Sequence[LabelledImage],
+    gold: Mapping[str, Gold],
+    read: Images,
+    fit_student: Fit,
+    rules: RoundRules,
+    *,
+    round_: int,
+    seed: int,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> RoundResult:
+    """Refine the labels of all images; gold images are judged and merged as if nobody had labelled them."""
+    names = sorted({region.label for image in images for region in image.regions})
+    groups = [image.twin_group for image in images]
+    folds = folds_of([image.id for image in images], groups, seed, rules.num_folds, in_sample=rules.in_sample)
+    judged: dict[str, Judgement] = {}
+    for fold in sorted(set(folds.values())):
+        taught = [image for image in images if trains_on(fold, folds[image.id])]
+        student = fit_student(fold, training_set(taught, read))
+        mine = [image for image in images if folds[image.id] == fold]
+        judged |= _judge_all(student, mine, read, names, rules, round_, progress)
+    calibrations = calibrate(images, judged, gold)
+    merged = [_merge(image, judged[image.id], calibrations, rules.merge) for image in images]
+    gates = _gates(images, merged, gold, rules.gate, seed=seed + round_)
+    return _stand(images, merged, calibrations, gates)
+
+
+def _judge_all(
+    student: Student,
+    images: Sequence[LabelledImage],
+    read: Images,
+    names: Sequence[str],
+    rules: RoundRules,
+    round_: int,
+    progress: Callable[[str, int, int], None] | None,
+) -> dict[str, Judgement]:
+    judged: dict[str, Judgement] = {}
+    for start in range(0, len(images), rules.batch_size):
+        part = images[start : start + rules.batch_size]
+        pixels = [read(image.id) for image in part]
+        boxes = answer(student, pixels, "<OD>", max_tokens=rules.max_tokens)
+        texts = answer(student, pixels, "<CAPTION>", max_tokens=rules.max_tokens)
+        for image, array, *answers in zip(part, pixels, boxes, texts, strict=True):
+            judged[image.id] = judge(student, image, array, names, (answers[0], answers[1]), round_=round_)
+        if progress:
+            progress("judged", start + len(part), len(images))
+    return judged
+
+
+# --------------------------------------------------------------------------------------------------- calibration
+
+
+@dataclass(slots=True)
+class _Scores:
+    scores: list[float] = field(default_factory=list)
+    correct: list[bool] = field(default_factory=list)
+
+
+def calibrate(
+    images: Sequence[LabelledImage], judged: Mapping[str, Judgement], gold: Mapping[str, Gold]
+) -> tuple[Calibration, ...]:
+    """Curves for boxes and for names, of old labels (`labels`) and of the student's sights (`student`).
+
+    Fitted on the `calibrate` split alone: the gate must not judge on what was tuned.
+    """
+    found = {(source, family): _Scores() for source in ("labels", "student") for family in ("objects", "labels")}
+    for image in images:
+        if image.gold_split != "calibrate":
+            continue
+        judgement, truth = judged[image.id], gold[image.id].regions
+        for source, regions in (("labels", judgement.old), ("student", judgement.seen)):
+            _judge_by_gold(regions, truth.xyxy, truth.labels, found[source, "objects"], found[source, "labels"])
+    return tuple(fit(s, "objects" if f == "objects" else "labels", v.scores, v.correct) for (s, f), v in found.items())
+
+
+def _judge_by_gold(
+    regions: Sequence[RegionLabel], truth: np.ndarray[tuple[int, ...], np.dtype[np.float64]], labels: Sequence[str],
+    boxes: _Scores, names: _Scores,
+) -> None:  # fmt: skip
+    """Add the scores of one image's regions. A name is judged where its box is right: alone it means nothing."""
+    overlaps = pairwise_iou(boxes_of(regions).xyxy, truth.reshape(-1, 4))
+    for region, row in zip(regions, overlaps, strict=True):
+        right = bool(len(row) and row.max() >= MATCH)
+        boxes.scores.append(region.p)
+        boxes.correct.append(right)
+        if right:
+            true = labels[int(row.argmax())]
+            names.scores.append(region.p_label)
+            names.correct.append(region.label == true)
+            if region.rival:  # a rival is a name too: its score is on the same scale
+                names.scores.append(region.p_rival)
+                names.correct.append(region.rival == true)
+
+
+# --------------------------------------------------------------------------------------------------------- merge
+
+
+def _merge(image: LabelledImage, judged: Judgement, calibrations: Sequence[Calibration], rules: MergeRules) -> _Merged:
+    known = Calibrations(calibrations)
+    old, seen = (
+        [_calibrated(region, known, source) for region in regions]
+        for source, regions in (("labels", judged.old), ("student", judged.seen))
+    )
+    regions = merge_regions(image.id, old, seen, rules)
+    texts = merge_texts(
+        image.id, judged.old_texts, judged.seen_texts, [region.label for region in regions.labels], rules
+    )
+    merged = replace(image, regions=regions.labels, texts=texts.labels)
+    return _Merged(merged, (*regions.edits, *texts.edits))
+
+
+def _calibrated(region: RegionLabel, known: Calibrations, source: str) -> RegionLabel:
+    """Probabilities in the place of raw scores. Rounded as they are stored."""
+    box, name = known.of(source, "objects"), known.of(source, "labels")
+    p, p_label, p_rival = (
+        round(float(curve.apply([score])[0]), 4)
+        for curve, score in ((box, region.p), (name, region.p_label), (name, region.p_rival))
+    )
+    return replace(region, p=p, p_label=p_label, p_rival=p_rival)
+
+
+# ---------------------------------------------------------------------------------------------------------- gate
+
+
+def _gates(
+    images: Sequence[LabelledImage], merged: Sequence[_Merged], gold: Mapping[str, Gold], rules: GateRules, *, seed: int
+) -> tuple[GateDecision, ...]:
+    """Regions by F1 at IoU 0.5, texts by CIDEr, on the `gate` split."""
+    pairs = [(old, new.image) for old, new in zip(images, merged, strict=True) if old.gold_split == "gate"]
+    before, after = (
+        [count_matches(boxes_of(pair[i].regions), gold[pair[0].id].regions, min_iou=IOUS[0]) for pair in pairs]
+        for i in (0, 1)
+    )
+    regions = decide_gate("regions", "f1@0.5", f1_measure(before, after), len(pairs), rules, seed=seed)
+    told = [pair for pair in pairs if gold[pair[0].id].texts and pair[0].texts and pair[1].texts]
+    references = [gold[old.id].texts for old, _ in told]
+    old_scores, new_scores = (cider([pair[i].texts[0].text for pair in told], references) for i in (0, 1))
+    texts = decide_gate("texts", "cider", mean_measure(old_scores, new_scores), len(told), rules, seed=seed)
+    return regions, texts
+
+
+def _stand(
+    images: Sequence[LabelledImage],
+    merged: Sequence[_Merged],
+    calibrations: tuple[Calibration, ...],
+    gates: tuple[GateDecision, ...],
+) -> RoundResult:
+    """Take over the units that the gate accepted, and leave the others untouched."""
+    accepted = {gate.unit for gate in gates if gate.accepted}
+    proposed = tuple(edit for result in merged for edit in result.edits)
+    standing = []
+    for old, new in zip(images, merged, strict=True):
+        image = old
+        if "regions" in accepted:
+            image = replace(image, regions=new.image.regions)
+        if "texts" in accepted:
+            image = replace(image, texts=new.image.texts)
+        standing.append(image)
+    return RoundResult(
+        images=tuple(standing),
+        edits=tuple(edit for edit in proposed if edit.unit in accepted),
+        proposed=proposed,
+        calibrations=calibrations,
+        gates=gates,
+    )
