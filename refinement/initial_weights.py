@@ -76,9 +76,11 @@ def _place_locations(model: Any, location_ids: Sequence[int]) -> None:
     of_bins, of_cells = features[: len(bins)], features[len(bins) :]
     rows.weight.copy_(of_cells * PLACE * math.sqrt(width))
     columns.weight.copy_(of_cells * PLACE * math.sqrt(width))
-    to_words = torch.nn.init.orthogonal_(torch.empty(projector.image_projection.out_features, width))
-    projector.image_projection.weight.copy_(torch.cat([to_words, to_words], dim=1) / math.sqrt(2))
-    model.get_input_embeddings().weight[torch.as_tensor(location_ids)] = of_bins @ to_words.T
+    # Rows and columns lie in two subspaces, so that (x, y) and (y, x) differ; a bin, which may be either, in both.
+    to_words = torch.nn.init.orthogonal_(torch.empty(projector.image_projection.out_features, 2 * width))
+    projector.image_projection.weight.copy_(to_words)
+    of_either = of_bins @ (to_words[:, :width] + to_words[:, width:]).T / math.sqrt(2)
+    model.get_input_embeddings().weight[torch.as_tensor(location_ids)] = of_either
 
 
 def fourier_features(places: Any, width: int) -> Any:

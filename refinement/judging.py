@@ -6,12 +6,12 @@ Both are scored in one way, by teacher forcing, so that a label and a sighting c
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from engine.hashing import annotation_id
 from engine.protocols import RGB
-from refinement.dataset import LabelledImage, boxes_of
+from refinement.dataset import Images, LabelledImage, boxes_of
 from refinement.merge_regions import RegionLabel
 from refinement.merge_texts import TextLabel
 from refinement.scoring import Scorer
@@ -34,18 +34,42 @@ class Judgement:
     seen_texts: tuple[TextLabel, ...]
 
 
+def judge_all(
+    student: Student,
+    images: Sequence[LabelledImage],
+    read: Images,
+    names: Sequence[str],
+    *,
+    round_: int,
+    batch_size: int = 32,
+    max_tokens: int = 128,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, Judgement]:
+    """Judge images by id. `names` are all labels of the dataset; `progress` is told (done, of how many)."""
+    scorer = Scorer(student)
+    judged: dict[str, Judgement] = {}
+    for start in range(0, len(images), batch_size):
+        part = images[start : start + batch_size]
+        pixels = [read(image.id) for image in part]
+        boxes = answer(student, pixels, "<OD>", max_tokens=max_tokens)
+        texts = answer(student, pixels, "<CAPTION>", max_tokens=max_tokens)
+        for image, array, said, written in zip(part, pixels, boxes, texts, strict=True):
+            judged[image.id] = judge(scorer, image, array, names, (said, written), round_=round_)
+        if progress:
+            progress(start + len(part), len(images))
+    return judged
+
+
 def judge(
-    student: Student, image: LabelledImage, pixels: RGB, names: Sequence[str], answers: tuple[str, str], *, round_: int
+    scorer: Scorer, image: LabelledImage, pixels: RGB, names: Sequence[str], answers: tuple[str, str], *, round_: int
 ) -> Judgement:
     """Score the labels of an image and the student's own `answers` to `<OD>` and `<CAPTION>`."""
-    scorer = Scorer(student)
     seen = _sightings(image, answers[0], round_)
     words = parse_text(answers[1])
     texts = [(text.granularity, text.text) for text in image.texts]
     *old_p, new_p = scorer.texts(pixels, [*texts, ("brief", words)])
-    written = TextLabel(
-        annotation_id("texts", image.id, "student", round_, 0), "brief", words, named_things(words, names), new_p
-    )
+    identity = annotation_id("texts", image.id, "student", round_, 0)
+    written = TextLabel(identity, "brief", words, named_things(words, names), new_p)
     return Judgement(
         old=_scored(scorer, pixels, image.regions, names),
         seen=_scored(scorer, pixels, seen, names),

@@ -14,7 +14,7 @@ import numpy as np
 
 from engine.geometry import pairwise_iou
 from refinement.ledger import Edit
-from refinement.matching import match_boxes
+from refinement.matching import match_boxes, same_labels
 from refinement.merge_rules import (
     ADMITTED,
     BETTER_BOX,
@@ -62,8 +62,7 @@ def merge_regions(
     image_id: str, old: Sequence[RegionLabel], seen: Sequence[RegionLabel], rules: MergeRules
 ) -> MergedRegions:
     """Reconcile the labels of one image with what the student of another fold `seen` on it."""
-    matches = match_boxes(_boxes(old), _boxes(seen), min_iou=rules.match_iou)
-    partner = dict(zip(matches.a.tolist(), matches.b.tolist(), strict=True))
+    partner = _partners(old, seen, rules)
     merged: list[RegionLabel] = []
     edits: list[Edit] = []
     for row, label in enumerate(old):
@@ -85,6 +84,20 @@ def merge_regions(
             merged.append(found)
             edits.append(_added(image_id, found))
     return MergedRegions(tuple(merged), tuple(edits))
+
+
+def _partners(old: Sequence[RegionLabel], seen: Sequence[RegionLabel], rules: MergeRules) -> dict[int, int]:
+    """Row of `old` → row of `seen` that is the same thing: by place alone, then what is left by name and place."""
+    near = match_boxes(_boxes(old), _boxes(seen), min_iou=rules.match_iou)
+    partner = dict(zip(near.a.tolist(), near.b.tolist(), strict=True))
+    taken = set(partner.values())
+    left = [row for row in range(len(old)) if row not in partner and not old[row].protected]
+    right = [row for row in range(len(seen)) if row not in taken]
+    same = same_labels([old[row].label for row in left], [seen[row].label for row in right])
+    far = match_boxes(
+        _boxes([old[row] for row in left]), _boxes([seen[row] for row in right]), min_iou=rules.jitter_iou, same=same
+    )
+    return partner | {left[a]: right[b] for a, b in zip(far.a.tolist(), far.b.tolist(), strict=True)}
 
 
 def _reconcile(

@@ -24,6 +24,8 @@ class MergeRules(Frozen):
     """
 
     match_iou: float = Field(default=0.5, gt=0, le=1)
+    jitter_iou: float = Field(default=0.2, gt=0, le=1)
+    """A label and a sighting of the same name that are left over and overlap by this are one thing, badly placed."""
     admit_precision: float = Field(default=0.7, ge=0, le=1)
     """A box that only the student sees is added where it is right at least so often."""
     drop_below: float = Field(default=0.25, ge=0, le=1)

@@ -110,7 +110,7 @@ def _worker_resources(resources: TrainerResources) -> dict[str, float]:
 
 
 def _check_resources(resources: TrainerResources) -> None:
-    has = ray.cluster_resources()
+    has: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray leaves it untyped
     for name, amount in _worker_resources(resources).items():
         if (needed := amount * resources.num_workers) > has.get(name, 0.0):
             raise RunnerError(

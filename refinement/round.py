@@ -1,7 +1,7 @@
 """One round of refinement: train out of sample, judge, calibrate, merge, and let gold decide.
 
-Everything but training and judging is arithmetic on labels. `RoundPlan.fit` makes the student of a fold, so that the
-same round runs on Ray, in one process, or with a student that a control experiment has sabotaged.
+Training and judging are handed in as one function a fold; everything else here is arithmetic on labels. So the same
+round runs on Ray, in one process, or with a student that a control experiment has sabotaged.
 """
 
 from __future__ import annotations
@@ -14,21 +14,20 @@ from pydantic import Field
 
 from engine.geometry import pairwise_iou
 from refinement.calibration import Calibration, Calibrations, fit
-from refinement.dataset import Gold, Images, LabelledImage, LabelledSet, boxes_of, training_set
+from refinement.dataset import Gold, LabelledImage, boxes_of
 from refinement.folds import folds_of, trains_on
 from refinement.gate import GateDecision, GateRules, decide_gate, f1_measure, mean_measure
-from refinement.judging import Judgement, answer, judge
+from refinement.judging import Judgement
 from refinement.ledger import Edit
 from refinement.merge_regions import RegionLabel, merge_regions
 from refinement.merge_rules import MergeRules
 from refinement.merge_texts import merge_texts
 from refinement.metrics_boxes import IOUS, count_matches
 from refinement.metrics_text import cider
-from refinement.student import Student
 from schemas.annotations import Frozen
 
-Fit = Callable[[int, LabelledSet], Student]
-"""Make the student of a fold from what it may train on; fold `EVERY_FOLD` trains on everything."""
+JudgeFold = Callable[[int, Sequence[LabelledImage], Sequence[LabelledImage]], Mapping[str, Judgement]]
+"""(fold, what its student may train on, what it labels) → a judgement of every image that it labels, by id."""
 
 MATCH = 0.5
 """A box is right on gold from this IoU on: what the calibrated probability of a box means."""
@@ -39,8 +38,6 @@ class RoundRules(Frozen):
 
     num_folds: int = Field(default=2, ge=2)
     in_sample: bool = False
-    batch_size: int = Field(default=32, gt=0)
-    max_tokens: int = Field(default=128, gt=0)
     merge: MergeRules = Field(default_factory=MergeRules)
     gate: GateRules = Field(default_factory=GateRules)
 
@@ -72,50 +69,26 @@ class _Merged:
 def run_round(
     images: Sequence[LabelledImage],
     gold: Mapping[str, Gold],
-    read: Images,
-    fit_student: Fit,
+    judge_fold: JudgeFold,
     rules: RoundRules,
     *,
     round_: int,
     seed: int,
-    progress: Callable[[str, int, int], None] | None = None,
 ) -> RoundResult:
-    """Refine the labels of all images; gold images are judged and merged as if nobody had labelled them."""
-    names = sorted({region.label for image in images for region in image.regions})
+    """Refine the labels of all images; gold images are judged and merged as if nobody had labelled them.
+
+    A gold image is never among what a student trains on. A fold that labels nothing has no student.
+    """
     groups = [image.twin_group for image in images]
     folds = folds_of([image.id for image in images], groups, seed, rules.num_folds, in_sample=rules.in_sample)
     judged: dict[str, Judgement] = {}
     for fold in sorted(set(folds.values())):
-        taught = [image for image in images if trains_on(fold, folds[image.id])]
-        student = fit_student(fold, training_set(taught, read))
-        mine = [image for image in images if folds[image.id] == fold]
-        judged |= _judge_all(student, mine, read, names, rules, round_, progress)
+        taught = [image for image in images if not image.gold_split and trains_on(fold, folds[image.id])]
+        judged |= judge_fold(fold, taught, [image for image in images if folds[image.id] == fold])
     calibrations = calibrate(images, judged, gold)
     merged = [_merge(image, judged[image.id], calibrations, rules.merge) for image in images]
     gates = _gates(images, merged, gold, rules.gate, seed=seed + round_)
     return _stand(images, merged, calibrations, gates)
-
-
-def _judge_all(
-    student: Student,
-    images: Sequence[LabelledImage],
-    read: Images,
-    names: Sequence[str],
-    rules: RoundRules,
-    round_: int,
-    progress: Callable[[str, int, int], None] | None,
-) -> dict[str, Judgement]:
-    judged: dict[str, Judgement] = {}
-    for start in range(0, len(images), rules.batch_size):
-        part = images[start : start + rules.batch_size]
-        pixels = [read(image.id) for image in part]
-        boxes = answer(student, pixels, "<OD>", max_tokens=rules.max_tokens)
-        texts = answer(student, pixels, "<CAPTION>", max_tokens=rules.max_tokens)
-        for image, array, *answers in zip(part, pixels, boxes, texts, strict=True):
-            judged[image.id] = judge(student, image, array, names, (answers[0], answers[1]), round_=round_)
-        if progress:
-            progress("judged", start + len(part), len(images))
-    return judged
 
 
 # --------------------------------------------------------------------------------------------------- calibration

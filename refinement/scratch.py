@@ -53,7 +53,7 @@ def build_processor(size: Preset, corpus: Iterable[str]) -> Any:
         do_center_crop=False,
         image_seq_length=size.num_image_tokens,
     )
-    images.image_seq_length = size.num_image_tokens  # the constructor does not keep it
+    setattr(images, "image_seq_length", size.num_image_tokens)  # noqa: B010  # what the constructor does not keep
     tokenizer = build_tokenizer(corpus, size.vocab_size, size.max_positions)
     return Florence2Processor(images, tokenizer, post_processor_config=POST_PROCESSOR_CONFIG)
 

@@ -62,8 +62,8 @@ def load_student(base: str, revision: str = "", *, max_target_tokens: int = 512)
     from transformers import Florence2ForConditionalGeneration, Florence2Processor
 
     try:
-        model = Florence2ForConditionalGeneration.from_pretrained(base, revision=revision or None)
-        processor = Florence2Processor.from_pretrained(base, revision=revision or None)
+        model = Florence2ForConditionalGeneration.from_pretrained(base, revision=revision or "main")
+        processor = Florence2Processor.from_pretrained(base, revision=revision or "main")
     except (OSError, ValueError) as error:
         raise ModelError(
             f"student base {base!r} cannot be opened as a native Florence-2: {error}; give a hub id such as "

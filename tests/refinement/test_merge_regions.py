@@ -74,9 +74,18 @@ def test_second_sight_of_a_label_is_not_added() -> None:
     assert [label.id for label in merged.labels] == ["old"]
 
 
+def test_badly_placed_label_is_moved_not_replaced() -> None:
+    """IoU 1/3 and the same name: one thing. Its id, and what hangs on it, must live on."""
+    off = replace(CAT, box_xyxy=(30.0, 10.0, 70.0, 50.0), p=0.1)
+    merged = merge_regions("image", [off], [SEEN], RULES)
+    assert [edit.what for edit in merged.edits] == ["moved"]
+    assert merged.labels[0].id == "old"
+    assert merged.labels[0].box_xyxy == pytest.approx((12.0, 10.0, 52.0, 50.0))  # weights 0.1 and 0.9
+
+
 def test_dropped_label_makes_room_for_a_better_one() -> None:
     """The old box is too far off to be the same thing, but it must not block the right one."""
-    off = replace(CAT, box_xyxy=(30.0, 10.0, 70.0, 50.0), p=0.1)
+    off = replace(CAT, label="dog", box_xyxy=(30.0, 10.0, 70.0, 50.0), p=0.1)
     merged = merge_regions("image", [off], [SEEN], RULES)
     assert [edit.what for edit in merged.edits] == ["removed", "added"]
 

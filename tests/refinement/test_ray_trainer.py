@@ -66,6 +66,7 @@ def kill_a_worker_after(checkpoints: Checkpoints, killed: list[int]) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)
 @pytest.mark.usefixtures("cluster")
 def test_a_lost_worker_changes_nothing(tmp_path: Path) -> None:
     base = tmp_path / "base"

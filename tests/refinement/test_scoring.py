@@ -89,4 +89,4 @@ def test_likelihood_is_the_model_s_own_loss(scorer: Scorer) -> None:
     logits = taught.model(**inputs, labels=labels).logits.log_softmax(dim=-1)
     tokens = logits[0, 1:].gather(1, labels[0, 1:, None])[:, 0]  # without the start mark
     (score,) = scorer.texts(scene.pixels, [("brief", scene.caption)])
-    assert score == pytest.approx(float(tokens.mean().exp()), rel=1e-4)
+    assert score == pytest.approx(tokens.mean().exp().item(), rel=1e-4)

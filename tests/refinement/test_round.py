@@ -1,0 +1,141 @@
+"""A round with judges whose eyes we know: one that sees the truth, one that sees nothing, one that is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from benchmarks.refinement.accounting import account
+from benchmarks.refinement.labels import ImageLabels, boxes_of, labelled, true_labels, unlabelled
+from benchmarks.refinement.noise import NoiseRates, inject
+from benchmarks.refinement.scenes import LABELS, draw_scene
+from refinement.dataset import Gold, LabelledImage, gold_split_of
+from refinement.judging import Judgement, named_things
+from refinement.merge_regions import RegionLabel
+from refinement.merge_texts import TextLabel
+from refinement.round import RoundResult, RoundRules, run_round
+
+PX = 48
+NUM = 240
+RNG = np.random.default_rng(4)
+TRUTH = [true_labels(draw_scene(RNG, image_px=PX, num_things=1 + i % 3), str(i)) for i in range(NUM)]
+NOISY = inject(TRUTH, NoiseRates(), LABELS, PX, seed=9)
+
+
+def images(num_gold: int = 120) -> list[LabelledImage]:
+    splits = [gold_split_of(str(i), 0) if i < num_gold else "" for i in range(NUM)]
+    return [
+        labelled(labels, str(i), PX, split) for i, (labels, split) in enumerate(zip(NOISY.labels, splits, strict=True))
+    ]
+
+
+def gold(num_gold: int = 120) -> dict[str, Gold]:
+    return {str(i): Gold(boxes_of(TRUTH[i]), (TRUTH[i].caption,)) for i in range(num_gold)}
+
+
+def honest(labels: Sequence[ImageLabels]):  # type: ignore[no-untyped-def]
+    """A judge to whom `labels` are the truth; it is sure of what it sees and doubts all else."""
+
+    def score(region: RegionLabel, said: ImageLabels) -> RegionLabel:
+        from benchmarks.refinement.accounting import _overlaps
+        from benchmarks.refinement.labels import Named
+
+        overlaps = _overlaps(Named(region.id, region.label, region.box_xyxy), said.regions)
+        if not len(overlaps) or overlaps.max() < 0.3:
+            return replace(region, p=0.1, p_label=0.2, rival="", p_rival=0.0)
+        true = said.regions[int(overlaps.argmax())].label
+        p = 0.9 if overlaps.max() >= 0.5 else 0.3
+        if true == region.label:
+            return replace(region, p=p, p_label=0.9, rival="other", p_rival=0.1)
+        return replace(region, p=p, p_label=0.1, rival=true, p_rival=0.9)
+
+    def judge(fold: int, taught: Sequence[LabelledImage], mine: Sequence[LabelledImage]) -> Mapping[str, Judgement]:
+        assert not any(image.gold_split for image in taught)
+        assert {image.id for image in taught}.isdisjoint(image.id for image in mine)
+        judged = {}
+        for image in mine:
+            said = labels[int(image.id)]
+            seen = [
+                RegionLabel(f"{image.id}/seen {i}", r.box_xyxy, r.label, p=0.95, p_label=0.95)
+                for i, r in enumerate(said.regions)
+            ]
+            text = TextLabel(f"{image.id}/said", "brief", said.caption, named_things(said.caption, LABELS), p=0.8)
+            judged[image.id] = Judgement(
+                old=tuple(score(region, said) for region in image.regions),
+                seen=tuple(seen),
+                old_texts=tuple(replace(t, p=0.8 if t.text == said.caption else 0.3) for t in image.texts),
+                seen_texts=(text,),
+            )
+        return judged
+
+    return judge
+
+
+def run(judge, num_gold: int = 120, **rules: bool) -> RoundResult:  # type: ignore[no-untyped-def]
+    return run_round(images(num_gold), gold(num_gold), judge, RoundRules(**rules), round_=1, seed=0)
+
+
+def test_a_student_that_sees_repairs_and_the_gate_lets_it() -> None:
+    result = run(honest(TRUTH))
+    assert [gate.state for gate in result.gates] == ["better", "better"]
+    after = account(NOISY, [unlabelled(image) for image in result.images], TRUTH)
+    assert after.f1 > 0.97
+    assert after.damaged < 0.01
+    assert after.edit_precision > 0.95
+    assert all(share > 0.9 for share in after.repaired.values())
+    assert result.edits == result.proposed
+
+
+def test_a_student_that_sees_wrongly_is_refused_and_nothing_changes() -> None:
+    """Sabotage: it was taught the labels of other images."""
+    result = run(honest([*TRUTH[7:], *TRUTH[:7]]))
+    assert [gate.state for gate in result.gates] == ["not_better", "not_better"]
+    assert result.images == tuple(images())
+    assert result.edits == ()
+    assert result.proposed  # it would have changed much
+
+
+def test_units_are_decided_apart() -> None:
+    """Eyes for boxes and a tongue for nonsense: the regions are taken over, the texts are not."""
+    babble = [replace(labels, caption="A bar and a bar and a bar.") for labels in TRUTH]
+    result = run(honest(babble))
+    assert {gate.unit: gate.accepted for gate in result.gates} == {"regions": True, "texts": False}
+    assert {edit.unit for edit in result.edits} == {"regions"}
+    assert [image.texts for image in result.images] == [image.texts for image in images()]
+
+
+@pytest.mark.parametrize("num_gold", [0, 3])
+def test_without_enough_gold_nothing_is_taken_over_and_that_is_said(num_gold: int) -> None:
+    result = run(honest(TRUTH), num_gold)
+    assert [gate.state for gate in result.gates] == ["cannot_tell", "cannot_tell"]
+    assert {curve.state for curve in result.calibrations} == {"uncalibrated"}
+    assert result.images == tuple(images(num_gold))
+
+
+def test_calibration_never_sees_what_the_gate_judges_on() -> None:
+    """The same round with other truth on the gate images fits the same curves."""
+    judge = honest(TRUTH)
+    other = {
+        name: replace(truth, texts=("nothing",)) if gold_split_of(name, 0) == "gate" else truth
+        for name, truth in gold().items()
+    }
+    spoiled = {
+        name: Gold(boxes_of(TRUTH[int(name) + 1]), truth.texts) if gold_split_of(name, 0) != "calibrate" else truth
+        for name, truth in other.items()
+    }
+    again = run_round(images(), spoiled, judge, RoundRules(), round_=1, seed=0)
+    assert again.calibrations == run(judge).calibrations
+
+
+def test_round_without_any_label() -> None:
+    """A family with no labels must not stop the other."""
+    bare = [replace(image, regions=(), texts=()) for image in images(0)]
+
+    def judge(fold: int, taught: Sequence[LabelledImage], mine: Sequence[LabelledImage]) -> Mapping[str, Judgement]:
+        return {image.id: Judgement((), (), (), ()) for image in mine}
+
+    result = run_round(bare, {}, judge, RoundRules(), round_=1, seed=0)
+    assert (result.images, result.edits) == (tuple(bare), ())
