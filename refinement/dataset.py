@@ -95,7 +95,7 @@ def sample_of(image: LabelledImage) -> Sample:
         for text in image.texts
     )
     return Sample(
-        schema=SAMPLE_VERSION,
+        schema_=SAMPLE_VERSION,
         id=image.id,
         image=ImageEntry(
             width=width, height=height, sha256="", original_sha256="", reencoded=False, source="", uri="", licence="",
