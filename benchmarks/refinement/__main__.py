@@ -13,8 +13,13 @@ from pathlib import Path
 
 from benchmarks.refinement.accounting import RoundAccount
 from benchmarks.refinement.base import BasePlan, base_checkpoint
+from benchmarks.refinement.cutouts import STAMPS, CutoutWorld
 from benchmarks.refinement.experiment import Experiment, ExperimentPlan, Outcome
+from benchmarks.refinement.scenes import PlainWorld, World
 from refinement.training import Progress
+
+IMAGE_PX = 48
+"""Side of the scenes: what preset `small` sees without scaling."""
 
 
 def main() -> int:
@@ -22,18 +27,19 @@ def main() -> int:
 
     options = _parse()
     torch.set_num_threads(options.threads)
-    plan = BasePlan(num_steps=options.base_steps)
-    base, base_seconds = base_checkpoint(Path(options.cache), plan, seed=0, report=_show_progress)
+    plan = BasePlan(world="plain" if options.plain else "cut-outs", num_steps=options.base_steps)
+    worlds = _worlds(options)
+    base, base_seconds = base_checkpoint(Path(options.cache), plan, worlds[0], seed=0, report=_show_progress)
     print(f"base checkpoint {base}: {base_seconds:.0f} s ({'cached' if not base_seconds else 'made now'})")
     steps = round(ExperimentPlan().num_steps * options.minutes / 5)
-    outcome = Experiment(ExperimentPlan(num_steps=max(steps, 20)), base, seed=options.seed).run()
+    outcome = Experiment(ExperimentPlan(num_steps=max(steps, 20)), worlds[1], base, seed=options.seed).run()
     for round_, figures in enumerate(outcome.rounds):
         _show_round(round_, figures)
     for round_, gates in enumerate(outcome.gates, start=1):
         for gate in gates:
             print(f"round {round_} gate {gate.unit}: {gate.state}: {gate.why}")
     sabotage = ExperimentPlan(num_steps=max(steps // 2, 20), num_rounds=1, control="sabotaged")
-    refused = Experiment(sabotage, base, seed=options.seed).run().unchanged
+    refused = Experiment(sabotage, worlds[1], base, seed=options.seed).run().unchanged
     print(f"sabotaged student refused, labels unchanged: {refused}")
     if options.json:
         print(json.dumps(_figures(outcome, refused, base_seconds)))
@@ -43,16 +49,24 @@ def main() -> int:
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.refinement", description=__doc__)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--plain", action="store_true", help="plain shapes; the only scenes there are so far")
+    parser.add_argument("--plain", action="store_true", help="plain shapes in place of cut-outs on photographs")
     parser.add_argument("--minutes", type=float, default=5.0, help="sets the training budget of each student")
     parser.add_argument("--base-steps", type=int, default=BasePlan().num_steps)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--cache", default=str(Path.home() / ".cache/fld-engine/benchmarks/refinement"))
     parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
-    if not options.plain:
-        parser.error("only --plain is there so far")
-    return options
+    parser.add_argument("--stamps", type=Path, default=STAMPS, help="folder of the cut-outs")
+    return parser.parse_args()
+
+
+def _worlds(options: argparse.Namespace) -> tuple[World, World]:
+    """Of the base and of the benchmark. Plain shapes are drawn anew each time; cut-outs and grounds are halved."""
+    if options.plain:
+        return PlainWorld(IMAGE_PX), PlainWorld(IMAGE_PX)
+    return (
+        CutoutWorld("base", IMAGE_PX, stamps=options.stamps),
+        CutoutWorld("benchmark", IMAGE_PX, stamps=options.stamps),
+    )
 
 
 def _show_progress(progress: Progress) -> None:

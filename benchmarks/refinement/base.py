@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.refinement.labels import labelled, true_labels
-from benchmarks.refinement.scenes import Scene, draw_scene
+from benchmarks.refinement.scenes import Scene, World
 from engine.hashing import canonical_json
 from engine.store import Store
 from refinement.checkpoints import Checkpoints
@@ -46,9 +46,9 @@ SCENE_SEED = 7_000_000
 
 @dataclass(frozen=True, slots=True)
 class BasePlan:
-    """How the base is taught. Anything changed here makes another base."""
+    """How the base is taught, in which `world`. Anything changed here makes another base."""
 
-    image_px: int = 48
+    world: str = "plain"
     max_things: int = 3
     num_scenes: int = 6000
     num_steps: int = 3000
@@ -75,7 +75,7 @@ class BasePlan:
 
 
 def base_checkpoint(
-    cache: Path, plan: BasePlan, *, seed: int, report: Callable[[Progress], None] | None = None
+    cache: Path, plan: BasePlan, world: World, *, seed: int, report: Callable[[Progress], None] | None = None
 ) -> tuple[Path, float]:
     """Folder of the base, and the seconds it took to make: 0 where it was cached. Goes on where it was interrupted."""
     described = canonical_json({"plan": repr(plan), "training": plan.training(seed).model_dump(mode="json")})
@@ -85,8 +85,9 @@ def base_checkpoint(
     if (done / "processor_config.json").exists():
         return done, 0.0
     began = time.monotonic()
-    scenes = _scenes(plan, seed)
-    images = [labelled(true_labels(scene, str(i)), str(i), plan.image_px) for i, scene in enumerate(scenes)]
+    scenes = _scenes(plan, world, seed)
+    truth = [true_labels(scene, str(i)) for i, scene in enumerate(scenes)]
+    images = [labelled(labels, str(i), world.image_px, "", world.names) for i, labels in enumerate(truth)]
     data = training_set(images, lambda image_id: scenes[int(image_id)].pixels)
     student = open_student(StudentConfig(preset="small", seed=seed), folder / "scratch", corpus(data.images))
     checkpoints = Checkpoints(Store(str(folder)), "training", name)
@@ -100,8 +101,8 @@ def open_base(folder: Path) -> Student:
     return load_student(str(folder))
 
 
-def _scenes(plan: BasePlan, seed: int) -> list[Scene]:
+def _scenes(plan: BasePlan, world: World, seed: int) -> list[Scene]:
     """Half of them of one thing, for the beginning; the others of up to `max_things`."""
     rng = np.random.default_rng([SCENE_SEED, seed])
     numbers = (1 if i % 2 else 1 + (i // 2) % plan.max_things for i in range(plan.num_scenes))
-    return [draw_scene(rng, image_px=plan.image_px, num_things=number) for number in numbers]
+    return [world.draw(rng, number) for number in numbers]

@@ -15,7 +15,7 @@ from benchmarks.refinement.base import EVERYTHING, open_base
 from benchmarks.refinement.labels import boxes_of, labelled, true_labels, unlabelled
 from benchmarks.refinement.noise import NoiseRates, inject
 from benchmarks.refinement.predict import detect
-from benchmarks.refinement.scenes import LABELS, Scene, draw_scene
+from benchmarks.refinement.scenes import Scene, World
 from refinement.dataset import Gold, LabelledImage, gold_split_of, training_set
 from refinement.gate import GateDecision
 from refinement.judging import Judgement, judge_all
@@ -34,7 +34,6 @@ class ExperimentPlan:
     num_images: int = 400
     num_gold: int = 240
     num_test: int = 100
-    image_px: int = 48
     max_things: int = 3
     rates: NoiseRates = field(default_factory=NoiseRates)
     num_rounds: int = 2
@@ -60,13 +59,13 @@ class Outcome:
 class Experiment:
     """A dataset with exact truth, spoiled at known rates. Gold images are drawn alike and never trained on."""
 
-    def __init__(self, plan: ExperimentPlan, base: Path, *, seed: int) -> None:
-        self._plan, self._base, self._seed = plan, base, seed
+    def __init__(self, plan: ExperimentPlan, world: World, base: Path, *, seed: int) -> None:
+        self._plan, self._world, self._base, self._seed = plan, world, base, seed
         total = plan.num_images + plan.num_gold
         rng = np.random.default_rng([1, seed])
         self._scenes = [self._draw(rng, i) for i in range(total)]
         self._truth = [true_labels(scene, str(i)) for i, scene in enumerate(self._scenes)]
-        self._noisy = inject(self._truth, plan.rates, LABELS, plan.image_px, seed=seed)
+        self._noisy = inject(self._truth, plan.rates, world.names, world.image_px, seed=seed)
         test = np.random.default_rng([2, seed])
         self._test = [self._draw(test, i) for i in range(plan.num_test)]
 
@@ -90,13 +89,14 @@ class Experiment:
     # ------------------------------------------------------------------------------------------------ dataset
 
     def _draw(self, rng: np.random.Generator, i: int) -> Scene:
-        return draw_scene(rng, image_px=self._plan.image_px, num_things=1 + i % self._plan.max_things)
+        return self._world.draw(rng, 1 + i % self._plan.max_things)
 
     def _first_labels(self) -> list[LabelledImage]:
         first_gold = self._plan.num_images
         splits = [gold_split_of(str(i), self._seed) if i >= first_gold else "" for i in range(len(self._scenes))]
         pairs = enumerate(zip(self._noisy.labels, splits, strict=True))
-        return [labelled(labels, str(i), self._plan.image_px, split) for i, (labels, split) in pairs]
+        size, names = self._world.image_px, self._world.names
+        return [labelled(labels, str(i), size, split, names) for i, (labels, split) in pairs]
 
     def _gold(self) -> dict[str, Gold]:
         rows = range(self._plan.num_images, len(self._scenes))
@@ -134,7 +134,7 @@ class Experiment:
         def judge(fold: int, taught: Sequence[LabelledImage], mine: Sequence[LabelledImage]) -> Mapping[str, Judgement]:
             lessons = _shuffled(taught, self._seed) if self._plan.control == "sabotaged" else taught
             student = self._taught(lessons, seed=1_000 * round_ + fold + 1)
-            return judge_all(student, mine, self._pixels, LABELS, round_=round_, max_tokens=48)
+            return judge_all(student, mine, self._pixels, self._world.names, round_=round_, max_tokens=48)
 
         return judge
 
@@ -153,4 +153,3 @@ def _shuffled(images: Sequence[LabelledImage], seed: int) -> list[LabelledImage]
         replace(image, regions=images[other].regions, texts=images[other].texts)
         for image, other in zip(images, order.tolist(), strict=True)
     ]
-

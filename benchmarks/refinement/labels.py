@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,10 +44,12 @@ def boxes_of(labels: ImageLabels) -> Boxes:
     return Boxes(xyxy, [region.label for region in labels.regions])
 
 
-def labelled(labels: ImageLabels, identity: str, image_px: int, gold_split: GoldSplit = "") -> LabelledImage:
+def labelled(
+    labels: ImageLabels, identity: str, image_px: int, gold_split: GoldSplit = "", names: Sequence[str] = LABELS
+) -> LabelledImage:
     """Labels as the loop takes them."""
     regions = (RegionLabel(r.id, r.box_xyxy, r.label, p=1.0, p_label=1.0) for r in labels.regions)
-    named = named_things(labels.caption, LABELS)
+    named = named_things(labels.caption, names)
     text = TextLabel(f"{identity}/caption", "brief", labels.caption, named, p=1.0)
     return LabelledImage(identity, identity, (image_px, image_px), tuple(regions), (text,), gold_split)
 

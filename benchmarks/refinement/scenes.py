@@ -1,9 +1,10 @@
-"""Scenes whose every label is known exactly, because they were drawn: plain shapes on a plain ground."""
+"""Scenes whose every label is known exactly, because they were drawn; here, plain shapes on a plain ground."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -47,6 +48,28 @@ class Scene:
     pixels: RGB
     things: tuple[Thing, ...]
     caption: str
+
+
+class World(Protocol):
+    """Where scenes come from: the names of all classes, and scenes drawn from a generator."""
+
+    image_px: int
+    names: tuple[str, ...]
+
+    def draw(self, rng: np.random.Generator, num_things: int) -> Scene:
+        """A square scene of up to `num_things` things: fewer where no room is left."""
+        ...
+
+
+class PlainWorld:
+    """Plain shapes: six classes that a small student tells apart within a minute."""
+
+    def __init__(self, image_px: int) -> None:
+        self.image_px = image_px
+        self.names = LABELS
+
+    def draw(self, rng: np.random.Generator, num_things: int) -> Scene:
+        return draw_scene(rng, image_px=self.image_px, num_things=num_things)
 
 
 def draw_scene(rng: np.random.Generator, *, image_px: int, num_things: int) -> Scene:
