@@ -39,8 +39,8 @@ class PhraseMatcher:
         min_quoted_chars: int = Field(default=3, gt=0, description="shorter read text is not looked for in texts; ours")
 
     version = 1
-    requires: frozenset[Kind] = frozenset({"texts", "tokens", "objects"})
-    optional: frozenset[Kind] = frozenset({"scene_text"})
+    requires: frozenset[Kind] = frozenset({"brief_texts", "tokens", "objects"})
+    optional: frozenset[Kind] = frozenset({"detailed_texts", "scene_text"})
     produces: frozenset[Kind] = frozenset({"groundings"})
     resources = Resources(cpus=1, memory_mb=400)
     batch_size = 32

@@ -38,7 +38,7 @@ class SpacyParser:
 
     version = 1
     requires: frozenset[Kind] = frozenset()
-    optional: frozenset[Kind] = frozenset({"texts", "region_briefs"})
+    optional: frozenset[Kind] = frozenset({"brief_texts", "detailed_texts", "region_briefs"})
     produces: frozenset[Kind] = frozenset({"tokens", "region_chunks"})
     resources = Resources(cpus=1, memory_mb=600)
     batch_size = 32

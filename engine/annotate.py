@@ -153,8 +153,9 @@ def _run_batch(run: Run, samples: Mapping[int, Sample], report: Report, *, isola
         for half in (indices[:middle], indices[middle:]):
             _run_batch(run, {i: samples[i] for i in half}, report, isolated=True)
         return
+    reduced = bool(getattr(run.annotator, "reduced", False))
     for index, answer in zip(indices, answers, strict=True):
-        run.outcomes[index] = Outcome("done", answer, isolated=isolated)
+        run.outcomes[index] = Outcome("done", answer, isolated=isolated or reduced)
     report(Span(step=run.name, start=indices[0], stop=indices[-1] + 1), len(samples))
 
 

@@ -15,6 +15,7 @@ from engine.ingest.ingest import ingest, new_chunks, read_journal, read_partitio
 from engine.ingest.tables import IngestRecord
 from engine.lease import LeaseHolder
 from engine.plan import Plan, make_plan
+from engine.registry import pin
 from engine.runners.local import LocalBackend
 from engine.runners.supervisor import Backend, Supervisor
 from engine.store import OutputRecord, Store, record_path
@@ -78,7 +79,11 @@ class Pipeline:
         return make_plan(self.store, self.config, read_partitions(read_journal(self.store)))
 
     def preflight(self) -> None:
-        """Raise `RunnerError` when a worker of the plan fits nowhere, before any work is done."""
+        """Before any work is done, pin what the config left open, and see whether the workers fit.
+
+        Raises `ModelError` for a checkpoint that cannot be pinned, `RunnerError` for a worker that fits nowhere.
+        """
+        self.config = pin(self.config, strict=True)
         if requests := self.plan().requests:
             self._workers_of().fit(requests)
 

@@ -11,11 +11,11 @@ from functools import cached_property
 from typing import Any
 
 from engine import coverage
-from engine.config import RunConfig
+from engine.config import AnnotatorConfig, RunConfig
 from engine.graph import FROM_SOURCES, Graph, Group, build_graph
 from engine.hashing import fingerprint
 from engine.protocols import Annotator, Filter, Kind, Resources
-from engine.registry import build_annotator, build_filter
+from engine.registry import build_annotator, build_filter, runtime_params
 from engine.store import Store
 from engine.tasks import AnnotateStep, CoverStep, DecideStep, Lane, PartitionRecord, PartitionTask, Task
 from engine.view import FAMILIES
@@ -138,6 +138,14 @@ class Plan:
             for family, kinds in FAMILIES.items()
         }
 
+    @property
+    def described_config(self) -> dict[str, Any]:
+        """The config as JSON, without the parameters that say how an annotator runs and not what it writes."""
+        described = self.config.model_dump(mode="json")
+        for name, annotator in self.annotators.items():
+            described["annotators"][name]["params"] = _written_params(annotator, self.config.annotators[name])
+        return described
+
     # ------------------------------------------------------------------ parts
 
     def _annotator_parts(
@@ -148,8 +156,8 @@ class Plan:
             "annotator": name,
             "use": config.use or name,
             "version": annotator.version,
-            "params": dict(config.params),
-            "model": annotator.model.model_dump(mode="json"),
+            "params": _written_params(annotator, config),
+            "model": annotator.model.model_dump(mode="json", exclude={"licence"}),
             "batch_size": annotator.batch_size,
             "seed": self.config.seed,
             "images": self.config.images.model_dump(mode="json"),
@@ -238,6 +246,10 @@ def _together(groups: Sequence[Group]) -> Resources:
     return groups[0].resources.model_copy(update={"memory_mb": memory_mb})
 
 
+def _written_params(annotator: Annotator, config: AnnotatorConfig) -> dict[str, Any]:
+    return {key: value for key, value in config.params.items() if key not in runtime_params(annotator)}
+
+
 def _reads(annotator: Annotator) -> frozenset[Kind]:
     return annotator.requires | annotator.optional
 
@@ -245,10 +257,14 @@ def _reads(annotator: Annotator) -> frozenset[Kind]:
 def _brought(config: RunConfig, partitions: Sequence[PartitionRecord]) -> frozenset[Kind]:
     """Kinds that the sources bring, or may bring where nothing is ingested yet."""
     tables = {name for record in partitions for files in (record.files, *record.additions) for name in files}
-    found: set[Kind] = {kind for table, kind in _KIND_OF_TABLE.items() if table in tables}
+    found: set[Kind] = {kind for table, kinds in _KINDS_OF_TABLE.items() if table in tables for kind in kinds}
     if any(spec.kind != "folder" for spec in config.sources):
         found |= FROM_SOURCES
     return frozenset(found)
 
 
-_KIND_OF_TABLE: dict[str, Kind] = {"texts": "texts", "regions": "objects", "masks": "masks"}
+_KINDS_OF_TABLE: dict[str, tuple[Kind, ...]] = {
+    "texts": ("brief_texts", "detailed_texts"),
+    "regions": ("objects",),
+    "masks": ("masks",),
+}

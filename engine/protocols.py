@@ -23,12 +23,16 @@ Kind = Literal[
     "objects",  # regions of kind `object`, each with its `phrase` text
     "scene_text",  # regions of kind `text`, each with its `ocr` text
     "masks",  # polygons of regions
-    "texts",  # descriptions of the whole image
+    "brief_texts",  # brief descriptions of the whole image
+    "detailed_texts",  # detailed and more detailed ones
     "region_briefs",  # region texts of kind `brief`
+    "region_categories",  # further `phrase` texts of known regions
+    "region_readings",  # further `ocr` texts of known regions
     "tokens",  # the parse of texts and region briefs
     "region_chunks",  # region texts of kind `chunk`: the noun chunks of the briefs
     "similarities",  # region text against region
     "groundings",  # phrases of texts with their regions
+    "checks",  # second looks at regions and phrases
 ]
 
 RGB = npt.NDArray[np.uint8]
@@ -43,12 +47,16 @@ class Resources(Frozen):
 
 
 class ModelIdentity(Frozen):
-    """Exactly which weights spoke. `sha256` covers the weights; rule-based annotators leave it empty."""
+    """Exactly which weights spoke. `sha256` covers the weights; rule-based annotators leave it empty.
+
+    `remote_code` says that Python code of the checkpoint ran, too.
+    """
 
     id: str
     revision: str
     sha256: str = ""
     licence: str = ""
+    remote_code: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +93,13 @@ class Annotator(Protocol):
 
     `version` is bumped whenever the output for the same input changes. `optional` kinds are read when something
     produces them. Constructors are cheap; `load` runs once per worker.
+
+    An annotator may say more: its `params` may be `Pinnable`; it may be `Remembering`; a true `reduced` says that it
+    had to cut its batches smaller than configured for want of memory, which is recorded with the images.
     """
 
     version: int
+    params: Frozen
     requires: frozenset[Kind]
     optional: frozenset[Kind]
     produces: frozenset[Kind]
@@ -99,6 +111,29 @@ class Annotator(Protocol):
 
     def annotate(self, batch: Sequence[Sample]) -> Sequence[Annotations]:
         """One result per sample, in order; samples are never changed."""
+        ...
+
+
+@runtime_checkable
+class Pinnable(Protocol):
+    """Parameters that name something outside of the config, such as a branch of a model hub.
+
+    `runtime` are the parameters that do not change what is written; they are no part of a fingerprint.
+    """
+
+    runtime: ClassVar[frozenset[str]]
+
+    def pinned(self, *, models_root: str, strict: bool) -> Frozen:
+        """The same with commits or hashes filled in. Raises `ModelError` where `strict` and that is not possible."""
+        ...
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """An annotator that keeps what it cannot have again for the same price, such as the answers of an endpoint."""
+
+    def remember_at(self, url: str) -> None:
+        """Called before `load` with a folder of the root, an fsspec URL, for this annotator alone."""
         ...
 
 

@@ -56,7 +56,7 @@ STATUS = pa.schema(
         ("status", _string),  # done, failed or not_run
         ("count", pa.int32()),  # annotations written for this image
         ("reason", _string),
-        ("isolated", pa.bool_()),  # the image ran apart from its batch, because the batch had failed
+        ("isolated", pa.bool_()),  # the image ran apart from its batch, which had failed or was too large
     ]
 )
 
@@ -111,6 +111,17 @@ MASKS = pa.schema(
 
 SIMILARITIES = pa.schema([("id", _string), ("image_id", _string), ("subject_id", _string), ("score", _double), *SOURCE])
 
+CHECKS = pa.schema(
+    [
+        ("id", _string),
+        ("image_id", _string),
+        ("subject_id", _string),  # a region or a phrase
+        ("question", _string),
+        ("score", _double),
+        *SOURCE,
+    ]
+)
+
 PHRASES = pa.schema(
     [
         ("id", _string),
@@ -164,6 +175,7 @@ ANNOTATION_TABLES: dict[str, pa.Schema] = {
     "phrase_regions": PHRASE_REGIONS,
     "tokens": TOKENS,
     "labels": LABELS,
+    "checks": CHECKS,
 }
 """What annotators write, by table name."""
 

@@ -37,7 +37,7 @@ SIZES = f"{SHARDS}/sizes.json"
 EXTENSIONS = ("jpg", "json", "txt")
 """Members of a sample, in their order in a shard."""
 
-NOT_IN_MANIFEST = frozenset({"runner", "limits"})
+NOT_IN_MANIFEST = frozenset({"runner", "limits", "models_root"})
 """Sections of a config that change how a run goes, and not what comes out."""
 
 

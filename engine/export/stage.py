@@ -60,7 +60,7 @@ def export_root(plan: Plan, journal: Sequence[IngestRecord], do: Do) -> ExportSu
     _check_complete(plan, manifest)
     if missing or not _is_written(out, manifest):
         shards = [shard for result in results for shard in result.shards]
-        write_export_index(out, shards, config=plan.config.model_dump(mode="json"), models=_models(plan))
+        write_export_index(out, shards, config=plan.described_config, models=_models(plan))
     return ExportSummary(num_samples=manifest.samples, num_shards=len(manifest.shards), groups_written=len(missing))
 
 
@@ -140,7 +140,7 @@ def _models(plan: Plan) -> dict[str, ModelIdentity]:
 
 def _manifest(plan: Plan, results: Sequence[GroupResult]) -> Manifest:
     shards = [shard for result in results for shard in result.shards]
-    return make_manifest(shards, config=plan.config.model_dump(mode="json"), models=_models(plan))
+    return make_manifest(shards, config=plan.described_config, models=_models(plan))
 
 
 def _is_written(out: Store, manifest: Manifest) -> bool:
