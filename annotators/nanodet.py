@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -38,6 +39,7 @@ class NanoDet:
     resources = Resources(cpus=1, memory_mb=400)
     batch_size = 8
     model = PACKAGED["nanodet"].identity
+    packaged: ClassVar[tuple[str, ...]] = ("nanodet",)
 
     def __init__(self, params: Params | None = None) -> None:
         self.params = params or self.Params()

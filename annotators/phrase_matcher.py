@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -45,6 +46,7 @@ class PhraseMatcher:
     resources = Resources(cpus=1, memory_mb=400)
     batch_size = 32
     model = ModelIdentity(**{**MiniLM.model.model_dump(), "id": f"phrase-matcher({MiniLM.model.id})"})
+    packaged: ClassVar[tuple[str, ...]] = ("minilm",)
 
     def __init__(self, params: Params | None = None) -> None:
         self.params = params or self.Params()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -42,6 +42,7 @@ class RapidOcr:
     resources = Resources(cpus=1, memory_mb=1200)
     batch_size = 4
     model = PACKAGED["rapidocr"].identity
+    packaged: ClassVar[tuple[str, ...]] = ("rapidocr",)
 
     def __init__(self, params: Params | None = None) -> None:
         self.params = params or self.Params()

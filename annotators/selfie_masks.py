@@ -7,6 +7,7 @@ only: other objects get no mask rather than a bad one.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -45,6 +46,7 @@ class SelfieMasks:
     resources = Resources(cpus=1, memory_mb=300)
     batch_size = 8
     model = PACKAGED["selfie"].identity
+    packaged: ClassVar[tuple[str, ...]] = ("selfie",)
 
     def __init__(self, params: Params | None = None) -> None:
         self.params = params or self.Params()

@@ -48,6 +48,7 @@ class SpacyParser:
         self.params = params or self.Params()
         self._pipeline = self.params.pipeline or (OFFICIAL if _is_installed(OFFICIAL) else PACKAGED_PIPELINE.module)
         self.model = _identity(self._pipeline)
+        self.packaged = (PACKAGED_PIPELINE.name,) if self._pipeline == PACKAGED_PIPELINE.module else ()
         self._nlp: Language | None = None
 
     def load(self) -> None:

@@ -27,12 +27,16 @@ class PartitionLimits(Frozen):
 
 
 class AnnotatorConfig(Frozen):
-    """One annotator of a run. `use` is its entry point; the key in the config is its name on every annotation."""
+    """One annotator of a run. `use` is its entry point; the key in the config is its name on every annotation.
+
+    `images_per_s` is a stated throughput of one worker, for estimates about hardware that is not there.
+    """
 
     use: str = ""
     params: Mapping[str, Any] = Field(default_factory=dict)
     batch_size: int | None = Field(default=None, gt=0)
     resources: Resources | None = None
+    images_per_s: float | None = Field(default=None, gt=0)
     work_set: WorkSet = Field(default_factory=WorkSet)
 
 

@@ -49,7 +49,7 @@ def _annotate(
     live: Mapping[str, OutputRecord],
 ) -> list[Committed]:
     images = PartitionImages(store, task.partition, task.images)
-    runs, loaded, old_rows = [], {}, {}
+    runs, loaded, old_rows, taken_over = [], {}, {}, {}
     for step in group:
         annotator, loaded[step.name] = load(step)
         upstream = {
@@ -57,9 +57,11 @@ def _annotate(
             for name, fingerprint in step.upstream.items()
         }
         outcomes = _blocked(step, upstream, images)
+        taken_over[step.name] = 0
         if step.replays:
             taken, old_rows[step.name] = _taken_over(store, task, step)
             outcomes |= taken
+            taken_over[step.name] = len(taken)
         known = _known(store, task, step, upstream)
         runs.append(Run(name=step.name, annotator=annotator, known=known, outcomes=outcomes))
     annotate_group(runs, images, task.seed, task.isolation, report)
@@ -71,7 +73,15 @@ def _annotate(
             tables = _with_old_rows(tables, old_rows[step.name], [images.identity(i)[0] for i in range(len(images))])
         output = _write(store, task, step.name, step.fingerprint, tables)
         read = images.num_read if number == 0 else 0
-        committed.append(Committed(output=output, models_loaded=int(loaded[step.name]), images_read=read))
+        committed.append(
+            Committed(
+                output=output,
+                models_loaded=int(loaded[step.name]),
+                images_read=read,
+                images_annotated=output.done - taken_over[step.name],
+                seconds=run.seconds,
+            )
+        )
     return committed
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 
 from engine import coverage
@@ -36,6 +36,18 @@ class Work:
     images_read: int = 0
     tasks_done: int = 0
     outputs_written: int = 0
+    annotated: dict[str, tuple[int, float]] = field(default_factory=dict)
+    """Annotator → (images, seconds spent on them in the annotator, over all workers)."""
+
+    def rates(self) -> dict[str, float]:
+        """Images per second of one worker, by annotator."""
+        return {name: images / seconds for name, (images, seconds) in self.annotated.items() if images and seconds}
+
+    def add(self, committed: Committed) -> None:
+        self.models_loaded += committed.models_loaded
+        self.images_read += committed.images_read
+        images, seconds = self.annotated.get(committed.output.step, (0, 0.0))
+        self.annotated[committed.output.step] = (images + committed.images_annotated, seconds + committed.seconds)
 
 
 def make_backend(config: RunnerConfig) -> Backend:
@@ -151,8 +163,7 @@ class Pipeline:
                 check_accounts(event.output, task.partition.num_images)
                 path = record_path(event.output.step, event.output.partition, event.output.fingerprint)
                 self.store.write_model(path, event.output)
-                self.work.models_loaded += event.models_loaded
-                self.work.images_read += event.images_read
+                self.work.add(event)
                 written += 1
         self.work.outputs_written += written
         return written

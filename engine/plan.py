@@ -95,13 +95,13 @@ class Plan:
                     tasks.append(self._task(record, groups=tuple(s for s in steps if s)))
             if tasks:
                 names = "+".join(name for group in groups for name in group.names)
-                lanes.append(Lane(name=names, resources=_together(groups), tasks=tasks))
+                lanes.append(Lane(name=names, resources=together(groups), tasks=tasks))
         return lanes
 
     @property
     def requests(self) -> list[Resources]:
         """What one worker of each lane needs."""
-        return [_together(groups) for groups in lanes_of(self.graph.groups, self.config.runner.lane_memory_mb)]
+        return [together(groups) for groups in lanes_of(self.graph.groups, self.config.runner.lane_memory_mb)]
 
     def decide_lane(self) -> Lane:
         tasks = [
@@ -140,10 +140,12 @@ class Plan:
 
     @property
     def described_config(self) -> dict[str, Any]:
-        """The config as JSON, without the parameters that say how an annotator runs and not what it writes."""
+        """The config as JSON, without what says how an annotator runs and not what it writes."""
         described = self.config.model_dump(mode="json")
         for name, annotator in self.annotators.items():
-            described["annotators"][name]["params"] = _written_params(annotator, self.config.annotators[name])
+            of_annotator = described["annotators"][name]
+            of_annotator["params"] = _written_params(annotator, self.config.annotators[name])
+            del of_annotator["resources"], of_annotator["images_per_s"]
         return described
 
     # ------------------------------------------------------------------ parts
@@ -234,14 +236,15 @@ def lanes_of(groups: Sequence[Group], memory_mb: int) -> list[list[Group]]:
     for group in groups:
         last = lanes[-1] if lanes else []
         same = last and last[0].resources.cpus == group.resources.cpus and last[0].resources.gpus == 0
-        if same and group.resources.gpus == 0 and _together([*last, group]).memory_mb <= memory_mb:
+        if same and group.resources.gpus == 0 and together([*last, group]).memory_mb <= memory_mb:
             last.append(group)
         else:
             lanes.append([group])
     return lanes
 
 
-def _together(groups: Sequence[Group]) -> Resources:
+def together(groups: Sequence[Group]) -> Resources:
+    """What one worker of a lane needs: the models of its groups side by side."""
     memory_mb = sum(group.resources.memory_mb for group in groups)
     return groups[0].resources.model_copy(update={"memory_mb": memory_mb})
 

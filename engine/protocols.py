@@ -95,7 +95,8 @@ class Annotator(Protocol):
     produces them. Constructors are cheap; `load` runs once per worker.
 
     An annotator may say more: its `params` may be `Pinnable`; it may be `Remembering`; a true `reduced` says that it
-    had to cut its batches smaller than configured for want of memory, which is recorded with the images.
+    had to cut its batches smaller than configured for want of memory, which is recorded with the images; `packaged`
+    names the packaged models that it loads.
     """
 
     version: int

@@ -231,6 +231,8 @@ class Committed(Frozen):
     output: OutputRecord
     models_loaded: int = 0
     images_read: int = 0
+    images_annotated: int = 0
+    seconds: float = 0.0  # spent in the annotator on these
 
 
 class Done(Frozen):

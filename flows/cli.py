@@ -20,12 +20,16 @@ from annotators.packaged.cache import cache_folder
 from engine.config import RunConfig, dump_config, load_config, with_overrides
 from engine.coverage_report import report as coverage_report
 from engine.coverage_summary import terminal_summary
+from engine.estimate import estimate
 from engine.export.stage import export_is_current
 from engine.ingest.ingest import new_chunks, read_journal, read_partitions
 from engine.pipeline import Pipeline, read_coverage
 from engine.plan import Plan, make_plan
+from engine.protocols import Resources
+from engine.registry import build_annotator, pin
 from engine.runners.logs import LEVEL_VARIABLE
 from engine.store import Store
+from flows.estimates import estimate_table, measured_rates, stated_rates, this_machine
 from flows.samples import sample_sources
 from schemas.errors import ConfigError, FldError
 
@@ -80,7 +84,7 @@ def run(
     set_: Set = None,
 ) -> None:
     """Run the whole road, doing only what is missing."""
-    config = _config(recipe, source, gold, runner, workers, ray_address, set_)
+    config = pin(_config(recipe, source, gold, runner, workers, ray_address, set_), strict=True)
     store = Store(root)
     store.open_root(create=True)
     store.write_bytes(CONFIG_FILE, dump_config(config).encode())
@@ -150,10 +154,16 @@ def plan(
     source: Sources = None,
     gold: Gold = None,
     set_: Set = None,
+    images: Annotated[int, typer.Option(help="Estimate for this many images instead of those that are missing.")] = 0,
+    calibrate: Annotated[int, typer.Option(help="Run the annotators on the first N images, to know their rates.")] = 0,
+    nodes: Annotated[int, typer.Option(help="Estimate for this many nodes; 0: this machine.")] = 0,
+    node_cpus: Annotated[float, typer.Option(help="Cores of a node.")] = 64,
+    node_gpus: Annotated[float, typer.Option(help="GPUs of a node.")] = 8,
+    node_memory_gb: Annotated[float, typer.Option(help="Memory of a node.")] = 512,
     as_json: AsJson = False,
 ) -> None:
-    """Say what a run would do, touching nothing."""
-    config = _config(recipe, source, gold, None, None, None, set_)
+    """Say what a run would do and how long it would take, touching nothing of the root."""
+    config = pin(_config(recipe, source, gold, None, None, None, set_), strict=False)
     store = Store(root)
     there = store.exists("root.json")
     if there:
@@ -162,16 +172,27 @@ def plan(
     chunks = len(new_chunks(config, read_journal(store)))
     missing = {step: sum(r.num_images for r in planned.missing(step)) for step in planned.steps}
     total = sum(r.num_images for r in planned.partitions)
+    node = Resources(cpus=node_cpus, gpus=node_gpus, memory_mb=int(node_memory_gb * 1024))
+    lanes = estimate(
+        planned,
+        {name: images or missing[name] for name in planned.graph.order},
+        stated_rates(config) | (measured_rates(config, calibrate) if calibrate else {}),
+        [node] * nodes if nodes else [this_machine()],
+    )
     if as_json:
-        out.print_json(json.dumps({"new_source_chunks": chunks, "images": total, "missing_images": missing}))
+        found = {"new_source_chunks": chunks, "images": total, "missing_images": missing}
+        out.print_json(json.dumps({**found, "lanes": [lane.model_dump(mode="json") for lane in lanes]}))
         return
     out.print(f"{root}: {total} images ingested, {chunks} new source chunks to read")
     _warn_of_work_sets(planned)
-    table = Table("step", "model", "images to do", "of")
-    for step, images in missing.items():
-        model = planned.annotators[step].model.id if step in planned.annotators else "arithmetic"
-        table.add_row(step, model, str(images) + (" + new" if chunks else ""), str(total))
+    table = Table("step", "model", "revision", "images to do", "of")
+    for step, number in missing.items():
+        model = planned.annotators[step].model if step in planned.annotators else None
+        name, revision = (model.id, model.revision[:12] or "not pinned") if model else ("arithmetic", "")
+        table.add_row(step, name, revision, str(number) + (" + new" if chunks else ""), str(total))
     out.print(table)
+    if any(lane.images for lane in lanes):
+        out.print(estimate_table(lanes))
 
 
 @app.command()
@@ -220,24 +241,41 @@ def verify(directory: Annotated[str, typer.Argument(help="An export: a folder or
 
 @models_app.command("list")
 def models_list() -> None:
-    """Show the packaged models: cached or not, size and licence."""
+    """Show the packaged models, and the checkpoints of a model hub on this machine: size and licence."""
+    from annotators.hub.inventory import cached
     from annotators.packaged.assets import listing
 
-    table = Table("model", "cached", "MB", "licence")
-    for name, cached, num_bytes, licence in listing():
-        table.add_row(name, "yes" if cached else "no", f"{num_bytes / 1e6:.1f}", licence)
+    table = Table("model", "revision", "cached", "MB", "licence")
+    for name, is_cached, num_bytes, licence in listing():
+        table.add_row(name, "packaged", "yes" if is_cached else "no", f"{num_bytes / 1e6:.1f}", licence)
+    for checkpoint in cached():
+        size = f"{checkpoint.num_bytes / 1e6:.1f}"
+        table.add_row(checkpoint.id, checkpoint.revision[:12], "yes", size, checkpoint.licence or "not stated")
     out.print(table)
 
 
 @models_app.command("pull")
-def models_pull(recipe: Recipe) -> None:
-    """Fetch, verify and convert the models of a recipe, once."""
+def models_pull(
+    recipe: Annotated[str, typer.Argument(help="A recipe or a YAML file; none: every packaged model.")] = "",
+    set_: Set = None,
+) -> None:
+    """Fetch and verify the models of a recipe, once; with `models_root`, publish its checkpoints there."""
+    from annotators.hub.inventory import fetch
+    from annotators.hub.params import HubParams
     from annotators.packaged.assets import PACKAGED, pull
 
-    load_config(recipe)
-    for pulled in pull(list(PACKAGED), lambda line: out.print(line, markup=False)):
+    packaged, checkpoints = list(PACKAGED), []
+    if recipe:
+        config = load_config(recipe, set_ or ())
+        built = [build_annotator(name, of_annotator) for name, of_annotator in config.annotators.items()]
+        packaged = [name for annotator in built for name in getattr(annotator, "packaged", ())]
+        checkpoints = [a.params for a in built if isinstance(a.params, HubParams)]
+    for pulled in pull(packaged, lambda line: out.print(line, markup=False)):
         if not pulled.was_cached:
             out.print(f"{pulled.name}: ready")
+    for params in {params.source: params for params in checkpoints}.values():
+        root = params.models_root or config.models_root
+        fetch(params.model_copy(update={"models_root": root}), lambda line: out.print(line, markup=False))
 
 
 # ---------------------------------------------------------------- helpers

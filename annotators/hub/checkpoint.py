@@ -69,12 +69,8 @@ class Checkpoint:
 
     def licence(self) -> str:
         """What the card of the checkpoint says, where its files are on this machine; else empty."""
-        from huggingface_hub import ModelCard
-
         folder = self.path if self.is_local else _cached_snapshot(self.id, self.revision)
-        if folder is None or not (folder / CARD).is_file():
-            return ""
-        return str(ModelCard.load(folder / CARD, ignore_metadata_errors=True).data.get("license") or "")
+        return "" if folder is None else licence_of(folder)
 
     @property
     def key(self) -> str:
@@ -143,6 +139,15 @@ def folder_sha256(folder: Path, patterns: Iterable[str] = FILES) -> str:
         raise ModelError(f"checkpoint folder {folder} {state}; expected one that save_pretrained wrote")
     lines = (f"{sha256_of(path)}  {path.relative_to(folder).as_posix()}\n" for path in files)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def licence_of(folder: Path) -> str:
+    """The licence that the card in a checkpoint's folder states, or empty."""
+    from huggingface_hub import ModelCard
+
+    if not (folder / CARD).is_file():
+        return ""
+    return str(ModelCard.load(folder / CARD, ignore_metadata_errors=True).data.get("license") or "")
 
 
 def _files(folder: Path, patterns: Iterable[str]) -> list[Path]:

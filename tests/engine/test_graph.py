@@ -75,6 +75,9 @@ def test_a_missing_producer_is_named() -> None:
 
 
 def test_a_cycle_is_refused_with_its_members() -> None:
-    annotators: dict[str, Annotator] = {"a": Stub(["brief_texts"], ["objects"]), "b": Stub(["objects"], ["brief_texts"])}
+    annotators: dict[str, Annotator] = {
+        "a": Stub(["brief_texts"], ["objects"]),
+        "b": Stub(["objects"], ["brief_texts"]),
+    }
     with pytest.raises(ConfigError, match="circle: a, b"):
         build_graph(annotators)

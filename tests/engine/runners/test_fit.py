@@ -6,6 +6,7 @@ import pytest
 
 from engine.protocols import Resources
 from engine.runners.fit import fit_workers
+from engine.runners.local import gpus_in_turn
 from schemas.errors import RunnerError
 
 
@@ -35,3 +36,18 @@ def test_workers_are_placed_in_turn(
 def test_a_request_that_fits_no_node_is_refused_though_the_cluster_has_it_in_sum() -> None:
     with pytest.raises(RunnerError, match="needs 3 CPU"):
         fit_workers([node(2), node(2)], [node(3)])
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted", "expected"),
+    [
+        (0.0, 1.0, "4"),  # the first worker
+        (1.0, 1.0, "5"),  # the next device
+        (4.0, 1.0, "4"),  # more workers than devices: round again
+        (0.5, 0.5, "4"),  # the second half of the first device
+        (1.0, 0.5, "5"),
+        (2.0, 2.0, "6,7"),  # two devices for one worker
+    ],
+)
+def test_local_workers_take_gpus_in_turn(given: float, wanted: float, expected: str) -> None:
+    assert gpus_in_turn(["4", "5", "6", "7"], given, wanted) == expected
