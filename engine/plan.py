@@ -12,7 +12,7 @@ from typing import Any
 
 from engine import coverage
 from engine.config import AnnotatorConfig, RunConfig
-from engine.graph import FROM_SOURCES, Graph, Group, build_graph
+from engine.graph import FROM_SOURCES, Graph, Group, build_graph, side_by_side
 from engine.hashing import fingerprint
 from engine.protocols import Annotator, Filter, Kind, Resources
 from engine.registry import build_annotator, build_filter, runtime_params
@@ -245,8 +245,7 @@ def lanes_of(groups: Sequence[Group], memory_mb: int) -> list[list[Group]]:
 
 def together(groups: Sequence[Group]) -> Resources:
     """What one worker of a lane needs: the models of its groups side by side."""
-    memory_mb = sum(group.resources.memory_mb for group in groups)
-    return groups[0].resources.model_copy(update={"memory_mb": memory_mb})
+    return side_by_side([group.resources for group in groups])
 
 
 def _written_params(annotator: Annotator, config: AnnotatorConfig) -> dict[str, Any]:

@@ -39,11 +39,16 @@ RGB = npt.NDArray[np.uint8]
 
 
 class Resources(Frozen):
-    """What one worker needs. `gpus` may be a fraction."""
+    """What one worker needs, `gpus` may be a fraction, and how many workers there may be side by side.
+
+    A run that cannot have `min_workers` is refused; `max_workers` 0 is no bound.
+    """
 
     cpus: float = Field(default=1.0, gt=0)
     gpus: float = Field(default=0.0, ge=0)
     memory_mb: int = Field(default=500, gt=0)
+    min_workers: int = Field(default=1, gt=0)
+    max_workers: int = Field(default=0, ge=0)
 
 
 class ModelIdentity(Frozen):
