@@ -47,7 +47,7 @@ def test_a_request_that_fits_no_node_is_refused_though_the_cluster_has_it_in_sum
 
 @pytest.mark.parametrize("limit", [0, 4])
 def test_fewer_workers_than_asked_for_are_refused_before_any_work(limit: int) -> None:
-    with pytest.raises(RunnerError, match="at least 5 workers .* and 4 fit"):
+    with pytest.raises(RunnerError, match=r"at least 5 workers .* and 4 fit"):
         fit_workers([node(4)], [within(5, 0)], limit)
 
 
