@@ -15,6 +15,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from annotators.coco_classes import PERSON
+from annotators.crops import pixels_of
 from annotators.onnx_session import OnnxSession, open_session
 from annotators.packaged.assets import PACKAGED, ensure
 from engine.geometry import clockwise, polygon_area
@@ -60,9 +61,8 @@ class SelfieMasks:
         return [Annotations(masks=self._masks(sample)) for sample in batch]
 
     def _masks(self, sample: Sample) -> tuple[Mask, ...]:
-        assert sample.pixels is not None, "the engine gives pixels to an annotator that requires them"
         people = [region for region in sample.known.regions if _is_person(region)]
-        found = ((region.id, self._segment(sample.pixels, region.box_xyxy)) for region in people)
+        found = ((region.id, self._segment(pixels_of(sample), region.box_xyxy)) for region in people)
         return tuple(mask.model_copy(update={"subject_id": id_}) for id_, mask in found if mask is not None)
 
     def _segment(self, pixels: RGB, box_xyxy: Box) -> Mask | None:

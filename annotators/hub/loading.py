@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Hashable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from annotators.hub.params import DeviceName, HubParams
 from annotators.hub.passes import Inputs, Passes
+from engine.protocols import RGB
 from schemas.errors import ModelError
 
 if TYPE_CHECKING:
@@ -33,6 +34,32 @@ class Loaded:
             if self.dtype != torch.float32:
                 stack.enter_context(torch.autocast(self.device.type, self.dtype))
             yield
+
+    @property
+    def image_processor(self) -> Any:
+        """That of the processor, which may be one itself."""
+        return getattr(self.processor, "image_processor", self.processor)
+
+    def pixels(self, images: Sequence[RGB]) -> dict[str, Any]:
+        """Inputs of the model that hold the pixels of images, (height, width, 3) each, in order."""
+        arrays = list(images)  # their layout is stated, as a picture 3 px high could be taken for three channels
+        return dict(self.image_processor(images=arrays, input_data_format="channels_last", return_tensors="pt"))
+
+    def size_bucket(self, image_wh: tuple[int, int]) -> Hashable:
+        """Equal for images that go through the network in one size: all, where the image processor has a fixed one."""
+        fixed = {"height", "width"} <= set(self.image_processor.size)
+        return None if fixed else image_wh
+
+    def forward(self, inputs: Inputs) -> Any:
+        """What the model says of `inputs`, which are on the device; its tensors as float32, whatever it computed in."""
+        import torch
+
+        with self.inference():
+            output = self.model(**inputs)
+        for name, value in output.items():
+            if isinstance(value, torch.Tensor) and value.is_floating_point():
+                output[name] = value.float()
+        return output
 
     def _to_device(self, inputs: Inputs) -> Inputs:
         """Tensors from pinned host memory on the device; pixels in the model's precision, coordinates in their own."""
@@ -62,6 +89,7 @@ def load(
 
     folder = params.source.folder()
     device = choose_device(params.device)
+    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
     auto = getattr(transformers, auto_model)
     fitting = set(kinds) or {config.model_type for config in auto._model_mapping}
