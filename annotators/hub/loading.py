@@ -50,12 +50,12 @@ class Loaded:
         fixed = {"height", "width"} <= set(self.image_processor.size)
         return None if fixed else image_wh
 
-    def forward(self, inputs: Inputs) -> Any:
+    def forward(self, inputs: Inputs, method: str = "__call__") -> Any:
         """What the model says of `inputs`, which are on the device; its tensors as float32, whatever it computed in."""
         import torch
 
         with self.inference():
-            output = self.model(**inputs)
+            output = getattr(self.model, method)(**inputs)
         for name, value in output.items():
             if isinstance(value, torch.Tensor) and value.is_floating_point():
                 output[name] = value.float()
