@@ -40,6 +40,11 @@ class Loaded:
         """That of the processor, which may be one itself."""
         return getattr(self.processor, "image_processor", self.processor)
 
+    @property
+    def tokenizer(self) -> Any:
+        """That of the processor, which may be one itself."""
+        return getattr(self.processor, "tokenizer", self.processor)
+
     def pixels(self, images: Sequence[RGB]) -> dict[str, Any]:
         """Inputs of the model that hold the pixels of images, (height, width, 3) each, in order."""
         arrays = list(images)  # their layout is stated, as a picture 3 px high could be taken for three channels
@@ -47,8 +52,9 @@ class Loaded:
 
     def size_bucket(self, image_wh: tuple[int, int]) -> Hashable:
         """Equal for images that go through the network in one size: all, where the image processor has a fixed one."""
-        fixed = {"height", "width"} <= set(self.image_processor.size)
-        return None if fixed else image_wh
+        is_cropped = getattr(self.image_processor, "do_center_crop", False)
+        is_fixed = {"height", "width"} <= set(dict(self.image_processor.size)) or is_cropped
+        return None if is_fixed else image_wh
 
     def forward(self, inputs: Inputs, method: str = "__call__") -> Any:
         """What the model says of `inputs`, which are on the device; its tensors as float32, whatever it computed in."""
