@@ -16,7 +16,7 @@ from annotators.hub.loading import Loaded, load
 from annotators.hub.params import HubParams
 from annotators.hub.passes import Inputs
 from annotators.hub.phrase_queries import answers_of, phrase_queries, spoken
-from annotators.noun_chunks import noun_chunks
+from annotators.noun_chunks import unlocated_phrases
 from engine.protocols import Kind, Resources, Sample
 from schemas.annotations import Annotations, Phrase, PhraseRegion, Region
 
@@ -76,7 +76,7 @@ class HubZeroShotDetector:
         vocabulary = _different(self.params.vocabulary, len(self.params.vocabulary))
         if vocabulary:
             return [Annotations(regions=regions) for regions in self._detect(batch, [vocabulary] * len(batch))]
-        phrases = [list(_phrases(sample)) for sample in batch]
+        phrases = [list(unlocated_phrases(sample.known)) for sample in batch]
         asked = [_different((phrase.phrase for phrase in p), self.params.max_phrases) for p in phrases]
         found = self._detect(batch, asked)
         return [Annotations(phrases=tuple(self._grounded(*of))) for of in zip(phrases, asked, found, strict=True)]
@@ -144,15 +144,6 @@ class HubZeroShotDetector:
                     for region in named[: self.params.max_regions_per_phrase]
                 )
                 yield phrase.model_copy(update={"regions": best, "score": best[0].score if best else 0.0})
-
-
-def _phrases(sample: Sample) -> Iterator[Phrase]:
-    """The noun chunks of every text, not yet looked for."""
-    for text in sample.known.texts:
-        tokens = sorted((t for t in sample.known.tokens if t.text_id == text.id), key=lambda token: token.index)
-        for chunk in noun_chunks(tokens):
-            phrase = text.text[chunk.start : chunk.end]
-            yield Phrase(text_id=text.id, phrase=phrase, start=chunk.start, end=chunk.end, score=0.0)
 
 
 def _different(phrases: Iterable[str], most: int) -> list[str]:
