@@ -3,54 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 
-import huggingface_hub
 import pytest
-import torch
 from huggingface_hub import constants
-from safetensors.torch import save_file
 
 from annotators.hub.checkpoint import Checkpoint
 from schemas.errors import ModelError
-from tests.annotators.hub.hub_server import Hub, serving_hub
-
-COMMIT, OTHER = "a" * 40, "b" * 40
-CARD = "---\nlicense: apache-2.0\n---\n# A model\n"
-
-
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    """The client's own settings, which it reads from the environment once, when it is imported."""
-    with serving_hub() as serving:
-        connect(monkeypatch, serving.url)
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub-cache"))
-        monkeypatch.setenv("FLD_CACHE", str(tmp_path / "fld-cache"))
-        yield serving
-    huggingface_hub.close_session()
-
-
-def connect(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    monkeypatch.setattr(constants, "ENDPOINT", url)
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", url + "/{repo_id}/resolve/{revision}/{filename}")
-    huggingface_hub.close_session()
-
-
-def saved(folder: Path, *, pickled: bool = False) -> Path:
-    """A checkpoint's files, with others beside them that a hub's repositories often have."""
-    folder.mkdir(parents=True)
-    weights = {"weight": torch.arange(6.0)}
-    if pickled:
-        torch.save(weights, folder / "pytorch_model.bin")
-    else:
-        save_file(weights, folder / "model.safetensors")
-        (folder / "flax_model.msgpack").write_bytes(b"x" * 100)
-    (folder / "config.json").write_text("{}")
-    (folder / "tokenizer.json").write_text('{"version": "1.0"}')
-    (folder / "modeling_own.py").write_text("raise SystemExit\n")
-    (folder / "README.md").write_text(CARD)
-    return folder
+from tests.annotators.hub.hub_cases import COMMIT, OTHER, connect, saved
+from tests.annotators.hub.hub_server import Hub
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
