@@ -15,6 +15,9 @@ from schemas.errors import ModelError
 if TYPE_CHECKING:
     import torch
 
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError)
+"""What `transformers` raises for files that are missing, no JSON, or JSON of another shape."""
+
 
 class Loaded:
     """A model in evaluation mode with its processor. Forward passes run inside `inference()`."""
@@ -133,8 +136,8 @@ def load_processor(folder: Path, params: HubParams, auto_processor: str) -> Any:
         return getattr(transformers, auto_processor).from_pretrained(
             folder, local_files_only=True, trust_remote_code=params.trust_remote_code
         )
-    except (OSError, ValueError, ImportError) as error:
-        raise ModelError(f"checkpoint {params.checkpoint} has no processor that loads here: {error}") from error
+    except Exception as error:  # what `tokenizers` raises for a file of another version is an `Exception`, no more
+        raise ModelError(f"checkpoint {params.checkpoint} has no processor that loads here: {error!r}") from error
 
 
 def choose_device(name: DeviceName) -> torch.device:
@@ -153,7 +156,7 @@ def _check_kind(folder: Path, params: HubParams, role: str, fitting: Collection[
 
     try:
         config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=params.trust_remote_code)
-    except (OSError, ValueError) as error:
+    except UNREADABLE as error:
         raise ModelError(f"checkpoint {params.checkpoint} has no config that transformers can read: {error}") from error
     if config.model_type not in fitting and not params.trust_remote_code:
         raise ModelError(
