@@ -63,7 +63,7 @@ class ChatModel:
             tokenize=True,
             return_dict=True,
             return_tensors="pt",
-            processor_kwargs={"padding": True, "padding_side": "left"},
+            processor_kwargs={"padding": True, "padding_side": "left", "input_data_format": "channels_last"},
         )
         return dict(inputs)
 

@@ -175,7 +175,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes_with_checkpoints_that_have_moved
     [
         (lambda folder: (folder / "model.safetensors").write_bytes(b"not what it says"), "cannot be loaded"),
         (lambda folder: (folder / "model.safetensors").unlink(), "safetensors"),
-        (lambda folder: shutil.rmtree(folder), "local folder"),
+        (lambda folder: shutil.rmtree(folder), "does not exist"),
         (lambda folder: shutil.copy(folder.parent / "clip/config.json", folder), "does not do object detection"),
     ],
     ids=["corrupt", "no weights", "not there", "wrong kind"],
