@@ -73,9 +73,9 @@ class HubZeroShotDetector:
 
     def annotate(self, batch: Sequence[Sample]) -> Sequence[Annotations]:
         """Object regions of the vocabulary by falling score; or phrases text by text, in the order of the text."""
-        vocabulary = _different(self.params.vocabulary, len(self.params.vocabulary))
-        if vocabulary:
-            return [Annotations(regions=regions) for regions in self._detect(batch, [vocabulary] * len(batch))]
+        if self.params.vocabulary:
+            words = _different(self.params.vocabulary, len(self.params.vocabulary))
+            return [Annotations(regions=regions) for regions in self._detect(batch, [words] * len(batch))]
         phrases = [list(unlocated_phrases(sample.known)) for sample in batch]
         asked = [_different((phrase.phrase for phrase in p), self.params.max_phrases) for p in phrases]
         found = self._detect(batch, asked)
@@ -139,10 +139,8 @@ class HubZeroShotDetector:
         for phrase in phrases:
             if spoken(phrase.phrase) in asked:
                 named = [region for region in found if region.texts[0].text == spoken(phrase.phrase)]
-                best = tuple(
-                    PhraseRegion(box_xyxy=region.box_xyxy, score=region.score)
-                    for region in named[: self.params.max_regions_per_phrase]
-                )
+                named = named[: self.params.max_regions_per_phrase]
+                best = tuple(PhraseRegion(box_xyxy=region.box_xyxy, score=region.score) for region in named)
                 yield phrase.model_copy(update={"regions": best, "score": best[0].score if best else 0.0})
 
 
