@@ -7,8 +7,14 @@ import numpy as np
 from engine.geometry import Floats, Ints
 
 SCORE_BINS = 100
-VALUE_MAX = 200
-"""Values of filters past this are counted in the last bin."""
+VALUE_EDGES: Floats = np.concatenate(
+    [np.arange(100) / 100, np.arange(20, 200) / 20, np.arange(10, 200), 200 * np.sqrt(2.0) ** np.arange(16)]
+)
+"""Of what filters decide on: hundredths to 1, twentieths to 10, whole numbers to 200, half octaves to 36,204 and above.
+
+Scores and shares, complexities, numbers of things and sides in pixels each find bins fine enough for their bounds.
+"""
+NUM_VALUE_BINS = len(VALUE_EDGES) + 1
 COMPLEXITY_STEP = 0.25
 COMPLEXITY_BINS = 41
 COUNT_BINS = 101
@@ -22,20 +28,14 @@ def score_bins(scores: Floats) -> Ints:
 
 
 def value_bins(values: Floats) -> Ints:
-    """Bins of what a filter decides on: below 0 bin 0; hundredths in [0, 1) bins 1 to 100; then whole numbers.
-
-    Shares and similarities are spread over a hundred bins, and numbers of things have a bin each.
-    """
-    hundredths = 1 + np.floor(values * 100 + 1e-9)
-    whole = 100 + np.floor(np.minimum(values, VALUE_MAX))
-    return np.where(values < 0, 0, np.where(values < 1, hundredths, whole)).astype(np.int64)
+    """(n,) bin of `VALUE_EDGES` that holds each value a filter decided on; bin 0 holds everything below 0."""
+    bins = np.searchsorted(VALUE_EDGES, values, side="right")
+    return np.clip(bins, 0, len(VALUE_EDGES)).astype(np.int64)
 
 
 def value_low(value_bin: int) -> float:
     """Lower edge of a bin of `value_bins`; -1 for the first, which holds everything below 0."""
-    if value_bin == 0:
-        return -1.0
-    return (value_bin - 1) / 100 if value_bin <= 100 else float(value_bin - 100)
+    return -1.0 if value_bin == 0 else float(VALUE_EDGES[value_bin - 1])
 
 
 def iou_bins(iou: Floats) -> Ints:
