@@ -46,23 +46,15 @@ def thresholds(facts: Facts) -> Iterator[dict[str, Any]]:
         for name in facts.makers("value", family):
             columns = {label: facts.bins("value", family, name, label) for label in (KEPT, DROPPED_HERE, DROPPED_LATER)}
             bins = sorted({i for column in columns.values() for i in column})
-            lower = _keeps_high(columns, facts.filters.get(name, {}).get("params", {}))
+            described = facts.filters.get(name, {})
             yield {
                 "filter": name,
                 "of": f"{target.replace('_', ' ')} / {group.replace('_', ' ')}",
-                "keeps": "high" if lower else "low",
-                "bound": _bound(facts.filters.get(name, {}).get("params", {}), group),
+                "keeps": "low" if described.get("keeps_low") else "high",
+                "bound": _bound(described.get("params", {}), group),
                 "low": [value_low(i) for i in bins],
                 **{label: [column.get(i, 0) for i in bins] for label, column in columns.items()},
             }
-
-
-def _keeps_high(columns: Mapping[str, Mapping[int, int]], params: Mapping[str, Any]) -> bool:
-    """Whether a filter keeps high values. Told by what it dropped; where it dropped nothing, by its parameters' names."""
-    kept = {**columns[DROPPED_LATER], **columns[KEPT]}
-    if columns[DROPPED_HERE] and kept:
-        return sum(columns[DROPPED_HERE]) / len(columns[DROPPED_HERE]) < sum(kept) / len(kept)
-    return not any(key.startswith("max") or key in ("iou", "brief", "extra") for key in params) or not params
 
 
 def _bound(params: Mapping[str, Any], group: str) -> float | None:
