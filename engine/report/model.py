@@ -79,6 +79,10 @@ class Section:
     wide: bool = False
 
 
+WIDGETS = {"thresholds": "slider", "gallery": "gallery", "pairs": "change"}
+"""Widget → the definition that it links to."""
+
+
 @dataclass(frozen=True)
 class Page:
     """One page: `name` is its file without `.html`. `payload` goes to the page as JSON."""
@@ -96,6 +100,14 @@ class Page:
         return any(isinstance(b, Chart) for s in self.sections for b in s.blocks) or any(
             s.widget == "thresholds" for s in self.sections
         )
+
+    @property
+    def definitions(self) -> set[str]:
+        """Keys of `DEFINITIONS` that the page needs."""
+        blocks = [block for section in self.sections for block in section.blocks]
+        keys = {block.definition for block in blocks} | {card.definition for card in self.cards}
+        keys |= {key for block in blocks if isinstance(block, TableBlock) for key in block.definitions.values()}
+        return keys | {WIDGETS[section.widget] for section in self.sections if section.widget}
 
     @property
     def tables(self) -> list[Data]:

@@ -11,6 +11,7 @@ import csv
 import hashlib
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -18,24 +19,41 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from engine.report.definitions import DEFINITIONS
+from engine.report.definitions import DEFINITIONS, Definition
 from engine.report.model import Chart, Data, Page
 from engine.store import Store
 
 ECHARTS = "echarts-6.1.0.min.js"
 MAX_ROWS = 300
 """Rows of a table that a page shows; its CSV has all."""
+IMAGE_COLUMNS = ("an image", "image")
+"""Columns of image ids: shown short, and linked where the gallery has the image."""
 SCRIPTS = {"thresholds": "thresholds.js", "gallery": "gallery.js", "changes": "changes.js"}
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What all pages of a report share. `nav` are (file name without `.html`, title)."""
+
+    nav: Sequence[tuple[str, str]]
+    title: str
+    root: str
+    version: str
+    against: str = ""
+    shown_images: frozenset[str] = frozenset()
 
 
 def write_pages(
     store: Store, pages: Sequence[Page], *, folder: str, title: str, root: str, version: str, against: str = ""
 ) -> list[str]:
     """Write the pages and the tables behind them under `folder` of a root; returns the paths of the pages."""
-    nav = [(page.name, page.title) for page in pages]
+    frame = Frame(
+        nav=[(page.name, page.title) for page in pages], title=title, root=root, version=version, against=against,
+        shown_images=frozenset(image["id"] for page in pages for image in (page.payload or {}).get("images", ())),
+    )  # fmt: skip
     written = []
     for page in pages:
-        html = render(page, nav=nav, title=title, root=root, version=version, against=against)
+        html = render(page, frame)
         store.write_bytes(f"{folder}/{page.name}.html", html.encode())
         written.append(f"{folder}/{page.name}.html")
         for data in page.tables:
@@ -43,17 +61,15 @@ def write_pages(
     return written
 
 
-def render(
-    page: Page, *, nav: Sequence[tuple[str, str]], title: str, root: str, version: str, against: str = ""
-) -> str:
+def render(page: Page, frame: Frame) -> str:
     """One page. All values are escaped; only our own assets go in as they are."""
     scripts = [asset("assets", "report.js")] + ([asset("assets", SCRIPTS[page.script])] if page.script else [])
     inline = ([asset("vendor", ECHARTS)] if page.has_charts else []) + scripts
+    used = {key: DEFINITIONS[key] for key in DEFINITIONS if key in page.definitions}
     return _environment().get_template("page.html").render(
-        page=page, nav=nav, title=title, root=root, version=version, against=against, policy=policy(inline),
-        css=Markup(asset("assets", "report.css")), echarts=Markup(asset("vendor", ECHARTS)),
-        scripts=[Markup(script) for script in scripts], payload=_payload(page), definitions=DEFINITIONS.items(),
-        max_rows=MAX_ROWS,
+        **asdict(frame), page=page, policy=policy(inline), css=Markup(asset("assets", "report.css")),
+        echarts=Markup(asset("vendor", ECHARTS)), scripts=[Markup(script) for script in scripts],
+        payload=_payload(page, used), definitions=used.items(), max_rows=MAX_ROWS, image_columns=IMAGE_COLUMNS,
     )  # fmt: skip
 
 
@@ -84,6 +100,8 @@ def cell(value: Any, column: str = "") -> str:
         return str(value)
     if "share" in column and -1 <= value <= 1:
         return f"{value:.1%}"
+    if abs(value) >= 1e7:
+        return f"{value / 1e6:,.0f}M"
     if isinstance(value, int) or abs(value) >= 1000:
         return f"{value:,.0f}"
     return f"{value:.4g}"
@@ -105,11 +123,11 @@ def _environment() -> Environment:
     return environment
 
 
-def _payload(page: Page) -> Mapping[str, Any]:
+def _payload(page: Page, definitions: Mapping[str, Definition]) -> Mapping[str, Any]:
     charts = [b for section in page.sections for b in section.blocks if isinstance(b, Chart)]
     return {
         "charts": {chart.id: chart.spec for chart in charts},
         "tables": {data.name: {"columns": data.columns, "rows": data.rows} for data in page.tables},
-        "definitions": {key: list(entry) for key, entry in DEFINITIONS.items()},
+        "definitions": {key: list(entry) for key, entry in definitions.items()},
         "page": page.payload or {},
     }

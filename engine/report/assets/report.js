@@ -66,7 +66,7 @@ function axisStyle() {
     splitLine: { lineStyle: { color: line, opacity: 0.6 } }, nameTextStyle: { color: soft }, nameLocation: "middle" };
 }
 function base() {
-  return { animation: false, textStyle: { fontFamily: "inherit", color: fld.colour("ink") },
+  return { animation: false, textStyle: { fontFamily: getComputedStyle(document.body).fontFamily, color: fld.colour("ink") },
     color: ["c0", "c1", "c2", "c3", "c4", "c5"].map(fld.colour),
     tooltip: { trigger: "axis", axisPointer: { type: "shadow" }, confine: true, backgroundColor: fld.colour("card"), borderColor: fld.colour("line"),
       textStyle: { color: fld.colour("ink") }, valueFormatter: fld.number } };

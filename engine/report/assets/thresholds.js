@@ -6,9 +6,10 @@
   const says = document.getElementById("slider-says"), value = document.getElementById("slider-value");
   if (!sliders.length) { says.textContent = "No filter was asked about anything."; document.getElementById("slider-chart").remove(); return; }
   sliders.forEach((slider, i) => select.append(fld.make("option", { value: i }, `${slider.filter} on ${slider.of}`)));
-  const firstScore = sliders.findIndex((slider) => slider.filter.includes("confidence") && slider.low.length > 3);
-  select.value = Math.max(0, firstScore);
   const sum = (values) => values.reduce((total, n) => total + n, 0);
+  // The filter that drops most comes first: its bound matters most.
+  const dropped = sliders.map((slider) => sum(slider.dropped_here));
+  select.value = dropped.indexOf(Math.max(...dropped));
   const current = () => sliders[Number(select.value)];
   // Bounds on offer: every lower edge, and the run's own. Bound k passes bins from k on (high), or up to k (low).
   const bounds = (slider) => [...new Set([...slider.low, slider.bound ?? slider.low[0]])].sort((a, b) => a - b);
