@@ -22,7 +22,7 @@ from engine.runners.local import LocalBackend
 from engine.runners.supervisor import Backend, Supervisor
 from engine.store import OutputRecord, Store, record_path
 from engine.tasks import Committed, Done, ExportTask, Lane, PackTask, PartitionTask, Progress, ScanTask, Task
-from schemas.errors import AccountingError
+from schemas.errors import AccountingError, RootError
 
 log = logging.getLogger(__name__)
 
@@ -127,6 +127,14 @@ class Pipeline:
         """Aggregate the coverage of each partition, and merge them."""
         self._record([self.plan().cover_lane()])
         return read_coverage(self.plan())
+
+    def require_annotated(self) -> None:
+        """Raises `RootError` where an annotator has not run on every partition, or nothing is ingested."""
+        plan = self.plan()
+        missing = [name for name in plan.graph.order if plan.missing(name)]
+        if missing or not plan.partitions:
+            what = f"output of {', '.join(missing)} is missing" if missing else "no image is ingested"
+            raise RootError(f"{self.store.url}: {what} under this config; run `fld run` first")
 
     def report(self, wanted: Sequence[str] = (), num_images: int = 0) -> RootReport:
         """Aggregate each partition for a report, merge, and draw `num_images` images of a gallery."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from prefect import flow, task
-from prefect.artifacts import create_table_artifact
+from prefect.artifacts import create_link_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task as PrefectTask
@@ -22,6 +23,7 @@ from engine.export.verify import verify
 from engine.pipeline import Pipeline
 from engine.store import Store
 from flows.progress import progress_bars
+from flows.report import make_report
 from flows.summary import RunSummary, make_summary, record_attempt
 from schemas.errors import FldError, VerificationError
 
@@ -91,6 +93,23 @@ def check(pipeline: Pipeline) -> Row:
     return {"problems": 0}
 
 
+@_stage("report")
+def report(pipeline: Pipeline) -> Row:
+    paths = make_report(pipeline)
+    create_link_artifact(
+        key="fld-report",
+        link=_link(pipeline.store, paths[0]),
+        link_text="Coverage report",
+        description=pipeline.store.url,
+    )
+    return {"pages": len(paths)}
+
+
+def _link(store: Store, path: str) -> str:
+    """Where a browser finds a page: a file's address, or the object's own."""
+    return Path(store.path(path)).absolute().as_uri() if store.local else f"{store.url}/{path}"
+
+
 STAGES: dict[str, PrefectTask[[Pipeline], Row]] = {
     "ingest": ingest,
     "annotate": annotate,
@@ -98,6 +117,7 @@ STAGES: dict[str, PrefectTask[[Pipeline], Row]] = {
     "coverage": cover,
     "export": export,
     "verify": check,
+    "report": report,
 }
 """Stage → task, in the order of the road."""
 

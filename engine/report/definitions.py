@@ -148,6 +148,10 @@ DEFINITIONS: Mapping[str, Definition] = {
         "of 0.5 or more, one to one by falling score; recall is the share of human regions found at any score. A "
         "specialist is calibrated where precision equals score.", "Guo et al. 2017, arXiv 1706.04599; matching: PASCAL VOC",
     ),
+    "difference_roots": Definition(
+        "Before, now, change", "The same number, by the same definition, of the root that is compared with and of this "
+        "one; change is now minus before.", OURS,
+    ),
     "gallery": Definition(
         "Sample", "Images of every source in turn: by id, with most boxes, with the lowest kept score, with most "
         "disagreement between specialists, with most dropped, and with rare phrases. The same root gives the same "

@@ -81,9 +81,9 @@ def image_record(view: PartitionView, image_id: str) -> Row:
     for row in phrases:
         if row["text_id"] in text_place:
             texts[text_place[row["text_id"]]]["phrases"].append(_phrase(row))
-    masks = defaultdict(list)
-    for row in _rows(view.annotations["masks"], image_id):
-        masks[row["subject_id"]] += [[round(value, 1) for value in polygon] for polygon in row["polygons"]]
+    masks: dict[str, list[list[float]]] = {}
+    for row in sorted(_rows(view.annotations["masks"], image_id), key=lambda row: -row["score"]):
+        masks.setdefault(row["subject_id"], [[round(value, 1) for value in polygon] for polygon in row["polygons"]])
     candidates = defaultdict(list)
     for row in _judged_rows(view, "region_texts", image_id):
         candidates[row["region_id"]].append(_candidate(row))
@@ -94,7 +94,7 @@ def image_record(view: PartitionView, image_id: str) -> Row:
             boxes.append(_grounded(row, phrase, text_place.get(phrase["text_id"], -1)))
     boxes.sort(key=lambda box: (not box["kept"], -box["score"], box["id"]))
     for box in boxes[:MAX_BOXES]:
-        box["polygons"] = masks.get(box["id"], []) or masks.get(box.get("region_id", ""), [])
+        box["polygons"] = masks.get(box["id"], [])
     return {
         "id": image_id,
         "source": image["source"],
@@ -203,4 +203,3 @@ def _status(view: PartitionView, image_id: str) -> Mapping[str, str]:
         for row in _rows(table, image_id):
             found[annotator] = row["status"] + (f": {row['reason']}" if row["reason"] else "")
     return found
-

@@ -21,6 +21,15 @@ class Data:
     columns: tuple[str, ...]
     rows: Sequence[Row]
 
+    @property
+    def numeric(self) -> tuple[bool, ...]:
+        """Columns that hold numbers, or nothing."""
+        return tuple(
+            any(isinstance(row[i], int | float) for row in self.rows)
+            and not any(isinstance(row[i], str) for row in self.rows)
+            for i in range(len(self.columns))
+        )
+
     def to_arrow(self) -> pa.Table:
         """Columns with the type that their values have; empty ones are strings."""
         columns = [[row[i] for row in self.rows] for i in range(len(self.columns))]

@@ -84,9 +84,7 @@ def runs_of_buckets(num_terms: int) -> list[tuple[int, int]]:
 def read_vocabulary(store: Store, results: Sequence[MergeResult]) -> Vocabulary:
     """The summaries of all reduces together: their number of rows is bounded."""
     stacked = [
-        pa.concat_tables(
-            [schema.empty_table(), *(store.read_table(result.files[name]) for result in results)]
-        )
+        pa.concat_tables([schema.empty_table(), *(store.read_table(result.files[name]) for result in results)])
         for name, schema in (("spectrum", SPECTRUM), ("growth", GROWTH), ("top", TOP), ("rare", TOP), ("wanted", TOP))
     ]
     return Vocabulary(*stacked).merged()

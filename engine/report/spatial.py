@@ -89,7 +89,10 @@ def _of_boxes(family: str, by: str, table: pa.Table, images: pa.Table, masks: pa
 
 
 def _fills(table: pa.Table, boxes: Floats, masks: pa.Table) -> Floats:
-    """Share of its box that each mask covers, for the masks of these boxes."""
+    """Share of its box that a mask covers, for these boxes that have one; the best of several, as in an export."""
+    masks = masks.sort_by([("score", "descending"), ("id", "ascending")])
+    first = positions(masks["subject_id"], masks["subject_id"]) == np.arange(masks.num_rows)
+    masks = masks.filter(pa.array(first))
     place = positions(masks["subject_id"], table["id"])
     mine: Bools = place >= 0
     covered = [mask_area(polygons) for polygons in masks["polygons"].filter(pa.array(mine)).to_pylist()]

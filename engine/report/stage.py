@@ -102,7 +102,9 @@ def run_cached(plan: Plan, name: str, tasks: Sequence[Task], kind: type[Result],
     """Results of tasks in their order; a task whose result is there is not run. The file names say what is the same."""
     store = plan.store
     there = store.list_names(FOLDER)
-    keys = [f"{name}-{fingerprint(task.model_dump(mode='json', exclude={'root', 'other_root'}))}.json" for task in tasks]
+    keys = [
+        f"{name}-{fingerprint(task.model_dump(mode='json', exclude={'root', 'other_root'}))}.json" for task in tasks
+    ]
     missing = {task.label: key for task, key in zip(tasks, keys, strict=True) if key not in there}
     todo = [task for task, key in zip(tasks, keys, strict=True) if key not in there]
     for task, result in do(Lane(name=f"report {name}", resources=ARITHMETIC, tasks=todo)):
@@ -125,5 +127,3 @@ def _aggregate_files(plan: Plan, record: PartitionRecord) -> dict[str, str]:
 
 def _out(name: str, parts: Any) -> str:
     return f"{FOLDER}/{name}-{fingerprint([VERSION, parts])}.data" + ("" if name != "gallery" else ".json")
-
-

@@ -74,33 +74,44 @@
     open(shown[place < 0 ? 0 : (place + by + shown.length) % shown.length]);
   }
 
+  const title = (box) => `${box.label || box.family} ${box.score.toFixed(2)} ${box.by}${box.kept ? "" : `, dropped: ${box.reason}`}`;
+  const area = ([x1, y1, x2, y2]) => (x2 - x1) * (y2 - y1);
+  // Boxes on the same place are drawn as one: a region and the phrases that were matched to it.
+  function places(boxes) {
+    const found = new Map();
+    for (const box of boxes) {
+      const key = `${box.xyxy}|${box.quad}|${box.kept}`;
+      found.set(key, [...(found.get(key) || []), box]);
+    }
+    const rank = Object.keys(colours);
+    for (const group of found.values()) group.sort((a, b) => rank.indexOf(a.family) - rank.indexOf(b.family));
+    return [...found.values()].sort((a, b) => area(b[0].xyxy) - area(a[0].xyxy)); // small ones last, to be pointed at
+  }
   function draw() {
     const want = wanted(), boxes = current.boxes.filter((box) => boxShown(box, want));
     const svg = make("svg", { viewBox: `0 0 ${current.width} ${current.height}`, role: "group", "aria-label": "Boxes and masks" });
-    for (const box of boxes) {
-      const stroke = box.kept ? fld.colour(colours[box.family]) : fld.colour("dropped");
-      if (showMasks.checked) for (const polygon of box.polygons) svg.append(make("polygon", { class: "mask", points: polygon.join(" "), fill: stroke }));
-    }
-    // Large boxes first, so that small ones can be pointed at.
-    const area = ([x1, y1, x2, y2]) => (x2 - x1) * (y2 - y1);
-    for (const box of [...boxes].sort((a, b) => area(b.xyxy) - area(a.xyxy))) {
-      const [x1, y1, x2, y2] = box.xyxy, stroke = box.kept ? fld.colour(colours[box.family]) : fld.colour("dropped");
-      const common = { class: `box${box.kept ? "" : " off"}`, "data-box": box.id, "data-phrase": box.phrase || null, stroke, onclick: () => open(current, box.id), onmouseenter: () => light([box.id], box.phrase), onmouseleave: () => light([]) };
+    const masked = showMasks.checked ? boxes.filter((box) => box.polygons.length) : [];
+    masked.forEach((box, i) => box.polygons.forEach((polygon) => svg.append(make("polygon", { class: "mask", "data-mask": box.id, points: polygon.join(" "), fill: fld.colour(`c${i % 6}`) }))));
+    for (const group of places(boxes)) {
+      const box = group[0], [x1, y1, x2, y2] = box.xyxy, ids = group.map((b) => b.id);
+      const common = { class: `box${box.kept ? "" : " off"}`, "data-box": box.id, "data-boxes": ids.join(" "), stroke: stroke(box), onclick: () => open(current, box.id), onmouseenter: () => light(ids, group.map((b) => b.phrase)), onmouseleave: () => light([]) };
       const shape = box.quad.length === 8 ? make("polygon", { ...common, points: box.quad.join(" ") }) : make("rect", { ...common, x: x1, y: y1, width: x2 - x1, height: y2 - y1 });
-      shape.append(make("title", {}, `${box.label || box.family} ${box.score.toFixed(2)} ${box.by}${box.kept ? "" : `, dropped: ${box.reason}`}`));
+      shape.append(make("title", {}, group.map(title).join("\n")));
       svg.append(shape);
     }
     canvas.replaceChildren(make("img", { src: current.picture, alt: alt(current), width: current.width, height: current.height }), svg);
     describe(boxes);
     if (lit) light([lit]);
   }
-  function light(ids, phrase = "") {
-    const on = new Set(ids);
+  const stroke = (box) => box.kept ? fld.colour(colours[box.family]) : fld.colour("dropped");
+  function light(ids, phrases = []) {
+    const on = new Set(ids), named = new Set(phrases);
     for (const shape of canvas.querySelectorAll(".box")) {
-      shape.classList.toggle("lit", on.has(shape.dataset.box));
-      shape.classList.toggle("dim", on.size > 0 && !on.has(shape.dataset.box));
+      const is = shape.dataset.boxes.split(" ").some((id) => on.has(id));
+      shape.classList.toggle("lit", is);
+      shape.classList.toggle("dim", on.size > 0 && !is);
     }
-    for (const mark of about.querySelectorAll("mark")) mark.classList.toggle("lit", phrase !== "" && mark.dataset.phrase === phrase);
+    for (const mark of about.querySelectorAll("mark")) mark.classList.toggle("lit", named.has(mark.dataset.phrase));
   }
 
   function textWithPhrases(text) {
@@ -112,7 +123,7 @@
       if (phrase.start < place) continue;
       line.append(characters.slice(place, phrase.start).join(""));
       const boxes = current.boxes.filter((b) => b.phrase === phrase.id).map((b) => b.id);
-      const on = () => light(boxes, phrase.id);
+      const on = () => light(boxes, [phrase.id]);
       line.append(make("mark", { class: phrase.kept ? null : "off", tabindex: 0, "data-phrase": phrase.id, title: `${boxes.length} boxes, score ${phrase.score}${phrase.derived ? ", derived" : ""}${phrase.kept ? "" : `, dropped: ${phrase.reason}`}`,
         onmouseenter: on, onfocus: on, onmouseleave: () => light([]), onblur: () => light([]), onclick: () => provenance(phrase, phrase.phrase) }, characters.slice(phrase.start, phrase.end).join("")));
       place = phrase.end;
@@ -126,7 +137,7 @@
       make("div", { id: "provenance" }),
       ...texts.flatMap((text) => [make("h3", { class: text.kept ? null : "dropped" }, `${text.granularity.replaceAll("_", " ")}${text.composed ? ", composed" : ""}${text.kept ? "" : `, dropped: ${text.reason}`} `, make("button", { type: "button", class: "csv", onclick: () => provenance(text, text.text) }, "source")), textWithPhrases(text)]),
       make("h3", {}, `${boxes.length} boxes shown` + (current.boxes_left_out ? `, ${current.boxes_left_out} more are not on this page` : "")),
-      make("ul", {}, ...boxes.map((box) => make("li", {}, make("button", { type: "button", "data-row": box.id, class: box.kept ? null : "dropped", onmouseenter: () => light([box.id], box.phrase), onmouseleave: () => light([]), onfocus: () => light([box.id], box.phrase), onclick: () => open(current, box.id) },
+      make("ul", {}, ...boxes.map((box) => make("li", {}, make("button", { type: "button", "data-row": box.id, class: box.kept ? null : "dropped", onmouseenter: () => light([box.id], [box.phrase]), onmouseleave: () => light([]), onfocus: () => light([box.id], [box.phrase]), onclick: () => open(current, box.id) },
         swatch(box), `${box.label || "–"} · ${box.score.toFixed(2)} · ${box.by}${box.kept ? "" : ` · ${box.reason}`}`)))),
       make("h3", {}, "Image"),
       list({ id: current.id, source: current.source, found: current.uri, licence: current.licence || "not stated", size: `${current.width} × ${current.height}`, partition: current.partition, "why it is here": current.strata.map((s) => `${s.stratum} (${s.note})`).join("; "), ...current.status }),
@@ -136,7 +147,7 @@
   }
   function swatch(box) {
     const mark = make("span", { class: "swatch" });
-    mark.style.background = box.kept ? fld.colour(colours[box.family]) : fld.colour("dropped");
+    mark.style.background = stroke(box);
     return mark;
   }
   function list(entries) {

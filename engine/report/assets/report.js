@@ -83,7 +83,7 @@ fld.option = (spec) => {
   const category = { type: "category", data: spec.x, inverse: lying, name: spec.xlabel, nameGap: lying ? 8 * Math.min(longest, 22) + 14 : 26, ...style,
     axisLabel: { ...style.axisLabel, ...(lying ? { width: 150, overflow: "truncate", interval: 0 } : {}) }, ...(lying ? { name: "" } : {}) };
   const value = { type: "value", name: spec.ylabel, nameGap: lying ? 26 : 42, ...style, axisLabel: { ...style.axisLabel, formatter: short } };
-  const colours = { kept: fld.colour("kept"), dropped: fld.colour("dropped"), "dropped here": fld.colour("dropped") };
+  const colours = { kept: fld.colour("kept"), dropped: fld.colour("dropped"), "dropped here": fld.colour("dropped"), "dropped later": fld.colour("c4") };
   const series = spec.series.map((one, i) => {
     const line = spec.type === "line" || (spec.type === "calibration" && i === 1);
     return { name: one.name || spec.ylabel, type: line ? "line" : "bar", data: one.data, stack: spec.stack ? "all" : undefined,

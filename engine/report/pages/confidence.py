@@ -36,7 +36,9 @@ def confidence(facts: Facts) -> Page:
     sections.append(Section("Against human labels", _calibration_text(facts), list(_calibration(facts))))
     sections.append(Section("Drop reasons by specialist", "", [_reasons(facts)]))
     lead = "How sure specialists are, how far they agree, and what the filters made of it."
-    return Page("confidence", "Agreement and confidence", lead, sections, payload={"thresholds": sliders}, script="thresholds")
+    return Page(
+        "confidence", "Agreement and confidence", lead, sections, payload={"thresholds": sliders}, script="thresholds"
+    )
 
 
 def thresholds(facts: Facts) -> Iterator[dict[str, Any]]:
@@ -100,7 +102,9 @@ def _agreement(facts: Facts) -> Iterator[Chart | TableBlock]:
         if facts.bins("agreement", "region-text", pair, "derived"):
             rows.append((pair, None, None, None, "derived: not compared"))
             continue
-        columns = {label: dense(facts.bins("agreement", "region-text", pair, label), IOU_BINS) for label in (SAME, OTHER)}
+        columns = {
+            label: dense(facts.bins("agreement", "region-text", pair, label), IOU_BINS) for label in (SAME, OTHER)
+        }
         total = sum(map(sum, columns.values()))
         place = sum(sum(values[IOU_BINS // 2 :]) for values in columns.values())
         both = sum(columns[SAME][IOU_BINS // 2 :])
@@ -149,7 +153,9 @@ def _calibration(facts: Facts) -> Iterator[Chart | TableBlock]:
 
 def _calibration_text(facts: Facts) -> str:
     if facts.families("calibration"):
-        return "Family gold is images whose labels are the reference; human is images of ordinary sources that have any."
+        return (
+            "Family gold is images whose labels are the reference; human is images of ordinary sources that have any."
+        )
     return "No source of this root has human regions: precision and calibration cannot be measured."
 
 

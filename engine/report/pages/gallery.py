@@ -27,7 +27,12 @@ def gallery(facts: Facts) -> Page:
     columns = ("image", "source", "why it is here", "kept texts", "kept boxes", "dropped boxes")
     sections = [
         Section("Images", "", widget="gallery"),
-        Section("The sample", "", [TableBlock("Images of the gallery", "gallery", Data("gallery", columns, rows))], wide=True),
+        Section(
+            "The sample",
+            "",
+            [TableBlock("Images of the gallery", "gallery", Data("gallery", columns, rows))],
+            wide=True,
+        ),
     ]
     lead = f"{len(images)} images, drawn the same way each time: a plain sample of every source, and what is unusual."
     return Page("gallery", "Gallery", lead, sections, payload={"images": images}, script="gallery")

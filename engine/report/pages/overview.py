@@ -54,7 +54,9 @@ def _funnel(facts: Facts) -> Chart:
     )  # fmt: skip
     rows: list[Row] = [(name, number, share(number, status.found)) for name, number in steps.items()]
     rows += [(f"quarantined: {reason}", n, share(n, status.found)) for reason, n in status.quarantined.items()]
-    return Chart(chart.title, chart.definition, chart.spec, Data("funnel", ("step", "images", "share"), rows), chart.alt)
+    return Chart(
+        chart.title, chart.definition, chart.spec, Data("funnel", ("step", "images", "share"), rows), chart.alt
+    )
 
 
 def _sources(facts: Facts) -> TableBlock:

@@ -36,7 +36,9 @@ def semantics(facts: Facts) -> Page:
         Section("Parts of speech and relations", "", [_shares(facts, "pos"), _shares(facts, "relation")]),
         Section("Vocabulary", "", [_richness(facts), _growth(facts)]),
         Section("Most frequent terms", "", list(_terms(facts, "top"))),
-        Section("Rarest terms", "Where the long tail ends; each is in the gallery's reach.", list(_terms(facts, "rare"))),
+        Section(
+            "Rarest terms", "Where the long tail ends; each is in the gallery's reach.", list(_terms(facts, "rare"))
+        ),
     ]
     if facts.words:
         sections.insert(4, _words(facts))
@@ -126,7 +128,8 @@ def _words(facts: Facts) -> Section:
     columns = ("word", "regions", "mentions", "state", "best source")
     order = {"absent": 0, "under the floor": 1, "covered": 2}
     rows: list[Row] = sorted(
-        ((w.word, w.regions, w.mentions, w.state, w.best_source) for w in found), key=lambda r: (order[r[3]], r[1], r[0])
+        ((w.word, w.regions, w.mentions, w.state, w.best_source) for w in found),
+        key=lambda r: (order[r[3]], r[1], r[0]),
     )
     states = {state: sum(row[3] == state for row in rows) for state in order}
     chart = bars(f"Words of {facts.words_name}", "words", "word-list-states", list(states), {"words": list(states.values())},
