@@ -1,4 +1,4 @@
-"""The driver's side of a comparison: which partitions hold the same images, what changed, and pictures of both sides."""
+"""The driver's side of a comparison: partitions of the same images, what changed, and pictures of both sides."""
 
 from __future__ import annotations
 

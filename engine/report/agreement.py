@@ -33,8 +33,9 @@ Rows = list[tuple[object, ...]]
 def agreement_counts(view: PartitionView, derived: frozenset[tuple[str, str]]) -> Rows:
     """Rows of `COUNTS`: best IoU of each region of a specialist with one of another, by whether labels agree.
 
-    Regions count that are kept, and those that went only because another one covers them. Only images that both were done with count. `derived` are (a, b) where a has seen b's answers, or b a's: they are
-    listed with the mark `derived`, and not compared.
+    Regions count that are kept, and those that went only because another one covers them, on images that both were
+    done with. `derived` are (a, b) where a has seen b's answers, or b a's: they are listed with the mark `derived`, and
+    not compared.
     """
     regions, names = _sure_regions(view)
     makers = _strings(regions["annotator"])
@@ -148,4 +149,5 @@ def _match(regions: pa.Table, names: np.ndarray, reference: pa.Table, wanted: np
 
 
 def _strings(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
-    return column.to_numpy(zero_copy_only=False).astype(str)
+    found: np.ndarray = column.to_numpy(zero_copy_only=False).astype(str)
+    return found

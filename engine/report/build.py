@@ -10,7 +10,7 @@ from engine.ingest.tables import IngestRecord
 from engine.pipeline import RootReport
 from engine.plan import Plan
 from engine.report.model import Data, Page
-from engine.report.pages.annotations import annotations
+from engine.report.pages.annotations import statistics
 from engine.report.pages.confidence import confidence
 from engine.report.pages.facts import Facts, Specialist
 from engine.report.pages.gallery import gallery
@@ -55,7 +55,7 @@ def facts_of(
 
 def pages_of(facts: Facts) -> list[Page]:
     """The pages of one root, in the order of their links."""
-    makers = (overview, annotations, semantics, spatial, confidence, gallery)
+    makers = (overview, statistics, semantics, spatial, confidence, gallery)
     return [make(facts) for make in makers]
 
 

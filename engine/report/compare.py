@@ -49,7 +49,9 @@ class Kept(NamedTuple):
 def compare(task: CompareTask) -> CompareResult:
     """Compare the task's partition (now) with the same images in the other root (before)."""
     now = kept_by_image(load_view(Store(task.root), task.partition, task.reads))
-    other, before, home = Store(task.other_root), {}, {}
+    other = Store(task.other_root)
+    before: dict[str, Kept] = {}
+    home: dict[str, str] = {}
     for record, reads in task.others:
         found = kept_by_image(load_view(other, record, reads))
         before |= found
@@ -90,11 +92,11 @@ def kept_by_image(view: PartitionView) -> dict[str, Kept]:
     found = {image_id: Kept([], [], []) for image_id in kept["images"]["id"].to_pylist()}
     regions = kept["regions"]
     names = class_names(regions, kept["region_texts"]).to_pylist()
-    readings = _readings(kept["region_texts"])
+    readings, boxes = _readings(kept["region_texts"]), boxes_xyxy(regions).tolist()
     for i, row in enumerate(regions.select(["id", "image_id", "kind"]).to_pylist()):
         label = names[i] if row["kind"] == "object" else readings.get(row["id"], "")
-        box = tuple(float(v) for v in boxes_xyxy(regions.slice(i, 1))[0])
-        found[row["image_id"]].regions.append((row["kind"], label, box))
+        x1, y1, x2, y2 = boxes[i]
+        found[row["image_id"]].regions.append((row["kind"], label, (x1, y1, x2, y2)))
     for row in kept["texts"].select(["image_id", "granularity", "text"]).to_pylist():
         found[row["image_id"]].texts.append(f"{row['granularity']}: {row['text']}")
     for row in kept["phrases"].select(["image_id", "phrase"]).to_pylist():

@@ -146,7 +146,8 @@ DEFINITIONS: Mapping[str, Definition] = {
     "calibration": Definition(
         "Precision by score", "Share of a specialist's regions that hit a human region of the same label with an IoU "
         "of 0.5 or more, one to one by falling score; recall is the share of human regions found at any score. A "
-        "specialist is calibrated where precision equals score.", "Guo et al. 2017, arXiv 1706.04599; matching: PASCAL VOC",
+        "specialist is calibrated where precision equals score.",
+        "Guo et al. 2017, arXiv 1706.04599; matching: PASCAL VOC",
     ),
     "difference_roots": Definition(
         "Before, now, change", "The same number, by the same definition, of the root that is compared with and of this "

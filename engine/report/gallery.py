@@ -185,7 +185,7 @@ def _judged_rows(view: PartitionView, target: str, image_id: str) -> list[Row]:
     verdicts = verdicts_of(view, target)
     filters = verdicts.schema.names[len(verdict_schema([])) :]
     mine = pc.equal(view.annotations[target]["image_id"], image_id)
-    rows = view.annotations[target].filter(mine).to_pylist()
+    rows: list[Row] = view.annotations[target].filter(mine).to_pylist()
     for row, verdict in zip(rows, verdicts.filter(mine).to_pylist(), strict=True):
         row |= {name: verdict[name] for name in ("kept", "reason", "chosen")}
         row["values"] = {name: verdict[name] for name in filters}

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -28,6 +30,8 @@ from engine.report.vocabulary import GROWTH, SPECTRUM, TOP, Vocabulary, summaris
 from engine.store import Store
 from engine.tasks import GatherTask, ReduceTask
 from schemas.annotations import Frozen
+
+Item = TypeVar("Item")
 
 PARTITIONS_PER_GATHER = 32
 TERMS_PER_REDUCE = 2_000_000
@@ -78,7 +82,7 @@ def runs_of_buckets(num_terms: int) -> list[tuple[int, int]]:
     """Equal runs [low, high) of buckets, so many that a reduce meets about `TERMS_PER_REDUCE` rows."""
     runs = int(np.clip(-(-num_terms // TERMS_PER_REDUCE), 1, NUM_BUCKETS))
     edges = [NUM_BUCKETS * i // runs for i in range(runs + 1)]
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(pairwise(edges))
 
 
 def read_vocabulary(store: Store, results: Sequence[MergeResult]) -> Vocabulary:
@@ -101,6 +105,6 @@ def _buckets(store: Store, path: str, low: int, high: int) -> pa.Table:
     return table.filter(pc.and_(pc.greater_equal(table["bucket"], low), pc.less(table["bucket"], high)))
 
 
-def _blocks(items: Sequence) -> Iterator[Sequence]:  # type: ignore[type-arg]
+def _blocks(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
     for start in range(0, len(items), AT_ONCE):
         yield items[start : start + AT_ONCE]

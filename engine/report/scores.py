@@ -92,7 +92,8 @@ def _groups(target: str, table: pa.Table) -> np.ndarray:
 
 def _makers(table: pa.Table) -> np.ndarray:
     column = table["annotator" if "annotator" in table.column_names else "source"]
-    return column.to_numpy(zero_copy_only=False).astype(str)
+    makers: np.ndarray = column.to_numpy(zero_copy_only=False).astype(str)
+    return makers
 
 
 def _counted(bins: Ints, mine: Bools, num_bins: int) -> list[int]:

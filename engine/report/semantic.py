@@ -74,4 +74,5 @@ def _distribution(measure: str, family: str, bins: np.ndarray, num_bins: int) ->
 
 
 def _objects(column: pa.ChunkedArray) -> np.ndarray:
-    return column.to_numpy(zero_copy_only=False).astype(object)
+    found: np.ndarray = column.to_numpy(zero_copy_only=False).astype(object)
+    return found

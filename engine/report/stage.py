@@ -53,7 +53,7 @@ def merge_root(plan: Plan, wanted: Sequence[str], do: Do) -> Merged:
     terms = tuple(result.files["terms"] for result in gathered)
     listed = ""
     if wanted:
-        listed = f"{FOLDER}/wanted-{fingerprint(sorted(wanted))}.json"
+        listed = f"{FOLDER}/wanted-{fingerprint({'words': sorted(wanted)})}.json"
         store.write_bytes(listed, json.dumps(sorted(set(wanted))).encode())
     reduces: list[Task] = [
         ReduceTask(
@@ -126,4 +126,6 @@ def _aggregate_files(plan: Plan, record: PartitionRecord) -> dict[str, str]:
 
 
 def _out(name: str, parts: Any) -> str:
-    return f"{FOLDER}/{name}-{fingerprint([VERSION, parts])}.data" + ("" if name != "gallery" else ".json")
+    return f"{FOLDER}/{name}-{fingerprint({'version': VERSION, 'parts': parts})}.data" + (
+        "" if name != "gallery" else ".json"
+    )

@@ -88,7 +88,8 @@ def merge_candidates(tables: Sequence[pa.Table]) -> pa.Table:
     stacked = pa.concat_tables([CANDIDATES.empty_table(), *tables])
     order = [("stratum", "ascending"), ("source", "ascending"), ("value", "descending"), ("image_id", "ascending")]
     ranked = stacked.sort_by(order)
-    keep, seen = [], {}
+    keep: list[bool] = []
+    seen: dict[tuple[str, str], int] = {}
     for key in zip(ranked["stratum"].to_pylist(), ranked["source"].to_pylist(), strict=True):
         seen[key] = seen.get(key, 0) + 1
         keep.append(seen[key] <= CANDIDATES_PER_STRATUM)

@@ -38,7 +38,7 @@ _KEYS = ["kind", "family"]
 
 
 class Vocabulary(NamedTuple):
-    """Summaries of terms. `top` and `rare` hold up to `NUM_TOP` of each kind and family; `wanted` every row asked for."""
+    """Summaries of terms. `top` and `rare` hold up to `NUM_TOP` of each kind and family; `wanted` all asked for."""
 
     spectrum: pa.Table
     growth: pa.Table

@@ -74,14 +74,14 @@ def _pairs(rows: pa.Table, text: Ints, lemma: Strings, head: Ints) -> tuple[Ints
 def _triples(rows: pa.Table, text: Ints, lemma: Strings, head: Ints, action: Bools) -> tuple[Ints, Strings]:
     dep = rows["dep"]
     verb = np.append(action, False)
-    subjects = {i: head[i] for i in np.flatnonzero(equals(dep, "nsubj") & verb[head])}
+    subjects = {int(i): int(head[i]) for i in np.flatnonzero(equals(dep, "nsubj") & verb[head])}
     is_agent = np.append(equals(dep, "agent"), False)
     for i in np.flatnonzero(equals(dep, "pobj") & is_agent[head]):
         if verb[head[head[i]]]:
-            subjects[i] = head[head[i]]
+            subjects[int(i)] = int(head[head[i]])
     objects: dict[int, list[int]] = {}
     for i in np.flatnonzero(one_of(dep, ("dobj", "obj", "nsubjpass")) & verb[head]):
-        objects.setdefault(head[i], []).append(i)
+        objects.setdefault(int(head[i]), []).append(int(i))
     found = [(s, v, o) for s, v in sorted(subjects.items()) for o in objects.get(v, ())]
     where = np.array([text[v] for _, v, _ in found], dtype=np.int64)
     return where, _joined([f"{lemma[s]} {lemma[v]} {lemma[o]}" for s, v, o in found])

@@ -22,7 +22,7 @@ DEFINED = {"annotations": "annotation", "tokens": "token", "regions": "region", 
            "regions_per_annotation": "region"}  # fmt: skip
 
 
-def annotations(facts: Facts) -> Page:
+def statistics(facts: Facts) -> Page:
     """The page `annotations.html`."""
     sections = [
         Section(

@@ -30,11 +30,12 @@ def changes(now: Facts, before: Facts, compared: CompareResult, pairs: Sequence[
     images: list[Row] = [(number, image) for number, image, _, _ in compared.most]
     sections = [
         Section("Annotations", "Of the images that are in both, kept before and kept now.", [
-            shown, TableBlock("Images that changed most", "change", Data("changed-images", ("changes", "image"), images)),
+            shown,
+            TableBlock("Images that changed most", "change", Data("changed-images", ("changes", "image"), images)),
         ]),
         Section("Before beside after", "" if pairs else "No image changed.", widget="pairs"),
         Section("Every number", "", [_numbers(now, before)], wide=True),
-        Section("Every distribution", "Rows whose count changed; the CSV has all of them.", [_counts(now, before)], wide=True),
+        Section("Every distribution", "Bins whose count changed.", [_counts(now, before)], wide=True),
     ]  # fmt: skip
     lead = f"{now.root} (now) against {before.root} (before)."
     return Page("changes", "Changes", lead, sections, cards, payload={"pairs": list(pairs)}, script="changes")

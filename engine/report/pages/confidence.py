@@ -109,9 +109,10 @@ def _agreement(facts: Facts) -> Iterator[Chart | TableBlock]:
         place = sum(sum(values[IOU_BINS // 2 :]) for values in columns.values())
         both = sum(columns[SAME][IOU_BINS // 2 :])
         rows.append((pair, total, share(place, total), share(both, total), "compared"))
+        x = [f"{i / IOU_BINS:g}" for i in range(IOU_BINS)]
         charts.append(
-            bars(f"{pair}: best IoU", "agreement", slug("agreement", pair), [f"{i / IOU_BINS:g}" for i in range(IOU_BINS)],
-                 columns, xlabel="best IoU from", ylabel="regions", stack=True)
+            bars(f"{pair}: best IoU", "agreement", slug("agreement", pair), x, columns,
+                 xlabel="best IoU from", ylabel="regions", stack=True)
         )  # fmt: skip
     columns_ = ("first × second", "regions of the first", "share with IoU ≥ 0.5", "and the same label", "state")
     yield TableBlock("Pairs", "agreement", Data("agreement", columns_, rows))
@@ -139,7 +140,8 @@ def _calibration(facts: Facts) -> Iterator[Chart | TableBlock]:
             chart = bars(
                 f"{by}: precision by score, {family} labels", "calibration", slug("calibration", family, by),
                 [f"{i / CALIBRATION_BINS:g}" for i in range(CALIBRATION_BINS)],
-                {"precision": precision, "calibrated": middles}, xlabel="score from", ylabel="precision", kind="calibration",
+                {"precision": precision, "calibrated": middles}, xlabel="score from", ylabel="precision",
+                kind="calibration",
             )  # fmt: skip
             columns = ("score from", "hits", "misses", "precision")
             bins: list[Row] = [

@@ -127,12 +127,11 @@ def _words(facts: Facts) -> Section:
     found = word_coverage(facts.vocabulary.wanted, facts.words, facts.sources, facts.words_floor)
     columns = ("word", "regions", "mentions", "state", "best source")
     order = {"absent": 0, "under the floor": 1, "covered": 2}
-    rows: list[Row] = sorted(
-        ((w.word, w.regions, w.mentions, w.state, w.best_source) for w in found),
-        key=lambda r: (order[r[3]], r[1], r[0]),
-    )
-    states = {state: sum(row[3] == state for row in rows) for state in order}
-    chart = bars(f"Words of {facts.words_name}", "words", "word-list-states", list(states), {"words": list(states.values())},
+    found.sort(key=lambda w: (order[w.state], w.regions, w.word))
+    rows: list[Row] = [(w.word, w.regions, w.mentions, w.state, w.best_source) for w in found]
+    states = {state: sum(w.state == state for w in found) for state in order}
+    numbers = {"words": list(states.values())}
+    chart = bars(f"Words of {facts.words_name}", "words", "word-list-states", list(states), numbers,
                  xlabel="state", ylabel="words", kind="rows")  # fmt: skip
     text = (
         f"{len(rows)} words of {facts.words_name}: {states['covered']} covered, {states['under the floor']} with fewer "
