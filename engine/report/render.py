@@ -88,8 +88,13 @@ def write_data(store: Store, folder: str, data: Data) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(data.columns)
-    writer.writerows(data.rows)
+    writer.writerows([[_plain(value) for value in row] for row in data.rows])
     store.write_bytes(f"{folder}/{data.name}.csv", text.getvalue().encode())
+
+
+def _plain(value: Any) -> Any:
+    """A whole number without its point, as the browser's own CSV has it."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def cell(value: Any, column: str = "") -> str:
