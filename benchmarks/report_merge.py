@@ -108,11 +108,10 @@ def measure(num: int) -> None:
         driver_s = time.perf_counter() - begin
         captions = vocabulary.spectrum.filter([k == "caption" for k in vocabulary.spectrum["kind"].to_pylist()])
         assert richness(captions).distinct == 2 * num * NUM_CAPTIONS, "every caption once, by granularity and in all"
-        print(
-            f"| {num:,} | {sum(r.terms for r in reduced):,} | {len(groups)} | {gather_s:.1f} | {longest:.2f} | "
-            f"{gather_mb:.0f} | {len(runs)} | {reduce_s:.1f} | {longest_reduce:.2f} | {reduce_mb:.0f} | {driver_s:.2f} |",
-            flush=True,
-        )
+        gathers = f"{len(groups)} | {gather_s:.1f} | {longest:.2f} | {gather_mb:.0f}"
+        reduces = f"{len(runs)} | {reduce_s:.1f} | {longest_reduce:.2f} | {reduce_mb:.0f}"
+        num_terms = sum(result.terms for result in reduced)
+        print(f"| {num:,} | {num_terms:,} | {gathers} | {reduces} | {driver_s:.2f} |", flush=True)
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ Resume never depends on Prefect: a task that runs again finds what is there alre
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -130,23 +130,28 @@ def _run_stages(config: RunConfig, root: str, stages: tuple[str, ...]) -> RunSum
     with progress_bars() as watch, Pipeline(store, config, watch) as pipeline:
         pipeline.preflight()
         for stage in stages:
+            if stage == "report":  # it tells of the very run that makes it
+                record_attempt(store, started, _summary(pipeline, root, rows, seconds))
             with _timed(seconds, stage):
                 rows[stage] = STAGES[stage](pipeline)
-        work = pipeline.work
         table = [{"stage": s, "seconds": round(seconds[s], 1), **_flat(rows[s])} for s in stages]
         create_table_artifact(key="fld-road", table=table, description=f"Stages of {root}")
-        exported = rows.get("export", {})
-        summary = make_summary(
-            config,
-            root,
-            rows.get("ingest", {}).get("new", 0),
-            work,
-            (exported.get("samples", 0), exported.get("shards", 0)),
-            rows.get("verify", {}).get("problems", 0),
-            seconds,
-        )
+        summary = _summary(pipeline, root, rows, seconds)
         record_attempt(store, started, summary)
     return summary
+
+
+def _summary(pipeline: Pipeline, root: str, rows: Mapping[str, Row], seconds: Mapping[str, float]) -> RunSummary:
+    exported = rows.get("export", {})
+    return make_summary(
+        pipeline.config,
+        root,
+        rows.get("ingest", {}).get("new", 0),
+        pipeline.work,
+        (exported.get("samples", 0), exported.get("shards", 0)),
+        rows.get("verify", {}).get("problems", 0),
+        seconds,
+    )
 
 
 def _flat(row: Row) -> Row:

@@ -118,7 +118,7 @@ def _regions(kept: Mapping[str, Any], masks: list[Row]) -> Iterator[Row]:
     best: dict[str, list[list[float]]] = {}
     for mask in sorted(masks, key=lambda mask: (-mask["score"], mask["id"])):
         best.setdefault(mask["subject_id"], mask["polygons"])
-    names = class_names(kept["regions"], kept["region_texts"]).to_pylist()
+    names = class_names(kept["regions"], kept["region_texts"], lower=False).to_pylist()
     for row, name in zip(kept["regions"].to_pylist(), names, strict=True):
         if row["kind"] != "object":
             continue

@@ -52,14 +52,15 @@ def exported(view: PartitionView) -> Mapping[str, pa.Table]:
     return kept
 
 
-def class_names(regions: pa.Table, region_texts: pa.Table) -> pa.Array:
-    """(n,) category phrase of each region, the best of several; empty where it has none."""
+def class_names(regions: pa.Table, region_texts: pa.Table, *, lower: bool = True) -> pa.Array:
+    """(n,) category phrase of each region, the best of several, in lower case; empty where it has none."""
     phrases = region_texts.filter(pc.equal(region_texts["kind"], "phrase")).sort_by(
         [("region_id", "ascending"), ("score", "descending"), ("text", "ascending")]
     )
     place = pc.index_in(regions["id"], value_set=phrases["region_id"].combine_chunks())
     names = phrases["text"].combine_chunks().take(_whole(place))
-    return pc.utf8_lower(names.fill_null(""))
+    names = names.fill_null("")
+    return pc.utf8_lower(names) if lower else names
 
 
 def _whole(column: pa.ChunkedArray | pa.Array) -> pa.Array:

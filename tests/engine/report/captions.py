@@ -111,7 +111,7 @@ CAPTIONS = (
     Caption("A/a/DET/det/1 man/man/NOUN/nsubj/4 has/have/AUX/aux/4 been/be/AUX/aux/4 walking/walk/VERB/ROOT/4 "
             "dogs/dog/NOUN/dobj/4", "man dogs", "", "walking", object_degrees=(2, 1), action_degrees=(4,),
             triples=("man walk dog",)),
-    # The first man gives John a book — an ordinal is an ADJ; the recipient (dative) is an object and no triple's object.
+    # The first man gives John a book — an ordinal is an ADJ; the recipient (dative) makes no triple.
     Caption("The/the/DET/det/2 first/first/ADJ/amod/2 man/man/NOUN/nsubj/3 gives/give/VERB/ROOT/3 "
             "John/John/PROPN/dative/3 a/a/DET/det/6 book/book/NOUN/dobj/3", "man John book", "first", "gives", "John",
             object_degrees=(3, 1, 2), action_degrees=(3,), pairs=("first man",), triples=("man give book",)),

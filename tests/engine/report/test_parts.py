@@ -114,7 +114,7 @@ def test_values_tell_who_dropped_what() -> None:
         region("r4", "human", (60, 60, 99, 99), 1.0),
     )
     counted = score_counts(view(regions, named(r1="x", r2="x", r3="x", r4="y"), {"a": ("i",)}))
-    values = {row[1:4] + (round(value_low(row[4]), 2),): row[5] for row in counted if row[0] == "value"}
+    values = {(*row[1:4], round(value_low(row[4]), 2)): row[5] for row in counted if row[0] == "value"}
     assert values == {
         ("regions/a", "region-confidence", "kept", 0.9): 1,
         ("regions/a", "region-confidence", "dropped_later", 0.5): 1,
