@@ -12,8 +12,9 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page
 
+from engine.config import dump_config
 from engine.pipeline import Pipeline
-from flows.report import make_report
+from flows.report import make_report, report_root
 from tests.browser.chromium import chromium, needs_chromium, opened
 from tests.browser.synthetic import BOX, HOSTILE, RED, WH, synthetic_root
 
@@ -215,6 +216,24 @@ def test_a_chart_gives_its_data_as_csv(report: Path, browser: Browser) -> None:
     with page.expect_download() as download:
         page.click("[data-csv=funnel]")
     assert download.value.path().read_bytes() == (report / "data" / "funnel.csv").read_bytes()
+    page.context.close()
+
+
+def test_changes_show_before_beside_after(browser: Browser, tmp_path: Path) -> None:
+    """Under a bound of 0.95 the fakes' boxes are gone; the person's red box is on both sides."""
+    finished = synthetic_root(tmp_path, 3)
+    finished.store.write_bytes("config.yaml", dump_config(finished.config).encode())
+    root = finished.store.url
+    report_root(root, ("filters.region-confidence.params.objects=0.95",), (root, ()), num_images=3)
+    watched = opened(browser, tmp_path / "root/report/changes.html")
+    page = watched.page
+    draw_all(page)
+    assert (watched.errors, watched.requests) == ([], [])
+    for pair in page.locator(".pair").all():
+        before, after = (pair.locator(".side").nth(i).locator("rect").count() for i in (0, 1))
+        assert before > after >= 1
+    assert page.locator(".pair").count() >= 1
+    assert page.evaluate("window.harmed") is None
     page.context.close()
 
 

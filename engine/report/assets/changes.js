@@ -12,7 +12,7 @@
       svg.append(shape);
     }
     const labels = image.boxes.filter((b) => b.kept && b.family !== "phrase-region").map((b) => b.label).join(", ");
-    return make("div", { class: "side" }, make("p", {}, title), make("div", { class: "frame" }, make("img", { src: image.picture, alt: `${title}: ${labels || "no region"}`, width: image.width, height: image.height, loading: "lazy" }), svg),
+    return make("div", { class: "side" }, make("p", {}, title), make("div", { class: "frame" }, make("img", { src: image.picture, alt: `${title}: ${labels || "no region"}`, width: image.width, height: image.height }), svg),
       make("p", {}, labels || "no region"), ...image.texts.filter((t) => t.kept).map((t) => make("p", {}, `${t.granularity.replaceAll("_", " ")}: ${t.text}`)));
   }
   function draw() {

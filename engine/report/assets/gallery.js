@@ -137,13 +137,22 @@
       make("div", { id: "provenance" }),
       ...texts.flatMap((text) => [make("h3", { class: text.kept ? null : "dropped" }, `${text.granularity.replaceAll("_", " ")}${text.composed ? ", composed" : ""}${text.kept ? "" : `, dropped: ${text.reason}`} `, make("button", { type: "button", class: "csv", onclick: () => provenance(text, text.text) }, "source")), textWithPhrases(text)]),
       make("h3", {}, `${boxes.length} boxes shown` + (current.boxes_left_out ? `, ${current.boxes_left_out} more are not on this page` : "")),
-      make("ul", {}, ...boxes.map((box) => make("li", {}, make("button", { type: "button", "data-row": box.id, class: box.kept ? null : "dropped", onmouseenter: () => light([box.id], [box.phrase]), onmouseleave: () => light([]), onfocus: () => light([box.id], [box.phrase]), onclick: () => open(current, box.id) },
-        swatch(box), `${box.label || "–"} · ${box.score.toFixed(2)} · ${box.by}${box.kept ? "" : ` · ${box.reason}`}`)))),
+      make("ul", {}, ...listed(boxes).map(([box, ...others]) => make("li", {}, make("button", { type: "button", "data-row": box.id, class: box.kept ? null : "dropped", onmouseenter: () => light([box.id], [box.phrase]), onmouseleave: () => light([]), onfocus: () => light([box.id], [box.phrase]), onclick: () => open(current, box.id) },
+        swatch(box), `${box.label || "–"} · ${box.score.toFixed(2)} · ${box.by}${box.kept ? "" : ` · ${box.reason}`}`), also(others)))),
       make("h3", {}, "Image"),
       list({ id: current.id, source: current.source, found: current.uri, licence: current.licence || "not stated", size: `${current.width} × ${current.height}`, partition: current.partition, "why it is here": current.strata.map((s) => `${s.stratum} (${s.note})`).join("; "), ...current.status }),
     );
     const box = current.boxes.find((b) => b.id === lit);
     if (box) provenance(box, box.label);
+  }
+  // One line for each place: objects first, then scene text, then phrases that no region was matched to.
+  function listed(boxes) {
+    const rank = Object.keys(colours);
+    return places(boxes).sort((a, b) => b[0].kept - a[0].kept || rank.indexOf(a[0].family) - rank.indexOf(b[0].family) || b[0].score - a[0].score);
+  }
+  function also(others) {
+    const said = [...new Set(others.map((box) => box.label))].join(", ");
+    return said ? make("small", {}, ` in the texts: ${said}`) : null;
   }
   function swatch(box) {
     const mark = make("span", { class: "swatch" });

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import tarfile
 from collections import Counter
@@ -21,6 +22,8 @@ from engine.report.model import Chart
 from flows.report import make_report, report_root
 from schemas.errors import RootError
 from tests.browser.synthetic import HOSTILE, synthetic_root
+
+REPOSITORY = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +133,24 @@ def test_against_the_same_root_under_another_bound(finished: Pipeline) -> None:
     assert numbers["regions", "kept"]["change"] == -found["removed"]  # type: ignore[operator]
     assert numbers["texts", "kept"]["change"] == 0
     report_root(root)
+
+
+def test_the_example_for_researchers_runs(finished: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
+    page = (REPOSITORY / "docs/researchers.md").read_text(encoding="utf-8")
+    example = page.split("```python\n")[1].split("```")[0]
+    assert example.count("\n") - example.count("\n\n") <= 15
+    exec(example.replace("runs/demo", finished.store.url), {})
+    told = capsys.readouterr().out
+    assert "human" in told
+    assert "region-text" in told
+
+
+def test_the_charting_library_is_the_published_one() -> None:
+    """sha256 of dist/echarts.min.js in the npm package echarts 6.1.0."""
+    library = REPOSITORY / "engine/report/vendor/echarts-6.1.0.min.js"
+    published = "b66b25aeb4df84e33199dc21694014d336d222cbd9deb0e5a7c14bd6aa0d0fd0"
+    assert hashlib.sha256(library.read_bytes()).hexdigest() == published
+    assert "Apache License" in (library.parent / "echarts.LICENSE").read_text(encoding="utf-8")
 
 
 def test_a_root_that_is_not_annotated_is_refused(tmp_path: Path) -> None:
