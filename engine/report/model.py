@@ -137,11 +137,15 @@ def bars(
     marks: Sequence[Mapping[str, Any]] = (),
     log: bool = False,
 ) -> Chart:
-    """A chart of one number (or more, side by side) for each of `x`; its table has a column for each series."""
+    """A chart of one number (or more, side by side) for each of `x`; its table has a column for each series.
+
+    Series of zeros alone are in the table and not in the chart.
+    """
     rows: list[Row] = [(label, *(values[i] for values in series.values())) for i, label in enumerate(x)]
+    shown = {key: values for key, values in series.items() if any(values)} or dict(list(series.items())[:1])
     spec = {
         "type": kind, "x": list(x), "xlabel": xlabel, "ylabel": ylabel, "stack": stack, "marks": list(marks),
-        "log": log, "series": [{"name": key, "data": list(values)} for key, values in series.items()],
+        "log": log, "series": [{"name": key, "data": list(values)} for key, values in shown.items()],
     }  # fmt: skip
     return Chart(title, definition, spec, Data(name, (xlabel, *series), rows), _alt(title, x, series))
 

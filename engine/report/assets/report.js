@@ -91,9 +91,9 @@ fld.option = (spec) => {
       lineStyle: { width: 2, type: dashes[Math.floor(i / 2) % 3] }, itemStyle: colours[one.name] ? { color: colours[one.name] } : {},
       label: lying && !named ? { show: true, position: "right", color: fld.colour("soft"), formatter: (p) => fld.number(p.value) } : undefined,
       markLine: i === 0 && spec.marks && spec.marks.length ? { symbol: "none", silent: true, lineStyle: { color: fld.colour("ink"), type: "dashed" },
-        label: { color: fld.colour("ink"), formatter: (p) => p.name, position: "insideEndTop" }, data: spec.marks.map((mark) => ({ xAxis: mark.at, name: mark.label })) } : undefined };
+        label: { color: fld.colour("ink"), formatter: (p) => p.name, position: "end", distance: 4 }, data: spec.marks.map((mark) => ({ xAxis: mark.at, name: mark.label })) } : undefined };
   });
-  const grid = { left: lying ? 12 : 58, right: lying ? 60 : 14, top: named ? 34 : 14, bottom: lying ? 34 : 46, containLabel: lying };
+  const grid = { left: lying ? 12 : 58, right: lying ? 60 : 14, top: (named ? 34 : 14) + (spec.marks && spec.marks.length ? 16 : 0), bottom: lying ? 34 : 46, containLabel: lying };
   return { ...base(), legend, grid, series, xAxis: lying ? value : category, yAxis: lying ? category : value };
 };
 function heatOption(spec) {

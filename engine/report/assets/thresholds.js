@@ -8,7 +8,7 @@
   sliders.forEach((slider, i) => select.append(fld.make("option", { value: i }, `${slider.filter} on ${slider.of}`)));
   const sum = (values) => values.reduce((total, n) => total + n, 0);
   // The filter that drops most comes first: its bound matters most.
-  const dropped = sliders.map((slider) => sum(slider.dropped_here));
+  const dropped = sliders.map((slider) => slider.low.length > 4 ? sum(slider.dropped_here) : -1);
   select.value = dropped.indexOf(Math.max(...dropped));
   const current = () => sliders[Number(select.value)];
   // Bounds on offer: every lower edge, and the run's own. Bound k passes bins from k on (high), or up to k (low).

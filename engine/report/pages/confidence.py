@@ -114,7 +114,7 @@ def _agreement(facts: Facts) -> Iterator[Chart | TableBlock]:
             bars(f"{pair}: best IoU", "agreement", slug("agreement", pair), x, columns,
                  xlabel="best IoU from", ylabel="regions", stack=True)
         )  # fmt: skip
-    columns_ = ("first × second", "regions of the first", "share with IoU ≥ 0.5", "and the same label", "state")
+    columns_ = ("first × second", "regions", "share IoU ≥ 0.5", "share same label", "state")
     yield TableBlock("Pairs", "agreement", Data("agreement", columns_, rows))
     yield from charts
 

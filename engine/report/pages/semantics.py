@@ -34,7 +34,7 @@ def semantics(facts: Facts) -> Page:
         ),
         Section("Elements per text", "The distributions behind the averages.", list(_elements(facts))),
         Section("Parts of speech and relations", "", [_shares(facts, "pos"), _shares(facts, "relation")]),
-        Section("Vocabulary", "", [_richness(facts), _growth(facts)]),
+        Section("Vocabulary", "", [_richness(facts), _growth(facts)], wide=True),
         Section("Most frequent terms", "", list(_terms(facts, "top"))),
         Section(
             "Rarest terms", "Where the long tail ends; each is in the gallery's reach.", list(_terms(facts, "rare"))

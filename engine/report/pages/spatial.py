@@ -41,9 +41,9 @@ def _distributions(facts: Facts, keys: Mapping[str, tuple[str, str]], by: str) -
     yield bars(f"Size classes by {by}", "size", slug("size", by), SIZES, shares, xlabel="size", ylabel="share of boxes")
     twentieths = [f"{i / IOU_BINS:g}" for i in range(IOU_BINS)]
     yield _shares(facts, "overlap", keys, by, twentieths, title="Overlap with another box", xlabel="highest IoU from")
-    yield _shares(
-        facts, "mask_fill", keys, by, twentieths, title="Mask fill", xlabel="share of the box from", of="masks"
-    )
+    if any(facts.bins("mask_fill", f, maker) for f, maker in keys.values()):
+        x = "share of the box from"
+        yield _shares(facts, "mask_fill", keys, by, twentieths, title="Mask fill", xlabel=x, of="masks")
 
 
 def _shares(
