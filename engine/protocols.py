@@ -167,6 +167,9 @@ class Filter(Protocol):
     `target` names the table whose rows are judged: `images`, `texts`, `regions`, `region_texts`, `phrases` or
     `phrase_regions`. In `tables`, the target holds only the rows that survived the filters before this one; all other
     tables of `requires` are whole.
+
+    A filter that keeps low values (numbers of things, overlaps) says so with a class attribute `keeps_low = True`;
+    reports then draw its bound the right way round.
     """
 
     version: int

@@ -9,6 +9,7 @@
     ├── stages/<step>/           pPPPPPP-<fp>.<attempt>.<table>.parquet, and one record per output
     ├── quarantine/              what could not be read, with its reason
     ├── coverage/                numbers of the whole dataset
+    ├── report/                  pages for a browser, and the tables behind them
     └── export/                  shards and manifest
 
 A file is complete once it has its final name. An output exists once its *record* does; records are written by the

@@ -108,6 +108,7 @@ class RegionNms:
 
     version = 1
     target: ClassVar[str] = "regions"
+    keeps_low: ClassVar[bool] = True
     requires: frozenset[str] = frozenset({"regions", "region_texts"})
 
     def __init__(self, params: Params | None = None) -> None:

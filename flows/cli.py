@@ -9,18 +9,18 @@ import json
 import logging
 import os
 import sys
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
-import yaml
 from rich.console import Console
 from rich.table import Table
 
 from annotators.packaged.cache import cache_folder
-from engine.config import RunConfig, dump_config, load_config, with_overrides
+from engine.config import RunConfig, dump_config, load_config
 from engine.coverage_report import report as coverage_report
 from engine.coverage_summary import terminal_summary
 from engine.estimate import estimate
+from engine.export.coco import export_coco
 from engine.export.stage import export_is_current
 from engine.ingest.ingest import new_chunks, read_journal, read_partitions
 from engine.pipeline import Pipeline, read_coverage
@@ -30,6 +30,8 @@ from engine.registry import build_annotator, pin
 from engine.runners.logs import LEVEL_VARIABLE
 from engine.store import Store
 from flows.estimates import estimate_table, measured_rates, stated_rates, this_machine
+from flows.opening import CONFIG_FILE, existing_root
+from flows.report import NUM_IMAGES, report_root
 from flows.samples import sample_sources
 from schemas.errors import ConfigError, FldError
 
@@ -38,7 +40,6 @@ models_app = typer.Typer(no_args_is_help=True, help="The packaged models: what i
 app.add_typer(models_app, name="models")
 out = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 140)
 
-CONFIG_FILE = "config.yaml"
 TOO_MANY_FAILURES = 3
 
 Recipe = Annotated[str, typer.Argument(help="A recipe (demo, laptop) or a YAML file.")]
@@ -51,6 +52,7 @@ Runner = Annotated[str | None, typer.Option("--runner", help="local or ray.")]
 Workers = Annotated[int | None, typer.Option("--workers", help="Worker processes; local: 1, ray: all that fit.")]
 Address = Annotated[str | None, typer.Option("--ray-address", help="A running Ray cluster; `auto` finds it.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="key.path=value, over the recipe.")]
+Format = Literal["shards", "coco"]
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 
 
@@ -102,11 +104,20 @@ def run(
 
 
 @app.command()
-def export(root: Root, set_: Set = None) -> None:
-    """Write the shards and the manifest again from what is annotated, doing only what is missing."""
-    store, config = _existing(root, set_)
+def export(
+    root: Root,
+    set_: Set = None,
+    format_: Annotated[Format, typer.Option("--format", help="Shards of the trainer, or COCO json.")] = "shards",
+    images: Annotated[bool, typer.Option("--images", help="COCO: write the image files too.")] = False,
+) -> None:
+    """Write the shards and the manifest again from what is annotated, doing only what is missing; or COCO json."""
+    store, config = existing_root(root, set_)
     with Pipeline(store, config) as pipeline:
         pipeline.decide()
+        if format_ == "coco":
+            wrote = export_coco(pipeline.plan(), with_images=images)
+            out.print(f"{wrote.regions} regions, {wrote.captions} captions, {wrote.images} images: {root}/coco")
+            return
         summary = pipeline.export()
     out.print(f"{summary.num_samples} samples in {summary.num_shards} shards: {root}/export")
 
@@ -116,7 +127,7 @@ def replay(root: Root, set_: Set = None) -> None:
     """Run the annotators again on the images that failed, and everything that depends on them."""
     from engine.replay import mark_failed
 
-    store, config = _existing(root, set_)
+    store, config = existing_root(root, set_)
     marked = mark_failed(_plan(store, config))
     if not marked:
         out.print("nothing to replay: no annotator failed on any image")
@@ -198,7 +209,7 @@ def plan(
 @app.command()
 def status(root: Root, set_: Set = None, as_json: AsJson = False) -> None:
     """Say what was found, and what became of it."""
-    store, config = _existing(root, set_)
+    store, config = existing_root(root, set_)
     _print_status(_plan(store, config), as_json=as_json)
 
 
@@ -207,7 +218,7 @@ def explain(image_id: str, root: Root, set_: Set = None, as_json: AsJson = False
     """Say for every annotation of an image why it was kept or dropped."""
     from engine.explain import explain as explain_image
 
-    store, config = _existing(root, set_)
+    store, config = existing_root(root, set_)
     found = explain_image(_plan(store, config), image_id)
     if as_json:
         out.print_json(found.model_dump_json())
@@ -223,6 +234,22 @@ def explain(image_id: str, root: Root, set_: Set = None, as_json: AsJson = False
         table.add_row(a.target, what, score, a.source, "kept" if a.kept else a.reason, values)
     out.print(table, markup=False)
     out.print(f"thresholds: {json.dumps(found.thresholds)}", markup=False)
+
+
+@app.command()
+def report(
+    root: Annotated[str, typer.Argument(help="Dataset root.")],
+    against: Annotated[str, typer.Option(help="Another root, or the same one, to compare with.")] = "",
+    set_: Set = None,
+    against_set: Annotated[list[str] | None, typer.Option(help="key.path=value, over the other's config.")] = None,
+    words: Annotated[str, typer.Option(help="A word list: `coco`, or a text file with a name on each line.")] = "",
+    floor: Annotated[int, typer.Option(help="Regions that a word of the list should have.")] = 10,
+    images: Annotated[int, typer.Option(help="Images of the gallery.")] = NUM_IMAGES,
+) -> None:
+    """Write pages that say what is in a root, beside FLD-5B, and what changed: ROOT/report/index.html."""
+    other = (against, tuple(against_set or ())) if against else None
+    paths = report_root(root, tuple(set_ or ()), other, words=words, words_floor=floor, num_images=images)
+    out.print(f"{len(paths)} pages: {root.rstrip('/')}/{paths[0]}")
 
 
 @app.command()
@@ -302,14 +329,6 @@ def _config(
         extra["sources"] = sample_sources(cache_folder() / "samples")
         config = load_config(recipe, overrides or (), extra=extra)
     return config
-
-
-def _existing(root: str, overrides: list[str] | None) -> tuple[Store, RunConfig]:
-    """A root and the config of its last run."""
-    store = Store(root)
-    store.open_root(create=False)
-    tree = yaml.safe_load(store.read_bytes(CONFIG_FILE))
-    return store, with_overrides(tree, overrides or (), where=f"{root}/{CONFIG_FILE}")
 
 
 def _plan(store: Store, config: RunConfig) -> Plan:
