@@ -17,6 +17,8 @@ from schemas.sample import SAMPLE_VERSION, Sample
 
 MANIFEST = "manifest.json"
 SHARDS = "shards"
+IDX = ".idx"
+"""After a shard's name, that of its offsets."""
 EXTENSIONS = ("jpg", "json", "txt")
 """Members of a sample, in their order in a shard."""
 

@@ -31,15 +31,13 @@ from engine.export.companions.energon import energon_files
 from engine.export.companions.energon_index import write_energon_index
 from engine.export.companions.sample_table import write_sample_index
 from engine.export.companions.shard_lists import SIZES, sizes_json, wids_files
-from engine.export.manifest import MANIFEST, SHARDS, FileEntry, Manifest, ShardRecord, make_manifest, manifest_json
+from engine.export.manifest import IDX, MANIFEST, SHARDS, FileEntry, Manifest, ShardRecord, make_manifest, manifest_json
 from engine.hashing import sha256_hex
 from engine.protocols import ModelIdentity
 from engine.store import Store
 
 SUMS = "SHA256SUMS"
 CARD = "README.md"
-IDX = ".idx"
-"""Suffix of a shard's offsets, after `.tar`."""
 
 
 def sha256sums(manifest: Manifest) -> bytes:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import tarfile
 from collections.abc import Iterator
 from typing import IO
 
 from engine.tar import BLOCK
+from engine.tar import header as written_header
 
 CHUNK_BYTES = 1 << 20
 _SIZE = slice(124, 136)
@@ -81,9 +81,7 @@ def _parse_header(header: bytes, previous: str) -> tuple[str, int]:
     try:
         name = header[_NAME].rstrip(b"\0").decode("ascii")
         size = int(header[_SIZE].rstrip(b" \0"), 8)
-        info = tarfile.TarInfo(name)
-        info.size = size
-        expected = info.tobuf(tarfile.USTAR_FORMAT, "ascii", "strict")
+        expected = written_header(name, size)
     except ValueError as error:
         raise ShardError("", f"has a header that cannot be read after {previous}: {error}") from None
     if header != expected:

@@ -10,25 +10,25 @@ from dataclasses import dataclass, field
 import numpy as np
 from pydantic import ValidationError
 
+from engine.export.companions.energon import shard_offsets
 from engine.export.manifest import (
     EXTENSIONS,
+    IDX,
     MANIFEST,
     SHARDS,
-    SIZES,
-    SUMS,
     Counts,
+    FileEntry,
     Manifest,
     ShardRecord,
     count,
     manifest_json,
-    sha256sums,
-    sizes_json,
     total,
-    unlisted_shards,
 )
+from engine.export.publish import SUMS, sha256sums, unlisted_shards
 from engine.export.shard_reader import HashedStream, ShardError, read_members
 from engine.hashing import sha256_hex
 from engine.store import Store
+from engine.tar import member_bytes
 from schemas.annotations import Frozen
 from schemas.sample import Sample, best_brief, canonical_json, parse_sample
 
@@ -68,6 +68,7 @@ class _Shard:
     samples: int = 0
     counts: Counts = field(default_factory=Counts)
     ids: bytearray = field(default_factory=bytearray)
+    offsets: list[int] = field(default_factory=lambda: [0])
     problems: list[Problem] = field(default_factory=list)
 
     def wrong(self, member: str, what: str) -> None:
@@ -122,15 +123,31 @@ def _read_manifest(out: Store) -> tuple[Manifest | None, list[Problem]]:
         problems.append(problem(MANIFEST, "is not in canonical form: it was changed after it was written"))
     if (manifest.samples, manifest.bytes, manifest.counts, dict(manifest.splits)) != total(manifest.shards):
         problems.append(problem(MANIFEST, "totals are not the sums over its shards"))
-    for name, expected in ((SIZES, sizes_json(manifest)), (SUMS, sha256sums(manifest))):
-        try:
-            if out.read_bytes(name) != expected:
-                problems.append(problem(name, "does not agree with the manifest"))
-        except OSError as error:
-            problems.append(problem(name, f"cannot be read: {_brief(error)}"))
+    try:
+        if out.read_bytes(SUMS) != sha256sums(manifest):
+            problems.append(problem(SUMS, "does not agree with the manifest"))
+    except OSError as error:
+        problems.append(problem(SUMS, f"cannot be read: {_brief(error)}"))
+    problems += [problem(file.path, what) for file in manifest.files for what in _check_file(out, file)]
     extra = sorted(unlisted_shards(out, manifest))
     problems += [Problem(shard=name, member="", what="is not in the manifest") for name in extra]
     return manifest, problems
+
+
+def _check_file(out: Store, file: FileEntry) -> Iterator[str]:
+    """What is wrong with a file beside the shards."""
+    if file.path.startswith("/") or ".." in file.path.split("/"):
+        yield "is not a path inside the export"
+        return
+    try:
+        with out.fs.open(out.path(file.path), "rb") as opened:
+            stream = HashedStream(opened)
+            stream.drain()
+    except OSError as error:
+        yield f"cannot be read: {_brief(error)}"
+        return
+    if (stream.num_bytes, stream.sha256) != (file.bytes, file.sha256):
+        yield f"{stream.num_bytes} bytes with sha256 {stream.sha256}, the manifest says {file.bytes} with {file.sha256}"
 
 
 def _check_unique(shards: Sequence[_Shard]) -> list[Problem]:
@@ -160,6 +177,8 @@ def _check_shard(out: Store, record: ShardRecord) -> _Shard:
                 _check_members(shard, record, stream)
             except ShardError as error:
                 shard.wrong(error.member, error.what)
+            else:
+                _check_offsets(shard, record, out)
             stream.drain()
     except FileNotFoundError:
         shard.wrong("", "is missing")
@@ -184,6 +203,7 @@ def _check_members(shard: _Shard, record: ShardRecord, stream: HashedStream) -> 
     previous = ""
     for key, members in _by_key(read_members(stream)):
         shard.samples += 1
+        shard.offsets.append(shard.offsets[-1] + sum(member_bytes(len(data)) for _, data in members))
         names = tuple(extension for extension, _ in members)
         if names != EXTENSIONS:
             shard.wrong(key, f"has members {', '.join(names)}, expected {', '.join(EXTENSIONS)}")
@@ -192,6 +212,18 @@ def _check_members(shard: _Shard, record: ShardRecord, stream: HashedStream) -> 
             shard.wrong(key, f"is a duplicate or out of order after {previous}")
         previous = key
         _check_sample(shard, record, key, dict(members))
+
+
+def _check_offsets(shard: _Shard, record: ShardRecord, out: Store) -> None:
+    try:
+        offsets = out.read_bytes(f"{SHARDS}/{record.name}{IDX}")
+    except OSError as error:
+        shard.wrong("", f"its {IDX} cannot be read: {_brief(error)}")
+        return
+    if offsets != shard_offsets(shard.offsets):
+        shard.wrong("", f"its {IDX} does not say where its samples stand")
+    if sha256_hex(offsets) != record.index_sha256:
+        shard.wrong("", f"the sha256 of its {IDX} is not that of the manifest")
 
 
 def _by_key(members: Iterator[tuple[str, bytes]]) -> Iterator[tuple[str, list[tuple[str, bytes]]]]:

@@ -12,12 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from engine.export.manifest import Manifest, ShardRecord, manifest_json, write_export_index
+from engine.export.manifest import Manifest, ShardRecord, manifest_json
 from engine.export.verify import VerifyReport, verify
 from engine.hashing import sha256_hex
-from engine.store import Store
 from engine.tar import TarStream
-from tests.engine.export.export_builder import CONFIG, MODELS, write_export
+from tests.engine.export.export_builder import rewrite_index, write_export
 from tests.engine.export.view_builder import small_jpeg
 
 
@@ -48,10 +47,9 @@ def seal(export: Path, spoil: Callable[[list[tuple[str, bytes]]], list[tuple[str
     with tarfile.open(path) as tar:
         members = [(info.name, tar.extractfile(info).read()) for info in tar]  # type: ignore[union-attr]
     buffer = io.BytesIO()
-    stream = TarStream(buffer)
-    for name, data in spoil(members):
-        stream.add(name, data)
-    stream.close()
+    with TarStream(buffer) as stream:
+        for name, data in spoil(members):
+            stream.add(name, data)
     path.write_bytes(buffer.getvalue())
     return reseal(export)
 
@@ -61,7 +59,7 @@ def reseal(export: Path) -> VerifyReport:
     manifest = Manifest.model_validate_json((export / "manifest.json").read_bytes())
     data = shard_of(export).read_bytes()
     first = manifest.shards[0].model_copy(update={"bytes": len(data), "sha256": sha256_hex(data)})
-    write_export_index(Store(str(export)), [first, *manifest.shards[1:]], config=CONFIG, models=MODELS)
+    rewrite_index(export, [first, *manifest.shards[1:]])
     return verify(str(export))
 
 
@@ -130,7 +128,8 @@ def test_sample_that_stands_twice_is_found(export: Path) -> None:
     manifest = Manifest.model_validate_json((export / "manifest.json").read_bytes())
     copy = manifest.shards[0].model_copy(update={"name": "train-00001-0000.tar"})
     shutil.copy(shard_of(export), shard_of(export, copy.name))
-    write_export_index(Store(str(export)), [*manifest.shards, copy], config=CONFIG, models=MODELS)
+    shutil.copy(export / "shards" / f"{manifest.shards[0].name}.idx", export / "shards" / f"{copy.name}.idx")
+    rewrite_index(export, [*manifest.shards, copy])
     report = verify(str(export))
     assert len(report.problems) == 3
     assert {problem.shard for problem in report.problems} == {copy.name}
@@ -179,7 +178,7 @@ def test_wrong_counts_are_found(export: Path) -> None:
     manifest = Manifest.model_validate_json((export / "manifest.json").read_bytes())
 
     def rewrite(first: ShardRecord) -> None:
-        write_export_index(Store(str(export)), [first, *manifest.shards[1:]], config=CONFIG, models=MODELS)
+        rewrite_index(export, [first, *manifest.shards[1:]])
 
     shard = manifest.shards[0]
     rewrite(shard.model_copy(update={"counts": shard.counts.model_copy(update={"regions": 99})}))
