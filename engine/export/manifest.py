@@ -39,8 +39,75 @@ class Counts(Frozen):
     phrase_masks: int = 0
     targets: int = 0
 
-    def __add__(self, other: Counts) -> Counts:
-        return Counts(**{name: getattr(self, name) + getattr(other, name) for name in Counts.model_fields})
+    @classmethod
+    def total(cls, counts: Iterable[Counts]) -> Counts:
+        """The sum."""
+        rows = [tuple(one.__dict__.values()) for one in counts]
+        return cls(**dict(zip(cls.model_fields, map(sum, zip(*rows, strict=True)), strict=False)))
+
+
+class ShardRecord(Frozen):
+    """What a manifest says about a shard. `name` is its file name; `bytes` and `sha256` cover the whole file.
+
+    `index_sha256` is of the file `{name}.idx` beside it.
+    """
+
+    name: str
+    split: str
+    samples: int
+    bytes: int
+    sha256: str
+    index_sha256: str
+    counts: Counts
+
+
+class FileEntry(Frozen):
+    """What a manifest says about a file beside the shards. `path` is relative to the export."""
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+class Manifest(Frozen):
+    """The whole export. `models` maps annotator → the weights that spoke; `splits` maps split → samples.
+
+    `files` are all other files, in path order, but the manifest and the list of sums that covers it.
+    """
+
+    schema_version: int
+    engine_version: str
+    config: Mapping[str, Any]
+    models: Mapping[str, ModelIdentity]
+    samples: int
+    bytes: int
+    splits: Mapping[str, int]
+    counts: Counts
+    shards: tuple[ShardRecord, ...]
+    files: tuple[FileEntry, ...] = ()
+
+
+def count(sample: Sample) -> Counts:
+    """Annotations of one sample by kind."""
+    phrases = [phrase for grounding in sample.groundings for phrase in grounding.phrases]
+    phrase_regions = [region for phrase in phrases for region in phrase.regions]
+    return Counts.model_construct(
+        texts=len(sample.texts),
+        regions=len(sample.regions),
+        region_texts=sum([len(region.texts) for region in sample.regions]),
+        region_masks=sum([bool(region.mask) for region in sample.regions]),
+        groundings=len(sample.groundings),
+        phrases=len(phrases),
+        phrase_regions=len(phrase_regions),
+        phrase_masks=sum([bool(region.mask) for region in phrase_regions]),
+        targets=len(sample.targets),
+    )
+
+
+def total(cls, counts: Iterable[Counts]) -> Counts:
+        """The sum."""
+        rows = [tuple(one.__dict__.values()) for one in counts]
+        return cls(**dict(zip(cls.model_fields, map(sum, zip(*rows, strict=True)), strict=False)))
 
 
 class ShardRecord(Frozen):
@@ -103,15 +170,12 @@ def count(sample: Sample) -> Counts:
 
 def total(shards: Iterable[ShardRecord]) -> tuple[int, int, Counts, dict[str, int]]:
     """Samples, bytes, counts and samples per split of shards together."""
-    samples = num_bytes = 0
-    counts = Counts()
+    shards = tuple(shards)
     splits: Counter[str] = Counter()
     for shard in shards:
-        samples += shard.samples
-        num_bytes += shard.bytes
-        counts += shard.counts
         splits[shard.split] += shard.samples
-    return samples, num_bytes, counts, dict(splits)
+    counts = Counts.total(shard.counts for shard in shards)
+    return sum(shard.samples for shard in shards), sum(shard.bytes for shard in shards), counts, dict(splits)
 
 
 def make_manifest(

@@ -165,7 +165,6 @@ def _deal(packed: Iterable[_Packed], limits: ShardLimits) -> Iterator[list[_Pack
 
 
 def _write_shard(out: Store, name: str, members: Sequence[_Packed]) -> _Written:
-    counts = Counts()
     rows = []
     with out.open_commit(f"{SHARDS}/{name}") as stream, TarStream(stream) as tar:
         for position, sample in enumerate(sorted(members, key=lambda m: m.prepared.id)):
@@ -177,7 +176,6 @@ def _write_shard(out: Store, name: str, members: Sequence[_Packed]) -> _Written:
                 spans += tar.add(f"{prepared.id}.{extension}", data), len(data)
             place = Place(prepared.id, prepared.split, name, position, start, tar.num_bytes - start, *spans)
             rows.append((place, prepared.facts))
-            counts += prepared.counts
     offsets = out.write_bytes(
         f"{SHARDS}/{name}{IDX}", shard_offsets([*(place.offset for place, _ in rows), tar.num_bytes - 2 * BLOCK])
     )
@@ -188,6 +186,6 @@ def _write_shard(out: Store, name: str, members: Sequence[_Packed]) -> _Written:
         bytes=tar.num_bytes,
         sha256=tar.sha256,
         index_sha256=offsets.sha256,
-        counts=counts,
+        counts=Counts.total(sample.prepared.counts for sample in members),
     )
     return record, rows

@@ -231,3 +231,32 @@ def test_hostile_shards_are_rows(export: Path, kind: str) -> None:
 def test_folder_that_is_no_export_is_a_row(tmp_path: Path) -> None:
     (problem,) = verify(str(tmp_path / "nothing here")).problems
     assert "not finished" in problem.what
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_sums_alone_find_every_flipped_bit_and_truncation(export: Path, seed: int) -> None:
+    """What happened to the files after they were written shows in their hashes, with no sample parsed."""
+    assert verify(str(export), sums_only=True) == verify(str(export))
+    rng = random.Random(seed)
+    for path in sorted(path for path in export.rglob("*") if path.is_file()):
+        data = path.read_bytes()
+        spoilt = bytearray(data)
+        spoilt[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+        for bad in (bytes(spoilt), data[: rng.randrange(len(data))]):
+            path.write_bytes(bad)
+            assert not verify(str(export), sums_only=True).ok, f"{path} of {len(bad)} bytes"
+        path.write_bytes(data)
+
+
+def test_offsets_of_another_shard_are_found(export: Path) -> None:
+    """Energon would read from the middle of an image."""
+    offsets = shard_of(export, "train-00000-0000.tar.idx")
+    data = bytearray(offsets.read_bytes())
+    data[9] ^= 2  # the second sample begins 512 bytes from where it does
+    offsets.write_bytes(data)
+    manifest = Manifest.model_validate_json((export / "manifest.json").read_bytes())
+    first = manifest.shards[0].model_copy(update={"index_sha256": sha256_hex(bytes(data))})
+    rewrite_index(export, [first, *manifest.shards[1:]])
+    (problem,) = verify(str(export)).problems
+    assert problem.shard == first.name
+    assert "where its samples stand" in problem.what
