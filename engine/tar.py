@@ -23,8 +23,8 @@ class TarStream:
     """Writes regular members with mode 0644 and no owner, time or padding of its own.
 
     A context: at its end the closing blocks stand in `stream`, which stays open, and `sha256` covers all of it. Members
-    are gathered to chunks of 4 MiB, and a chunk is hashed in a thread while it is written, so that the slower of the two
-    counts. `num_bytes` is what has been added so far.
+    are gathered to chunks of 4 MiB, and a chunk is hashed in a thread while it is written, so that the slower of the
+    two counts. `num_bytes` is what has been added so far.
     """
 
     def __init__(self, stream: IO[bytes]) -> None:

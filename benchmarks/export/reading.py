@@ -22,9 +22,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import webdataset
+
 from benchmarks.export.samples import make_samples, prepare_all
 from benchmarks.export.writing import SHARD, shard_writer
-
 from engine.export.publish import write_export_index
 from engine.export.shards import ShardLimits, write_group
 from engine.export.verify import verify
@@ -58,9 +58,7 @@ def write(folder: Path, num: int, image_kb: int) -> int:
     shard_writer(folder / "theirs", samples, images, [])
     out = Store(str(folder / "ours"))
     limits = ShardLimits(max_samples=SHARD, max_bytes=1 << 30)
-    written = write_group(
-        samples, images.__getitem__, out, group=0, seed=0, limits=limits, images=ImageLimits()
-    )
+    written = write_group(samples, images.__getitem__, out, group=0, seed=0, limits=limits, images=ImageLimits())
     return write_export_index(out, written.shards, index=[written.index], config={}, models={}).bytes
 
 

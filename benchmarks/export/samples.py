@@ -1,4 +1,4 @@
-"""Synthetic samples for the export's benchmarks: the shape of annotated photographs, with bytes that do not compress."""
+"""Synthetic samples for the benchmarks: annotated as photographs are, with bytes that do not compress."""
 
 from __future__ import annotations
 

@@ -3,10 +3,10 @@
     python benchmarks/export/writing.py --samples 2000 --repeats 7 --processes 1 --folder /data/somewhere
 
 The contenders take turns in every round, beginning with another one each time; a number is the median of its rounds.
-All get the same samples in memory, and every shard is on disk (fsync) before a clock stops; on tmpfs that costs nothing,
-and what is measured is the processor. With several processes, each writes its own samples at the same time as the
-others, and the clock runs from the first start to the last end. Before a speed is printed, every member of every shard
-is read back and compared by sha256; of ours and the raw ones, the shards' own sha256 too.
+All get the same samples in memory, and every shard is on disk (fsync) before a clock stops; on tmpfs that costs
+nothing, and what is measured is the processor. With several processes, each writes its own samples at the same time as
+the others, and the clock runs from the first start to the last end. Before a speed is printed, every member of every
+shard is read back and compared by sha256; of ours and the raw ones, the shards too.
 
 Ours makes a second pass over every image, to compare it with the sha256 it was ingested under, one over every shard for
 the manifest, and writes the rows of `index.parquet`. The others hash nothing.
@@ -32,8 +32,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import webdataset
-from benchmarks.export.samples import make_samples, prepare_all
 
+from benchmarks.export.samples import make_samples, prepare_all
 from engine.export.shards import PreparedSample, ShardLimits, write_group
 from engine.images import ImageLimits
 from engine.store import Store
@@ -114,7 +114,9 @@ def main() -> None:
         )
         for name in CONTENDERS
     }
-    print(f"{arguments.processes} process(es), {num_bytes / 1e6:.0f} MB, {arguments.repeats} rounds in {arguments.folder}")
+    print(
+        f"{arguments.processes} process(es), {num_bytes / 1e6:.0f} MB, {arguments.repeats} rounds in {arguments.folder}"
+    )
     for name, median in seconds.items():
         share = seconds["raw write"] / median
         print(f"{name:12} {num_bytes / 1e6 / median:7.0f} MB/s   {share:5.2f} of the raw write")

@@ -28,7 +28,7 @@ import pyarrow as pa
 
 from engine.export.card import dataset_card
 from engine.export.companions.energon import energon_files
-from engine.export.companions.energon_index import write_energon_index
+from engine.export.companions.energon_index import remove_energon_index, write_energon_index
 from engine.export.companions.sample_table import write_sample_index
 from engine.export.companions.shard_lists import SIZES, sizes_json, wids_files
 from engine.export.manifest import IDX, MANIFEST, SHARDS, FileEntry, Manifest, ShardRecord, make_manifest, manifest_json
@@ -62,6 +62,7 @@ def write_export_index(
     index: Iterable[pa.Table],
     config: Mapping[str, Any],
     models: Mapping[str, ModelIdentity],
+    energon_index: bool = True,
 ) -> Manifest:
     """Complete the export in folder `out` whose shards `records` describe.
 
@@ -73,9 +74,13 @@ def write_export_index(
     for name in sorted(unlisted_shards(out, manifest)):
         out.fs.rm_file(out.path(f"{SHARDS}/{name}"))
     files = [_write(out, path, data) for path, data in _small_files(manifest).items()]
-    with write_energon_index(out, manifest.shards) as energon_index:
-        files.append(write_sample_index(out, index, also=energon_index.add))
-    files.append(energon_index.entry)
+    if energon_index:
+        with write_energon_index(out, manifest.shards) as database:
+            files.append(write_sample_index(out, index, also=database.add))
+        files.append(database.entry)
+    else:
+        remove_energon_index(out)
+        files.append(write_sample_index(out, index))
     manifest = manifest.model_copy(update={"files": tuple(sorted(files, key=lambda file: file.path))})
     out.write_bytes(SUMS, sha256sums(manifest))
     out.write_bytes(MANIFEST, manifest_json(manifest))

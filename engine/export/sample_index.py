@@ -45,8 +45,8 @@ INDEX = pa.schema(
 
 `shard` is a file name under `shards/`, `position` the place of the sample in it, from 0. `offset` and `num_bytes` cover
 the sample's three members with headers and padding; the other offsets and sizes are of the members' own bytes. All are
-in bytes from the start of the shard. `texts`, `regions` and `groundings` are the family's status; `tasks` are those that
-the sample has targets for, sorted.
+in bytes from the start of the shard. `texts`, `regions` and `groundings` are the family's status; `tasks` are those
+that the sample has targets for, sorted.
 """
 
 

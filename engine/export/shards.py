@@ -118,9 +118,7 @@ def write_group(
                     written[-1].result()
                 written.append(writer.submit(_write_shard, out, f"{split}-{group:05d}-{number:04d}.tar", members))
     shards = [future.result() for future in written]
-    return WrittenGroup(
-        [record for record, _ in shards], index_table([row for _, rows in shards for row in rows])
-    )
+    return WrittenGroup([record for record, _ in shards], index_table([row for _, rows in shards for row in rows]))
 
 
 def _pack_all(

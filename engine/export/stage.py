@@ -61,7 +61,14 @@ def export_root(plan: Plan, journal: Sequence[IngestRecord], do: Do) -> ExportSu
     if missing or not _is_written(out, manifest):
         shards = [shard for result in results for shard in result.shards]
         index = (plan.store.read_table(result.index.path) for result in results)
-        write_export_index(out, shards, index=index, config=plan.described_config, models=_models(plan))
+        write_export_index(
+            out,
+            shards,
+            index=index,
+            config=plan.described_config,
+            models=_models(plan),
+            energon_index=plan.config.export.energon_index,
+        )
     return ExportSummary(num_samples=manifest.samples, num_shards=len(manifest.shards), groups_written=len(missing))
 
 

@@ -81,6 +81,12 @@ class EnergonIndex:
             self._database.executemany("INSERT INTO sample_parts VALUES (?, ?, ?, ?, ?)", parts)
 
 
+def remove_energon_index(out: Store) -> None:
+    """Leave no database of an earlier export that speaks of other shards."""
+    if out.exists(PATH):
+        out.fs.rm_file(out.path(PATH))
+
+
 @contextmanager
 def write_energon_index(out: Store, shards: Sequence[ShardRecord]) -> Iterator[EnergonIndex]:
     """Build the database of an export on local disk, and put it in place when all rows are added.

@@ -15,7 +15,9 @@ from engine.store import Store
 PATH = "index.parquet"
 
 
-def write_sample_index(out: Store, tables: Iterable[pa.Table], *, also: Callable[[pa.Table], None]) -> FileEntry:
+def write_sample_index(
+    out: Store, tables: Iterable[pa.Table], *, also: Callable[[pa.Table], None] = lambda table: None
+) -> FileEntry:
     """Write the rows of all groups, a row group each; `also` is handed every table too. Memory holds one table."""
     with out.open_commit(PATH) as stream:
         file = HashedFile(stream)

@@ -26,7 +26,6 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # the libraries' own, at import
     import datasets
     import wids
-    from wids.wids import ShardListSampler
     from megatron.energon import (
         Cooker,
         DefaultTaskEncoder,
@@ -39,6 +38,7 @@ with warnings.catch_warnings():
         get_train_dataset,
         stateless,
     )
+    from wids.wids import ShardListSampler
 
 datasets.disable_progress_bars()
 

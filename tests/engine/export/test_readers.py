@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from itertools import islice
@@ -133,6 +134,15 @@ def test_datasets_resumes_in_mid_epoch(export: Path, expected: list[Record]) -> 
 def test_energon_reads_captions_without_code(export: Path, expected: list[Record]) -> None:
     loader = energon_loader(export, "train", workers=0, seed=None, config="captioning.yaml")
     assert Counter(sample.caption for sample in loader) == Counter(r.txt for r in expected)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_energon_reads_an_export_without_its_database(
+    export: Path, expected: list[Record], tmp_path: Path, workers: int
+) -> None:
+    folder = Path(shutil.copytree(export, tmp_path / "export"))
+    (folder / ".nv-meta/index.sqlite").unlink()
+    assert Counter(read_energon(folder, "train", workers=workers, seed=3)) == Counter(expected)
 
 
 def test_no_reader_changes_the_export(export: Path, readers: dict[str, Reader]) -> None:

@@ -74,3 +74,12 @@ def test_lost_index_rows_are_made_again(root: Path, tmp_path: Path) -> None:
         pipeline.ingest()
         assert pipeline.export().groups_written == 1
     assert digest(root) == before
+
+
+def test_an_export_may_do_without_the_database_of_keys(root: Path, tmp_path: Path) -> None:
+    """For the 40 GB that it has for a hundred million samples; Energon's loaders do not open it."""
+    shards = {path: path.stat().st_mtime_ns for path in (root / "export/shards").glob("*.tar")}
+    run_road(root, fake_config(tmp_path / "photos", export={"energon_index": False}))
+    assert not (root / "export/.nv-meta/index.sqlite").exists()
+    assert verify(str(root / "export")).ok
+    assert {path: path.stat().st_mtime_ns for path in (root / "export/shards").glob("*.tar")} == shards

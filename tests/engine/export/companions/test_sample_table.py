@@ -29,9 +29,7 @@ def test_a_row_says_where_its_sample_stands_and_what_it_has(export: Path) -> Non
     assert len(rows) == len({row["id"] for row in rows}) == 25
     for row in rows:
         tar = shards[row["shard"]]
-        jpg, sample, txt = (
-            tar[row[f"{name}_offset"] :][: row[f"{name}_bytes"]] for name in ("jpg", "json", "txt")
-        )
+        jpg, sample, txt = (tar[row[f"{name}_offset"] :][: row[f"{name}_bytes"]] for name in ("jpg", "json", "txt"))
         record = json.loads(sample)
         assert jpg.startswith(b"\xff\xd8")
         assert txt.decode() == record["texts"][0]["text"]
@@ -59,7 +57,9 @@ def test_positions_count_from_nought_in_every_shard(export: Path) -> None:
 def test_a_filter_reads_the_rows_it_asks_for(export: Path) -> None:
     grounded = pq.read_table(export / "index.parquet", filters=[("num_groundings", ">", 0), ("split", "=", "val")])
     assert grounded.num_rows == sum(
-        bool(row["num_groundings"]) for row in pq.read_table(export / "index.parquet").to_pylist() if row["split"] == "val"
+        bool(row["num_groundings"])
+        for row in pq.read_table(export / "index.parquet").to_pylist()
+        if row["split"] == "val"
     )
     assert 0 < grounded.num_rows < 8
 
