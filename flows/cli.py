@@ -253,11 +253,14 @@ def report(
 
 
 @app.command()
-def verify(directory: Annotated[str, typer.Argument(help="An export: a folder or an fsspec URL.")]) -> None:
+def verify(
+    directory: Annotated[str, typer.Argument(help="An export: a folder or an fsspec URL.")],
+    sums: Annotated[bool, typer.Option("--sums", help="Compare sha256 alone, and parse no sample: faster.")] = False,
+) -> None:
     """Read every byte of an export again and compare it with the manifest."""
     from engine.export.verify import verify as verify_export
 
-    report = verify_export(directory)
+    report = verify_export(directory, sums_only=sums)
     for problem in report.problems:
         out.print(str(problem), markup=False)
     if report.problems:

@@ -15,7 +15,6 @@ and a label of which nothing is left without line breaks and non-ASCII character
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -71,11 +70,15 @@ class Written:
 
 # ---------------------------------------------------------------------------------------------------- coordinates
 
+_LOCATION_TOKENS = tuple(f"<loc_{q}>" for q in range(NUM_BINS))
+
 
 def quantise(coordinates: Sequence[float], image_wh: tuple[int, int]) -> tuple[int, ...]:
     """Bins in 0..999 of alternating x y pixels; coordinates outside the frame go to its edge."""
     steps = (image_wh[0] / NUM_BINS, image_wh[1] / NUM_BINS)
-    return tuple(min(max(math.floor(v / steps[i % 2]), 0), NUM_BINS - 1) for i, v in enumerate(coordinates))
+    last = NUM_BINS - 1
+    bins = [int(v / steps[i % 2]) for i, v in enumerate(coordinates)]  # what is rounded up is below 0, and goes to 0
+    return tuple([0 if q < 0 else last if q > last else q for q in bins])
 
 
 def dequantise(bins: Sequence[int], image_wh: tuple[int, int]) -> tuple[float, ...]:
@@ -85,7 +88,7 @@ def dequantise(bins: Sequence[int], image_wh: tuple[int, int]) -> tuple[float, .
 
 def location_tokens(coordinates: Sequence[float], image_wh: tuple[int, int]) -> str:
     """Location tokens of a shape; those of a box are also how a prompt names a region."""
-    return "".join(f"<loc_{q}>" for q in quantise(coordinates, image_wh))
+    return "".join([_LOCATION_TOKENS[q] for q in quantise(coordinates, image_wh)])
 
 
 # ---------------------------------------------------------------------------------------------------------- words

@@ -9,17 +9,19 @@ from engine.annotate import Report
 from engine.export.assemble import assemble, split_of
 from engine.export.manifest import ShardRecord
 from engine.export.shards import PreparedSample, ShardLimits, prepare, write_group
+from engine.hashing import fingerprint
 from engine.partition import PartitionImages, load_view
-from engine.store import Store
+from engine.store import FileRecord, Store
 from engine.tasks import ExportTask, Span
 from schemas.annotations import Frozen
 
 
 class GroupResult(Frozen):
-    """The shards of one group."""
+    """The shards of one group; `index` is a table of the root, the rows of their samples for `index.parquet`."""
 
     group: int
     shards: tuple[ShardRecord, ...]
+    index: FileRecord
 
 
 def export_group(task: ExportTask, report: Report) -> GroupResult:
@@ -39,7 +41,7 @@ def export_group(task: ExportTask, report: Report) -> GroupResult:
         images, index = places[image_id]
         return images.data(index)
 
-    shards = write_group(
+    written = write_group(
         _prepared(store, task),
         read_image,
         Store(f"{task.root}/{task.out}"),
@@ -49,7 +51,9 @@ def export_group(task: ExportTask, report: Report) -> GroupResult:
         images=task.images,
         on_sample=on_sample,
     )
-    return GroupResult(group=task.group, shards=tuple(shards))
+    content = fingerprint({"shards": [shard.sha256 for shard in written.shards]})
+    index = store.write_table(f"stages/export/g{task.group:05d}-{content}.index.parquet", written.index)
+    return GroupResult(group=task.group, shards=tuple(written.shards), index=index)
 
 
 def _prepared(store: Store, task: ExportTask) -> Iterator[PreparedSample]:
