@@ -18,6 +18,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from schemas.tasks import BANNED_PHRASES, TASKS, Task
@@ -75,6 +76,12 @@ _LOCATION_TOKENS = tuple(f"<loc_{q}>" for q in range(NUM_BINS))
 
 def quantise(coordinates: Sequence[float], image_wh: tuple[int, int]) -> tuple[int, ...]:
     """Bins in 0..999 of alternating x y pixels; coordinates outside the frame go to its edge."""
+    return _quantise(tuple(coordinates), image_wh)
+
+
+@lru_cache(maxsize=1024)
+def _quantise(coordinates: tuple[float, ...], image_wh: tuple[int, int]) -> tuple[int, ...]:
+    """The same: several tasks say, order and prompt with each shape of an image."""
     steps = (image_wh[0] / NUM_BINS, image_wh[1] / NUM_BINS)
     last = NUM_BINS - 1
     bins = [int(v / steps[i % 2]) for i, v in enumerate(coordinates)]  # what is rounded up is below 0, and goes to 0
