@@ -41,7 +41,7 @@ class Data:
 class Chart:
     """A chart over a table. `spec` is what `assets/report.js` draws:
 
-    `type` (bar, line, heat or rows), `x` (labels), `series` ([{name, data}]), `xlabel`, `ylabel`, and as needed
+    `type` (bar, line, calibration, rows, heat or matrix), `x` (labels), `series` ([{name, data}]), `xlabel`, `ylabel`, and as needed
     `stack`, `marks` ([{at, label}], at an index of `x`), `log`. `alt` says in words what the chart shows.
     """
 
@@ -160,6 +160,20 @@ def heat(title: str, definition: str, name: str, grid: Sequence[int], side: int)
                 and half // 2 <= i % side < half + half // 2)  # fmt: skip
     alt = f"{title}: {sum(grid)} boxes, {inner / total:.0%} of them centred in the middle quarter of the image."
     return Chart(title, definition, spec, Data(name, ("row", "column", "boxes"), rows), alt)
+
+
+def matrix(
+    title: str, definition: str, name: str, x: Sequence[str], rows: Mapping[str, Sequence[int]], *, xlabel: str
+) -> Chart:
+    """Counts of each of `rows` over `x`, drawn as shares of the row; its table holds the counts."""
+    cells = [
+        [i, j, round(n / max(1, sum(values)), 4)]
+        for j, values in enumerate(rows.values())
+        for i, n in enumerate(values)
+    ]
+    spec = {"type": "matrix", "x": list(x), "y": list(rows), "xlabel": xlabel, "cells": [c for c in cells if c[2]]}
+    table: list[Row] = [(key, *values) for key, values in rows.items()]
+    return Chart(title, definition, spec, Data(name, ("class", *x), table), _alt(title, list(x), rows))
 
 
 def slug(*parts: str) -> str:
