@@ -41,8 +41,8 @@ class Data:
 class Chart:
     """A chart over a table. `spec` is what `assets/report.js` draws:
 
-    `type` (bar, line, calibration, rows, heat or matrix), `x` (labels), `series` ([{name, data}]), `xlabel`, `ylabel`, and as needed
-    `stack`, `marks` ([{at, label}], at an index of `x`), `log`. `alt` says in words what the chart shows.
+    `type` (bar, line, calibration, rows, heat or matrix), `x` (labels), `series` ([{name, data}]), `xlabel`, `ylabel`,
+    and as needed `stack` and `marks` ([{at, label}], at an index of `x`). `alt` says in words what the chart shows.
     """
 
     title: str
@@ -135,7 +135,6 @@ def bars(
     stack: bool = False,
     kind: str = "bar",
     marks: Sequence[Mapping[str, Any]] = (),
-    log: bool = False,
 ) -> Chart:
     """A chart of one number (or more, side by side) for each of `x`; its table has a column for each series.
 
@@ -145,7 +144,7 @@ def bars(
     shown = {key: values for key, values in series.items() if any(values)} or dict(list(series.items())[:1])
     spec = {
         "type": kind, "x": list(x), "xlabel": xlabel, "ylabel": ylabel, "stack": stack, "marks": list(marks),
-        "log": log, "series": [{"name": key, "data": list(values)} for key, values in shown.items()],
+        "series": [{"name": key, "data": list(values)} for key, values in shown.items()],
     }  # fmt: skip
     return Chart(title, definition, spec, Data(name, (xlabel, *series), rows), _alt(title, x, series))
 

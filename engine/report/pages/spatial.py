@@ -75,7 +75,7 @@ def _classes(facts: Facts) -> TableBlock:
         sizes = [share(row[size], row["count"]) for size in SIZES]
         rows.append((row["term"], row["count"], *sizes))
     rows.sort(key=lambda r: (-int(r[1] or 0), str(r[0])))
-    data = Data("classes", ("class", "boxes", *SIZES), rows)
+    data = Data("classes", ("class", "boxes", *(f"share {size}" for size in SIZES)), rows)
     return TableBlock("Boxes and size classes by class", "size", data)
 
 
