@@ -30,7 +30,7 @@ Kind = Literal[
     "region_readings",  # further `ocr` texts of known regions
     "tokens",  # the parse of texts and region briefs
     "region_chunks",  # region texts of kind `chunk`: the noun chunks of the briefs
-    "similarities",  # region text against region
+    "similarities",  # of texts with their image, and of region texts with their region
     "groundings",  # phrases of texts with their regions
     "checks",  # second looks at regions and phrases
 ]

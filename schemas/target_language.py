@@ -206,42 +206,64 @@ def parse_text(answer: str) -> str:
     return _SENTENCE_MARKS.sub("", answer).strip()
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """An instance, and which characters [start, end) of the answer say its label and its location."""
+
+    instance: Instance
+    label_span: tuple[int, int]
+    location_span: tuple[int, int]
+
+
 def parse_answer(task: Task, answer: str, image_wh: tuple[int, int]) -> tuple[Instance, ...]:
     """Instances of an answer with locations, in order; whatever is incomplete in it is passed over.
 
     Made for what a model generates as well as for what `write_answer` wrote: any string is accepted.
     """
+    return tuple(heard.instance for heard in hear_answer(task, _SENTENCE_MARKS.sub("", answer), image_wh))
+
+
+def hear_answer(task: Task, answer: str, image_wh: tuple[int, int]) -> tuple[Heard, ...]:
+    """The same with the place of each instance in an answer without sentence marks."""
     kind = TASKS[task].answer
     polygons = kind == "polygons" or (kind == "boxes_or_polygons" and "<poly>" in answer)
-    found: list[Instance] = []
-    for words, run in _SPOKEN.findall(_SENTENCE_MARKS.sub("", answer)):
-        label = "" if kind in UNLABELLED else normalise_label(words)
+    found: list[Heard] = []
+    for match in _SPOKEN.finditer(answer):
+        label = "" if kind in UNLABELLED else normalise_label(match[1])
         if not label and kind not in UNLABELLED:
             continue
         if polygons:
-            found.extend(Instance(label, mask) for mask in _parse_polygons(run, image_wh))
+            located = _parse_polygons(match[2], image_wh)
         elif kind == "quads":
-            found.extend(Instance(label, (quad,)) for quad in _cut(_bins(run)[:8], 8, image_wh))
+            located = _cut(match[2], 8, image_wh)[:1]
         else:
-            found.extend(Instance(label, (box,)) for box in _cut(_bins(run), 4, image_wh))
+            located = _cut(match[2], 4, image_wh)
+        for shapes, (start, end) in located:
+            place = (match.start(2) + start, match.start(2) + end)
+            found.append(Heard(Instance(label, shapes), match.span(1), place))
     return tuple(found)
 
 
-def _bins(run: str) -> list[int]:
-    return [int(q) for q in _LOCATION.findall(run)]
+_Located = tuple[tuple[tuple[float, ...], ...], tuple[int, int]]
+"""The shapes of one instance in pixels, and the characters of a run of tokens that say them."""
 
 
-def _cut(bins: list[int], size: int, image_wh: tuple[int, int]) -> list[tuple[float, ...]]:
-    """The whole shapes of `size` numbers in a run of bins, as pixels."""
-    return [dequantise(bins[i : i + size], image_wh) for i in range(0, len(bins) - size + 1, size)]
+def _cut(run: str, size: int, image_wh: tuple[int, int]) -> list[_Located]:
+    """The whole shapes of `size` numbers in a run of location tokens."""
+    tokens = list(_LOCATION.finditer(run))
+    wholes = [tokens[i : i + size] for i in range(0, len(tokens) - size + 1, size)]
+    return [
+        ((dequantise([int(token[1]) for token in of_shape], image_wh),), (of_shape[0].start(), of_shape[-1].end()))
+        for of_shape in wholes
+    ]
 
 
-def _parse_polygons(run: str, image_wh: tuple[int, int]) -> list[tuple[tuple[float, ...], ...]]:
+def _parse_polygons(run: str, image_wh: tuple[int, int]) -> list[_Located]:
     """Polygons of each instance in a run: of every `<poly>` pair, or of the run where there is none."""
-    instances = []
-    for wrapped in _POLY.findall(run) or [run]:
-        bins = [_bins(part) for part in wrapped.split("<sep>")]
+    instances: list[_Located] = []
+    for wrapped, place in [(match[1], match.span()) for match in _POLY.finditer(run)] or [(run, (0, len(run)))]:
+        bins = [[int(q) for q in _LOCATION.findall(part)] for part in wrapped.split("<sep>")]
         polygons = tuple(dequantise(b[: len(b) // 2 * 2], image_wh) for b in bins if len(b) >= 6)
         if polygons:
-            instances.append(polygons)
+            instances.append((polygons, place))
     return instances
