@@ -65,7 +65,7 @@ def make_report(
     """Do what is missing of verdicts, coverage and aggregates, and write the pages; returns their paths in the root."""
     store = pipeline.store
     facts = _facts(pipeline, words, num_images, words_name=words_name, words_floor=words_floor)
-    write_tables(store, f"{FOLDER}/data", facts)
+    tables = write_tables(store, f"{FOLDER}/data", facts)
     pages, against = pages_of(facts), ""
     if before is not None:
         plan, old = before
@@ -74,7 +74,7 @@ def make_report(
         against = old.root
     return write_pages(
         store, pages, folder=FOLDER, title=pipeline.config.name, root=store.url, version=version("fld-engine"),
-        against=against,
+        against=against, kept_tables=tables,
     )  # fmt: skip
 
 

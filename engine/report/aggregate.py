@@ -13,7 +13,7 @@ from engine.report.exported import exported
 from engine.report.scores import score_counts
 from engine.report.semantic import semantic_counts, term_occurrences
 from engine.report.spatial import SIZES, class_rows, spatial_counts
-from engine.report.tables import NUM_BUCKETS, TERMS, counts_table, merge_terms
+from engine.report.tables import NUM_BUCKETS, SHAPE_KINDS, TERMS, counts_table, merge_terms
 from engine.view import PartitionView
 
 
@@ -34,10 +34,12 @@ def report_tables(view: PartitionView, derived: frozenset[tuple[str, str]] = fro
         ]
     )
     words = _words(term_occurrences(kept, tokens), view.id)
-    classes = _classes(class_rows(kept), view.id)
+    of_classes = class_rows(kept)
+    classes = _classes(of_classes, view.id)
+    shapes = [_shapes(of_classes, kind, view.id) for kind in SHAPE_KINDS]
     return {
         "counts": counts,
-        "terms": merge_terms([words, classes]),
+        "terms": merge_terms([words, classes, *shapes]),
         "candidates": candidates_of(view, kept),
     }
 
@@ -71,6 +73,18 @@ def _classes(rows: pa.Table, partition: str) -> pa.Table:
     sizes = tuple(named[f"{name}_sum_sum"] for name in SIZES)
     kind = pa.repeat("class", named.num_rows)
     return _as_terms(named, kind, named["source"], named["count_all_sum"], sizes, partition)
+
+
+def _shapes(rows: pa.Table, kind: str, partition: str) -> pa.Table:
+    """Boxes of each class by bin of its shape; the bin is the family, in two digits."""
+    family = pc.utf8_lpad(pc.cast(rows[kind], pa.string()), 2, "0")
+    table = rows.select(["term", "image_id"]).append_column("family", family)
+    counted = table.group_by(["family", "term", "image_id"]).aggregate([([], "count_all")])
+    named = counted.group_by(["family", "term"]).aggregate(
+        [("count_all", "sum"), ("image_id", "count"), ("image_id", "min")]
+    )
+    kinds = pa.repeat(kind, named.num_rows)
+    return _as_terms(named, kinds, named["family"], named["count_all_sum"], (None, None, None), partition)
 
 
 def _as_terms(

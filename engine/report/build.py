@@ -59,13 +59,16 @@ def pages_of(facts: Facts) -> list[Page]:
     return [make(facts) for make in makers]
 
 
-def write_tables(store: Store, folder: str, facts: Facts) -> None:
-    """The merged aggregates as they are, beside the tables of the pages."""
+def write_tables(store: Store, folder: str, facts: Facts) -> list[str]:
+    """The merged aggregates as they are, beside the tables of the pages; returns their names."""
     vocabulary = facts.vocabulary
+    names = []
     for name, table in (("counts", facts.counts), *vocabulary._asdict().items()):
         columns = tuple(table.column_names)
         rows = list(zip(*(table[column].to_pylist() for column in columns), strict=True))
         write_data(store, folder, Data(f"merged-{name}", columns, rows))
+        names.append(f"merged-{name}")
+    return names
 
 
 def _filters(plan: Plan) -> dict[str, dict[str, Any]]:

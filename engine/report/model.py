@@ -41,8 +41,8 @@ class Data:
 class Chart:
     """A chart over a table. `spec` is what `assets/report.js` draws:
 
-    `type` (bar, line, heat or rows), `x` (labels), `series` ([{name, data}]), `xlabel`, `ylabel`, and as needed
-    `stack`, `marks` ([{at, label}], at an index of `x`), `log`. `alt` says in words what the chart shows.
+    `type` (bar, line, calibration, rows, heat or matrix), `x` (labels), `series` ([{name, data}]), `xlabel`, `ylabel`,
+    and as needed `stack` and `marks` ([{at, label}], at an index of `x`). `alt` says in words what the chart shows.
     """
 
     title: str
@@ -135,7 +135,6 @@ def bars(
     stack: bool = False,
     kind: str = "bar",
     marks: Sequence[Mapping[str, Any]] = (),
-    log: bool = False,
 ) -> Chart:
     """A chart of one number (or more, side by side) for each of `x`; its table has a column for each series.
 
@@ -145,7 +144,7 @@ def bars(
     shown = {key: values for key, values in series.items() if any(values)} or dict(list(series.items())[:1])
     spec = {
         "type": kind, "x": list(x), "xlabel": xlabel, "ylabel": ylabel, "stack": stack, "marks": list(marks),
-        "log": log, "series": [{"name": key, "data": list(values)} for key, values in shown.items()],
+        "series": [{"name": key, "data": list(values)} for key, values in shown.items()],
     }  # fmt: skip
     return Chart(title, definition, spec, Data(name, (xlabel, *series), rows), _alt(title, x, series))
 
@@ -160,6 +159,20 @@ def heat(title: str, definition: str, name: str, grid: Sequence[int], side: int)
                 and half // 2 <= i % side < half + half // 2)  # fmt: skip
     alt = f"{title}: {sum(grid)} boxes, {inner / total:.0%} of them centred in the middle quarter of the image."
     return Chart(title, definition, spec, Data(name, ("row", "column", "boxes"), rows), alt)
+
+
+def matrix(
+    title: str, definition: str, name: str, x: Sequence[str], rows: Mapping[str, Sequence[int]], *, xlabel: str
+) -> Chart:
+    """Counts of each of `rows` over `x`, drawn as shares of the row; its table holds the counts."""
+    cells = [
+        [i, j, round(n / max(1, sum(values)), 4)]
+        for j, values in enumerate(rows.values())
+        for i, n in enumerate(values)
+    ]
+    spec = {"type": "matrix", "x": list(x), "y": list(rows), "xlabel": xlabel, "cells": [c for c in cells if c[2]]}
+    table: list[Row] = [(key, *values) for key, values in rows.items()]
+    return Chart(title, definition, spec, Data(name, ("class", *x), table), _alt(title, list(x), rows))
 
 
 def slug(*parts: str) -> str:

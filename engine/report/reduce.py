@@ -34,8 +34,8 @@ from schemas.annotations import Frozen
 Item = TypeVar("Item")
 
 PARTITIONS_PER_GATHER = 32
-TERMS_PER_REDUCE = 2_000_000
-"""About 400 MB of a worker's memory."""
+TERMS_PER_REDUCE = 500_000
+"""About 200 MB of a worker's memory."""
 ROWS_PER_GROUP = 20_000
 AT_ONCE = 8
 """Files added to the running sum together."""
@@ -89,7 +89,14 @@ def read_vocabulary(store: Store, results: Sequence[MergeResult]) -> Vocabulary:
     """The summaries of all reduces together: their number of rows is bounded."""
     stacked = [
         pa.concat_tables([schema.empty_table(), *(store.read_table(result.files[name]) for result in results)])
-        for name, schema in (("spectrum", SPECTRUM), ("growth", GROWTH), ("top", TOP), ("rare", TOP), ("wanted", TOP))
+        for name, schema in (
+            ("spectrum", SPECTRUM),
+            ("growth", GROWTH),
+            ("top", TOP),
+            ("rare", TOP),
+            ("wanted", TOP),
+            ("shapes", TOP),
+        )
     ]
     return Vocabulary(*stacked).merged()
 

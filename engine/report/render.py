@@ -44,9 +44,21 @@ class Frame:
 
 
 def write_pages(
-    store: Store, pages: Sequence[Page], *, folder: str, title: str, root: str, version: str, against: str = ""
+    store: Store,
+    pages: Sequence[Page],
+    *,
+    folder: str,
+    title: str,
+    root: str,
+    version: str,
+    against: str = "",
+    kept_tables: Sequence[str] = (),
 ) -> list[str]:
-    """Write the pages and the tables behind them under `folder` of a root; returns the paths of the pages."""
+    """Write the pages and the tables behind them under `folder` of a root; returns the paths of the pages.
+
+    `kept_tables` are tables that were written beside them. What an earlier report wrote and this one does not have,
+    such as its changes, is removed.
+    """
     frame = Frame(
         nav=[(page.name, page.title) for page in pages], title=title, root=root, version=version, against=against,
         shown_images=frozenset(image["id"] for page in pages for image in (page.payload or {}).get("images", ())),
@@ -58,6 +70,13 @@ def write_pages(
         written.append(f"{folder}/{page.name}.html")
         for data in page.tables:
             write_data(store, f"{folder}/data", data)
+    names = {path.rsplit("/", 1)[-1] for path in written}
+    tables = {data.name for page in pages for data in page.tables} | set(kept_tables)
+    for name in store.list_names(folder) - names - {"data"}:
+        store.fs.rm_file(store.path(f"{folder}/{name}"))
+    for name in store.list_names(f"{folder}/data"):
+        if name.rsplit(".", 1)[0] not in tables:
+            store.fs.rm_file(store.path(f"{folder}/data/{name}"))
     return written
 
 

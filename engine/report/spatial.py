@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.columns import boxes_xyxy, codes, positions
-from engine.coverage_boxes import count_boxes
+from engine.columns import boxes_xyxy, codes, floats, positions
+from engine.coverage_boxes import AREA_EDGES, ASPECT_EDGES, count_boxes
 from engine.geometry import Bools, Floats, Ints, areas, pairwise_iou, polygon_area
 from engine.report.bins import IOU_BINS, iou_bins
 from engine.report.exported import class_names
@@ -47,14 +47,29 @@ def spatial_counts(kept: Mapping[str, pa.Table], masks: pa.Table) -> Rows:
 
 
 def class_rows(kept: Mapping[str, pa.Table]) -> pa.Table:
-    """One row for every kept object region: source, term (its class), image_id, size (0 small, 1 medium, 2 large)."""
+    """One row for every kept object region: source, term (its class), image_id, size (0 small, 1 medium, 2 large).
+
+    `class_area` and `class_aspect` are the bins of its shape, in the edges of `engine.coverage_boxes`.
+    """
     regions = next(boxes for family, boxes in families(kept) if family == "region-text")
     image = positions(regions["image_id"], kept["images"]["id"])
     source = kept["images"]["source"].combine_chunks().take(pa.array(image))
     names = class_names(regions, kept["region_texts"])
-    size = pa.array(size_classes(boxes_xyxy(regions)))
-    table = pa.table({"source": source, "term": names, "image_id": regions["image_id"], "size": size})
+    boxes, images = boxes_xyxy(regions), kept["images"]
+    image_wh = np.stack([floats(images, "width"), floats(images, "height")], axis=1)[image]
+    sides = boxes[:, 2:] - boxes[:, :2]
+    columns = {
+        "size": size_classes(boxes),
+        "class_area": _bins(areas(boxes) / (image_wh[:, 0] * image_wh[:, 1]), AREA_EDGES),
+        "class_aspect": _bins(sides[:, 0] / sides[:, 1], ASPECT_EDGES),
+    }
+    table = pa.table({"source": source, "term": names, "image_id": regions["image_id"], **columns})
     return table.filter(pc.not_equal(table["term"], ""))
+
+
+def _bins(values: Floats, edges: Floats) -> Ints:
+    """(n,) bin of each value; what lies outside the edges is in the outer bins, as in `engine.coverage_boxes`."""
+    return np.clip(np.searchsorted(edges, values, side="right") - 1, 0, len(edges) - 2).astype(np.int64)
 
 
 def size_classes(boxes: Floats) -> Ints:

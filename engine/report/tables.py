@@ -31,8 +31,8 @@ COUNTS = pa.schema(
 TERMS = pa.schema(
     [
         ("bucket", pa.int32()),  # of the term's hash, in [0, `NUM_BUCKETS`)
-        ("kind", _string),  # one of `KINDS`
-        ("family", _string),  # granularity of the text, or source of the image for classes
+        ("kind", _string),  # one of `KINDS` or `SHAPE_KINDS`
+        ("family", _string),  # granularity of the text, source of the image for classes, or bin of a shape
         ("term", _string),
         ("count", pa.int64()),
         ("images", pa.int64()),  # that hold it
@@ -45,6 +45,8 @@ TERMS = pa.schema(
 """Whatever has an open vocabulary. A term's least image id tells at which share of the images it turned up first."""
 
 KINDS = ("noun", "verb", "adjective", "proper_noun", "adjective_noun", "subject_verb_object", "caption", "class")
+SHAPE_KINDS = ("class_area", "class_aspect")
+"""Boxes of a class by bin of area or aspect, as terms whose family is the bin; kept for frequent classes alone."""
 NUM_BUCKETS = 256
 """Finest division of the vocabulary; a reduce task takes one bucket or a run of them."""
 

@@ -10,7 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from engine.report.tables import SHAPE_KINDS, select
+
 NUM_TOP = 200
+NUM_SHAPED = 50
 GROWTH_BINS = 64
 
 _string = pa.string()
@@ -38,22 +41,28 @@ _KEYS = ["kind", "family"]
 
 
 class Vocabulary(NamedTuple):
-    """Summaries of terms. `top` and `rare` hold up to `NUM_TOP` of each kind and family; `wanted` all asked for."""
+    """Summaries of terms. `top` and `rare` hold up to `NUM_TOP` of each kind and family; `wanted` all asked for.
+
+    `shapes` are the boxes of the `NUM_SHAPED` most frequent classes by bin of area and aspect.
+    """
 
     spectrum: pa.Table
     growth: pa.Table
     top: pa.Table
     rare: pa.Table
     wanted: pa.Table
+    shapes: pa.Table
 
     def merged(self) -> Vocabulary:
         """One row for each key, and the best of `top` and `rare`: what is left when parts are stacked."""
+        top = _first(self.top, "descending")
         return Vocabulary(
             spectrum=_summed(self.spectrum, [*_KEYS, "occurrences"], SPECTRUM),
             growth=_summed(self.growth, [*_KEYS, "bin"], GROWTH),
-            top=_first(self.top, "descending"),
+            top=top,
             rare=_first(self.rare, "ascending"),
             wanted=self.wanted.sort_by([(key, "ascending") for key in (*_KEYS, "term")]),
+            shapes=_of_frequent(self.shapes, top),
         )
 
 
@@ -68,6 +77,8 @@ class Richness(NamedTuple):
 
 def summarise(terms: pa.Table, wanted: Sequence[str]) -> Vocabulary:
     """Sum up merged terms, each family and all together. `wanted` are classes in lower case."""
+    is_shape = pc.is_in(terms["kind"], value_set=pa.array(SHAPE_KINDS))
+    shapes, terms = terms.filter(is_shape), terms.filter(pc.invert(is_shape))
     rows = pa.concat_tables([terms.drop_columns("bucket").select(TOP.names).cast(TOP), _all_families(terms)])
     spectrum = rows.group_by([*_KEYS, "count"]).aggregate([([], "count_all")])
     is_wanted = pc.and_(
@@ -80,6 +91,7 @@ def summarise(terms: pa.Table, wanted: Sequence[str]) -> Vocabulary:
         top=rows,
         rare=rows,
         wanted=rows.filter(is_wanted),
+        shapes=shapes.select(TOP.names).cast(TOP),
     ).merged()
 
 
@@ -103,6 +115,14 @@ def _all_families(terms: pa.Table) -> pa.Table:
         "first": merged["first_min"],
     }
     return pa.table([columns[name] for name in TOP.names], schema=TOP)
+
+
+def _of_frequent(shapes: pa.Table, top: pa.Table) -> pa.Table:
+    """Shapes of the most frequent classes. A bucket holds all rows of its classes, so that nothing of them is lost."""
+    classes = select(top, kind="class", family=ALL).sort_by([("count", "descending"), ("term", "ascending")])
+    frequent = classes["term"].slice(0, NUM_SHAPED).combine_chunks()
+    mine = shapes.filter(pc.is_in(shapes["term"], value_set=frequent))
+    return mine.sort_by([(key, "ascending") for key in (*_KEYS, "term")])
 
 
 def _growth(rows: pa.Table) -> pa.Table:

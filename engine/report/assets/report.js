@@ -77,6 +77,7 @@ const dashes = ["solid", "dashed", "dotted"];
 
 fld.option = (spec) => {
   if (spec.type === "heat") return heatOption(spec);
+  if (spec.type === "matrix") return matrixOption(spec);
   const named = spec.series.length > 1, lying = spec.type === "rows", style = axisStyle();
   const legend = { show: named, top: 0, type: "scroll", textStyle: { color: fld.colour("soft") }, itemHeight: 10 };
   const longest = Math.max(...spec.x.map((label) => label.length));
@@ -105,6 +106,17 @@ function heatOption(spec) {
     xAxis: axis, yAxis: { ...axis, inverse: true },
     visualMap: { min: 0, max: most, calculable: false, orient: "horizontal", left: "center", bottom: 4, itemHeight: 120, itemWidth: 12,
       text: [fld.number(most), "0"], textStyle: { color: fld.colour("soft") }, inRange: { color: ["heat0", "heat1", "heat2"].map(fld.colour) } },
+    series: [{ type: "heatmap", data: spec.cells, progressive: 0 }] };
+}
+function matrixOption(spec) {
+  const style = axisStyle(), percent = (part) => `${+(100 * part).toPrecision(3)}%`;
+  const most = Math.max(...spec.cells.map((cell) => cell[2]), 0.01);
+  return { ...base(), tooltip: { ...base().tooltip, trigger: "item", formatter: (p) => `${percent(p.value[2])} of the boxes` },
+    grid: { left: 8, right: 14, top: 8, bottom: 62, containLabel: true, show: true, borderColor: fld.colour("line"), backgroundColor: fld.colour("heat0") },
+    xAxis: { type: "category", data: spec.x, name: spec.xlabel, nameGap: 24, ...style, splitLine: { show: false } },
+    yAxis: { type: "category", data: spec.y, inverse: true, ...style, splitLine: { show: false }, axisLabel: { ...style.axisLabel, width: 110, overflow: "truncate", interval: 0 } },
+    visualMap: { min: 0, max: most, orient: "horizontal", left: "center", bottom: 0, itemHeight: 120, itemWidth: 12, text: [percent(most), "0"],
+      textStyle: { color: fld.colour("soft") }, inRange: { color: ["heat0", "heat1", "heat2"].map(fld.colour) } },
     series: [{ type: "heatmap", data: spec.cells, progressive: 0 }] };
 }
 fld.draw = (element, spec) => {

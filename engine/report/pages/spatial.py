@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from engine.coverage_boxes import AREA_EDGES, ASPECT_EDGES, HEAT_MAP_SIDE, MAX_PER_IMAGE
 from engine.report.bins import IOU_BINS
-from engine.report.model import Chart, Data, Page, Row, Section, TableBlock, bars, heat, slug
+from engine.report.model import Chart, Data, Page, Row, Section, TableBlock, bars, heat, matrix, slug
 from engine.report.pages.facts import Facts, dense, share, trimmed
 from engine.report.spatial import SIZES
 from engine.report.tables import select
 from engine.report.vocabulary import ALL
 
+NUM_CLASSES = 20
 FAMILIES = ("region-text", "scene-text", "phrase-region", "derived-phrase-region")
 
 
@@ -24,7 +25,9 @@ def spatial(facts: Facts) -> Page:
     makers = {f"{by} ({f})": (f, by) for f in present for by in facts.makers("area", f)}
     if len(makers) > 1:
         sections.append(Section("By specialist", "", list(_distributions(facts, makers, "specialist"))))
-    sections.append(Section("By class", "Classes of kept object regions.", [_classes(facts)]))
+    sections.append(
+        Section("By class", "Classes of kept object regions.", [_classes(facts), *_shapes_of_classes(facts)])
+    )
     lead = "How big boxes are, what shape, where, and how many; the paper shows these in Figure 5."
     return Page("spatial", "Spatial coverage", lead, sections)
 
@@ -72,8 +75,29 @@ def _classes(facts: Facts) -> TableBlock:
         sizes = [share(row[size], row["count"]) for size in SIZES]
         rows.append((row["term"], row["count"], *sizes))
     rows.sort(key=lambda r: (-int(r[1] or 0), str(r[0])))
-    data = Data("classes", ("class", "boxes", *SIZES), rows)
+    data = Data("classes", ("class", "boxes", *(f"share {size}" for size in SIZES)), rows)
     return TableBlock("Boxes and size classes by class", "size", data)
+
+
+def _shapes_of_classes(facts: Facts) -> Iterator[Chart]:
+    """Area and aspect of the most frequent classes."""
+    classes = select(facts.vocabulary.top, kind="class", family=ALL).sort_by(
+        [("count", "descending"), ("term", "ascending")]
+    )
+    names = classes["term"].to_pylist()[:NUM_CLASSES]
+    for measure, edges, title, xlabel in (
+        ("area", AREA_EDGES, "Box area by class", "share of the image from"),
+        ("aspect", ASPECT_EDGES, "Aspect ratio by class", "width by height from"),
+    ):
+        counts = {name: [0] * (len(edges) - 1) for name in names}
+        for row in select(facts.vocabulary.shapes, kind=f"class_{measure}").to_pylist():
+            if row["term"] in counts:
+                counts[row["term"]][int(row["family"])] = row["count"]
+        if counts:
+            low, high = trimmed(counts)
+            x = [_percent(edge) if measure == "area" else f"{edge:.3g}" for edge in edges[low:high]]
+            cut = {name: values[low:high] for name, values in counts.items()}
+            yield matrix(title, measure, slug(measure, "class"), x, cut, xlabel=xlabel)
 
 
 def _percent(part: float) -> str:

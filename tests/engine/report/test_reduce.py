@@ -102,6 +102,19 @@ def test_growth_counts_every_term_at_its_first_image(tmp_path: Path) -> None:
     assert dict(zip(growth["bin"].to_pylist(), growth["terms"].to_pylist(), strict=True)) == {0: 1, 32: 1, 63: 1}
 
 
+def test_shapes_of_the_most_frequent_classes_are_whole(tmp_path: Path) -> None:
+    """60 classes with 1 to 60 boxes, a box a bin: the 50 most frequent keep all their bins, whatever the cut."""
+    rows = []
+    for i in range(60):
+        name, first = f"class {i:02d}", f"{i:032x}/p"
+        rows.append((bucket_of(name), "class", "web", name, i + 1, 1, i + 1, 0, 0, first))
+        rows += [(bucket_of(name), "class_area", f"{b:02d}", name, 1, 1, 0, 0, 0, first) for b in range(i + 1)]
+    part = merge_terms([pa.table([list(c) for c in zip(*rows, strict=True)], schema=TERMS)])
+    shapes = merged(tmp_path, [part], 1, [(0, 80), (80, 256)]).shapes
+    found = Counter(shapes["term"].to_pylist())
+    assert found == {f"class {i:02d}": i + 1 for i in range(10, 60)}
+
+
 @settings(max_examples=30, deadline=None)
 @given(
     st.lists(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 3), st.integers(1, 9)), max_size=6), max_size=5)

@@ -133,6 +133,9 @@ def test_against_the_same_root_under_another_bound(finished: Pipeline) -> None:
     assert numbers["regions", "kept"]["change"] == -found["removed"]  # type: ignore[operator]
     assert numbers["texts", "kept"]["change"] == 0
     report_root(root)
+    left = {path.name for path in Path(finished.store.path("report")).rglob("*")}
+    assert not {"changes.html", "changes.csv"} & left  # they were of the comparison
+    assert {"index.html", "merged-counts.csv", "funnel.csv"} <= left
 
 
 def test_the_example_for_researchers_runs(finished: Pipeline, capsys: pytest.CaptureFixture[str]) -> None:
