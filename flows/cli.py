@@ -23,6 +23,7 @@ from engine.coverage_summary import terminal_summary
 from engine.estimate import estimate
 from engine.export.stage import export_is_current
 from engine.ingest.ingest import new_chunks, read_journal, read_partitions
+from engine.ingest.scan import REMOVED
 from engine.pipeline import Pipeline, read_coverage
 from engine.plan import Plan, make_plan
 from engine.protocols import Resources
@@ -374,7 +375,7 @@ def _leave(plan: Plan) -> None:
 
     report = read_status(plan, read_journal(plan.store))
     limits = plan.config.limits
-    quarantined = sum(report.quarantined.values()) / max(1, report.found)
+    quarantined = sum(n for reason, n in report.quarantined.items() if reason != REMOVED) / max(1, report.found)
     failed = max((s.failed / max(1, s.done + s.failed) for s in report.annotated.values()), default=0.0)
     if quarantined > limits.max_quarantined_share or failed > limits.max_failed_share:
         out.print(

@@ -16,9 +16,10 @@ from schemas.annotations import Frozen
 
 
 class GroupResult(Frozen):
-    """The shards of one group."""
+    """The shards of one group of partitions."""
 
     group: int
+    partitions: tuple[str, ...]
     shards: tuple[ShardRecord, ...]
 
 
@@ -49,7 +50,9 @@ def export_group(task: ExportTask, report: Report) -> GroupResult:
         images=task.images,
         on_sample=on_sample,
     )
-    return GroupResult(group=task.group, shards=tuple(shards))
+    return GroupResult(
+        group=task.group, partitions=tuple(record.id for record in task.partitions), shards=tuple(shards)
+    )
 
 
 def _prepared(store: Store, task: ExportTask) -> Iterator[PreparedSample]:
