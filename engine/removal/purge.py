@@ -41,9 +41,10 @@ def purge(store: Store, pending: PendingRemoval, tick: Tick) -> None:
 
 
 def _purge_export(store: Store, pending: PendingRemoval, tick: Tick) -> None:
-    """Delete the shards of the groups that held an image; a group is known by its record."""
+    """Delete the shards of the groups that held an image, and those that no group's record knows."""
     withdraw_manifest(Store(f"{store.url}/{FOLDER}"))
     tick()
+    known: set[str] = set()
     for name in sorted(store.list_names("stages/export")):
         path = f"stages/export/{name}"
         if not name.endswith(".json"):
@@ -51,12 +52,13 @@ def _purge_export(store: Store, pending: PendingRemoval, tick: Tick) -> None:
             continue
         group: GroupResult = store.read_model(path, GroupResult)
         if set(group.partitions) & set(pending.partitions):
-            for shard in group.shards:
-                store.delete(f"{FOLDER}/{SHARDS}/{shard.name}")
-                tick()
+            _delete_all(store, f"{FOLDER}/{SHARDS}", [shard.name for shard in group.shards], tick)
             store.delete(path)
             tick()
-    _delete_all(store, f"{FOLDER}/{SHARDS}", [n for n in store.list_names(f"{FOLDER}/{SHARDS}") if _unfinished(n)], tick)
+        else:
+            known |= {shard.name for shard in group.shards}
+    unknown = {name for name in store.list_names(f"{FOLDER}/{SHARDS}") - known if name.endswith((".tar", ".tmp"))}
+    _delete_all(store, f"{FOLDER}/{SHARDS}", sorted(unknown), tick)
 
 
 def _purge_kept_by_image(store: Store, pending: PendingRemoval, tick: Tick) -> None:

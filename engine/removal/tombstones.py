@@ -28,13 +28,16 @@ class PendingRemoval(Frozen):
 
     `partitions` held the images. `attempt` names the files that are written instead of theirs: it depends on all ids
     ever removed, so that a removal that is interrupted and taken up again writes the same names. `shards` maps shard →
-    sha256 of the export before, empty where there was none.
+    sha256 of the export before, empty where none was finished; `had_export` says that there were shards. Once it is
+    `purged`, nothing is left to do but the export.
     """
 
     ids: tuple[str, ...]
     partitions: tuple[str, ...]
     attempt: str
     shards: Mapping[str, str]
+    had_export: bool
+    purged: bool = False
 
 
 def read_tombstones(store: Store) -> frozenset[str]:
