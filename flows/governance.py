@@ -39,7 +39,9 @@ def print_diff(out: Console, found: ExportDiff, *, as_json: bool) -> None:
     if found.same:
         out.print(f"the same: {found.num_samples[0]} samples in {found.num_shards[0]} shards, bytes and settings")
         return
-    samples, shards, read = (" -> ".join(map(str, n)) for n in (found.num_samples, found.num_shards, found.num_shards_read))
+    samples, shards, read = (
+        " -> ".join(map(str, n)) for n in (found.num_samples, found.num_shards, found.num_shards_read)
+    )
     out.print(f"samples {samples}, shards {shards} (read because they differ: {read})", markup=False)
     parts = ", ".join(f"{part} of {number}" for part, number in found.parts.items())
     out.print(

@@ -75,7 +75,9 @@ class ExportDiff(Frozen):
         return not (samples or self.shards or self.specialists or self.filters or self.config)
 
 
-def diff(old_url: str, new_url: str, watch: Callable[[str, int, int], None] = lambda step, n, total: None) -> ExportDiff:
+def diff(
+    old_url: str, new_url: str, watch: Callable[[str, int, int], None] = lambda step, n, total: None
+) -> ExportDiff:
     """Compare two finished exports.
 
     A shard whose bytes the other export has too, under any name, is not opened. Raises `RootError` where there is no

@@ -23,6 +23,7 @@ from importlib.metadata import version
 from typing import Any
 
 from engine.export.card import dataset_card
+from engine.export.facts import ExportFacts
 from engine.hashing import canonical_json, sha256_hex
 from engine.protocols import ModelIdentity
 from engine.store import Store
@@ -70,7 +71,10 @@ class ShardRecord(Frozen):
 
 
 class Manifest(Frozen):
-    """The whole export. `models` maps annotator → the weights that spoke; `splits` maps split → samples."""
+    """The whole export. `models` maps annotator → the weights that spoke; `splits` maps split → samples.
+
+    `facts` say where the samples come from and what was left out; the card is written from them.
+    """
 
     schema_version: int
     engine_version: str
@@ -81,6 +85,7 @@ class Manifest(Frozen):
     splits: Mapping[str, int]
     counts: Counts
     shards: tuple[ShardRecord, ...]
+    facts: ExportFacts = ExportFacts()
 
 
 def count(sample: Sample) -> Counts:
@@ -114,7 +119,11 @@ def total(shards: Iterable[ShardRecord]) -> tuple[int, int, Counts, dict[str, in
 
 
 def make_manifest(
-    records: Iterable[ShardRecord], *, config: Mapping[str, Any], models: Mapping[str, ModelIdentity]
+    records: Iterable[ShardRecord],
+    *,
+    config: Mapping[str, Any],
+    models: Mapping[str, ModelIdentity],
+    facts: ExportFacts | None = None,
 ) -> Manifest:
     """The manifest of shards, in name order; of the resolved `config` it keeps what shapes the data."""
     shards = tuple(sorted(records, key=lambda record: record.name))
@@ -129,6 +138,7 @@ def make_manifest(
         splits=splits,
         counts=counts,
         shards=shards,
+        facts=facts or ExportFacts(),
     )
 
 
@@ -163,17 +173,22 @@ def withdraw_manifest(out: Store) -> None:
 
 
 def write_export_index(
-    out: Store, records: Iterable[ShardRecord], *, config: Mapping[str, Any], models: Mapping[str, ModelIdentity]
+    out: Store,
+    records: Iterable[ShardRecord],
+    *,
+    config: Mapping[str, Any],
+    models: Mapping[str, ModelIdentity],
+    facts: ExportFacts | None = None,
 ) -> Manifest:
     """Complete the export in folder `out` whose shards `records` describe.
 
     Removes shards that are not listed, then writes card, sizes, sums and, last, the manifest.
     """
-    manifest = make_manifest(records, config=config, models=models)
+    manifest = make_manifest(records, config=config, models=models, facts=facts)
     withdraw_manifest(out)
     for name in sorted(unlisted_shards(out, manifest)):
         out.fs.rm_file(out.path(f"{SHARDS}/{name}"))
-    out.write_bytes(CARD, dataset_card(manifest.splits, manifest.models).encode())
+    out.write_bytes(CARD, dataset_card(manifest).encode())
     out.write_bytes(SIZES, sizes_json(manifest))
     out.write_bytes(SUMS, sha256sums(manifest))
     out.write_bytes(MANIFEST, manifest_json(manifest))

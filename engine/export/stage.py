@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pyarrow.compute as pc
 
+from engine.export.facts import export_facts
 from engine.export.manifest import (
     MANIFEST,
     SHARDS,
@@ -23,6 +24,7 @@ from engine.ingest.tables import IngestRecord
 from engine.partition import PartitionImages, read_output
 from engine.plan import ARITHMETIC, Plan
 from engine.protocols import ModelIdentity
+from engine.removal.tombstones import read_tombstones
 from engine.store import Store, record_path
 from engine.tasks import ExportTask, Lane, PartitionRecord
 from schemas.annotations import Frozen
@@ -30,7 +32,7 @@ from schemas.errors import AccountingError
 from schemas.sample import SAMPLE_VERSION
 
 FOLDER = "export"
-VERSION = 1
+VERSION = 2
 """Version of what an export writes from the same tables; bumped when its bytes change."""
 
 
@@ -56,11 +58,12 @@ def export_root(plan: Plan, journal: Sequence[IngestRecord], do: Do) -> ExportSu
         assert isinstance(task, ExportTask), "the export lane ran another task"
         plan.store.write_model(_record_path(task), GroupResult.model_validate_json(result))
     results = [plan.store.read_model(_record_path(task), GroupResult) for task in groups]
-    manifest = _manifest(plan, results)
+    manifest = _manifest(plan, journal, results)
     _check_complete(plan, manifest)
     if missing or not _is_written(out, manifest):
         shards = [shard for result in results for shard in result.shards]
-        write_export_index(out, shards, config=plan.described_config, models=_models(plan))
+        facts = manifest.facts
+        write_export_index(out, shards, config=plan.described_config, models=_models(plan), facts=facts)
     return ExportSummary(num_samples=manifest.samples, num_shards=len(manifest.shards), groups_written=len(missing))
 
 
@@ -70,7 +73,7 @@ def export_is_current(plan: Plan, journal: Sequence[IngestRecord]) -> bool:
     if _missing(plan, groups):
         return False
     results = [plan.store.read_model(_record_path(task), GroupResult) for task in groups]
-    return _is_written(Store(f"{plan.store.url}/{FOLDER}"), _manifest(plan, results))
+    return _is_written(Store(f"{plan.store.url}/{FOLDER}"), _manifest(plan, journal, results))
 
 
 def _groups(plan: Plan, journal: Sequence[IngestRecord]) -> list[list[PartitionRecord]]:
@@ -138,9 +141,11 @@ def _models(plan: Plan) -> dict[str, ModelIdentity]:
     return {name: annotator.model for name, annotator in plan.annotators.items()}
 
 
-def _manifest(plan: Plan, results: Sequence[GroupResult]) -> Manifest:
+def _manifest(plan: Plan, journal: Sequence[IngestRecord], results: Sequence[GroupResult]) -> Manifest:
     shards = [shard for result in results for shard in result.shards]
-    return make_manifest(shards, config=plan.described_config, models=_models(plan))
+    removed = len(read_tombstones(plan.store))
+    facts = export_facts([result.facts for result in results], journal, plan.filters, removed=removed)
+    return make_manifest(shards, config=plan.described_config, models=_models(plan), facts=facts)
 
 
 def _is_written(out: Store, manifest: Manifest) -> bool:

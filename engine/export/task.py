@@ -7,6 +7,7 @@ from itertools import count
 
 from engine.annotate import Report
 from engine.export.assemble import assemble, split_of
+from engine.export.facts import GroupFacts, add, facts_of
 from engine.export.manifest import ShardRecord
 from engine.export.shards import PreparedSample, ShardLimits, prepare, write_group
 from engine.partition import PartitionImages, load_view
@@ -16,11 +17,15 @@ from schemas.annotations import Frozen
 
 
 class GroupResult(Frozen):
-    """The shards of one group of partitions."""
+    """The shards of one group of partitions, and what was counted on the way.
+
+    `partitions` are their ids; empty in a record of an older version.
+    """
 
     group: int
-    partitions: tuple[str, ...]
     shards: tuple[ShardRecord, ...]
+    partitions: tuple[str, ...] = ()
+    facts: GroupFacts = GroupFacts()
 
 
 def export_group(task: ExportTask, report: Report) -> GroupResult:
@@ -31,6 +36,7 @@ def export_group(task: ExportTask, report: Report) -> GroupResult:
         images = PartitionImages(store, record, task.images)
         places |= {images.identity(i)[0]: (images, i) for i in range(len(images))}
     units = count()
+    facts: list[GroupFacts] = []
 
     def on_sample(image_id: str) -> None:
         unit = next(units)
@@ -41,7 +47,7 @@ def export_group(task: ExportTask, report: Report) -> GroupResult:
         return images.data(index)
 
     shards = write_group(
-        _prepared(store, task),
+        _prepared(store, task, facts),
         read_image,
         Store(f"{task.root}/{task.out}"),
         group=task.group,
@@ -51,12 +57,17 @@ def export_group(task: ExportTask, report: Report) -> GroupResult:
         on_sample=on_sample,
     )
     return GroupResult(
-        group=task.group, partitions=tuple(record.id for record in task.partitions), shards=tuple(shards)
+        group=task.group,
+        shards=tuple(shards),
+        partitions=tuple(record.id for record in task.partitions),
+        facts=add(facts),
     )
 
 
-def _prepared(store: Store, task: ExportTask) -> Iterator[PreparedSample]:
+def _prepared(store: Store, task: ExportTask, facts: list[GroupFacts]) -> Iterator[PreparedSample]:
+    """The samples of all partitions; `facts` gets those of each."""
     for record, cover in zip(task.partitions, task.covers, strict=True):
         view = load_view(store, record, cover)
+        facts.append(facts_of(view))
         for sample in assemble(view, lambda group: split_of(group, task.seed, task.splits)):
             yield prepare(sample)

@@ -51,7 +51,7 @@ def _purge_export(store: Store, pending: PendingRemoval, tick: Tick) -> None:
             store.delete(path)
             continue
         group: GroupResult = store.read_model(path, GroupResult)
-        if set(group.partitions) & set(pending.partitions):
+        if not group.partitions or set(group.partitions) & set(pending.partitions):
             _delete_all(store, f"{FOLDER}/{SHARDS}", [shard.name for shard in group.shards], tick)
             store.delete(path)
             tick()

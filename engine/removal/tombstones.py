@@ -1,8 +1,8 @@
 """What a root remembers of removed images: their ids, so that the same bytes never come back.
 
-    ROOT/
-    ├── removed.json    ids of all removed images
-    └── removal.json    a removal that has begun; gone when the export is whole again
+ROOT/
+├── removed.json    ids of all removed images
+└── removal.json    a removal that has begun; gone when the export is whole again
 """
 
 from __future__ import annotations
