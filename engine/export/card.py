@@ -14,6 +14,7 @@ import yaml
 from engine.export.limits import known_limits
 from engine.hashing import canonical_json
 from schemas.sample import SAMPLE
+from schemas.tables import VERDICT_TARGETS
 
 if TYPE_CHECKING:
     from engine.export.manifest import Manifest
@@ -120,7 +121,7 @@ def _specialists(manifest: Manifest) -> Iterator[str]:
 
 
 def _filters(manifest: Manifest) -> Iterator[str]:
-    rows = [(n, f.target, f"`{canonical_json(dict(f.params))}`") for n, f in manifest.facts.filters.items()]
+    rows = [(f.name, f.target, f"`{canonical_json(dict(f.params))}`") for f in manifest.facts.filters]
     if rows:
         yield "In the order in which they are asked; a row goes with the first that does not keep it."
         yield ""
@@ -140,8 +141,9 @@ def _left_out(manifest: Manifest) -> Iterator[str]:
         yield f"Images removed on request: {facts.removed}; nothing of them is left, and they are not taken in again."
         yield ""
     rows = [
-        (target.replace("_", " "), number, sum(dropped.values()), _reasons(dropped))
-        for target, number in facts.kept.items()
+        (target.replace("_", " "), facts.kept[target], sum(dropped.values()), _reasons(dropped))
+        for target in VERDICT_TARGETS
+        if target in facts.kept
         for dropped in [facts.dropped.get(target, {})]
     ]
     if rows:

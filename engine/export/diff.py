@@ -94,7 +94,7 @@ def diff(
         for identity in sorted(was.keys() & now.keys())
         if (parts := _changed_parts(was[identity], now[identity]))
     ]
-    parts = sorted({part for sample in changed for part in sample.parts})
+    changed_parts = sorted({part for sample in changed for part in sample.parts})
     old_config, new_config = _flat(before.config), _flat(after.config)
     return ExportDiff(
         num_samples=(before.samples, after.samples),
@@ -103,7 +103,7 @@ def diff(
         samples_added=tuple(sorted(now.keys() - was.keys())),
         samples_removed=tuple(sorted(was.keys() - now.keys())),
         samples_changed=tuple(changed),
-        parts={part: sum(part in sample.parts for sample in changed) for part in parts},
+        parts={part: sum(part in sample.parts for sample in changed) for part in changed_parts},
         shards=_changes({s.name: s.sha256 for s in before.shards}, {s.name: s.sha256 for s in after.shards}),
         specialists=_changes(_specialists(before), _specialists(after)),
         filters=_changes(before.config.get("filters", {}), after.config.get("filters", {})),

@@ -11,11 +11,15 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import Field
 
 from engine.ingest.tables import IngestRecord
 from engine.protocols import Filter
 from engine.view import PartitionView
 from schemas.annotations import Frozen
+
+FACTS_VERSION = 1
+"""Version of what the record of a group counts; bumped when the same tables give other facts."""
 
 Reasons = Mapping[str, int]
 
@@ -40,14 +44,15 @@ class GroupFacts(Frozen):
     """
 
     sources: tuple[SourceFacts, ...] = ()
-    kept: Mapping[str, int] = {}
-    dropped: Mapping[str, Reasons] = {}
-    unanswered: Mapping[str, Reasons] = {}
+    kept: Mapping[str, int] = Field(default_factory=dict)
+    dropped: Mapping[str, Reasons] = Field(default_factory=dict)
+    unanswered: Mapping[str, Reasons] = Field(default_factory=dict)
 
 
 class FilterFacts(Frozen):
     """A filter with all its thresholds, those the config left to their defaults included."""
 
+    name: str
     target: str
     version: int
     params: Mapping[str, Any]
@@ -65,15 +70,18 @@ class RoundFacts(Frozen):
 
 
 class ExportFacts(GroupFacts):
-    """The whole export. Images: found = ingested + duplicates + known + quarantined; `removed` of these are gone."""
+    """The whole export. Images: found = ingested + duplicates + known + quarantined; `removed` of these are gone.
+
+    `filters` stand in the order in which they are asked.
+    """
 
     found: int = 0
     duplicates: int = 0
     known: int = 0
     removed: int = 0
-    quarantined: Reasons = {}
-    rejected_annotations: Reasons = {}
-    filters: Mapping[str, FilterFacts] = {}
+    quarantined: Reasons = Field(default_factory=dict)
+    rejected_annotations: Reasons = Field(default_factory=dict)
+    filters: tuple[FilterFacts, ...] = ()
     rounds: tuple[RoundFacts, ...] = ()
 
 
@@ -141,10 +149,12 @@ def export_facts(
         removed=removed,
         quarantined=dict(quarantined),
         rejected_annotations=dict(rejected),
-        filters={
-            name: FilterFacts(target=judge.target, version=judge.version, params=judge.params.model_dump(mode="json"))
+        filters=tuple(
+            FilterFacts(
+                name=name, target=judge.target, version=judge.version, params=judge.params.model_dump(mode="json")
+            )
             for name, judge in filters.items()
-        },
+        ),
         rounds=tuple(rounds),
     )
 

@@ -59,7 +59,7 @@ def _remote_code(manifest: Manifest) -> Iterator[str]:
 def _incomplete(manifest: Manifest) -> Iterator[str]:
     for name, reasons in sorted(manifest.facts.unanswered.items()):
         said = " and ".join(f"{number} {status.replace('_', ' ')}" for status, number in sorted(reasons.items()))
-        yield f"`{name}` did not answer for every image: {said}. Their `status` says so; what is not there is not absent."
+        yield f"`{name}` did not answer for every image: {said}. Where their `status` says so, nothing is known."
 
 
 def _empty_families(manifest: Manifest) -> Iterator[str]:

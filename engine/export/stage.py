@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pyarrow.compute as pc
 
-from engine.export.facts import export_facts
+from engine.export.facts import FACTS_VERSION, export_facts
 from engine.export.manifest import (
     MANIFEST,
     SHARDS,
@@ -32,7 +32,7 @@ from schemas.errors import AccountingError
 from schemas.sample import SAMPLE_VERSION
 
 FOLDER = "export"
-VERSION = 2
+VERSION = 1
 """Version of what an export writes from the same tables; bumped when its bytes change."""
 
 
@@ -108,7 +108,7 @@ def _record_path(task: ExportTask) -> str:
     """Named by everything the group's bytes depend on."""
     parts = task.model_dump(mode="json", exclude={"root", "out", "isolation", "partitions"})
     parts["partitions"] = [[record.fingerprint, record.annotations_fingerprint] for record in task.partitions]
-    identity = fingerprint({**parts, "version": VERSION, "sample": SAMPLE_VERSION})
+    identity = fingerprint({**parts, "version": VERSION, "sample": SAMPLE_VERSION, "facts": FACTS_VERSION})
     return record_path("export", f"g{task.group:05d}", identity)
 
 
