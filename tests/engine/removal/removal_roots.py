@@ -16,16 +16,13 @@ from engine.config import RunConfig
 from tests.roots import fake_config, run_road, write_photographs
 
 VICTIM = 2
-CAPTION = "a zanzibarite juggler rides a tandem past the aqueduct"
+CAPTION = "a zanzibarite juggler aims an old theodolite at the aqueduct"
 WEB_CAPTION = "quixotic pelicans over the harbour"
 CATEGORY = "theodolite"
 CROWD = "marimbas"
 ANSWER = "the juggler wears a burgundy fez"
-ANNOTATORS: dict[str, Any] = {
-    "first": {"use": "fake", "params": {"regions": 3}},
-    "parser": {"use": "spacy-parser"},
-    "grounder": {"use": "phrase-matcher"},
-}
+FAKE: dict[str, Any] = {"first": {"use": "fake", "params": {"regions": 3}}}
+GROUNDING: dict[str, Any] = {**FAKE, "parser": {"use": "spacy-parser"}, "grounder": {"use": "phrase-matcher"}}
 
 
 def write_coco(folder: Path, names: list[str]) -> Path:
@@ -52,7 +49,7 @@ def write_tar(path: Path, members: dict[str, bytes]) -> None:
             tar.addfile(info, io.BytesIO(data))
 
 
-def annotated_root(folder: Path) -> tuple[Path, RunConfig, list[str]]:
+def annotated_root(folder: Path, annotators: dict[str, Any]) -> tuple[Path, RunConfig, list[str]]:
     """Root, config and ids of a road in two ingests: the second found the victim again, with another caption."""
     photos = folder / "photos"
     ids = write_photographs(photos, 9)
@@ -61,10 +58,10 @@ def annotated_root(folder: Path) -> tuple[Path, RunConfig, list[str]]:
     names[VICTIM] = "photo-0-002-rendezvous.jpg"
     coco = {"url": str(write_coco(photos, names)), "name": "labelled", "licence": "CC-BY-4.0"}
     root = folder / "root"
-    run_road(root, fake_config(photos, sources=[coco], annotators=ANNOTATORS))
+    run_road(root, fake_config(photos, sources=[coco], annotators=annotators))
     victim = (photos / names[VICTIM]).read_bytes()
     write_tar(folder / "web.tar", {"smorgasbord.jpg": victim, "smorgasbord.txt": WEB_CAPTION.encode()})
-    config = fake_config(photos, sources=[coco, {"url": str(folder / "web.tar"), "name": "web"}], annotators=ANNOTATORS)
+    config = fake_config(photos, sources=[coco, {"url": str(folder / "web.tar"), "name": "web"}], annotators=annotators)
     run_road(root, config)
     answer: Any = {"choices": [{"message": {"content": ANSWER}}]}
     Answers(f"{root}/answers/captioner").keep(ids[VICTIM], {"model": "m"}, answer)

@@ -21,6 +21,8 @@ from tests.engine.removal.removal_roots import (
     CAPTION,
     CATEGORY,
     CROWD,
+    FAKE,
+    GROUNDING,
     VICTIM,
     WEB_CAPTION,
     annotated_root,
@@ -36,7 +38,7 @@ Made = tuple[Path, RunConfig, list[str]]
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    return annotated_root(tmp_path_factory.mktemp("made"))
+    return annotated_root(tmp_path_factory.mktemp("made"), FAKE)
 
 
 @pytest.fixture
@@ -46,17 +48,17 @@ def root(made: Made, tmp_path: Path) -> Path:
     return tmp_path / "root"
 
 
-def test_nothing_is_left_of_an_image_but_its_id(made: Made, root: Path) -> None:
-    source, config, ids = made
-    victim = (source.parent / "photos/photo-0-002-rendezvous.jpg").read_bytes()
+def test_nothing_is_left_of_an_image_but_its_id(tmp_path: Path) -> None:
+    root, config, ids = annotated_root(tmp_path, GROUNDING)
+    victim = (tmp_path / "photos/photo-0-002-rendezvous.jpg").read_bytes()
     full_hash = next(line for line in _hashes(root) if line.startswith(ids[VICTIM]))
     leave_unfinished_files(root, victim)
-    phrases = [b"zanzibarite", b"tandem", b"aqueduct", b"pelicans"]
+    phrases = [b"zanzibarite", b"aqueduct", b"pelicans"]
     words = [CAPTION, WEB_CAPTION, CATEGORY, CROWD, ANSWER, "rendezvous", "smorgasbord", full_hash]
     secrets = [victim, *phrases, *(word.encode() for word in words)]
     for secret in secrets:
         assert traces(root, secret), f"the test looks for something that was never there: {secret[:40]!r}"
-    assert any("stages/grounder" in path for path in traces(root, b"a zanzibarite juggler")), "a phrase was grounded"
+    assert any("stages/grounder" in path for path in traces(root, b"old theodolite")), "a phrase was grounded"
     with opened(root, config) as pipeline:
         report = pipeline.remove([ids[VICTIM]])
     assert (report.removed, report.exported, report.samples) == ((ids[VICTIM],), True, 8)
@@ -123,7 +125,7 @@ def test_the_same_bytes_are_refused_wherever_they_turn_up_again(made: Made, root
 def test_ids_that_are_not_there_are_named_and_nothing_is_done(made: Made, root: Path) -> None:
     _, config, ids = made
     before = digest(root)
-    with opened(root, config) as pipeline, pytest.raises(ConfigError, match="has no image 0123.*nothing was removed"):
+    with opened(root, config) as pipeline, pytest.raises(ConfigError, match=r"has no image 0123.*nothing was removed"):
         pipeline.remove([ids[VICTIM], "0123" * 8])
     assert digest(root) == before
     assert not (root / "removed.json").exists()
