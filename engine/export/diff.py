@@ -106,7 +106,7 @@ def diff(
         parts={part: sum(part in sample.parts for sample in changed) for part in changed_parts},
         shards=_changes({s.name: s.sha256 for s in before.shards}, {s.name: s.sha256 for s in after.shards}),
         specialists=_changes(_specialists(before), _specialists(after)),
-        filters=_changes(before.config.get("filters", {}), after.config.get("filters", {})),
+        filters=_changes(*(_filters(manifest, resolved=_tell_filters(before, after)) for manifest in (before, after))),
         config={
             key: ValueChange(old=old_config.get(key), new=new_config.get(key))
             for key in sorted(old_config.keys() | new_config.keys())
@@ -187,11 +187,23 @@ def _specialists(manifest: Manifest) -> dict[str, Any]:
     return {name: (model.model_dump(), sections.get(name)) for name, model in manifest.models.items()}
 
 
+def _tell_filters(*manifests: Manifest) -> bool:
+    """Whether both say what thresholds and versions their filters really had, defaults included."""
+    return all(manifest.facts.filters or not manifest.config.get("filters") for manifest in manifests)
+
+
+def _filters(manifest: Manifest, *, resolved: bool) -> Mapping[str, Any]:
+    if resolved:
+        return {judge.name: judge for judge in manifest.facts.filters}
+    sections: Mapping[str, Any] = manifest.config.get("filters", {})
+    return sections
+
+
 def _flat(tree: Mapping[str, Any], path: str = "") -> dict[str, Any]:
-    """Settings by `key.path`."""
+    """Settings by `key.path`; an empty section is as good as none."""
     flat: dict[str, Any] = {}
     for key, value in tree.items():
-        if isinstance(value, Mapping) and value:
+        if isinstance(value, Mapping):
             flat |= _flat(value, f"{path}{key}.")
         else:
             flat[f"{path}{key}"] = value

@@ -82,7 +82,7 @@ def test_samples_are_added_and_removed_while_untouched_shards_stay_closed(made: 
 def test_samples_that_only_moved_are_not_changed(made: Made, tmp_path: Path) -> None:
     settings = made[1].export.model_copy(update={"max_samples": 2})
     found = compare(made, tmp_path, made[1].model_copy(update={"export": settings}))
-    assert not (found.samples_added or found.samples_removed or found.samples_changed)
+    assert (found.samples_added, found.samples_removed, found.samples_changed) == ((), (), ())
     assert found.shards.added
     assert found.config == {"export.max_samples": ValueChange(old=5, new=2)}
     assert not found.same
