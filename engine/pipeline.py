@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
 from engine import coverage
 from engine.config import RunConfig, RunnerConfig
+from engine.coverage_report import write_coverage
 from engine.export.stage import ExportSummary, export_root
 from engine.ingest.ingest import ingest, new_chunks, read_journal, read_partitions
 from engine.ingest.tables import IngestRecord
 from engine.lease import LeaseHolder
 from engine.plan import Plan, make_plan
 from engine.registry import pin
+from engine.removal import request as removal
 from engine.report.stage import Merged, gallery_root, merge_root
 from engine.runners.local import LocalBackend
 from engine.runners.supervisor import Backend, Supervisor
@@ -87,6 +89,11 @@ class Pipeline:
 
     def __enter__(self) -> Pipeline:
         self._lease.__enter__()
+        try:
+            self._resume_removal()
+        except BaseException as error:
+            self._lease.__exit__(type(error), error, error.__traceback__)
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
@@ -150,7 +157,35 @@ class Pipeline:
 
     def export(self) -> ExportSummary:
         """Write the groups of shards that are missing, and the manifest."""
-        return export_root(self.plan(), read_journal(self.store), self._results)
+        summary = export_root(self.plan(), read_journal(self.store), self._results)
+        removal.finish(self.store)
+        return summary
+
+    def remove(self, ids: Iterable[str]) -> removal.RemovalReport:
+        """Take images out of everything the root holds, and write the export without them; no model is loaded.
+
+        Raises `ConfigError` for ids that the root does not have; nothing is done then.
+        """
+        asked = set(ids)
+        pending = removal.begin(self.store, asked)
+        if pending is None:
+            return removal.report(self.store, asked, None, exported=False)
+        self._resume_removal()
+        plan = self.plan()
+        exported = pending.had_export and not any(plan.missing(step) for step in plan.graph.order)
+        if exported:
+            self.decide()
+            write_coverage(self.store, self.cover())
+            self.export()
+        elif not pending.had_export:
+            removal.finish(self.store)
+        return removal.report(self.store, asked, pending, exported=exported)
+
+    def _resume_removal(self) -> None:
+        """Go through with a removal that was begun, here or by a driver that was killed."""
+        if removal.is_unfinished(self.store):
+            self.watch("remove", 0, 0)
+            removal.resume(self.store, lambda: self.watch("remove", 1, 0))
 
     # ------------------------------------------------------------------ running lanes
 

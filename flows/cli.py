@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import sys
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
@@ -23,14 +24,17 @@ from engine.estimate import estimate
 from engine.export.coco import export_coco
 from engine.export.stage import export_is_current
 from engine.ingest.ingest import new_chunks, read_journal, read_partitions
+from engine.ingest.scan import REMOVED
 from engine.pipeline import Pipeline, read_coverage
 from engine.plan import Plan, make_plan
 from engine.protocols import Resources
 from engine.registry import build_annotator, pin
+from engine.removal.request import parse_ids
 from engine.runners.logs import LEVEL_VARIABLE
 from engine.store import Store
 from flows.estimates import estimate_table, measured_rates, stated_rates, this_machine
 from flows.opening import CONFIG_FILE, existing_root
+from flows.progress import progress_bars
 from flows.report import NUM_IMAGES, report_root
 from flows.samples import sample_sources
 from schemas.errors import ConfigError, FldError
@@ -135,6 +139,25 @@ def replay(root: Root, set_: Set = None) -> None:
     out.print(f"replaying {marked} failed images")
     _run_flow(config, root)
     _print_status(_plan(store, config))
+
+
+@app.command()
+def remove(
+    ids: Annotated[Path, typer.Option(help="A file with one image id a line.")],
+    root: Root,
+    set_: Set = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take images out of everything a root holds, and write its export again without them."""
+    from flows.governance import print_removal
+
+    store, config = existing_root(root, set_)
+    if not ids.is_file():
+        raise ConfigError(f"--ids {ids} is no file: expected a text file with one image id a line")
+    wanted = parse_ids(ids.read_text(encoding="utf-8", errors="replace"), where=str(ids))
+    with progress_bars() as watch, Pipeline(store, config, watch) as pipeline:
+        report = pipeline.remove(wanted)
+    print_removal(out, report, root, as_json=as_json)
 
 
 @app.command()
@@ -269,6 +292,21 @@ def verify(
     out.print(f"{report.shards} shards, {report.samples} samples: all as the manifest says")
 
 
+@app.command()
+def diff(
+    old: Annotated[str, typer.Argument(help="An export: a folder or an fsspec URL.")],
+    new: Annotated[str, typer.Argument(help="Another.")],
+    as_json: AsJson = False,
+) -> None:
+    """Say what is different between two exports: samples, shards, specialists, filters, config."""
+    from engine.export.diff import diff as diff_exports
+    from flows.governance import print_diff
+
+    with progress_bars() as watch:
+        found = diff_exports(old, new, watch)
+    print_diff(out, found, as_json=as_json)
+
+
 @models_app.command("list")
 def models_list() -> None:
     """Show the packaged models, and the checkpoints of a model hub on this machine: size and licence."""
@@ -375,7 +413,8 @@ def _print_status(plan: Plan, *, as_json: bool = False) -> None:
     quarantined = sum(report.quarantined.values())
     out.print(
         f"found {report.found}: ingested {report.ingested}, duplicates {report.duplicates}, known {report.known}, "
-        f"quarantined {quarantined} {dict(report.quarantined) if quarantined else ''}"
+        + (f"removed {report.removed}, " if report.removed else "")
+        + f"quarantined {quarantined} {dict(report.quarantined) if quarantined else ''}"
     )
     annotators = Table("annotator", "done", "failed", "not run", "missing")
     for name, step in report.annotated.items():
@@ -396,7 +435,7 @@ def _leave(plan: Plan) -> None:
 
     report = read_status(plan, read_journal(plan.store))
     limits = plan.config.limits
-    quarantined = sum(report.quarantined.values()) / max(1, report.found)
+    quarantined = sum(n for reason, n in report.quarantined.items() if reason != REMOVED) / max(1, report.found)
     failed = max((s.failed / max(1, s.done + s.failed) for s in report.annotated.values()), default=0.0)
     if quarantined > limits.max_quarantined_share or failed > limits.max_failed_share:
         out.print(

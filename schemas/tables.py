@@ -47,6 +47,7 @@ QUARANTINE = pa.schema(
         ("what", _string),  # image, or annotation of an image that is used
         ("reason", _string),
         ("detail", _string),
+        ("of_image", _string),  # URI of the image that a rejected annotation is about, where that is not `uri`
     ]
 )
 

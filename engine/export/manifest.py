@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from typing import Any
 
+from engine.export.facts import ExportFacts
 from engine.hashing import canonical_json
 from engine.protocols import ModelIdentity
 from schemas.annotations import Frozen
@@ -72,7 +73,8 @@ class FileEntry(Frozen):
 class Manifest(Frozen):
     """The whole export. `models` maps annotator → the weights that spoke; `splits` maps split → samples.
 
-    `files` are all other files, in path order, but the manifest and the list of sums that covers it.
+    `files` are all other files, in path order, but the manifest and the list of sums that covers it. `facts` say where
+    the samples come from and what was left out; the card is written from them.
     """
 
     schema_version: int
@@ -85,6 +87,7 @@ class Manifest(Frozen):
     counts: Counts
     shards: tuple[ShardRecord, ...]
     files: tuple[FileEntry, ...] = ()
+    facts: ExportFacts = ExportFacts()
 
 
 def count(sample: Sample) -> Counts:
@@ -115,7 +118,11 @@ def total(shards: Iterable[ShardRecord]) -> tuple[int, int, Counts, dict[str, in
 
 
 def make_manifest(
-    records: Iterable[ShardRecord], *, config: Mapping[str, Any], models: Mapping[str, ModelIdentity]
+    records: Iterable[ShardRecord],
+    *,
+    config: Mapping[str, Any],
+    models: Mapping[str, ModelIdentity],
+    facts: ExportFacts | None = None,
 ) -> Manifest:
     """The manifest of shards, in name order; of the resolved `config` it keeps what shapes the data.
 
@@ -133,6 +140,7 @@ def make_manifest(
         splits=splits,
         counts=counts,
         shards=shards,
+        facts=facts or ExportFacts(),
     )
 
 

@@ -31,6 +31,7 @@ from engine.export.companions.energon import energon_files
 from engine.export.companions.energon_index import remove_energon_index, write_energon_index
 from engine.export.companions.sample_table import write_sample_index
 from engine.export.companions.shard_lists import SIZES, sizes_json, wids_files
+from engine.export.facts import ExportFacts
 from engine.export.manifest import IDX, MANIFEST, SHARDS, FileEntry, Manifest, ShardRecord, make_manifest, manifest_json
 from engine.hashing import sha256_hex
 from engine.protocols import ModelIdentity
@@ -62,6 +63,7 @@ def write_export_index(
     index: Iterable[pa.Table],
     config: Mapping[str, Any],
     models: Mapping[str, ModelIdentity],
+    facts: ExportFacts | None = None,
     energon_index: bool = True,
 ) -> Manifest:
     """Complete the export in folder `out` whose shards `records` describe.
@@ -69,7 +71,7 @@ def write_export_index(
     `index` gives the index rows of each group, in group order; one group is held at a time, and it is asked for once.
     Removes shards that are not listed, then writes the files beside the shards and, last, the manifest.
     """
-    manifest = make_manifest(records, config=config, models=models)
+    manifest = make_manifest(records, config=config, models=models, facts=facts)
     withdraw_manifest(out)
     for name in sorted(unlisted_shards(out, manifest)):
         out.fs.rm_file(out.path(f"{SHARDS}/{name}"))
@@ -90,7 +92,7 @@ def write_export_index(
 def _small_files(manifest: Manifest) -> dict[str, bytes]:
     """Bytes by path of all that follows from the shards' records alone."""
     return {
-        CARD: dataset_card(manifest.splits, manifest.models).encode(),
+        CARD: dataset_card(manifest).encode(),
         SIZES: sizes_json(manifest.shards),
         **wids_files(manifest.shards),
         **energon_files(manifest.shards),

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import pyarrow.compute as pc
 from pydantic import ValidationError
 
+from engine.export.facts import FACTS_VERSION, export_facts
 from engine.export.manifest import (
     IDX,
     MANIFEST,
@@ -23,6 +24,7 @@ from engine.ingest.tables import IngestRecord
 from engine.partition import PartitionImages, read_output
 from engine.plan import ARITHMETIC, Plan
 from engine.protocols import ModelIdentity
+from engine.removal.tombstones import read_tombstones
 from engine.store import Store, record_path
 from engine.tasks import ExportTask, Lane, PartitionRecord
 from schemas.annotations import Frozen
@@ -56,7 +58,7 @@ def export_root(plan: Plan, journal: Sequence[IngestRecord], do: Do) -> ExportSu
         assert isinstance(task, ExportTask), "the export lane ran another task"
         plan.store.write_model(_record_path(task), GroupResult.model_validate_json(result))
     results = [plan.store.read_model(_record_path(task), GroupResult) for task in groups]
-    manifest = _manifest(plan, results)
+    manifest = _manifest(plan, journal, results)
     _check_complete(plan, manifest)
     if missing or not _is_written(out, manifest):
         shards = [shard for result in results for shard in result.shards]
@@ -67,6 +69,7 @@ def export_root(plan: Plan, journal: Sequence[IngestRecord], do: Do) -> ExportSu
             index=index,
             config=plan.described_config,
             models=_models(plan),
+            facts=manifest.facts,
             energon_index=plan.config.export.energon_index,
         )
     return ExportSummary(num_samples=manifest.samples, num_shards=len(manifest.shards), groups_written=len(missing))
@@ -78,7 +81,7 @@ def export_is_current(plan: Plan, journal: Sequence[IngestRecord]) -> bool:
     if _missing(plan, groups):
         return False
     results = [plan.store.read_model(_record_path(task), GroupResult) for task in groups]
-    return _is_written(Store(f"{plan.store.url}/{FOLDER}"), _manifest(plan, results))
+    return _is_written(Store(f"{plan.store.url}/{FOLDER}"), _manifest(plan, journal, results))
 
 
 def _groups(plan: Plan, journal: Sequence[IngestRecord]) -> list[list[PartitionRecord]]:
@@ -113,7 +116,7 @@ def _record_path(task: ExportTask) -> str:
     """Named by everything the group's bytes depend on."""
     parts = task.model_dump(mode="json", exclude={"root", "out", "isolation", "partitions"})
     parts["partitions"] = [[record.fingerprint, record.annotations_fingerprint] for record in task.partitions]
-    identity = fingerprint({**parts, "version": VERSION, "sample": SAMPLE_VERSION})
+    identity = fingerprint({**parts, "version": VERSION, "sample": SAMPLE_VERSION, "facts": FACTS_VERSION})
     return record_path("export", f"g{task.group:05d}", identity)
 
 
@@ -148,9 +151,11 @@ def _models(plan: Plan) -> dict[str, ModelIdentity]:
     return {name: annotator.model for name, annotator in plan.annotators.items()}
 
 
-def _manifest(plan: Plan, results: Sequence[GroupResult]) -> Manifest:
+def _manifest(plan: Plan, journal: Sequence[IngestRecord], results: Sequence[GroupResult]) -> Manifest:
     shards = [shard for result in results for shard in result.shards]
-    return make_manifest(shards, config=plan.described_config, models=_models(plan))
+    removed = len(read_tombstones(plan.store))
+    facts = export_facts([result.facts for result in results], journal, plan.filters, removed=removed)
+    return make_manifest(shards, config=plan.described_config, models=_models(plan), facts=facts)
 
 
 def _is_written(out: Store, manifest: Manifest) -> bool:
