@@ -73,10 +73,10 @@ def write_pages(
     names = {path.rsplit("/", 1)[-1] for path in written}
     tables = {data.name for page in pages for data in page.tables} | set(kept_tables)
     for name in store.list_names(folder) - names - {"data"}:
-        store.fs.rm_file(store.path(f"{folder}/{name}"))
+        store.delete(f"{folder}/{name}")
     for name in store.list_names(f"{folder}/data"):
         if name.rsplit(".", 1)[0] not in tables:
-            store.fs.rm_file(store.path(f"{folder}/data/{name}"))
+            store.delete(f"{folder}/data/{name}")
     return written
 
 
