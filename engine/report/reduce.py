@@ -8,9 +8,8 @@ knows their exact counts and keeps only what sums them up. So no process holds t
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
-from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -18,8 +17,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from engine.report.tables import (
-    CANDIDATES,
-    COUNTS,
     NUM_BUCKETS,
     TERMS,
     merge_candidates,
@@ -31,14 +28,12 @@ from engine.store import Store
 from engine.tasks import GatherTask, ReduceTask
 from schemas.annotations import Frozen
 
-Item = TypeVar("Item")
-
 PARTITIONS_PER_GATHER = 32
 TERMS_PER_REDUCE = 500_000
 """About 200 MB of a worker's memory."""
 ROWS_PER_GROUP = 20_000
-AT_ONCE = 8
-"""Files added to the running sum together."""
+ROWS_AT_ONCE = 100_000
+"""Rows that wait to be added to a sum; more where the sum itself is larger, so that adding stays cheap."""
 
 
 class MergeResult(Frozen):
@@ -51,12 +46,11 @@ class MergeResult(Frozen):
 def gather(task: GatherTask) -> MergeResult:
     """Add up the aggregates of the task's partitions."""
     store = Store(task.root)
-    counts, terms, candidates = COUNTS.empty_table(), TERMS.empty_table(), CANDIDATES.empty_table()
-    for some in _blocks(task.inputs):
-        counts = merge_counts([counts, *(store.read_table(files["counts"]) for files in some)])
-        terms = merge_terms([terms, *(store.read_table(files["terms"]) for files in some)])
-        candidates = merge_candidates([candidates, *(store.read_table(files["candidates"]) for files in some)])
-    tables = {"counts": counts, "candidates": candidates}
+    tables = {
+        name: merged(merge, (store.read_table(files[name]) for files in task.inputs))
+        for name, merge in (("counts", merge_counts), ("candidates", merge_candidates))
+    }
+    terms = merged(merge_terms, (store.read_table(files["terms"]) for files in task.inputs))
     files = {name: store.write_table(f"{task.out}.{name}.parquet", table).path for name, table in tables.items()}
     files["terms"] = f"{task.out}.terms.parquet"
     with store.open_commit(files["terms"]) as stream:
@@ -68,14 +62,23 @@ def reduce_terms(task: ReduceTask) -> MergeResult:
     """Sum up the vocabulary of the task's buckets."""
     store = Store(task.root)
     wanted = json.loads(store.read_bytes(task.wanted)) if task.wanted else []
-    merged = TERMS.empty_table()
-    for some in _blocks(task.terms):
-        merged = merge_terms([merged, *(_buckets(store, path, task.low, task.high) for path in some)])
-    found = summarise(merged, wanted)
+    terms = merged(merge_terms, (_buckets(store, path, task.low, task.high) for path in task.terms))
+    found = summarise(terms, wanted)
     files = {
         name: store.write_table(f"{task.out}.{name}.parquet", table).path for name, table in found._asdict().items()
     }
-    return MergeResult(files=files, terms=merged.num_rows)
+    return MergeResult(files=files, terms=terms.num_rows)
+
+
+def merged(merge: Callable[[Sequence[pa.Table]], pa.Table], tables: Iterable[pa.Table]) -> pa.Table:
+    """The sum of tables that are read one after another: memory holds the sum, and as many rows again at most."""
+    total = merge([])
+    waiting: list[pa.Table] = []
+    for table in tables:
+        waiting.append(table)
+        if sum(part.num_rows for part in waiting) >= max(ROWS_AT_ONCE, total.num_rows):
+            total, waiting = merge([total, *waiting]), []
+    return merge([total, *waiting])
 
 
 def runs_of_buckets(num_terms: int) -> list[tuple[int, int]]:
@@ -110,8 +113,3 @@ def _buckets(store: Store, path: str, low: int, high: int) -> pa.Table:
         groups = [i for i, s in enumerate(statistics) if s is None or (s.max >= low and s.min < high)]
         table = file.read_row_groups(groups) if groups else TERMS.empty_table()
     return table.filter(pc.and_(pc.greater_equal(table["bucket"], low), pc.less(table["bucket"], high)))
-
-
-def _blocks(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
-    for start in range(0, len(items), AT_ONCE):
-        yield items[start : start + AT_ONCE]
