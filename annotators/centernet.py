@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from annotators.crops import pixels_of
 from annotators.detections import DetectorParams, cells_above, object_regions
 from annotators.onnx_session import OnnxSession, open_session
 from annotators.packaged.assets import PACKAGED, ensure
@@ -51,8 +52,7 @@ class CenterNet:
 
     def _detect(self, sample: Sample) -> tuple[Region, ...]:
         assert self._session is not None, "load() comes before annotate()"
-        assert sample.pixels is not None, "the engine gives pixels to an annotator that requires them"
-        image, scale = _network_input(sample.pixels)
+        image, scale = _network_input(pixels_of(sample))
         sides, heat = self._session.run(["tower_0/wh", "tower_0/keypoints"], {"tower_0/images": image})
         boxes, scores, classes = _decode(heat[0], sides[0], self.params.min_score)
         return object_regions(boxes / scale, scores, classes, (sample.width, sample.height), self.params)

@@ -13,7 +13,7 @@ from pydantic import Field
 from annotators.coco_classes import COCO_CLASSES, PERSON
 from annotators.colors import Color, dominant_color, is_colorless
 from annotators.conse import combined_identity
-from annotators.crops import crop
+from annotators.crops import crop, pixels_of
 from annotators.efficientnet import EfficientNet
 from annotators.english import common_name, counted
 from annotators.lexicon import SETTINGS, WORN, is_kind_of
@@ -60,11 +60,10 @@ class ComposedDescriber:
         return [Annotations(region_texts=self._describe(sample)) for sample in batch]
 
     def _describe(self, sample: Sample) -> tuple[RegionText, ...]:
-        assert sample.pixels is not None, "the engine gives pixels to an annotator that requires them"
         regions = [region for region in sample.known.regions if region.kind == "object" and _phrase(region)]
-        crops = [crop(sample.pixels, region.box_xyxy) for region in regions]
+        crops = [crop(pixels_of(sample), region.box_xyxy) for region in regions]
         colors: list[Color | None] = [None] * len(crops)
-        if not is_colorless(sample.pixels):
+        if not is_colorless(pixels_of(sample)):
             colors = [dominant_color(image, self.params.min_color_share) for image in crops]
         rows = self._classifier.probabilities(crops)
         return tuple(self._brief(*facts) for facts in zip(regions, colors, rows, strict=True))

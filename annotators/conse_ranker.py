@@ -9,7 +9,7 @@ import numpy as np
 
 from annotators.coco_classes import PERSON
 from annotators.conse import Conse, ConseParams
-from annotators.crops import crop
+from annotators.crops import crop, pixels_of
 from engine.protocols import Kind, Resources, Sample
 from schemas.annotations import Annotations, Region, RegionText, Similarity
 
@@ -45,12 +45,11 @@ class ConseRanker:
         return [self._rank(sample) for sample in batch]
 
     def _rank(self, sample: Sample) -> Annotations:
-        assert sample.pixels is not None, "the engine gives pixels to an annotator that requires them"
         regions = [region for region in sample.known.regions if region.kind == "object"]
         candidates = [_candidates(region, sample.known.region_texts) for region in regions]
         if not any(candidates):
             return Annotations()
-        crops = [crop(sample.pixels, region.box_xyxy) for region in regions]
+        crops = [crop(pixels_of(sample), region.box_xyxy) for region in regions]
         images = self._conse.image_vectors(crops, [_person_share(region) for region in regions])
         similarities = []
         for image, texts in zip(images, candidates, strict=True):

@@ -48,12 +48,17 @@ class FilterConfig(Frozen):
 
 
 class ExportConfig(Frozen):
-    """Shards and splits. `group_partitions` partitions, drawn across sources, make one group of shards."""
+    """Shards and splits. `group_partitions` partitions, drawn across sources, make one group of shards.
+
+    `energon_index` writes the database in which Megatron-Energon looks samples up by key, 0.3 kB per sample: its joins
+    and file stores need it, its loaders do not.
+    """
 
     max_samples: int = Field(default=1000, gt=0)
     max_mb: int = Field(default=512, gt=0)
     group_partitions: int = Field(default=8, gt=0)
     splits: Mapping[str, float] = Field(default_factory=lambda: {"train": 0.95, "val": 0.05})
+    energon_index: bool = True
 
 
 class Limits(Frozen):

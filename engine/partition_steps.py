@@ -15,9 +15,10 @@ from engine.decide import decide
 from engine.partition import PartitionImages, load_view, read_output, read_tables, source_tables
 from engine.protocols import Annotator
 from engine.registry import build_filter
+from engine.report.aggregate import report_tables
 from engine.rows import annotations_by_image, concat
 from engine.store import FileRecord, OutputRecord, Store
-from engine.tasks import AnnotateStep, Committed, CoverStep, DecideStep, PartitionTask
+from engine.tasks import AnnotateStep, Committed, CoverStep, DecideStep, PartitionTask, ReportStep
 from engine.work_set import cut_to_work_set, select_kinds
 from schemas.annotations import Annotations, Source
 
@@ -38,6 +39,8 @@ def run_partition(task: PartitionTask, load: Load, report: Report, emit: Emit) -
         emit(Committed(output=live["verdicts"]))
     if task.cover is not None:
         emit(Committed(output=_cover(store, task, task.cover, live)))
+    if task.report is not None:
+        emit(Committed(output=_report_aggregate(store, task, task.report)))
 
 
 def _annotate(
@@ -154,6 +157,12 @@ def _cover(store: Store, task: PartitionTask, step: CoverStep, live: Mapping[str
         files={"aggregate": file},
         done=len(view.images),
     )
+
+
+def _report_aggregate(store: Store, task: PartitionTask, step: ReportStep) -> OutputRecord:
+    view = load_view(store, task.partition, step.reads)
+    tables = report_tables(view, frozenset(step.derived))
+    return _write(store, task, "report", step.fingerprint, tables)
 
 
 def _write(

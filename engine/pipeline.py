@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
+from typing import Any
 
 from engine import coverage
 from engine.config import RunConfig, RunnerConfig
@@ -18,11 +19,12 @@ from engine.lease import LeaseHolder
 from engine.plan import Plan, make_plan
 from engine.registry import pin
 from engine.removal import request as removal
+from engine.report.stage import Merged, gallery_root, merge_root
 from engine.runners.local import LocalBackend
 from engine.runners.supervisor import Backend, Supervisor
 from engine.store import OutputRecord, Store, record_path
 from engine.tasks import Committed, Done, ExportTask, Lane, PackTask, PartitionTask, Progress, ScanTask, Task
-from schemas.errors import AccountingError
+from schemas.errors import AccountingError, RootError
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +52,16 @@ class Work:
         self.images_read += committed.images_read
         images, seconds = self.annotated.get(committed.output.step, (0, 0.0))
         self.annotated[committed.output.step] = (images + committed.images_annotated, seconds + committed.seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class RootReport:
+    """What pages and tables of a report are made from."""
+
+    plan: Plan
+    merged: Merged
+    coverage: coverage.Aggregate
+    gallery: list[dict[str, Any]]
 
 
 def make_backend(config: RunnerConfig) -> Backend:
@@ -122,6 +134,26 @@ class Pipeline:
         """Aggregate the coverage of each partition, and merge them."""
         self._record([self.plan().cover_lane()])
         return read_coverage(self.plan())
+
+    def require_annotated(self) -> None:
+        """Raises `RootError` where an annotator has not run on every partition, or nothing is ingested."""
+        plan = self.plan()
+        missing = [name for name in plan.graph.order if plan.missing(name)]
+        if missing or not plan.partitions:
+            what = f"output of {', '.join(missing)} is missing" if missing else "no image is ingested"
+            raise RootError(f"{self.store.url}: {what} under this config; run `fld run` first")
+
+    def report(self, wanted: Sequence[str] = (), num_images: int = 0) -> RootReport:
+        """Aggregate each partition for a report, merge, and draw `num_images` images of a gallery."""
+        self._record([self.plan().report_lane()])
+        plan = self.plan()
+        merged = merge_root(plan, wanted, self._results)
+        gallery = gallery_root(plan, merged, num_images, self._results) if num_images else []
+        return RootReport(plan=plan, merged=merged, coverage=read_coverage(plan), gallery=gallery)
+
+    def run_tasks(self, lane: Lane) -> Iterator[tuple[Task, str]]:
+        """Run tasks that answer with a result."""
+        return self._results(lane)
 
     def export(self) -> ExportSummary:
         """Write the groups of shards that are missing, and the manifest."""

@@ -16,8 +16,9 @@ from engine.graph import FROM_SOURCES, Graph, Group, build_graph, side_by_side
 from engine.hashing import fingerprint
 from engine.protocols import Annotator, Filter, Kind, Resources
 from engine.registry import build_annotator, build_filter, runtime_params
+from engine.report.tables import VERSION as REPORT_VERSION
 from engine.store import Store
-from engine.tasks import AnnotateStep, CoverStep, DecideStep, Lane, PartitionRecord, PartitionTask, Task
+from engine.tasks import AnnotateStep, CoverStep, DecideStep, Lane, PartitionRecord, PartitionTask, ReportStep, Task
 from engine.view import FAMILIES
 
 DECIDE_VERSION = 1
@@ -53,6 +54,9 @@ class Plan:
             )
             found["coverage", record.id] = fingerprint(
                 {**known, "verdicts": found["verdicts", record.id], "version": coverage.VERSION}
+            )
+            found["report", record.id] = fingerprint(
+                {**known, "verdicts": found["verdicts", record.id], "report": REPORT_VERSION, "derived": self.derived}
             )
         return found
 
@@ -120,6 +124,26 @@ class Plan:
     def cover_lane(self) -> Lane:
         tasks = [self._task(record, cover=self.cover_step(record)) for record in self.missing("coverage")]
         return Lane(name="coverage", resources=ARITHMETIC, tasks=tasks)
+
+    def report_lane(self) -> Lane:
+        tasks = [self._task(record, report=self.report_step(record)) for record in self.missing("report")]
+        return Lane(name="report", resources=ARITHMETIC, tasks=tasks)
+
+    def report_step(self, record: PartitionRecord) -> ReportStep:
+        """How to aggregate a partition for a report."""
+        return ReportStep(
+            reads=self.cover_step(record), derived=self.derived, fingerprint=self.fingerprints["report", record.id]
+        )
+
+    @cached_property
+    def derived(self) -> tuple[tuple[str, str], ...]:
+        """Pairs of annotators, in both orders, of which one reads what the other writes, directly or not."""
+        above: dict[str, set[str]] = {}
+        for name in self.graph.order:
+            direct = self.graph.upstream[name]
+            above[name] = set(direct).union(*(above[upstream] for upstream in direct))
+        pairs = {pair for name, seen in above.items() for other in seen for pair in ((name, other), (other, name))}
+        return tuple(sorted(pairs))
 
     def cover_step(self, record: PartitionRecord) -> CoverStep:
         """Where to find everything committed about a partition."""

@@ -30,7 +30,7 @@ Kind = Literal[
     "region_readings",  # further `ocr` texts of known regions
     "tokens",  # the parse of texts and region briefs
     "region_chunks",  # region texts of kind `chunk`: the noun chunks of the briefs
-    "similarities",  # region text against region
+    "similarities",  # of texts with their image, and of region texts with their region
     "groundings",  # phrases of texts with their regions
     "checks",  # second looks at regions and phrases
 ]
@@ -167,6 +167,9 @@ class Filter(Protocol):
     `target` names the table whose rows are judged: `images`, `texts`, `regions`, `region_texts`, `phrases` or
     `phrase_regions`. In `tables`, the target holds only the rows that survived the filters before this one; all other
     tables of `requires` are whole.
+
+    A filter that keeps low values (numbers of things, overlaps) says so with a class attribute `keeps_low = True`;
+    reports then draw its bound the right way round.
     """
 
     version: int

@@ -10,6 +10,7 @@
     ├── quarantine/              what could not be read, with its reason
     ├── removed.json             ids of images that were removed
     ├── coverage/                numbers of the whole dataset
+    ├── report/                  pages for a browser, and the tables behind them
     └── export/                  shards and manifest
 
 A file is complete once it has its final name. An output exists once its *record* does; records are written by the

@@ -15,19 +15,26 @@ from engine.ingest.scan import scan
 from engine.partition_steps import run_partition
 from engine.protocols import Annotator, Remembering
 from engine.registry import build_annotator
+from engine.report.compare import compare
+from engine.report.gallery import write_gallery
+from engine.report.reduce import gather, reduce_terms
 from engine.tasks import (
     AdditionTask,
     AnnotateStep,
     Committed,
+    CompareTask,
     DeduplicateTask,
     Done,
     Event,
     ExportTask,
     Failed,
+    GalleryTask,
+    GatherTask,
     Loading,
     PackTask,
     PartitionTask,
     Progress,
+    ReduceTask,
     ScanTask,
     Span,
     Task,
@@ -88,6 +95,14 @@ class Worker:
                 return add_to_partition(task)
             case ExportTask():
                 return export_group(task, self._report)
+            case GatherTask():
+                return gather(task)
+            case ReduceTask():
+                return reduce_terms(task)
+            case GalleryTask():
+                return write_gallery(task)
+            case CompareTask():
+                return compare(task)
 
     def _load(self, root: str, step: AnnotateStep) -> tuple[Annotator, bool]:
         key = f"{root} {step.name} {step.config.model_dump_json()}"

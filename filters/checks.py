@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from engine.columns import floats, positions
 from engine.geometry import Floats
 from engine.protocols import Tables, Verdicts
-from filters.columns import by_human
+from filters.columns import lowest_of
 from schemas.annotations import Frozen, Question
 
 
@@ -65,11 +63,4 @@ class PhraseCheck:
 
 
 def _lowest(subjects: pa.Table, checks: pa.Table, question: Question) -> Floats:
-    """(num_subjects,) the lowest score of the checks of each subject; NaN where there is none, or a person said it."""
-    asked = checks.filter(pc.equal(checks["question"], question))
-    place = positions(asked["subject_id"], subjects["id"])
-    known = place >= 0
-    lowest: Floats = np.full(subjects.num_rows, np.inf)
-    np.minimum.at(lowest, place[known], floats(asked, "score")[known])
-    lowest[np.isinf(lowest) | by_human(subjects)] = np.nan
-    return lowest
+    return lowest_of(subjects, checks.filter(pc.equal(checks["question"], question)))

@@ -10,18 +10,18 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
-import yaml
 from rich.console import Console
 from rich.table import Table
 
 from annotators.packaged.cache import cache_folder
-from engine.config import RunConfig, dump_config, load_config, with_overrides
+from engine.config import RunConfig, dump_config, load_config
 from engine.coverage_report import report as coverage_report
 from engine.coverage_summary import terminal_summary
 from engine.estimate import estimate
+from engine.export.coco import export_coco
 from engine.export.stage import export_is_current
 from engine.ingest.ingest import new_chunks, read_journal, read_partitions
 from engine.ingest.scan import REMOVED
@@ -33,7 +33,9 @@ from engine.removal.request import parse_ids
 from engine.runners.logs import LEVEL_VARIABLE
 from engine.store import Store
 from flows.estimates import estimate_table, measured_rates, stated_rates, this_machine
+from flows.opening import CONFIG_FILE, existing_root
 from flows.progress import progress_bars
+from flows.report import NUM_IMAGES, report_root
 from flows.samples import sample_sources
 from schemas.errors import ConfigError, FldError
 
@@ -42,7 +44,6 @@ models_app = typer.Typer(no_args_is_help=True, help="The packaged models: what i
 app.add_typer(models_app, name="models")
 out = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 140)
 
-CONFIG_FILE = "config.yaml"
 TOO_MANY_FAILURES = 3
 
 Recipe = Annotated[str, typer.Argument(help="A recipe (demo, laptop) or a YAML file.")]
@@ -55,6 +56,7 @@ Runner = Annotated[str | None, typer.Option("--runner", help="local or ray.")]
 Workers = Annotated[int | None, typer.Option("--workers", help="Worker processes; local: 1, ray: all that fit.")]
 Address = Annotated[str | None, typer.Option("--ray-address", help="A running Ray cluster; `auto` finds it.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="key.path=value, over the recipe.")]
+Format = Literal["shards", "coco"]
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 
 
@@ -106,11 +108,20 @@ def run(
 
 
 @app.command()
-def export(root: Root, set_: Set = None) -> None:
-    """Write the shards and the manifest again from what is annotated, doing only what is missing."""
-    store, config = _existing(root, set_)
+def export(
+    root: Root,
+    set_: Set = None,
+    format_: Annotated[Format, typer.Option("--format", help="Shards of the trainer, or COCO json.")] = "shards",
+    images: Annotated[bool, typer.Option("--images", help="COCO: write the image files too.")] = False,
+) -> None:
+    """Write the shards and the manifest again from what is annotated, doing only what is missing; or COCO json."""
+    store, config = existing_root(root, set_)
     with Pipeline(store, config) as pipeline:
         pipeline.decide()
+        if format_ == "coco":
+            wrote = export_coco(pipeline.plan(), with_images=images)
+            out.print(f"{wrote.regions} regions, {wrote.captions} captions, {wrote.images} images: {root}/coco")
+            return
         summary = pipeline.export()
     out.print(f"{summary.num_samples} samples in {summary.num_shards} shards: {root}/export")
 
@@ -120,7 +131,7 @@ def replay(root: Root, set_: Set = None) -> None:
     """Run the annotators again on the images that failed, and everything that depends on them."""
     from engine.replay import mark_failed
 
-    store, config = _existing(root, set_)
+    store, config = existing_root(root, set_)
     marked = mark_failed(_plan(store, config))
     if not marked:
         out.print("nothing to replay: no annotator failed on any image")
@@ -140,7 +151,7 @@ def remove(
     """Take images out of everything a root holds, and write its export again without them."""
     from flows.governance import print_removal
 
-    store, config = _existing(root, set_)
+    store, config = existing_root(root, set_)
     if not ids.is_file():
         raise ConfigError(f"--ids {ids} is no file: expected a text file with one image id a line")
     wanted = parse_ids(ids.read_text(encoding="utf-8", errors="replace"), where=str(ids))
@@ -221,7 +232,7 @@ def plan(
 @app.command()
 def status(root: Root, set_: Set = None, as_json: AsJson = False) -> None:
     """Say what was found, and what became of it."""
-    store, config = _existing(root, set_)
+    store, config = existing_root(root, set_)
     _print_status(_plan(store, config), as_json=as_json)
 
 
@@ -230,7 +241,7 @@ def explain(image_id: str, root: Root, set_: Set = None, as_json: AsJson = False
     """Say for every annotation of an image why it was kept or dropped."""
     from engine.explain import explain as explain_image
 
-    store, config = _existing(root, set_)
+    store, config = existing_root(root, set_)
     found = explain_image(_plan(store, config), image_id)
     if as_json:
         out.print_json(found.model_dump_json())
@@ -249,11 +260,30 @@ def explain(image_id: str, root: Root, set_: Set = None, as_json: AsJson = False
 
 
 @app.command()
-def verify(directory: Annotated[str, typer.Argument(help="An export: a folder or an fsspec URL.")]) -> None:
+def report(
+    root: Annotated[str, typer.Argument(help="Dataset root.")],
+    against: Annotated[str, typer.Option(help="Another root, or the same one, to compare with.")] = "",
+    set_: Set = None,
+    against_set: Annotated[list[str] | None, typer.Option(help="key.path=value, over the other's config.")] = None,
+    words: Annotated[str, typer.Option(help="A word list: `coco`, or a text file with a name on each line.")] = "",
+    floor: Annotated[int, typer.Option(help="Regions that a word of the list should have.")] = 10,
+    images: Annotated[int, typer.Option(help="Images of the gallery.")] = NUM_IMAGES,
+) -> None:
+    """Write pages that say what is in a root, beside FLD-5B, and what changed: ROOT/report/index.html."""
+    other = (against, tuple(against_set or ())) if against else None
+    paths = report_root(root, tuple(set_ or ()), other, words=words, words_floor=floor, num_images=images)
+    out.print(f"{len(paths)} pages: {root.rstrip('/')}/{paths[0]}")
+
+
+@app.command()
+def verify(
+    directory: Annotated[str, typer.Argument(help="An export: a folder or an fsspec URL.")],
+    sums: Annotated[bool, typer.Option("--sums", help="Compare sha256 alone, and parse no sample: faster.")] = False,
+) -> None:
     """Read every byte of an export again and compare it with the manifest."""
     from engine.export.verify import verify as verify_export
 
-    report = verify_export(directory)
+    report = verify_export(directory, sums_only=sums)
     for problem in report.problems:
         out.print(str(problem), markup=False)
     if report.problems:
@@ -340,14 +370,6 @@ def _config(
         extra["sources"] = sample_sources(cache_folder() / "samples")
         config = load_config(recipe, overrides or (), extra=extra)
     return config
-
-
-def _existing(root: str, overrides: list[str] | None) -> tuple[Store, RunConfig]:
-    """A root and the config of its last run."""
-    store = Store(root)
-    store.open_root(create=False)
-    tree = yaml.safe_load(store.read_bytes(CONFIG_FILE))
-    return store, with_overrides(tree, overrides or (), where=f"{root}/{CONFIG_FILE}")
 
 
 def _plan(store: Store, config: RunConfig) -> Plan:

@@ -49,8 +49,12 @@ class Attempt(Frozen):
 
 
 def record_attempt(store: Store, started: float, summary: RunSummary) -> None:
-    """Append to the root's `run.json`; the only file of a root that knows times and hosts."""
-    history: list[Attempt] = store.read_model(RUN_FILE, list[Attempt]) if store.exists(RUN_FILE) else []
+    """Append to the root's `run.json`; the only file of a root that knows times and hosts.
+
+    What the same attempt has recorded before is replaced.
+    """
+    known: list[Attempt] = store.read_model(RUN_FILE, list[Attempt]) if store.exists(RUN_FILE) else []
+    history = [a for a in known if (a.started, a.host, a.pid) != (started, socket.gethostname(), os.getpid())]
     attempt = Attempt(
         started=started,
         ended=time.time(),

@@ -110,7 +110,7 @@ class Mask(_Annotation):
 
 
 class Similarity(_Annotation):
-    """How well a region text fits its region: cosine in [-1, 1]. `subject_id` is the region text."""
+    """How well a text, `subject_id`, fits its image, or a region text its region: cosine in [-1, 1]."""
 
     subject_id: str
     score: Score

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
+from annotators.crops import pixels_of
 from annotators.hub import prompts
 from annotators.hub.chat_model import ChatModel, Turn
 from annotators.hub.generation import GenerationParams
@@ -49,11 +50,7 @@ class HubChatCaptioner:
         """At most one text per granularity and image, in the order of `granularities`."""
         assert self._chat is not None, "load() runs before annotate()"
         asked = [(i, p) for i, s in enumerate(batch) for p in prompts.descriptions(s, self.params, with_image=True)]
-        turns = []
-        for index, (_, prompt) in asked:
-            pixels = batch[index].pixels
-            assert pixels is not None, "pixels are required"
-            turns.append(Turn(pixels, prompt))
+        turns = [Turn(pixels_of(batch[index]), prompt) for index, (_, prompt) in asked]
         texts: list[list[Text]] = [[] for _ in batch]
         for (index, (name, _)), (words, answer) in zip(asked, self._chat.write(turns, self.params), strict=True):
             said = prompts.described(words, whole=len(answer.ids) < self.params.max_new_tokens)

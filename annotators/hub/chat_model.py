@@ -34,7 +34,7 @@ class ChatModel:
         """Raises `ModelError` for a checkpoint that cannot be loaded, sees no images, or has no chat template."""
         self.loaded = load(params, role="chat about images", auto_model="AutoModelForImageTextToText")
         processor = self.loaded.processor
-        tokenizer = getattr(processor, "tokenizer", processor)
+        tokenizer = self.loaded.tokenizer
         if not getattr(processor, "chat_template", None) and not tokenizer.chat_template:
             raise ModelError(
                 f"checkpoint {params.checkpoint} has no chat template: expected one that was tuned for chat, such as "
@@ -63,7 +63,7 @@ class ChatModel:
             tokenize=True,
             return_dict=True,
             return_tensors="pt",
-            processor_kwargs={"padding": True, "padding_side": "left"},
+            processor_kwargs={"padding": True, "padding_side": "left", "input_data_format": "channels_last"},
         )
         return dict(inputs)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from annotators.crops import pixels_of
 from annotators.hub import prompts
 from annotators.hub.chat_model import ChatModel, Turn
 from annotators.hub.params import HubParams
@@ -45,11 +46,7 @@ class HubChatVerifier:
         assert self._chat is not None, "load() runs before annotate()"
         asked = [(i, doubt) for i, sample in enumerate(batch) for doubt in prompts.doubts(sample, self.params)]
         unique = list(dict.fromkeys((index, doubt.prompt) for index, doubt in asked))
-        turns = []
-        for index, prompt in unique:
-            pixels = batch[index].pixels
-            assert pixels is not None, "pixels are required"
-            turns.append(Turn(pixels, prompt))
+        turns = [Turn(pixels_of(batch[index]), prompt) for index, prompt in unique]
         score = dict(zip(unique, self._chat.agree(turns), strict=True))
         checks: list[list[Check]] = [[] for _ in batch]
         for index, doubt in asked:

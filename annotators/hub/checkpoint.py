@@ -47,7 +47,8 @@ class Checkpoint:
 
     @property
     def is_local(self) -> bool:
-        return self.id.startswith(("/", ".", "~")) or self.path.is_dir()
+        """Also on a node that has no such folder: a hash is that of a local folder."""
+        return bool(self.sha256) or self.id.startswith(("/", ".", "~")) or self.path.is_dir()
 
     @property
     def path(self) -> Path:
@@ -69,7 +70,7 @@ class Checkpoint:
 
     def licence(self) -> str:
         """What the card of the checkpoint says, where its files are on this machine; else empty."""
-        folder = self.path if self.is_local else _cached_snapshot(self.id, self.revision)
+        folder = self.path if self.is_local else _cached_snapshot(self.id, self.revision, self.patterns)
         return "" if folder is None else licence_of(folder)
 
     @property
@@ -123,7 +124,9 @@ class Checkpoint:
             return False
         folder = replace(self, models_root="").folder()
         fs.makedirs(where, exist_ok=True)
-        hashes = {path.relative_to(folder).as_posix(): sha256_of(path) for path in _files(folder, self.patterns)}
+        hashes = {
+            path.relative_to(folder).as_posix(): sha256_of(path) for path in _files(folder, (*self.patterns, CARD))
+        }
         for name in hashes:
             fs.makedirs(f"{where}/{name}".rpartition("/")[0], exist_ok=True)
             fs.put_file(str(folder / name), f"{where}/{name}")
@@ -136,7 +139,10 @@ def folder_sha256(folder: Path, patterns: Iterable[str] = FILES) -> str:
     files = _files(folder, patterns)
     if not any(path.suffix == ".safetensors" for path in files):
         state = "holds no *.safetensors" if folder.is_dir() else "does not exist"
-        raise ModelError(f"checkpoint folder {folder} {state}; expected one that save_pretrained wrote")
+        raise ModelError(
+            f"checkpoint folder {folder} {state}: expected one that save_pretrained wrote; "
+            "convert pickled weights, which are never opened"
+        )
     lines = (f"{sha256_of(path)}  {path.relative_to(folder).as_posix()}\n" for path in files)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
@@ -162,47 +168,60 @@ def _copied(url: str, folder: Path) -> Path:
     with locked(f"checkpoint-{folder.parent.name}-{folder.name}"), disk_errors(folder.parent):
         if folder.is_dir():
             return folder
-        fs, where = fsspec.core.url_to_fs(url)
-        try:
-            lines = fs.cat_file(f"{where}/{HASHES}").decode().splitlines()
-        except FileNotFoundError:
-            raise ModelError(
-                f"{url} is not under the models root; run `fld models pull` with the same config"
-            ) from None
-        hashes = {name: sha for sha, name in (line.split("  ", 1) for line in lines)}
-        require_space(folder.parent, sum(fs.size(f"{where}/{name}") or 0 for name in hashes))
         partial = folder.with_name(f".{folder.name}.partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        for name, sha in hashes.items():
-            (partial / name).parent.mkdir(parents=True, exist_ok=True)
-            fs.get_file(f"{where}/{name}", str(partial / name))
-            if sha256_of(partial / name) != sha:
-                raise ModelError(f"{url}/{name} is not what was published (expected sha256 {sha}): publish it again")
-        partial.rename(folder)
+        shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
+        try:
+            _fetch(url, partial)
+            partial.rename(folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
     return folder
+
+
+def _fetch(url: str, folder: Path) -> None:
+    """Raises `ModelError` where the files are not there, or not those that were published."""
+    fs, where = fsspec.core.url_to_fs(url)
+    try:
+        lines = fs.cat_file(f"{where}/{HASHES}").decode().splitlines()
+    except FileNotFoundError:
+        raise ModelError(f"{url} is not under the models root; run `fld models pull` with the same config") from None
+    hashes = {name: sha for sha, name in (line.split("  ", 1) for line in lines)}
+    again = f"delete {url} and run `fld models pull` with the same config"
+    try:
+        require_space(folder.parent, sum(fs.size(f"{where}/{name}") or 0 for name in hashes))
+        for name, sha in hashes.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            fs.get_file(f"{where}/{name}", str(folder / name))
+            if (found := sha256_of(folder / name)) != sha:
+                raise ModelError(f"{url}/{name} is not what was published (sha256 {found}, expected {sha}): {again}")
+    except FileNotFoundError as error:
+        raise ModelError(f"{url} lacks a file that was published ({error}): {again}") from error
 
 
 def _commit_of(repo: str, revision: str) -> str:
     """The commit a branch or tag of the hub stands for: asked of the hub, else of this machine's cache."""
-    from huggingface_hub import HfApi
+    from huggingface_hub import HfApi, errors
 
+    api = HfApi()
     try:
         with _hub_errors(repo, revision):
-            commit = HfApi().model_info(repo, revision=revision, timeout=LOOK_UP_LIMIT_S).sha
+            api.model_info(repo, revision=revision, timeout=LOOK_UP_LIMIT_S)  # the call below has no limit
+            return str(
+                api.resolve_revision(repo, revision=revision).resolved
+            )  # noted in the cache, for the day without
     except ModelError:
-        cached = _cached_snapshot(repo, revision)
-        if cached is None:
-            raise
-        return cached.name
-    assert commit is not None, "the hub names the commit of every revision"
-    return commit
+        try:
+            return str(api.resolve_revision(repo, revision=revision, local_files_only=True).resolved)
+        except (errors.RevisionResolutionError, errors.HFValidationError):
+            pass
+        raise
 
 
 def _snapshot(repo: str, commit: str, patterns: Iterable[str]) -> Path:
     """The files of a commit, from the hub's cache on this machine where they are whole, else from the hub."""
     from huggingface_hub import snapshot_download
 
-    folder = _cached_snapshot(repo, commit)
+    folder = _cached_snapshot(repo, commit, patterns)
     if folder is None or not _is_whole(folder):
         with _hub_errors(repo, commit), disk_errors(cache_folder()):
             folder = Path(snapshot_download(repo, revision=commit, allow_patterns=[*patterns, CARD]))
@@ -211,11 +230,12 @@ def _snapshot(repo: str, commit: str, patterns: Iterable[str]) -> Path:
     return folder
 
 
-def _cached_snapshot(repo: str, revision: str) -> Path | None:
+def _cached_snapshot(repo: str, revision: str, patterns: Iterable[str]) -> Path | None:
+    """None where a file of the commit that a checkpoint needs is not here; without patterns, all would be needed."""
     from huggingface_hub import errors, snapshot_download
 
     try:
-        return Path(snapshot_download(repo, revision=revision, local_files_only=True))
+        return Path(snapshot_download(repo, revision=revision, allow_patterns=[*patterns, CARD], local_files_only=True))
     except (errors.LocalEntryNotFoundError, errors.HFValidationError):
         return None
 

@@ -41,6 +41,7 @@ def confidence(probabilities: Sequence[float]) -> float:
 
 def generate(loaded: Loaded, inputs: Mapping[str, Any], params: GenerationParams) -> list[Generated]:
     """One answer per row of `inputs`, which are on the device, in order; each ends at its end-of-sentence token."""
+    speaker = getattr(loaded.model, "text_decoder", loaded.model)  # BLIP speaks through a part of itself
     with loaded.inference():
         output = loaded.model.generate(
             **inputs,
@@ -50,19 +51,23 @@ def generate(loaded: Loaded, inputs: Mapping[str, Any], params: GenerationParams
             return_dict_in_generate=True,
             output_scores=True,
         )
-        chances = loaded.model.compute_transition_scores(
+        chances = speaker.compute_transition_scores(
             output.sequences, output.scores, getattr(output, "beam_indices", None), normalize_logits=True
         ).exp()
     sequences = output.sequences[:, -chances.shape[1] :]
-    config = loaded.model.generation_config
-    ends = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
-    marks = {config.bos_token_id, config.pad_token_id}
+    ends, marks = _marks(speaker.generation_config, loaded.tokenizer)
     return [
         _trimmed(ids, row, ends, marks) for ids, row in zip(sequences.tolist(), chances.float().tolist(), strict=True)
     ]
 
 
-def _trimmed(ids: list[int], chances: list[float], ends: Sequence[int | None], marks: set[int | None]) -> Generated:
+def _marks(config: Any, tokenizer: Any) -> tuple[set[int | None], set[int | None]]:
+    """Tokens that end an answer, and those that say nothing."""
+    ends = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
+    return {*ends, tokenizer.eos_token_id, tokenizer.sep_token_id}, {config.bos_token_id, config.pad_token_id}
+
+
+def _trimmed(ids: list[int], chances: list[float], ends: set[int | None], marks: set[int | None]) -> Generated:
     stop = next((i for i, token in enumerate(ids) if token in ends), len(ids))
     kept = [i for i in range(stop) if ids[i] not in marks]
     return Generated(tuple(ids[i] for i in kept), tuple(chances[i] for i in kept))

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Hashable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from annotators.hub.params import DeviceName, HubParams
 from annotators.hub.passes import Inputs, Passes
+from engine.protocols import RGB
 from schemas.errors import ModelError
 
 if TYPE_CHECKING:
     import torch
+
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError)
+"""What `transformers` raises for files that are missing, no JSON, or JSON of another shape."""
 
 
 class Loaded:
@@ -33,6 +37,38 @@ class Loaded:
             if self.dtype != torch.float32:
                 stack.enter_context(torch.autocast(self.device.type, self.dtype))
             yield
+
+    @property
+    def image_processor(self) -> Any:
+        """That of the processor, which may be one itself."""
+        return getattr(self.processor, "image_processor", self.processor)
+
+    @property
+    def tokenizer(self) -> Any:
+        """That of the processor, which may be one itself."""
+        return getattr(self.processor, "tokenizer", self.processor)
+
+    def pixels(self, images: Sequence[RGB]) -> dict[str, Any]:
+        """Inputs of the model that hold the pixels of images, (height, width, 3) each, in order."""
+        arrays = list(images)  # their layout is stated, as a picture 3 px high could be taken for three channels
+        return dict(self.image_processor(images=arrays, input_data_format="channels_last", return_tensors="pt"))
+
+    def size_bucket(self, image_wh: tuple[int, int]) -> Hashable:
+        """Equal for images that go through the network in one size: all, where the image processor has a fixed one."""
+        is_cropped = getattr(self.image_processor, "do_center_crop", False)
+        is_fixed = {"height", "width"} <= set(dict(self.image_processor.size)) or is_cropped
+        return None if is_fixed else image_wh
+
+    def forward(self, inputs: Inputs, method: str = "__call__") -> Any:
+        """What the model says of `inputs`, which are on the device; its tensors as float32, whatever it computed in."""
+        import torch
+
+        with self.inference():
+            output = getattr(self.model, method)(**inputs)
+        for name, value in output.items():
+            if isinstance(value, torch.Tensor) and value.is_floating_point():
+                output[name] = value.float()
+        return output
 
     def _to_device(self, inputs: Inputs) -> Inputs:
         """Tensors from pinned host memory on the device; pixels in the model's precision, coordinates in their own."""
@@ -62,6 +98,7 @@ def load(
 
     folder = params.source.folder()
     device = choose_device(params.device)
+    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark = True, False
     auto = getattr(transformers, auto_model)
     fitting = set(kinds) or {config.model_type for config in auto._model_mapping}
@@ -99,8 +136,8 @@ def load_processor(folder: Path, params: HubParams, auto_processor: str) -> Any:
         return getattr(transformers, auto_processor).from_pretrained(
             folder, local_files_only=True, trust_remote_code=params.trust_remote_code
         )
-    except (OSError, ValueError, ImportError) as error:
-        raise ModelError(f"checkpoint {params.checkpoint} has no processor that loads here: {error}") from error
+    except Exception as error:  # what `tokenizers` raises for a file of another version is an `Exception`, no more
+        raise ModelError(f"checkpoint {params.checkpoint} has no processor that loads here: {error!r}") from error
 
 
 def choose_device(name: DeviceName) -> torch.device:
@@ -119,7 +156,7 @@ def _check_kind(folder: Path, params: HubParams, role: str, fitting: Collection[
 
     try:
         config = transformers.AutoConfig.from_pretrained(folder, trust_remote_code=params.trust_remote_code)
-    except (OSError, ValueError) as error:
+    except UNREADABLE as error:
         raise ModelError(f"checkpoint {params.checkpoint} has no config that transformers can read: {error}") from error
     if config.model_type not in fitting and not params.trust_remote_code:
         raise ModelError(

@@ -6,17 +6,17 @@ import hashlib
 from collections.abc import Sequence
 
 import pyarrow.compute as pc
+from pydantic import ValidationError
 
 from engine.export.facts import FACTS_VERSION, export_facts
 from engine.export.manifest import (
+    IDX,
     MANIFEST,
     SHARDS,
     Manifest,
     make_manifest,
-    manifest_json,
-    withdraw_manifest,
-    write_export_index,
 )
+from engine.export.publish import withdraw_manifest, write_export_index
 from engine.export.task import GroupResult
 from engine.hashing import fingerprint
 from engine.ingest.ingest import Do
@@ -32,7 +32,7 @@ from schemas.errors import AccountingError
 from schemas.sample import SAMPLE_VERSION
 
 FOLDER = "export"
-VERSION = 1
+VERSION = 2
 """Version of what an export writes from the same tables; bumped when its bytes change."""
 
 
@@ -62,8 +62,16 @@ def export_root(plan: Plan, journal: Sequence[IngestRecord], do: Do) -> ExportSu
     _check_complete(plan, manifest)
     if missing or not _is_written(out, manifest):
         shards = [shard for result in results for shard in result.shards]
-        facts = manifest.facts
-        write_export_index(out, shards, config=plan.described_config, models=_models(plan), facts=facts)
+        index = (plan.store.read_table(result.index.path) for result in results)
+        write_export_index(
+            out,
+            shards,
+            index=index,
+            config=plan.described_config,
+            models=_models(plan),
+            facts=manifest.facts,
+            energon_index=plan.config.export.energon_index,
+        )
     return ExportSummary(num_samples=manifest.samples, num_shards=len(manifest.shards), groups_written=len(missing))
 
 
@@ -113,7 +121,7 @@ def _record_path(task: ExportTask) -> str:
 
 
 def _missing(plan: Plan, groups: Sequence[ExportTask]) -> list[ExportTask]:
-    """Groups without a record, or whose shards are not all there with the size they were written with."""
+    """Groups without a record, or whose shards and their offsets are not all there with the size they had."""
     recorded = plan.store.list_names("stages/export")
     sizes = _shard_sizes(plan.store)
     missing = []
@@ -123,7 +131,9 @@ def _missing(plan: Plan, groups: Sequence[ExportTask]) -> list[ExportTask]:
             missing.append(task)
             continue
         result: GroupResult = plan.store.read_model(path, GroupResult)
-        if any(sizes.get(shard.name) != shard.bytes for shard in result.shards):
+        expected = {shard.name: shard.bytes for shard in result.shards}
+        expected |= {shard.name + IDX: 8 * (shard.samples + 1) for shard in result.shards}
+        if result.index.path.rsplit("/", 1)[-1] not in recorded or not expected.items() <= sizes.items():
             missing.append(task)
     return missing
 
@@ -149,7 +159,13 @@ def _manifest(plan: Plan, journal: Sequence[IngestRecord], results: Sequence[Gro
 
 
 def _is_written(out: Store, manifest: Manifest) -> bool:
-    return out.exists(MANIFEST) and out.read_bytes(MANIFEST) == manifest_json(manifest)
+    """Whether the manifest in place is that of these shards, and the files it lists are there."""
+    try:
+        written: Manifest = out.read_model(MANIFEST, Manifest)
+    except (FileNotFoundError, ValidationError):
+        return False
+    same = written.model_copy(update={"files": ()}) == manifest
+    return same and all(out.exists(file.path) for file in written.files)
 
 
 def _check_complete(plan: Plan, manifest: Manifest) -> None:

@@ -10,8 +10,9 @@ from engine.export.assemble import assemble, split_of
 from engine.export.facts import GroupFacts, add, facts_of
 from engine.export.manifest import ShardRecord
 from engine.export.shards import PreparedSample, ShardLimits, prepare, write_group
+from engine.hashing import fingerprint
 from engine.partition import PartitionImages, load_view
-from engine.store import Store
+from engine.store import FileRecord, Store
 from engine.tasks import ExportTask, Span
 from schemas.annotations import Frozen
 
@@ -19,13 +20,14 @@ from schemas.annotations import Frozen
 class GroupResult(Frozen):
     """The shards of one group of partitions, and what was counted on the way.
 
-    `partitions` are their ids; empty in a record of an older version.
+    `index` is a table of the root, the rows of their samples for `index.parquet`; `partitions` are ids.
     """
 
     group: int
     shards: tuple[ShardRecord, ...]
-    partitions: tuple[str, ...] = ()
-    facts: GroupFacts = GroupFacts()
+    index: FileRecord
+    partitions: tuple[str, ...]
+    facts: GroupFacts
 
 
 def export_group(task: ExportTask, report: Report) -> GroupResult:
@@ -46,7 +48,7 @@ def export_group(task: ExportTask, report: Report) -> GroupResult:
         images, index = places[image_id]
         return images.data(index)
 
-    shards = write_group(
+    written = write_group(
         _prepared(store, task, facts),
         read_image,
         Store(f"{task.root}/{task.out}"),
@@ -56,9 +58,12 @@ def export_group(task: ExportTask, report: Report) -> GroupResult:
         images=task.images,
         on_sample=on_sample,
     )
+    content = fingerprint({"shards": [shard.sha256 for shard in written.shards]})
+    index = store.write_table(f"stages/export/g{task.group:05d}-{content}.index.parquet", written.index)
     return GroupResult(
         group=task.group,
-        shards=tuple(shards),
+        shards=tuple(written.shards),
+        index=index,
         partitions=tuple(record.id for record in task.partitions),
         facts=add(facts),
     )

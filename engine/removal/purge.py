@@ -10,8 +10,10 @@ from collections.abc import Iterable
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import ValidationError
 
-from engine.export.manifest import SHARDS, withdraw_manifest
+from engine.export.manifest import IDX, SHARDS
+from engine.export.publish import withdraw_manifest
 from engine.export.stage import FOLDER
 from engine.export.task import GroupResult
 from engine.ingest.ingest import read_journal, read_partitions
@@ -23,8 +25,11 @@ from engine.store import FileRecord, OutputRecord, Store
 ANSWERS = "answers"
 KEPT_BY_IMAGE = ("gallery", "ledger")
 """Folders whose files carry an image's id in their path, or have it as `image_id` in a table."""
-RECOMPUTED = ("verdicts", "coverage")
+RECOMPUTED = ("verdicts", "coverage", "report")
 """Steps that are arithmetic: their outputs are deleted and made again."""
+RECORDS = "stages/export"
+MADE_FROM_ALL = ("stages/report-merge", "report", "coco")
+"""Folders over all partitions, deleted whole: the next report, or the next export in that format, writes them again."""
 
 
 def purge(store: Store, pending: PendingRemoval, tick: Tick) -> None:
@@ -33,6 +38,9 @@ def purge(store: Store, pending: PendingRemoval, tick: Tick) -> None:
     tick()
     _purge_export(store, pending, tick)
     _purge_kept_by_image(store, pending, tick)
+    for folder in MADE_FROM_ALL:
+        store.delete_folder(folder)
+        tick()
     for step in sorted(store.list_names("stages") - {"export"}):
         _purge_step(store, step, pending, tick)
     _purge_scans(store, pending, tick)
@@ -44,21 +52,29 @@ def _purge_export(store: Store, pending: PendingRemoval, tick: Tick) -> None:
     """Delete the shards of the groups that held an image, and those that no group's record knows."""
     withdraw_manifest(Store(f"{store.url}/{FOLDER}"))
     tick()
-    known: set[str] = set()
-    for name in sorted(store.list_names("stages/export")):
-        path = f"stages/export/{name}"
-        if not name.endswith(".json"):
-            store.delete(path)
-            continue
-        group: GroupResult = store.read_model(path, GroupResult)
-        if not group.partitions or set(group.partitions) & set(pending.partitions):
-            _delete_all(store, f"{FOLDER}/{SHARDS}", [shard.name for shard in group.shards], tick)
-            store.delete(path)
+    shards: set[str] = set()
+    indexes: set[str] = set()
+    names = store.list_names(RECORDS)
+    for name in sorted(n for n in names if n.endswith(".json")):
+        group = _read_group(store, f"{RECORDS}/{name}")
+        if group is None or set(group.partitions) & set(pending.partitions):
+            store.delete(f"{RECORDS}/{name}")
             tick()
         else:
-            known |= {shard.name for shard in group.shards}
-    unknown = {name for name in store.list_names(f"{FOLDER}/{SHARDS}") - known if name.endswith((".tar", ".tmp"))}
+            shards |= {full for shard in group.shards for full in (shard.name, shard.name + IDX)}
+            indexes.add(group.index.path.rsplit("/", 1)[-1])
+    unknown = {n for n in store.list_names(f"{FOLDER}/{SHARDS}") - shards if n.endswith((".tar", IDX, ".tmp"))}
     _delete_all(store, f"{FOLDER}/{SHARDS}", sorted(unknown), tick)
+    _delete_all(store, RECORDS, sorted(n for n in names - indexes if not n.endswith(".json")), tick)
+
+
+def _read_group(store: Store, path: str) -> GroupResult | None:
+    """The record of a group; `None` for one of another version, which nothing goes by any more."""
+    try:
+        group: GroupResult = store.read_model(path, GroupResult)
+    except ValidationError:
+        return None
+    return group
 
 
 def _purge_kept_by_image(store: Store, pending: PendingRemoval, tick: Tick) -> None:

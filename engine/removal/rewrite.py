@@ -81,11 +81,9 @@ def rewrite_partition(
     kept = [index for index in range(len(images)) if images.identity(index)[0] not in ids]
     rows = table.take(pa.array(kept, pa.int64())).to_pylist()
     path = renamed(record.files["tar"].path, attempt)
-    with store.open_commit(path) as stream:
-        tar = TarStream(stream)
+    with store.open_commit(path) as stream, TarStream(stream) as tar:
         for index, row in zip(kept, rows, strict=True):
             row["offset"] = tar.add(row["member"], images.data(index))
-        tar.close()
     tick()
     files["tar"] = FileRecord(path=path, rows=len(rows), num_bytes=tar.num_bytes, sha256=tar.sha256)
     files["images"] = store.write_table(

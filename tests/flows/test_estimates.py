@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
-from engine.config import parse_config
+from engine.config import load_config, parse_config
 from flows.cli import app
 from flows.estimates import measured_rates, stated_rates
 from tests.roots import write_photographs
@@ -40,3 +41,23 @@ def test_a_plan_on_paper_prints_hours_without_a_root(tmp_path: Path) -> None:
     assert "64" in told.output, "64 GPUs take one worker each"
     assert "0.156" in told.output, "3.6 M images at 100 a second are 10 worker hours, 10 / 64 h on all"
     assert not (tmp_path / "root").exists(), "a plan touches nothing"
+
+
+def test_the_cluster_recipe_fits_eight_nodes_of_eight_gpus(tmp_path: Path) -> None:
+    """With a rate for every annotator there are hours for all, and none is left out."""
+    names = load_config("cluster").annotators
+    rates = [argument for name in names for argument in ("--set", f"annotators.{name}.images_per_s=10")]
+    nodes = ["--nodes", "8", "--node-cpus", "64", "--node-gpus", "8", "--node-memory-gb", "512"]
+    arguments = ["plan", "cluster", "--root", str(tmp_path / "root"), "--images", "126000000", *nodes, *rates]
+    told = CliRunner().invoke(app, arguments, env={"COLUMNS": "240"})
+    assert told.exit_code == 0, told.output
+    assert all(name in told.output for name in names)
+    assert "?" not in told.output.split("estimate")[1], "no rate is unknown"
+
+
+@pytest.mark.parametrize("recipe", ["demo", "laptop", "laptop-hub"])
+def test_recipes_of_a_laptop_fit_two_cores_and_twelve_gigabytes(recipe: str, tmp_path: Path) -> None:
+    nodes = ["--nodes", "1", "--node-cpus", "2", "--node-memory-gb", "12"]
+    arguments = ["plan", recipe, "--root", str(tmp_path / "root"), "--images", "100", *nodes]
+    told = CliRunner().invoke(app, arguments, env={"COLUMNS": "240"})
+    assert told.exit_code == 0, told.output
