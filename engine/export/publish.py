@@ -73,7 +73,11 @@ def write_export_index(
     withdraw_manifest(out)
     for name in sorted(unlisted_shards(out, manifest)):
         out.fs.rm_file(out.path(f"{SHARDS}/{name}"))
-    files = [_write(out, path, data) for path, data in _small_files(manifest).items()]
+    small = _small_files(manifest)
+    for name in sorted(out.list_names("")):
+        if name.startswith("wids-") and name not in small:
+            out.fs.rm_file(out.path(name))  # of a split that is no more
+    files = [_write(out, path, data) for path, data in small.items()]
     if energon_index:
         with write_energon_index(out, manifest.shards) as database:
             files.append(write_sample_index(out, index, also=database.add))
