@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator
@@ -47,6 +47,10 @@ class FilterConfig(Frozen):
     params: Mapping[str, Any] = Field(default_factory=dict)
 
 
+SplitName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
+"""What every reader takes for a split, and what a shard's name can be cut at: `{split}-{group}-{number}.tar`."""
+
+
 class ExportConfig(Frozen):
     """Shards and splits. `group_partitions` partitions, drawn across sources, make one group of shards.
 
@@ -57,7 +61,7 @@ class ExportConfig(Frozen):
     max_samples: int = Field(default=1000, gt=0)
     max_mb: int = Field(default=512, gt=0)
     group_partitions: int = Field(default=8, gt=0)
-    splits: Mapping[str, float] = Field(default_factory=lambda: {"train": 0.95, "val": 0.05})
+    splits: Mapping[SplitName, float] = Field(default_factory=lambda: {"train": 0.95, "val": 0.05})
     energon_index: bool = True
 
 

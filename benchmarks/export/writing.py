@@ -122,8 +122,10 @@ def main() -> None:
     for name, times in seconds.items():
         rates = [num_bytes / 1e6 / reduce(times) for reduce in (statistics.median, min)]
         shares = [reduce(seconds["raw write"]) / reduce(times) for reduce in (statistics.median, min)]
+        busy = statistics.median(sum(spans[name][n][2] for _, spans in found) for n in range(arguments.repeats))
         print(
             f"{name:12} median {rates[0]:5.0f} MB/s, {shares[0]:.2f} of raw; best {rates[1]:5.0f} MB/s, {shares[1]:.2f}"
+            f"; {busy / num_bytes * 1e9:.2f} s of a core per GB"
         )
 
 

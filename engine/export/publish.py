@@ -5,6 +5,8 @@
     ├── SHA256SUMS               for `sha256sum -c`: every file but itself
     ├── index.parquet            where every sample stands, and what it has
     ├── README.md                Hugging Face dataset card
+    ├── reader.py                a reader in one file of plain Python
+    ├── schema/                  JSON Schema and Arrow schema of a sample
     ├── wids-{split}.json        shard list of wids
     ├── .nv-meta/                what Megatron-Energon prepares
     └── shards/
@@ -27,6 +29,7 @@ from typing import Any
 import pyarrow as pa
 
 from engine.export.card import dataset_card
+from engine.export.companions.contract import contract_files
 from engine.export.companions.energon import energon_files
 from engine.export.companions.energon_index import remove_energon_index, write_energon_index
 from engine.export.companions.sample_table import write_sample_index
@@ -75,7 +78,11 @@ def write_export_index(
     withdraw_manifest(out)
     for name in sorted(unlisted_shards(out, manifest)):
         out.fs.rm_file(out.path(f"{SHARDS}/{name}"))
-    files = [_write(out, path, data) for path, data in _small_files(manifest).items()]
+    small = _small_files(manifest)
+    for name in sorted(out.list_names("")):
+        if name.startswith("wids-") and name not in small:
+            out.fs.rm_file(out.path(name))  # of a split that is no more
+    files = [_write(out, path, data) for path, data in small.items()]
     if energon_index:
         with write_energon_index(out, manifest.shards) as database:
             files.append(write_sample_index(out, index, also=database.add))
@@ -96,6 +103,7 @@ def _small_files(manifest: Manifest) -> dict[str, bytes]:
         SIZES: sizes_json(manifest.shards),
         **wids_files(manifest.shards),
         **energon_files(manifest.shards),
+        **contract_files(),
     }
 
 

@@ -20,7 +20,7 @@ from schemas.annotations import Frozen
 class GroupResult(Frozen):
     """The shards of one group of partitions, and what was counted on the way.
 
-    `index` is a table of the root, the rows of the samples for `index.parquet`. `partitions` are their ids.
+    `index` is a table of the root, the rows of their samples for `index.parquet`; `partitions` are ids.
     """
 
     group: int

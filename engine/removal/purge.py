@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import ValidationError
 
 from engine.export.companions import energon_index, sample_table
 from engine.export.manifest import IDX, SHARDS
@@ -27,8 +28,9 @@ KEPT_BY_IMAGE = ("gallery", "ledger")
 """Folders whose files carry an image's id in their path, or have it as `image_id` in a table."""
 RECOMPUTED = ("verdicts", "coverage", "report")
 """Steps that are arithmetic: their outputs are deleted and made again."""
-SHOWN = ("report", "coco", "stages/report-merge")
-"""Folders that show images of the whole root, and are written again when somebody asks for them."""
+RECORDS = "stages/export"
+MADE_FROM_ALL = ("stages/report-merge", "report", "coco")
+"""Folders over all partitions, deleted whole: the next report, or the next export in that format, writes them again."""
 
 
 def purge(store: Store, pending: PendingRemoval, tick: Tick) -> None:
@@ -37,7 +39,7 @@ def purge(store: Store, pending: PendingRemoval, tick: Tick) -> None:
     tick()
     _purge_export(store, pending, tick)
     _purge_kept_by_image(store, pending, tick)
-    for folder in SHOWN:
+    for folder in MADE_FROM_ALL:
         store.delete_folder(folder)
         tick()
     for step in sorted(store.list_names("stages") - {"export"}):
@@ -55,20 +57,29 @@ def _purge_export(store: Store, pending: PendingRemoval, tick: Tick) -> None:
     for path in (sample_table.PATH, energon_index.PATH):
         out.delete(path)
         tick()
-    known: set[str] = set()
-    for name in sorted(n for n in store.list_names("stages/export") if n.endswith(".json")):
-        path = f"stages/export/{name}"
-        group: GroupResult = store.read_model(path, GroupResult)
-        shards = [file for shard in group.shards for file in (shard.name, shard.name + IDX)]
-        if set(group.partitions) & set(pending.partitions):
-            _delete_all(store, f"{FOLDER}/{SHARDS}", shards, tick)
-            store.delete(path)
+    shards: set[str] = set()
+    indexes: set[str] = set()
+    names = store.list_names(RECORDS)
+    for name in sorted(n for n in names if n.endswith(".json")):
+        group = _read_group(store, f"{RECORDS}/{name}")
+        if group is None or set(group.partitions) & set(pending.partitions):
+            store.delete(f"{RECORDS}/{name}")
             tick()
         else:
-            known |= {*shards, group.index.path.rsplit("/", 1)[-1]}
-    for folder in ("stages/export", f"{FOLDER}/{SHARDS}"):
-        unknown = {n for n in store.list_names(folder) - known if n.endswith((".tar", IDX, ".parquet", ".tmp"))}
-        _delete_all(store, folder, sorted(unknown), tick)
+            shards |= {full for shard in group.shards for full in (shard.name, shard.name + IDX)}
+            indexes.add(group.index.path.rsplit("/", 1)[-1])
+    unknown = {n for n in store.list_names(f"{FOLDER}/{SHARDS}") - shards if n.endswith((".tar", IDX, ".tmp"))}
+    _delete_all(store, f"{FOLDER}/{SHARDS}", sorted(unknown), tick)
+    _delete_all(store, RECORDS, sorted(n for n in names - indexes if not n.endswith(".json")), tick)
+
+
+def _read_group(store: Store, path: str) -> GroupResult | None:
+    """The record of a group; `None` for one of another version, which nothing goes by any more."""
+    try:
+        group: GroupResult = store.read_model(path, GroupResult)
+    except ValidationError:
+        return None
+    return group
 
 
 def _purge_kept_by_image(store: Store, pending: PendingRemoval, tick: Tick) -> None:

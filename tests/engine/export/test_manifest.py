@@ -68,6 +68,13 @@ def test_rewriting_leaves_no_old_shard(tmp_path: Path) -> None:
     assert names == shards | {f"{name}.idx" for name in shards} | {"sizes.json"}
 
 
+def test_a_split_that_is_no_more_leaves_no_list(tmp_path: Path) -> None:
+    """Its shards are gone: a reader would fail on the first."""
+    write_export(tmp_path, IMAGES, splits=("train", "old"))
+    write_export(tmp_path, IMAGES, splits=("train", "new"))
+    assert {path.name for path in tmp_path.glob("wids-*")} == {"wids-train.json", "wids-new.json"}
+
+
 def test_half_written_export_has_no_manifest(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     withdraw_manifest(store)  # nothing there yet

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from engine.export.verify import verify
+from schemas.errors import ConfigError
 from tests.roots import digest, fake_config, opened, run_road, write_photographs
 
 BESIDE = ("index.parquet", "wids-train.json", ".nv-meta/index.sqlite", ".nv-meta/.info.json", "shards/sizes.json")
@@ -83,3 +84,10 @@ def test_an_export_may_do_without_the_database_of_keys(root: Path, tmp_path: Pat
     assert not (root / "export/.nv-meta/index.sqlite").exists()
     assert verify(str(root / "export")).ok
     assert {path: path.stat().st_mtime_ns for path in (root / "export/shards").glob("*.tar")} == shards
+
+
+@pytest.mark.parametrize("name", ["train-small", "a/b", "", "trän"])
+def test_split_names_that_readers_do_not_take_are_refused(tmp_path: Path, name: str) -> None:
+    """Hugging Face refuses them, and a glob for `train-*` would take in the shards of `train-small`."""
+    with pytest.raises(ConfigError, match=r"export\.splits"):
+        fake_config(tmp_path, export={"splits": {name: 1.0}})

@@ -76,6 +76,9 @@ def leave_unfinished_files(root: Path, data: bytes) -> None:
     (root / "stages/first/p000000-cc.dead.texts.parquet").write_bytes(CAPTION.encode())
     (root / "export/shards/train-00000-0099.tar.12345678.tmp").write_bytes(data)
     (root / "export/shards/train-00007-0000.tar").write_bytes(data)
+    for folder in ("report", "coco/images", "stages/report-merge"):
+        (root / folder).mkdir(parents=True)
+        (root / folder / "some").write_bytes(data + CAPTION.encode())
     (root / "ingest/000003").mkdir()
     (root / "ingest/000003/ee.scan.parquet").write_bytes(CAPTION.encode())
 
