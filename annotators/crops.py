@@ -1,11 +1,17 @@
-"""Crops of regions for models that look at one region at a time."""
+"""The pixels of a sample, and crops of its regions for models that look at one region at a time."""
 
 from __future__ import annotations
 
 import math
 
-from engine.protocols import RGB
+from engine.protocols import RGB, Sample
 from schemas.annotations import Box
+
+
+def pixels_of(sample: Sample) -> RGB:
+    """The (height, width, 3) pixels of a sample whose annotator requires them."""
+    assert sample.pixels is not None, "the engine gives pixels to an annotator that requires them"
+    return sample.pixels
 
 
 def crop(pixels: RGB, box_xyxy: Box) -> RGB:

@@ -1,6 +1,8 @@
-"""What every detector of COCO classes shares: its parameters, and boxes with class scores made into regions."""
+"""What every detector shares: its parameters, and boxes with class scores made into regions."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +24,9 @@ class DetectorParams(Frozen):
     max_regions: int = Field(default=100, gt=0, description="regions per image at most; COCO evaluates 100")
 
 
+COCO_PHRASES = dict(enumerate(COCO_CLASSES))
+
+
 def cells_above(class_scores: npt.NDArray[np.float32], min_score: float) -> tuple[Ints, Ints, Floats]:
     """Cell number, class number and score of every entry of (cells, classes) that is at least `min_score`."""
     cells, classes = np.nonzero(class_scores >= min_score)
@@ -29,9 +34,16 @@ def cells_above(class_scores: npt.NDArray[np.float32], min_score: float) -> tupl
 
 
 def object_regions(
-    boxes_xyxy: Floats, scores: Floats, classes: Ints, image_wh: tuple[int, int], params: DetectorParams
+    boxes_xyxy: Floats,
+    scores: Floats,
+    classes: Ints,
+    image_wh: tuple[int, int],
+    params: DetectorParams,
+    phrases: Mapping[int, str] = COCO_PHRASES,
 ) -> tuple[Region, ...]:
     """Regions by falling score, ties by box and then by class, of (n, 4) pixel boxes that may leave the frame.
+
+    `phrases` says what each class number is called.
 
     Boxes are clipped to the frame and rounded to the 0.01 px that are stored; what is empty then is left out.
     """
@@ -41,7 +53,7 @@ def object_regions(
     order = np.lexsort((classes, *boxes.T[::-1], -scores))
     boxes, scores, classes = boxes[order], scores[order], classes[order]
     best = np.flatnonzero(nms_keep(boxes, scores, classes, params.nms_iou))[: params.max_regions]
-    return tuple(_region(boxes[i], float(scores[i]), COCO_CLASSES[classes[i]]) for i in best)
+    return tuple(_region(boxes[i], float(scores[i]), phrases[int(classes[i])]) for i in best)
 
 
 def _region(box_xyxy: Floats, score: float, phrase: str) -> Region:

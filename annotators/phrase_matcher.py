@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -39,12 +40,13 @@ class PhraseMatcher:
         min_quoted_chars: int = Field(default=3, gt=0, description="shorter read text is not looked for in texts; ours")
 
     version = 1
-    requires: frozenset[Kind] = frozenset({"texts", "tokens", "objects"})
-    optional: frozenset[Kind] = frozenset({"scene_text"})
+    requires: frozenset[Kind] = frozenset({"brief_texts", "tokens", "objects"})
+    optional: frozenset[Kind] = frozenset({"detailed_texts", "scene_text"})
     produces: frozenset[Kind] = frozenset({"groundings"})
     resources = Resources(cpus=1, memory_mb=400)
     batch_size = 32
     model = ModelIdentity(**{**MiniLM.model.model_dump(), "id": f"phrase-matcher({MiniLM.model.id})"})
+    packaged: ClassVar[tuple[str, ...]] = ("minilm",)
 
     def __init__(self, params: Params | None = None) -> None:
         self.params = params or self.Params()

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from annotators.crops import pixels_of
 from annotators.packaged.assets import PACKAGED, ensure
 from engine.geometry import clockwise, polygon_area, quad_bounds
 from engine.protocols import RGB, Kind, Resources, Sample
@@ -42,6 +43,7 @@ class RapidOcr:
     resources = Resources(cpus=1, memory_mb=1200)
     batch_size = 4
     model = PACKAGED["rapidocr"].identity
+    packaged: ClassVar[tuple[str, ...]] = ("rapidocr",)
 
     def __init__(self, params: Params | None = None) -> None:
         self.params = params or self.Params()
@@ -68,8 +70,7 @@ class RapidOcr:
 
     def _read(self, sample: Sample) -> tuple[Region, ...]:
         assert self._reader is not None, "load() comes before annotate()"
-        assert sample.pixels is not None, "the engine gives pixels to an annotator that requires them"
-        image = _shrunk(sample.pixels, self.params.max_side_px)
+        image = _shrunk(pixels_of(sample), self.params.max_side_px)
         if min(image.shape[:2]) < MIN_SIDE_PX:
             return ()
         lines, _ = self._reader(np.ascontiguousarray(image[..., ::-1]), use_cls=False)  # BGR

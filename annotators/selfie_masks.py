@@ -7,6 +7,7 @@ only: other objects get no mask rather than a bad one.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -14,14 +15,14 @@ import numpy.typing as npt
 from pydantic import Field
 
 from annotators.coco_classes import PERSON
+from annotators.crops import pixels_of
 from annotators.onnx_session import OnnxSession, open_session
 from annotators.packaged.assets import PACKAGED, ensure
-from engine.geometry import clockwise, polygon_area
+from annotators.polygons import PolygonParams, outlines
 from engine.protocols import RGB, Kind, Resources, Sample
-from schemas.annotations import Annotations, Frozen, Mask, Region
+from schemas.annotations import Annotations, Box, Mask, Region
 
 Plane = npt.NDArray[np.float32]
-Box = tuple[float, float, float, float]
 
 SIDE_PX = 256
 
@@ -29,13 +30,11 @@ SIDE_PX = 256
 class SelfieMasks:
     """Writes one mask for every known person region whose foreground fills enough of its box."""
 
-    class Params(Frozen):
+    class Params(PolygonParams):
         """How a probability plane becomes polygons; all values are ours."""
 
         padding: float = Field(default=0.1, ge=0, le=1, description="context around the box, share of its longer side")
         threshold: float = Field(default=0.5, gt=0, lt=1, description="foreground probability of a mask pixel")
-        tolerance_px: float = Field(default=1.0, ge=0, description="how far a polygon may leave the pixel outline")
-        min_part: float = Field(default=0.05, ge=0, le=1, description="parts below this share of the largest go")
         min_fill: float = Field(default=0.1, ge=0, le=1, description="share of the box below which no mask is written")
 
     version = 1
@@ -45,6 +44,7 @@ class SelfieMasks:
     resources = Resources(cpus=1, memory_mb=300)
     batch_size = 8
     model = PACKAGED["selfie"].identity
+    packaged: ClassVar[tuple[str, ...]] = ("selfie",)
 
     def __init__(self, params: Params | None = None) -> None:
         self.params = params or self.Params()
@@ -58,9 +58,8 @@ class SelfieMasks:
         return [Annotations(masks=self._masks(sample)) for sample in batch]
 
     def _masks(self, sample: Sample) -> tuple[Mask, ...]:
-        assert sample.pixels is not None, "the engine gives pixels to an annotator that requires them"
         people = [region for region in sample.known.regions if _is_person(region)]
-        found = ((region.id, self._segment(sample.pixels, region.box_xyxy)) for region in people)
+        found = ((region.id, self._segment(pixels_of(sample), region.box_xyxy)) for region in people)
         return tuple(mask.model_copy(update={"subject_id": id_}) for id_, mask in found if mask is not None)
 
     def _segment(self, pixels: RGB, box_xyxy: Box) -> Mask | None:
@@ -71,7 +70,7 @@ class SelfieMasks:
         x1, y1, x2, y2 = box_xyxy
         if np.count_nonzero(mask) < self.params.min_fill * (x2 - x1) * (y2 - y1):
             return None
-        polygons = _polygons(mask, origin_xy, box_xyxy, self.params)
+        polygons = outlines(mask, origin_xy, box_xyxy, self.params)
         if not polygons:
             return None
         return Mask(polygons=polygons, score=float(probability[mask].mean(dtype=np.float64)))
@@ -100,22 +99,3 @@ def _inside(shape: tuple[int, ...], origin_xy: tuple[int, int], box_xyxy: Box) -
     columns = np.arange(shape[1]) + origin_xy[0] + 0.5
     rows = np.arange(shape[0]) + origin_xy[1] + 0.5
     return ((rows >= y1) & (rows <= y2))[:, None] & ((columns >= x1) & (columns <= x2))[None, :]
-
-
-def _polygons(
-    mask: npt.NDArray[np.bool_], origin_xy: tuple[int, int], box_xyxy: Box, params: SelfieMasks.Params
-) -> tuple[tuple[float, ...], ...]:
-    """Outlines of a crop's mask in image pixels, clockwise, largest first; holes are filled.
-
-    An outline runs through the centres of the outermost pixels, and is clipped to the box.
-    """
-    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    x1, y1, x2, y2 = box_xyxy
-    outlines = []
-    for contour in contours:
-        points = cv2.approxPolyDP(contour, params.tolerance_px, True).reshape(-1, 2) + np.add(origin_xy, 0.5)
-        outline = clockwise(np.clip(points, (x1, y1), (x2, y2)).reshape(-1).tolist())
-        outlines.append((polygon_area(outline), outline))
-    outlines.sort(reverse=True)
-    smallest = max(params.min_part * outlines[0][0], 1.0) if outlines else 0.0  # below 1 px there is nothing to see
-    return tuple(outline for area, outline in outlines if area >= smallest and len(outline) >= 6)

@@ -38,7 +38,7 @@ class SpacyParser:
 
     version = 1
     requires: frozenset[Kind] = frozenset()
-    optional: frozenset[Kind] = frozenset({"texts", "region_briefs"})
+    optional: frozenset[Kind] = frozenset({"brief_texts", "detailed_texts", "region_briefs"})
     produces: frozenset[Kind] = frozenset({"tokens", "region_chunks"})
     resources = Resources(cpus=1, memory_mb=600)
     batch_size = 32
@@ -48,6 +48,7 @@ class SpacyParser:
         self.params = params or self.Params()
         self._pipeline = self.params.pipeline or (OFFICIAL if _is_installed(OFFICIAL) else PACKAGED_PIPELINE.module)
         self.model = _identity(self._pipeline)
+        self.packaged = (PACKAGED_PIPELINE.name,) if self._pipeline == PACKAGED_PIPELINE.module else ()
         self._nlp: Language | None = None
 
     def load(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -43,6 +44,7 @@ class Run:
     annotator: Annotator
     known: Mapping[str, Annotations]
     outcomes: dict[int, Outcome]
+    seconds: float = 0.0  # spent in the annotator
 
 
 def annotate_group(
@@ -138,8 +140,10 @@ def _run_batch(run: Run, samples: Mapping[int, Sample], report: Report, *, isola
         return
     indices = list(samples)
     report(Span(step=run.name, start=indices[0], stop=indices[-1] + 1), 0)
+    begin = time.perf_counter()
     try:
         answers = run.annotator.annotate(list(samples.values()))
+        run.seconds += time.perf_counter() - begin
         if len(answers) != len(samples):
             raise ValueError(f"annotator {run.name!r} gave {len(answers)} results for {len(samples)} samples")
     except Exception as error:  # noqa: BLE001 - the worker boundary: whatever an annotator raises becomes a failed row
@@ -153,8 +157,9 @@ def _run_batch(run: Run, samples: Mapping[int, Sample], report: Report, *, isola
         for half in (indices[:middle], indices[middle:]):
             _run_batch(run, {i: samples[i] for i in half}, report, isolated=True)
         return
+    reduced = bool(getattr(run.annotator, "reduced", False))
     for index, answer in zip(indices, answers, strict=True):
-        run.outcomes[index] = Outcome("done", answer, isolated=isolated)
+        run.outcomes[index] = Outcome("done", answer, isolated=isolated or reduced)
     report(Span(step=run.name, start=indices[0], stop=indices[-1] + 1), len(samples))
 
 

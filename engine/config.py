@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator
@@ -27,12 +27,16 @@ class PartitionLimits(Frozen):
 
 
 class AnnotatorConfig(Frozen):
-    """One annotator of a run. `use` is its entry point; the key in the config is its name on every annotation."""
+    """One annotator of a run. `use` is its entry point; the key in the config is its name on every annotation.
+
+    `images_per_s` is a stated throughput of one worker, for estimates about hardware that is not there.
+    """
 
     use: str = ""
     params: Mapping[str, Any] = Field(default_factory=dict)
     batch_size: int | None = Field(default=None, gt=0)
     resources: Resources | None = None
+    images_per_s: float | None = Field(default=None, gt=0)
     work_set: WorkSet = Field(default_factory=WorkSet)
 
 
@@ -43,13 +47,22 @@ class FilterConfig(Frozen):
     params: Mapping[str, Any] = Field(default_factory=dict)
 
 
+SplitName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
+"""What every reader takes for a split, and what a shard's name can be cut at: `{split}-{group}-{number}.tar`."""
+
+
 class ExportConfig(Frozen):
-    """Shards and splits. `group_partitions` partitions, drawn across sources, make one group of shards."""
+    """Shards and splits. `group_partitions` partitions, drawn across sources, make one group of shards.
+
+    `energon_index` writes the database in which Megatron-Energon looks samples up by key, 0.3 kB per sample: its joins
+    and file stores need it, its loaders do not.
+    """
 
     max_samples: int = Field(default=1000, gt=0)
     max_mb: int = Field(default=512, gt=0)
     group_partitions: int = Field(default=8, gt=0)
-    splits: Mapping[str, float] = Field(default_factory=lambda: {"train": 0.95, "val": 0.05})
+    splits: Mapping[SplitName, float] = Field(default_factory=lambda: {"train": 0.95, "val": 0.05})
+    energon_index: bool = True
 
 
 class Limits(Frozen):
@@ -87,6 +100,7 @@ class RunConfig(Frozen):
     export: ExportConfig = Field(default_factory=ExportConfig)
     limits: Limits = Field(default_factory=Limits)
     runner: RunnerConfig = Field(default_factory=RunnerConfig)
+    models_root: str = ""  # fsspec URL that nodes copy checkpoints from; never part of a fingerprint
 
     @field_validator("sources")
     @classmethod

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from engine.protocols import Annotator, Kind, Resources
 from schemas.errors import ConfigError
 
-FROM_SOURCES: frozenset[Kind] = frozenset({"texts", "objects", "masks"})
+FROM_SOURCES: frozenset[Kind] = frozenset({"brief_texts", "detailed_texts", "objects", "masks"})
 """Kinds that human or web annotations of a source can bring."""
 
 
@@ -83,13 +83,23 @@ def _group(
     made = []
     for key in sorted(groups):
         names = groups[key]
-        first = known[names[0]].resources
-        memory = sum(known[n].resources.memory_mb for n in names)
         made.append(
             Group(
                 names=tuple(names),
-                resources=Resources(cpus=first.cpus, gpus=first.gpus, memory_mb=memory),
+                resources=side_by_side([known[n].resources for n in names]),
                 needs_pixels=any("pixels" in known[n].requires for n in names),
             )
         )
     return tuple(made)
+
+
+def side_by_side(requests: Sequence[Resources]) -> Resources:
+    """What a worker needs that holds all models at once: their memory in sum, and workers within everyone's range."""
+    bounds = [request.max_workers for request in requests if request.max_workers]
+    return requests[0].model_copy(
+        update={
+            "memory_mb": sum(request.memory_mb for request in requests),
+            "min_workers": max(request.min_workers for request in requests),
+            "max_workers": min(bounds, default=0),
+        }
+    )

@@ -15,9 +15,10 @@ from engine.decide import decide
 from engine.partition import PartitionImages, load_view, read_output, read_tables, source_tables
 from engine.protocols import Annotator
 from engine.registry import build_filter
+from engine.report.aggregate import report_tables
 from engine.rows import annotations_by_image, concat
 from engine.store import FileRecord, OutputRecord, Store
-from engine.tasks import AnnotateStep, Committed, CoverStep, DecideStep, PartitionTask
+from engine.tasks import AnnotateStep, Committed, CoverStep, DecideStep, PartitionTask, ReportStep
 from engine.work_set import cut_to_work_set, select_kinds
 from schemas.annotations import Annotations, Source
 
@@ -38,6 +39,8 @@ def run_partition(task: PartitionTask, load: Load, report: Report, emit: Emit) -
         emit(Committed(output=live["verdicts"]))
     if task.cover is not None:
         emit(Committed(output=_cover(store, task, task.cover, live)))
+    if task.report is not None:
+        emit(Committed(output=_report_aggregate(store, task, task.report)))
 
 
 def _annotate(
@@ -49,7 +52,7 @@ def _annotate(
     live: Mapping[str, OutputRecord],
 ) -> list[Committed]:
     images = PartitionImages(store, task.partition, task.images)
-    runs, loaded, old_rows = [], {}, {}
+    runs, loaded, old_rows, taken_over = [], {}, {}, {}
     for step in group:
         annotator, loaded[step.name] = load(step)
         upstream = {
@@ -57,9 +60,11 @@ def _annotate(
             for name, fingerprint in step.upstream.items()
         }
         outcomes = _blocked(step, upstream, images)
+        taken_over[step.name] = 0
         if step.replays:
             taken, old_rows[step.name] = _taken_over(store, task, step)
             outcomes |= taken
+            taken_over[step.name] = len(taken)
         known = _known(store, task, step, upstream)
         runs.append(Run(name=step.name, annotator=annotator, known=known, outcomes=outcomes))
     annotate_group(runs, images, task.seed, task.isolation, report)
@@ -71,7 +76,15 @@ def _annotate(
             tables = _with_old_rows(tables, old_rows[step.name], [images.identity(i)[0] for i in range(len(images))])
         output = _write(store, task, step.name, step.fingerprint, tables)
         read = images.num_read if number == 0 else 0
-        committed.append(Committed(output=output, models_loaded=int(loaded[step.name]), images_read=read))
+        committed.append(
+            Committed(
+                output=output,
+                models_loaded=int(loaded[step.name]),
+                images_read=read,
+                images_annotated=output.done - taken_over[step.name],
+                seconds=run.seconds,
+            )
+        )
     return committed
 
 
@@ -144,6 +157,12 @@ def _cover(store: Store, task: PartitionTask, step: CoverStep, live: Mapping[str
         files={"aggregate": file},
         done=len(view.images),
     )
+
+
+def _report_aggregate(store: Store, task: PartitionTask, step: ReportStep) -> OutputRecord:
+    view = load_view(store, task.partition, step.reads)
+    tables = report_tables(view, frozenset(step.derived))
+    return _write(store, task, "report", step.fingerprint, tables)
 
 
 def _write(

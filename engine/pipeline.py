@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from types import TracebackType
+from typing import Any
 
 from engine import coverage
 from engine.config import RunConfig, RunnerConfig
+from engine.coverage_report import write_coverage
 from engine.export.stage import ExportSummary, export_root
 from engine.ingest.ingest import ingest, new_chunks, read_journal, read_partitions
 from engine.ingest.tables import IngestRecord
 from engine.lease import LeaseHolder
 from engine.plan import Plan, make_plan
+from engine.registry import pin
+from engine.removal import request as removal
+from engine.report.stage import Merged, gallery_root, merge_root
 from engine.runners.local import LocalBackend
 from engine.runners.supervisor import Backend, Supervisor
 from engine.store import OutputRecord, Store, record_path
 from engine.tasks import Committed, Done, ExportTask, Lane, PackTask, PartitionTask, Progress, ScanTask, Task
-from schemas.errors import AccountingError
+from schemas.errors import AccountingError, RootError
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +40,28 @@ class Work:
     images_read: int = 0
     tasks_done: int = 0
     outputs_written: int = 0
+    annotated: dict[str, tuple[int, float]] = field(default_factory=dict)
+    """Annotator → (images, seconds spent on them in the annotator, over all workers)."""
+
+    def rates(self) -> dict[str, float]:
+        """Images per second of one worker, by annotator."""
+        return {name: images / seconds for name, (images, seconds) in self.annotated.items() if images and seconds}
+
+    def add(self, committed: Committed) -> None:
+        self.models_loaded += committed.models_loaded
+        self.images_read += committed.images_read
+        images, seconds = self.annotated.get(committed.output.step, (0, 0.0))
+        self.annotated[committed.output.step] = (images + committed.images_annotated, seconds + committed.seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class RootReport:
+    """What pages and tables of a report are made from."""
+
+    plan: Plan
+    merged: Merged
+    coverage: coverage.Aggregate
+    gallery: list[dict[str, Any]]
 
 
 def make_backend(config: RunnerConfig) -> Backend:
@@ -62,6 +89,11 @@ class Pipeline:
 
     def __enter__(self) -> Pipeline:
         self._lease.__enter__()
+        try:
+            self._resume_removal()
+        except BaseException as error:
+            self._lease.__exit__(type(error), error, error.__traceback__)
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
@@ -78,7 +110,11 @@ class Pipeline:
         return make_plan(self.store, self.config, read_partitions(read_journal(self.store)))
 
     def preflight(self) -> None:
-        """Raise `RunnerError` when a worker of the plan fits nowhere, before any work is done."""
+        """Before any work is done, pin what the config left open, and see whether the workers fit.
+
+        Raises `ModelError` for a checkpoint that cannot be pinned, `RunnerError` for a worker that fits nowhere.
+        """
+        self.config = pin(self.config, strict=True)
         if requests := self.plan().requests:
             self._workers_of().fit(requests)
 
@@ -99,9 +135,57 @@ class Pipeline:
         self._record([self.plan().cover_lane()])
         return read_coverage(self.plan())
 
+    def require_annotated(self) -> None:
+        """Raises `RootError` where an annotator has not run on every partition, or nothing is ingested."""
+        plan = self.plan()
+        missing = [name for name in plan.graph.order if plan.missing(name)]
+        if missing or not plan.partitions:
+            what = f"output of {', '.join(missing)} is missing" if missing else "no image is ingested"
+            raise RootError(f"{self.store.url}: {what} under this config; run `fld run` first")
+
+    def report(self, wanted: Sequence[str] = (), num_images: int = 0) -> RootReport:
+        """Aggregate each partition for a report, merge, and draw `num_images` images of a gallery."""
+        self._record([self.plan().report_lane()])
+        plan = self.plan()
+        merged = merge_root(plan, wanted, self._results)
+        gallery = gallery_root(plan, merged, num_images, self._results) if num_images else []
+        return RootReport(plan=plan, merged=merged, coverage=read_coverage(plan), gallery=gallery)
+
+    def run_tasks(self, lane: Lane) -> Iterator[tuple[Task, str]]:
+        """Run tasks that answer with a result."""
+        return self._results(lane)
+
     def export(self) -> ExportSummary:
         """Write the groups of shards that are missing, and the manifest."""
-        return export_root(self.plan(), read_journal(self.store), self._results)
+        summary = export_root(self.plan(), read_journal(self.store), self._results)
+        removal.finish(self.store)
+        return summary
+
+    def remove(self, ids: Iterable[str]) -> removal.RemovalReport:
+        """Take images out of everything the root holds, and write the export without them; no model is loaded.
+
+        Raises `ConfigError` for ids that the root does not have; nothing is done then.
+        """
+        asked = set(ids)
+        pending = removal.begin(self.store, asked)
+        if pending is None:
+            return removal.report(self.store, asked, None, exported=False)
+        self._resume_removal()
+        plan = self.plan()
+        exported = pending.had_export and not any(plan.missing(step) for step in plan.graph.order)
+        if exported:
+            self.decide()
+            write_coverage(self.store, self.cover())
+            self.export()
+        elif not pending.had_export:
+            removal.finish(self.store)
+        return removal.report(self.store, asked, pending, exported=exported)
+
+    def _resume_removal(self) -> None:
+        """Go through with a removal that was begun, here or by a driver that was killed."""
+        if removal.is_unfinished(self.store):
+            self.watch("remove", 0, 0)
+            removal.resume(self.store, lambda: self.watch("remove", 1, 0))
 
     # ------------------------------------------------------------------ running lanes
 
@@ -146,8 +230,7 @@ class Pipeline:
                 check_accounts(event.output, task.partition.num_images)
                 path = record_path(event.output.step, event.output.partition, event.output.fingerprint)
                 self.store.write_model(path, event.output)
-                self.work.models_loaded += event.models_loaded
-                self.work.images_read += event.images_read
+                self.work.add(event)
                 written += 1
         self.work.outputs_written += written
         return written

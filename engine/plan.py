@@ -11,13 +11,14 @@ from functools import cached_property
 from typing import Any
 
 from engine import coverage
-from engine.config import RunConfig
-from engine.graph import FROM_SOURCES, Graph, Group, build_graph
+from engine.config import AnnotatorConfig, RunConfig
+from engine.graph import FROM_SOURCES, Graph, Group, build_graph, side_by_side
 from engine.hashing import fingerprint
 from engine.protocols import Annotator, Filter, Kind, Resources
-from engine.registry import build_annotator, build_filter
+from engine.registry import build_annotator, build_filter, runtime_params
+from engine.report.tables import VERSION as REPORT_VERSION
 from engine.store import Store
-from engine.tasks import AnnotateStep, CoverStep, DecideStep, Lane, PartitionRecord, PartitionTask, Task
+from engine.tasks import AnnotateStep, CoverStep, DecideStep, Lane, PartitionRecord, PartitionTask, ReportStep, Task
 from engine.view import FAMILIES
 
 DECIDE_VERSION = 1
@@ -53,6 +54,9 @@ class Plan:
             )
             found["coverage", record.id] = fingerprint(
                 {**known, "verdicts": found["verdicts", record.id], "version": coverage.VERSION}
+            )
+            found["report", record.id] = fingerprint(
+                {**known, "verdicts": found["verdicts", record.id], "report": REPORT_VERSION, "derived": self.derived}
             )
         return found
 
@@ -95,13 +99,13 @@ class Plan:
                     tasks.append(self._task(record, groups=tuple(s for s in steps if s)))
             if tasks:
                 names = "+".join(name for group in groups for name in group.names)
-                lanes.append(Lane(name=names, resources=_together(groups), tasks=tasks))
+                lanes.append(Lane(name=names, resources=together(groups), tasks=tasks))
         return lanes
 
     @property
     def requests(self) -> list[Resources]:
         """What one worker of each lane needs."""
-        return [_together(groups) for groups in lanes_of(self.graph.groups, self.config.runner.lane_memory_mb)]
+        return [together(groups) for groups in lanes_of(self.graph.groups, self.config.runner.lane_memory_mb)]
 
     def decide_lane(self) -> Lane:
         tasks = [
@@ -121,6 +125,26 @@ class Plan:
         tasks = [self._task(record, cover=self.cover_step(record)) for record in self.missing("coverage")]
         return Lane(name="coverage", resources=ARITHMETIC, tasks=tasks)
 
+    def report_lane(self) -> Lane:
+        tasks = [self._task(record, report=self.report_step(record)) for record in self.missing("report")]
+        return Lane(name="report", resources=ARITHMETIC, tasks=tasks)
+
+    def report_step(self, record: PartitionRecord) -> ReportStep:
+        """How to aggregate a partition for a report."""
+        return ReportStep(
+            reads=self.cover_step(record), derived=self.derived, fingerprint=self.fingerprints["report", record.id]
+        )
+
+    @cached_property
+    def derived(self) -> tuple[tuple[str, str], ...]:
+        """Pairs of annotators, in both orders, of which one reads what the other writes, directly or not."""
+        above: dict[str, set[str]] = {}
+        for name in self.graph.order:
+            direct = self.graph.upstream[name]
+            above[name] = set(direct).union(*(above[upstream] for upstream in direct))
+        pairs = {pair for name, seen in above.items() for other in seen for pair in ((name, other), (other, name))}
+        return tuple(sorted(pairs))
+
     def cover_step(self, record: PartitionRecord) -> CoverStep:
         """Where to find everything committed about a partition."""
         return CoverStep(
@@ -138,6 +162,16 @@ class Plan:
             for family, kinds in FAMILIES.items()
         }
 
+    @property
+    def described_config(self) -> dict[str, Any]:
+        """The config as JSON, without what says how an annotator runs and not what it writes."""
+        described = self.config.model_dump(mode="json")
+        for name, annotator in self.annotators.items():
+            of_annotator = described["annotators"][name]
+            of_annotator["params"] = _written_params(annotator, self.config.annotators[name])
+            del of_annotator["resources"], of_annotator["images_per_s"]
+        return described
+
     # ------------------------------------------------------------------ parts
 
     def _annotator_parts(
@@ -148,8 +182,8 @@ class Plan:
             "annotator": name,
             "use": config.use or name,
             "version": annotator.version,
-            "params": dict(config.params),
-            "model": annotator.model.model_dump(mode="json"),
+            "params": _written_params(annotator, config),
+            "model": annotator.model.model_dump(mode="json", exclude={"licence"}),
             "batch_size": annotator.batch_size,
             "seed": self.config.seed,
             "images": self.config.images.model_dump(mode="json"),
@@ -226,16 +260,20 @@ def lanes_of(groups: Sequence[Group], memory_mb: int) -> list[list[Group]]:
     for group in groups:
         last = lanes[-1] if lanes else []
         same = last and last[0].resources.cpus == group.resources.cpus and last[0].resources.gpus == 0
-        if same and group.resources.gpus == 0 and _together([*last, group]).memory_mb <= memory_mb:
+        if same and group.resources.gpus == 0 and together([*last, group]).memory_mb <= memory_mb:
             last.append(group)
         else:
             lanes.append([group])
     return lanes
 
 
-def _together(groups: Sequence[Group]) -> Resources:
-    memory_mb = sum(group.resources.memory_mb for group in groups)
-    return groups[0].resources.model_copy(update={"memory_mb": memory_mb})
+def together(groups: Sequence[Group]) -> Resources:
+    """What one worker of a lane needs: the models of its groups side by side."""
+    return side_by_side([group.resources for group in groups])
+
+
+def _written_params(annotator: Annotator, config: AnnotatorConfig) -> dict[str, Any]:
+    return {key: value for key, value in config.params.items() if key not in runtime_params(annotator)}
 
 
 def _reads(annotator: Annotator) -> frozenset[Kind]:
@@ -245,10 +283,14 @@ def _reads(annotator: Annotator) -> frozenset[Kind]:
 def _brought(config: RunConfig, partitions: Sequence[PartitionRecord]) -> frozenset[Kind]:
     """Kinds that the sources bring, or may bring where nothing is ingested yet."""
     tables = {name for record in partitions for files in (record.files, *record.additions) for name in files}
-    found: set[Kind] = {kind for table, kind in _KIND_OF_TABLE.items() if table in tables}
+    found: set[Kind] = {kind for table, kinds in _KINDS_OF_TABLE.items() if table in tables for kind in kinds}
     if any(spec.kind != "folder" for spec in config.sources):
         found |= FROM_SOURCES
     return frozenset(found)
 
 
-_KIND_OF_TABLE: dict[str, Kind] = {"texts": "texts", "regions": "objects", "masks": "masks"}
+_KINDS_OF_TABLE: dict[str, tuple[Kind, ...]] = {
+    "texts": ("brief_texts", "detailed_texts"),
+    "regions": ("objects",),
+    "masks": ("masks",),
+}

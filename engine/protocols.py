@@ -23,32 +23,45 @@ Kind = Literal[
     "objects",  # regions of kind `object`, each with its `phrase` text
     "scene_text",  # regions of kind `text`, each with its `ocr` text
     "masks",  # polygons of regions
-    "texts",  # descriptions of the whole image
+    "brief_texts",  # brief descriptions of the whole image
+    "detailed_texts",  # detailed and more detailed ones
     "region_briefs",  # region texts of kind `brief`
+    "region_categories",  # further `phrase` texts of known regions
+    "region_readings",  # further `ocr` texts of known regions
     "tokens",  # the parse of texts and region briefs
     "region_chunks",  # region texts of kind `chunk`: the noun chunks of the briefs
-    "similarities",  # region text against region
+    "similarities",  # of texts with their image, and of region texts with their region
     "groundings",  # phrases of texts with their regions
+    "checks",  # second looks at regions and phrases
 ]
 
 RGB = npt.NDArray[np.uint8]
 
 
 class Resources(Frozen):
-    """What one worker needs. `gpus` may be a fraction."""
+    """What one worker needs, `gpus` may be a fraction, and how many workers there may be side by side.
+
+    A run that cannot have `min_workers` is refused; `max_workers` 0 is no bound.
+    """
 
     cpus: float = Field(default=1.0, gt=0)
     gpus: float = Field(default=0.0, ge=0)
     memory_mb: int = Field(default=500, gt=0)
+    min_workers: int = Field(default=1, gt=0)
+    max_workers: int = Field(default=0, ge=0)
 
 
 class ModelIdentity(Frozen):
-    """Exactly which weights spoke. `sha256` covers the weights; rule-based annotators leave it empty."""
+    """Exactly which weights spoke. `sha256` covers the weights; rule-based annotators leave it empty.
+
+    `remote_code` says that Python code of the checkpoint ran, too.
+    """
 
     id: str
     revision: str
     sha256: str = ""
     licence: str = ""
+    remote_code: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +98,14 @@ class Annotator(Protocol):
 
     `version` is bumped whenever the output for the same input changes. `optional` kinds are read when something
     produces them. Constructors are cheap; `load` runs once per worker.
+
+    An annotator may say more: its `params` may be `Pinnable`; it may be `Remembering`; a true `reduced` says that it
+    had to cut its batches smaller than configured for want of memory, which is recorded with the images; `packaged`
+    names the packaged models that it loads.
     """
 
     version: int
+    params: Frozen
     requires: frozenset[Kind]
     optional: frozenset[Kind]
     produces: frozenset[Kind]
@@ -99,6 +117,29 @@ class Annotator(Protocol):
 
     def annotate(self, batch: Sequence[Sample]) -> Sequence[Annotations]:
         """One result per sample, in order; samples are never changed."""
+        ...
+
+
+@runtime_checkable
+class Pinnable(Protocol):
+    """Parameters that name something outside of the config, such as a branch of a model hub.
+
+    `runtime` are the parameters that do not change what is written; they are no part of a fingerprint.
+    """
+
+    runtime: ClassVar[frozenset[str]]
+
+    def pinned(self, *, models_root: str, strict: bool) -> Frozen:
+        """The same with commits or hashes filled in. Raises `ModelError` where `strict` and that is not possible."""
+        ...
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """An annotator that keeps what it cannot have again for the same price, such as the answers of an endpoint."""
+
+    def remember_at(self, url: str) -> None:
+        """Called before `load` with a folder of the root, an fsspec URL, for this annotator alone."""
         ...
 
 
@@ -126,6 +167,9 @@ class Filter(Protocol):
     `target` names the table whose rows are judged: `images`, `texts`, `regions`, `region_texts`, `phrases` or
     `phrase_regions`. In `tables`, the target holds only the rows that survived the filters before this one; all other
     tables of `requires` are whole.
+
+    A filter that keeps low values (numbers of things, overlaps) says so with a class attribute `keeps_low = True`;
+    reports then draw its bound the right way round.
     """
 
     version: int

@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from engine.config import AnnotatorConfig, FilterConfig
-from engine.protocols import Annotator, Factory, Filter
+from engine.config import AnnotatorConfig, FilterConfig, RunConfig
+from engine.protocols import Annotator, Factory, Filter, Pinnable
 from schemas.errors import ConfigError, unknown_name
 
 ANNOTATORS = "fld_engine.annotators"
@@ -30,6 +30,27 @@ def build_filter(name: str, config: FilterConfig) -> Filter:
     """The filter `name` of a config. Raises `ConfigError` for an unknown one or wrong parameters."""
     built: Filter = _build(FILTERS, "filter", name, config.use or name, config.params)
     return built
+
+
+def runtime_params(annotator: Annotator) -> frozenset[str]:
+    """Parameters that say how an annotator runs and not what it writes: no part of a fingerprint."""
+    found: frozenset[str] = getattr(annotator.params, "runtime", frozenset())
+    return found
+
+
+def pin(config: RunConfig, *, strict: bool) -> RunConfig:
+    """The config with everything pinned that could change outside of it: commits and hashes of checkpoints.
+
+    With `strict`, what cannot be pinned raises `ModelError`; without, it stays as it is, which is enough for a plan.
+    """
+    pinned = dict(config.annotators)
+    for name, of_annotator in config.annotators.items():
+        params = build_annotator(name, of_annotator).params
+        if isinstance(params, Pinnable):
+            exact = params.pinned(models_root=config.models_root, strict=strict)
+            given = {**of_annotator.params, **exact.model_dump(mode="json", include=set(params.runtime))}
+            pinned[name] = of_annotator.model_copy(update={"params": given})
+    return config.model_copy(update={"annotators": pinned})
 
 
 def _build(group: str, what: str, name: str, use: str, params: Mapping[str, Any]) -> Any:

@@ -11,6 +11,7 @@ import pyarrow as pa
 from engine.hashing import annotation_id
 from schemas.annotations import (
     Annotations,
+    Check,
     Label,
     Mask,
     Phrase,
@@ -62,6 +63,8 @@ class RowWriter:
             self._rows["tokens"].append({"image_id": image_id, **token.model_dump()})
         for label in annotations.labels:
             self._put("labels", image_id, label, source)
+        for check in annotations.checks:
+            self._put("checks", image_id, check, source)
         return sum(map(len, self._rows.values())) - before
 
     def tables(self) -> dict[str, pa.Table]:
@@ -95,7 +98,10 @@ class RowWriter:
     def _add_phrase(self, image_id: str, phrase: Phrase, source: Source | None) -> None:
         phrase_id = self._put("phrases", image_id, phrase, source)
         for region in phrase.regions:
-            self._put("phrase_regions", image_id, region, phrase.source or source, phrase_id=phrase_id)
+            said_by = phrase.source or source
+            region_id = self._put("phrase_regions", image_id, region, said_by, phrase_id=phrase_id)
+            for mask in region.masks:
+                self._put("masks", image_id, mask, said_by, subject_id=region_id)
 
 
 def annotations_by_image(tables: Mapping[str, pa.Table]) -> dict[str, Annotations]:
@@ -123,6 +129,7 @@ def annotations_by_image(tables: Mapping[str, pa.Table]) -> dict[str, Annotation
         grouped[row["image_id"]]["phrases"].append(_build(Phrase, row, regions=tuple(grounded[row["id"]])))
     plain: Sequence[tuple[str, Any]] = (
         ("texts", Text), ("masks", Mask), ("similarities", Similarity), ("tokens", Token), ("labels", Label),
+        ("checks", Check),
     )  # fmt: skip
     for name, kind in plain:
         for row in rows[name]:

@@ -9,6 +9,7 @@ from engine.export.manifest import MANIFEST, Manifest
 from engine.ingest.tables import IngestRecord
 from engine.pipeline import read_coverage
 from engine.plan import Plan
+from engine.removal.tombstones import read_tombstones
 from engine.store import OutputRecord, record_path
 from schemas.annotations import Frozen
 
@@ -23,12 +24,16 @@ class StepStatus(Frozen):
 
 
 class StatusReport(Frozen):
-    """found = ingested + duplicates + known + quarantined. `kept` and `dropped` (by reason) go by verdict target."""
+    """found = ingested + duplicates + known + quarantined. `kept` and `dropped` (by reason) go by verdict target.
+
+    `removed` images of those that were ingested are gone.
+    """
 
     found: int
     ingested: int
     duplicates: int
     known: int
+    removed: int
     quarantined: Mapping[str, int]
     rejected_annotations: Mapping[str, int]
     partitions: int
@@ -56,6 +61,7 @@ def read_status(plan: Plan, journal: list[IngestRecord]) -> StatusReport:
         ingested=sum(ingest.new for ingest in journal),
         duplicates=sum(ingest.duplicates for ingest in journal),
         known=sum(ingest.known for ingest in journal),
+        removed=len(read_tombstones(plan.store)),
         quarantined=dict(sorted(quarantined.items())),
         rejected_annotations=dict(sorted(rejected.items())),
         partitions=len(plan.partitions),

@@ -4,11 +4,13 @@
     ├── root.json                schema version
     ├── lease.json               who drives it now
     ├── config.yaml, run.json    the last resolved config; attempts, times and hosts of runs
-    ├── ingest/NNNNNN/           journal, scan tables and index of one ingest
+    ├── ingest/NNNNNN.json       journal of one ingest; its scan tables, needed until it is done, in ingest/NNNNNN/
     ├── partitions/              pPPPPPP-<fp>.tar, its tables, and one record per partition
     ├── stages/<step>/           pPPPPPP-<fp>.<attempt>.<table>.parquet, and one record per output
     ├── quarantine/              what could not be read, with its reason
+    ├── removed.json             ids of images that were removed
     ├── coverage/                numbers of the whole dataset
+    ├── report/                  pages for a browser, and the tables behind them
     └── export/                  shards and manifest
 
 A file is complete once it has its final name. An output exists once its *record* does; records are written by the
@@ -22,7 +24,7 @@ import os
 import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO, Any
 
 import fsspec
@@ -138,6 +140,16 @@ class Store:
 
     def write_model(self, relative: str, model: Frozen) -> FileRecord:
         return self.write_bytes(relative, canonical_json(model.model_dump(mode="json")).encode())
+
+    def delete(self, relative: str) -> None:
+        """Delete a file; nothing happens where there is none."""
+        with suppress(FileNotFoundError):
+            self.fs.rm_file(self.path(relative))
+
+    def delete_folder(self, relative: str) -> None:
+        """Delete a folder with everything in it; nothing happens where there is none."""
+        with suppress(FileNotFoundError):
+            self.fs.rm(self.path(relative), recursive=True)
 
     # ------------------------------------------------------------------ the root itself
 

@@ -81,6 +81,14 @@ class CoverStep(Frozen):
     fingerprint: str
 
 
+class ReportStep(Frozen):
+    """Aggregate what a report needs of a partition. `derived` are pairs of annotators that saw each other's answers."""
+
+    reads: CoverStep
+    derived: tuple[tuple[str, str], ...]
+    fingerprint: str
+
+
 class PartitionTask(Frozen):
     """All the missing steps of one partition that one worker can do, in order; groups share the decoded images."""
 
@@ -91,6 +99,7 @@ class PartitionTask(Frozen):
     groups: tuple[tuple[AnnotateStep, ...], ...] = ()
     decide: DecideStep | None = None
     cover: CoverStep | None = None
+    report: ReportStep | None = None
     images: ImageLimits
     isolation: Isolation = Isolation()
 
@@ -187,8 +196,83 @@ class ExportTask(Frozen):
         return f"group {self.group}"
 
 
+class GatherTask(Frozen):
+    """Add up the report aggregates of a few partitions. `inputs` are paths by table name."""
+
+    kind: Literal["gather"] = "gather"
+    root: str
+    inputs: tuple[Mapping[str, str], ...]
+    out: str
+    isolation: Isolation = Isolation()
+
+    @property
+    def label(self) -> str:
+        return self.out.rsplit("/", 1)[-1]
+
+
+class ReduceTask(Frozen):
+    """Sum up the vocabulary of the buckets [low, high) over all gathered terms; `wanted` is a JSON list of classes."""
+
+    kind: Literal["reduce"] = "reduce"
+    root: str
+    terms: tuple[str, ...]
+    low: int
+    high: int
+    wanted: str = ""
+    out: str
+    isolation: Isolation = Isolation()
+
+    @property
+    def label(self) -> str:
+        return f"buckets {self.low} to {self.high}"
+
+
+class GalleryTask(Frozen):
+    """Write what a report shows of some images of one partition: a small picture and all annotations."""
+
+    kind: Literal["gallery"] = "gallery"
+    root: str
+    partition: PartitionRecord
+    reads: CoverStep
+    image_ids: tuple[str, ...]
+    images: ImageLimits
+    out: str
+    isolation: Isolation = Isolation()
+
+    @property
+    def label(self) -> str:
+        return self.partition.id
+
+
+class CompareTask(Frozen):
+    """Compare the kept annotations of one partition with those of the same images in another root."""
+
+    kind: Literal["compare"] = "compare"
+    root: str
+    partition: PartitionRecord
+    reads: CoverStep
+    other_root: str
+    others: tuple[tuple[PartitionRecord, CoverStep], ...]
+    out: str
+    isolation: Isolation = Isolation()
+
+    @property
+    def label(self) -> str:
+        return self.partition.id
+
+
 Task = Annotated[
-    PartitionTask | ScanTask | DeduplicateTask | PackTask | AdditionTask | ExportTask, Field(discriminator="kind")
+    PartitionTask
+    | ScanTask
+    | DeduplicateTask
+    | PackTask
+    | AdditionTask
+    | ExportTask
+    | GatherTask
+    | ReduceTask
+    | GalleryTask
+    | CompareTask,
+    Field(discriminator="kind"),
 ]
 
 
@@ -231,6 +315,8 @@ class Committed(Frozen):
     output: OutputRecord
     models_loaded: int = 0
     images_read: int = 0
+    images_annotated: int = 0
+    seconds: float = 0.0  # spent in the annotator on these
 
 
 class Done(Frozen):

@@ -11,8 +11,8 @@ from engine.protocols import Kind
 
 Family = str
 FAMILIES: dict[Family, frozenset[Kind]] = {
-    "texts": frozenset({"texts"}),
-    "regions": frozenset({"objects", "scene_text", "region_briefs"}),
+    "texts": frozenset({"brief_texts", "detailed_texts"}),
+    "regions": frozenset({"objects", "scene_text", "region_briefs", "region_categories", "region_readings"}),
     "groundings": frozenset({"groundings"}),
 }
 """Annotation family of an exported sample → kinds whose producers must be done for it to be complete."""

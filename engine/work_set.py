@@ -12,34 +12,39 @@ from engine.geometry import Bools, Ints, nms_keep
 from engine.protocols import Kind, WorkSet
 from schemas.tables import ANNOTATION_TABLES
 
-_TABLES_OF: dict[Kind, dict[str, str | None]] = {
-    "labels": {"labels": None},
-    "objects": {"regions": "object", "region_texts": "phrase"},
-    "scene_text": {"regions": "text", "region_texts": "ocr"},
-    "masks": {"masks": None},
-    "texts": {"texts": None},
-    "region_briefs": {"region_texts": "brief"},
-    "tokens": {"tokens": None},
-    "region_chunks": {"region_texts": "chunk"},
-    "similarities": {"similarities": None},
-    "groundings": {"phrases": None, "phrase_regions": None},
+_TABLES_OF: dict[Kind, dict[str, tuple[str, ...]]] = {
+    "labels": {"labels": ()},
+    "objects": {"regions": ("object",), "region_texts": ("phrase",)},
+    "scene_text": {"regions": ("text",), "region_texts": ("ocr",)},
+    "masks": {"masks": ()},
+    "brief_texts": {"texts": ("brief",)},
+    "detailed_texts": {"texts": ("detailed", "more_detailed")},
+    "region_briefs": {"region_texts": ("brief",)},
+    "region_categories": {"region_texts": ("phrase",)},
+    "region_readings": {"region_texts": ("ocr",)},
+    "tokens": {"tokens": ()},
+    "region_chunks": {"region_texts": ("chunk",)},
+    "similarities": {"similarities": ()},
+    "groundings": {"phrases": (), "phrase_regions": ()},
+    "checks": {"checks": ()},
 }
-"""Annotation kind → tables it lives in, with the value of their `kind` column where they share one."""
+"""Annotation kind → tables it lives in; where kinds share a table, with their values of its `_TELLS` column."""
+_TELLS = {"texts": "granularity", "regions": "kind", "region_texts": "kind"}
 
 
 def select_kinds(tables: Mapping[str, pa.Table], kinds: frozenset[Kind]) -> dict[str, pa.Table]:
     """Rows of the given kinds alone; every annotation table is there."""
-    wanted: dict[str, list[str | None]] = {name: [] for name in ANNOTATION_TABLES}
+    wanted: dict[str, list[str]] = {}
     for kind in sorted(kinds - {"pixels"}):
-        for name, value in _TABLES_OF[kind].items():
-            wanted[name].append(value)
+        for name, values in _TABLES_OF[kind].items():
+            wanted.setdefault(name, []).extend(values)
     selected = {}
-    for name, values in wanted.items():
+    for name in ANNOTATION_TABLES:
         table = tables[name]
-        if not values:
+        if name not in wanted:
             table = table.slice(0, 0)
-        elif None not in values:
-            table = table.filter(pc.is_in(table["kind"], pa.array(values, pa.string())))
+        elif name in _TELLS:
+            table = table.filter(pc.is_in(table[_TELLS[name]], pa.array(wanted[name], pa.string())))
         selected[name] = table
     return selected
 
@@ -57,9 +62,10 @@ def cut_to_work_set(tables: Mapping[str, pa.Table], work_set: WorkSet) -> dict[s
 
 
 def region_classes(regions: pa.Table, region_texts: pa.Table) -> list[str]:
-    """The phrase of each region, in row order; empty for regions without one."""
+    """The phrase of each region, in row order: the first where it has several, empty where it has none."""
     phrases = region_texts.filter(pc.equal(region_texts["kind"], "phrase"))
-    by_region = dict(zip(phrases["region_id"].to_pylist(), phrases["text"].to_pylist(), strict=True))
+    rows = zip(phrases["region_id"].to_pylist(), phrases["text"].to_pylist(), strict=True)
+    by_region = dict(reversed(list(rows)))
     return [by_region.get(region, "") for region in regions["id"].to_pylist()]
 
 

@@ -6,27 +6,35 @@ import logging
 import os
 import traceback
 from collections.abc import Callable
+from functools import partial
 
 from engine.export.task import export_group
 from engine.ingest.deduplicate import deduplicate
 from engine.ingest.pack import add_to_partition, pack
 from engine.ingest.scan import scan
 from engine.partition_steps import run_partition
-from engine.protocols import Annotator
+from engine.protocols import Annotator, Remembering
 from engine.registry import build_annotator
+from engine.report.compare import compare
+from engine.report.gallery import write_gallery
+from engine.report.reduce import gather, reduce_terms
 from engine.tasks import (
     AdditionTask,
     AnnotateStep,
     Committed,
+    CompareTask,
     DeduplicateTask,
     Done,
     Event,
     ExportTask,
     Failed,
+    GalleryTask,
+    GatherTask,
     Loading,
     PackTask,
     PartitionTask,
     Progress,
+    ReduceTask,
     ScanTask,
     Span,
     Task,
@@ -36,6 +44,8 @@ from schemas.errors import FldError
 
 log = logging.getLogger(__name__)
 
+ANSWERS = "answers"
+"""Folder of a root with one folder for each annotator that remembers."""
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TOKENIZERS_PARALLELISM")
 """Set before a worker's process starts, so that workers side by side do not fight for cores."""
 
@@ -73,7 +83,7 @@ class Worker:
     def _dispatch(self, task: Task) -> Frozen | None:
         match task:
             case PartitionTask():
-                run_partition(task, self._load, self._report, self._commit)
+                run_partition(task, partial(self._load, task.root), self._report, self._commit)
                 return None
             case ScanTask():
                 return scan(task, self._report)
@@ -85,13 +95,23 @@ class Worker:
                 return add_to_partition(task)
             case ExportTask():
                 return export_group(task, self._report)
+            case GatherTask():
+                return gather(task)
+            case ReduceTask():
+                return reduce_terms(task)
+            case GalleryTask():
+                return write_gallery(task)
+            case CompareTask():
+                return compare(task)
 
-    def _load(self, step: AnnotateStep) -> tuple[Annotator, bool]:
-        key = f"{step.name} {step.config.model_dump_json()}"
+    def _load(self, root: str, step: AnnotateStep) -> tuple[Annotator, bool]:
+        key = f"{root} {step.name} {step.config.model_dump_json()}"
         if key in self._annotators:
             return self._annotators[key], False
         self._emit(Loading(step=step.name))
         annotator = build_annotator(step.name, step.config)
+        if isinstance(annotator, Remembering):
+            annotator.remember_at(f"{root.rstrip('/')}/{ANSWERS}/{step.name}")
         annotator.load()
         self._annotators[key] = annotator
         return annotator, True

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.columns import equals, positions
-from engine.geometry import Bools
+from engine.columns import equals, floats, positions
+from engine.geometry import Bools, Floats
 
 HUMAN = "human"
 """Annotator of the labels that people made."""
@@ -27,3 +28,16 @@ def region_classes(regions: pa.Table, region_texts: pa.Table) -> pa.Array:
     place = positions(regions["id"], phrases["region_id"])
     found: pa.Array = phrases["text"].combine_chunks().take(pa.array(place, mask=place < 0)).fill_null("")
     return found
+
+
+def lowest_of(subjects: pa.Table, judgements: pa.Table) -> Floats:
+    """(num_subjects,) the lowest `score` that judgements name each as `subject_id` with: each judge can refute.
+
+    NaN where nobody judged, and where a person made the subject.
+    """
+    place = positions(judgements["subject_id"], subjects["id"])
+    known = place >= 0
+    lowest: Floats = np.full(subjects.num_rows, np.inf)
+    np.minimum.at(lowest, place[known], floats(judgements, "score")[known])
+    lowest[np.isinf(lowest) | by_human(subjects)] = np.nan
+    return lowest

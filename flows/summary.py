@@ -8,6 +8,8 @@ import sys
 import time
 from collections.abc import Mapping
 
+from pydantic import Field
+
 from engine.config import RunConfig
 from engine.pipeline import Work
 from engine.store import Store
@@ -17,7 +19,10 @@ RUN_FILE = "run.json"
 
 
 class RunSummary(Frozen):
-    """Numbers of one run of the road. `seconds` by stage; never part of any table or manifest."""
+    """Numbers of one run of the road: `seconds` by stage, `images_per_s` of one worker by annotator.
+
+    Never part of any table or manifest.
+    """
 
     root: str
     runner: str
@@ -29,6 +34,7 @@ class RunSummary(Frozen):
     num_shards: int
     problems: int
     seconds: Mapping[str, float]
+    images_per_s: Mapping[str, float] = Field(default_factory=dict)
 
 
 class Attempt(Frozen):
@@ -43,8 +49,12 @@ class Attempt(Frozen):
 
 
 def record_attempt(store: Store, started: float, summary: RunSummary) -> None:
-    """Append to the root's `run.json`; the only file of a root that knows times and hosts."""
-    history: list[Attempt] = store.read_model(RUN_FILE, list[Attempt]) if store.exists(RUN_FILE) else []
+    """Append to the root's `run.json`; the only file of a root that knows times and hosts.
+
+    What the same attempt has recorded before is replaced.
+    """
+    known: list[Attempt] = store.read_model(RUN_FILE, list[Attempt]) if store.exists(RUN_FILE) else []
+    history = [a for a in known if (a.started, a.host, a.pid) != (started, socket.gethostname(), os.getpid())]
     attempt = Attempt(
         started=started,
         ended=time.time(),
@@ -78,4 +88,5 @@ def make_summary(
         num_shards=export[1],
         problems=problems,
         seconds={stage: round(s, 2) for stage, s in seconds.items()},
+        images_per_s={name: round(rate, 3) for name, rate in work.rates().items()},
     )

@@ -17,6 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 Granularity = Literal["brief", "detailed", "more_detailed"]
 RegionKind = Literal["object", "text"]
 RegionTextKind = Literal["phrase", "brief", "chunk", "ocr"]
+Question = Literal["holds", "complete"]
 Status = Literal["done", "failed", "not_run"]
 GRANULARITIES: tuple[Granularity, ...] = ("brief", "detailed", "more_detailed")
 
@@ -101,7 +102,7 @@ class RegionText(_Annotation):
 
 
 class Mask(_Annotation):
-    """Polygons of a region or a phrase region (`subject_id`; empty inside a new `Region`)."""
+    """Polygons of a region or a phrase region (`subject_id`; empty inside a new one)."""
 
     subject_id: str = ""
     polygons: Polygons = Field(min_length=1)
@@ -109,9 +110,21 @@ class Mask(_Annotation):
 
 
 class Similarity(_Annotation):
-    """How well a region text fits its region: cosine in [-1, 1]. `subject_id` is the region text."""
+    """How well a text, `subject_id`, fits its image, or a region text its region: cosine in [-1, 1]."""
 
     subject_id: str
+    score: Score
+
+
+class Check(_Annotation):
+    """A second look at an annotation: the probability in [0, 1] that the answer to a question is yes.
+
+    `holds`: does the label of a region, `subject_id`, hold? `complete`: is everything that a phrase, `subject_id`,
+    refers to among its boxes?
+    """
+
+    subject_id: str
+    question: Question
     score: Score
 
 
@@ -132,6 +145,7 @@ class PhraseRegion(_Annotation):
     box_xyxy: Box
     score: Score
     region_id: str = ""
+    masks: tuple[Mask, ...] = ()
 
 
 class Phrase(_Annotation):
@@ -188,3 +202,4 @@ class Annotations(Frozen):
     phrases: tuple[Phrase, ...] = ()
     tokens: tuple[Token, ...] = ()
     labels: tuple[Label, ...] = ()
+    checks: tuple[Check, ...] = ()

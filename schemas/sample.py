@@ -15,8 +15,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from schemas.annotations import Granularity, RegionKind, RegionTextKind, Source, Status
 from schemas.tasks import Task
 
-SAMPLE_VERSION = 1
-"""Version of the json, its key `schema`. Raised when a key or a type changes."""
+SAMPLE_VERSION, SAMPLE_MINOR = 1, 0
+"""Version of the json. The major one, its key `schema`, is raised when a key goes or a type changes; the minor one, in
+the published JSON Schema, when a key is added. A reader of a major version reads all of its minor ones."""
 
 NOT_MEASURED = -1.0
 """Similarity of a region text that no ranker scored: the lowest cosine, which no ranker gives a text it has seen."""

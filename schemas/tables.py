@@ -47,6 +47,7 @@ QUARANTINE = pa.schema(
         ("what", _string),  # image, or annotation of an image that is used
         ("reason", _string),
         ("detail", _string),
+        ("of_image", _string),  # URI of the image that a rejected annotation is about, where that is not `uri`
     ]
 )
 
@@ -56,7 +57,7 @@ STATUS = pa.schema(
         ("status", _string),  # done, failed or not_run
         ("count", pa.int32()),  # annotations written for this image
         ("reason", _string),
-        ("isolated", pa.bool_()),  # the image ran apart from its batch, because the batch had failed
+        ("isolated", pa.bool_()),  # the image ran apart from its batch, which had failed or was too large
     ]
 )
 
@@ -111,6 +112,17 @@ MASKS = pa.schema(
 
 SIMILARITIES = pa.schema([("id", _string), ("image_id", _string), ("subject_id", _string), ("score", _double), *SOURCE])
 
+CHECKS = pa.schema(
+    [
+        ("id", _string),
+        ("image_id", _string),
+        ("subject_id", _string),  # a region or a phrase
+        ("question", _string),
+        ("score", _double),
+        *SOURCE,
+    ]
+)
+
 PHRASES = pa.schema(
     [
         ("id", _string),
@@ -164,6 +176,7 @@ ANNOTATION_TABLES: dict[str, pa.Schema] = {
     "phrase_regions": PHRASE_REGIONS,
     "tokens": TOKENS,
     "labels": LABELS,
+    "checks": CHECKS,
 }
 """What annotators write, by table name."""
 

@@ -15,10 +15,10 @@ and a label of which nothing is left without line breaks and non-ASCII character
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from schemas.tasks import BANNED_PHRASES, TASKS, Task
@@ -71,11 +71,21 @@ class Written:
 
 # ---------------------------------------------------------------------------------------------------- coordinates
 
+_LOCATION_TOKENS = tuple(f"<loc_{q}>" for q in range(NUM_BINS))
+
 
 def quantise(coordinates: Sequence[float], image_wh: tuple[int, int]) -> tuple[int, ...]:
     """Bins in 0..999 of alternating x y pixels; coordinates outside the frame go to its edge."""
+    return _quantise(tuple(coordinates), image_wh)
+
+
+@lru_cache(maxsize=1024)
+def _quantise(coordinates: tuple[float, ...], image_wh: tuple[int, int]) -> tuple[int, ...]:
+    """The same: several tasks say, order and prompt with each shape of an image."""
     steps = (image_wh[0] / NUM_BINS, image_wh[1] / NUM_BINS)
-    return tuple(min(max(math.floor(v / steps[i % 2]), 0), NUM_BINS - 1) for i, v in enumerate(coordinates))
+    last = NUM_BINS - 1
+    bins = [int(v / steps[i % 2]) for i, v in enumerate(coordinates)]  # what is rounded up is below 0, and goes to 0
+    return tuple([0 if q < 0 else last if q > last else q for q in bins])
 
 
 def dequantise(bins: Sequence[int], image_wh: tuple[int, int]) -> tuple[float, ...]:
@@ -85,7 +95,7 @@ def dequantise(bins: Sequence[int], image_wh: tuple[int, int]) -> tuple[float, .
 
 def location_tokens(coordinates: Sequence[float], image_wh: tuple[int, int]) -> str:
     """Location tokens of a shape; those of a box are also how a prompt names a region."""
-    return "".join(f"<loc_{q}>" for q in quantise(coordinates, image_wh))
+    return "".join([_LOCATION_TOKENS[q] for q in quantise(coordinates, image_wh)])
 
 
 # ---------------------------------------------------------------------------------------------------------- words
@@ -206,42 +216,64 @@ def parse_text(answer: str) -> str:
     return _SENTENCE_MARKS.sub("", answer).strip()
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """An instance, and which characters [start, end) of the answer say its label and its location."""
+
+    instance: Instance
+    label_span: tuple[int, int]
+    location_span: tuple[int, int]
+
+
 def parse_answer(task: Task, answer: str, image_wh: tuple[int, int]) -> tuple[Instance, ...]:
     """Instances of an answer with locations, in order; whatever is incomplete in it is passed over.
 
     Made for what a model generates as well as for what `write_answer` wrote: any string is accepted.
     """
+    return tuple(heard.instance for heard in hear_answer(task, _SENTENCE_MARKS.sub("", answer), image_wh))
+
+
+def hear_answer(task: Task, answer: str, image_wh: tuple[int, int]) -> tuple[Heard, ...]:
+    """The same with the place of each instance in an answer without sentence marks."""
     kind = TASKS[task].answer
     polygons = kind == "polygons" or (kind == "boxes_or_polygons" and "<poly>" in answer)
-    found: list[Instance] = []
-    for words, run in _SPOKEN.findall(_SENTENCE_MARKS.sub("", answer)):
-        label = "" if kind in UNLABELLED else normalise_label(words)
+    found: list[Heard] = []
+    for match in _SPOKEN.finditer(answer):
+        label = "" if kind in UNLABELLED else normalise_label(match[1])
         if not label and kind not in UNLABELLED:
             continue
         if polygons:
-            found.extend(Instance(label, mask) for mask in _parse_polygons(run, image_wh))
+            located = _parse_polygons(match[2], image_wh)
         elif kind == "quads":
-            found.extend(Instance(label, (quad,)) for quad in _cut(_bins(run)[:8], 8, image_wh))
+            located = _cut(match[2], 8, image_wh)[:1]
         else:
-            found.extend(Instance(label, (box,)) for box in _cut(_bins(run), 4, image_wh))
+            located = _cut(match[2], 4, image_wh)
+        for shapes, (start, end) in located:
+            place = (match.start(2) + start, match.start(2) + end)
+            found.append(Heard(Instance(label, shapes), match.span(1), place))
     return tuple(found)
 
 
-def _bins(run: str) -> list[int]:
-    return [int(q) for q in _LOCATION.findall(run)]
+_Located = tuple[tuple[tuple[float, ...], ...], tuple[int, int]]
+"""The shapes of one instance in pixels, and the characters of a run of tokens that say them."""
 
 
-def _cut(bins: list[int], size: int, image_wh: tuple[int, int]) -> list[tuple[float, ...]]:
-    """The whole shapes of `size` numbers in a run of bins, as pixels."""
-    return [dequantise(bins[i : i + size], image_wh) for i in range(0, len(bins) - size + 1, size)]
+def _cut(run: str, size: int, image_wh: tuple[int, int]) -> list[_Located]:
+    """The whole shapes of `size` numbers in a run of location tokens."""
+    tokens = list(_LOCATION.finditer(run))
+    wholes = [tokens[i : i + size] for i in range(0, len(tokens) - size + 1, size)]
+    return [
+        ((dequantise([int(token[1]) for token in of_shape], image_wh),), (of_shape[0].start(), of_shape[-1].end()))
+        for of_shape in wholes
+    ]
 
 
-def _parse_polygons(run: str, image_wh: tuple[int, int]) -> list[tuple[tuple[float, ...], ...]]:
+def _parse_polygons(run: str, image_wh: tuple[int, int]) -> list[_Located]:
     """Polygons of each instance in a run: of every `<poly>` pair, or of the run where there is none."""
-    instances = []
-    for wrapped in _POLY.findall(run) or [run]:
-        bins = [_bins(part) for part in wrapped.split("<sep>")]
+    instances: list[_Located] = []
+    for wrapped, place in [(match[1], match.span()) for match in _POLY.finditer(run)] or [(run, (0, len(run)))]:
+        bins = [[int(q) for q in _LOCATION.findall(part)] for part in wrapped.split("<sep>")]
         polygons = tuple(dequantise(b[: len(b) // 2 * 2], image_wh) for b in bins if len(b) >= 6)
         if polygons:
-            instances.append(polygons)
+            instances.append((polygons, place))
     return instances

@@ -1,17 +1,27 @@
-"""The Hugging Face dataset card: explicit features, so that no reader infers types from the first samples."""
+"""The Hugging Face dataset card: what is in an export, whose it is, who made it and what was left out, from the facts.
+
+Its header gives explicit features, so that no reader infers types from the first samples.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import yaml
 
-from engine.protocols import ModelIdentity
+from engine.export.limits import known_limits
+from engine.hashing import canonical_json
 from schemas.sample import SAMPLE
+from schemas.tables import VERDICT_TARGETS
 
-BODY = """\
+if TYPE_CHECKING:
+    from engine.export.manifest import Manifest
+
+NOT_STATED = "not stated"
+
+INTRODUCTION = """\
 # Image annotations in three families
 
 WebDataset shards made by fld-engine, in the annotation scheme of FLD-5B (Florence-2, arXiv 2311.06242). Every sample is
@@ -33,12 +43,30 @@ dataset = load_dataset("path/to/this/folder")
 ```
 
 `manifest.json` lists every shard with its size, counts and sha256; `fld verify` checks them all, and so does
-`sha256sum -c SHA256SUMS`. Licences of the images stand in each sample under `image.licence`.
+`sha256sum -c SHA256SUMS`.
 """
 
+Rows = Iterable[tuple[object, ...]]
 
-def dataset_card(splits: Mapping[str, int], models: Mapping[str, ModelIdentity]) -> str:
-    """The text of `README.md`. `splits` maps split → samples; `models` maps annotator → model."""
+
+def dataset_card(manifest: Manifest) -> str:
+    """The text of `README.md`: the header, then one section after another."""
+    sections = [
+        INTRODUCTION,
+        _section("What is in it", _contents(manifest)),
+        _section("Sources and licences", _sources(manifest)),
+        _section("Specialists", _specialists(manifest)),
+        _section("Filters", _filters(manifest)),
+        _section("What was left out, and why", _left_out(manifest)),
+        _section("Refinement", _rounds(manifest)),
+        _section("Known limits", [f"- {limit}" for limit in known_limits(manifest)]),
+    ]
+    header = yaml.safe_dump(card_header(manifest), sort_keys=False, allow_unicode=True)
+    return f"---\n{header}---\n\n" + "\n".join(section for section in sections if section)
+
+
+def card_header(manifest: Manifest) -> dict[str, Any]:
+    """The YAML in front of the card, which readers go by."""
     header: dict[str, Any] = {
         "license": "other",
         "license_name": "per-image",
@@ -46,12 +74,115 @@ def dataset_card(splits: Mapping[str, int], models: Mapping[str, ModelIdentity])
         "tags": ["webdataset", "florence-2"],
         "dataset_info": {"features": features()},
     }
-    if splits:
-        data_files = [{"split": split, "path": f"shards/{split}-*.tar"} for split in sorted(splits)]
+    if manifest.splits:
+        data_files = [{"split": split, "path": f"shards/{split}-*.tar"} for split in sorted(manifest.splits)]
         header["configs"] = [{"config_name": "default", "data_files": data_files}]
-    lines = [f"- `{name}`: {model.id} ({model.revision})" for name, model in sorted(models.items())]
-    made_by = "\n".join(["## Made by", "", *lines, ""]) if lines else ""
-    return f"---\n{yaml.safe_dump(header, sort_keys=False)}---\n\n{BODY}\n{made_by}"
+    return header
+
+
+# ---------------------------------------------------------------- sections
+
+
+def _section(title: str, lines: Iterable[str]) -> str:
+    text = "\n".join(lines)
+    return f"## {title}\n\n{text}\n" if text else ""
+
+
+def _contents(manifest: Manifest) -> Iterator[str]:
+    yield f"{manifest.samples} samples, {len(manifest.shards)} shards, {manifest.bytes} bytes."
+    yield ""
+    yield from _table(("split", "samples"), sorted(manifest.splits.items()))
+    yield ""
+    counts = manifest.counts.model_dump()
+    yield from _table(("annotations", "number"), [(name.replace("_", " "), n) for name, n in counts.items()])
+
+
+def _sources(manifest: Manifest) -> Iterator[str]:
+    facts = manifest.facts
+    if not facts.sources:
+        return
+    yield "Licences are those that the sources were configured with; each sample has its own under `image.licence`."
+    yield f"'{NOT_STATED}' is no permission. An image found in several sources counts in the first."
+    yield ""
+    rows = [(s.name, s.licence or NOT_STATED, s.images, s.gold, s.samples) for s in facts.sources]
+    yield from _table(("source", "licence", "images", "of them reference", "exported"), rows)
+
+
+def _specialists(manifest: Manifest) -> Iterator[str]:
+    if not manifest.models:
+        return
+    rows = []
+    for name, model in sorted(manifest.models.items()):
+        unanswered = manifest.facts.unanswered.get(name, {})
+        weights = f"`{model.sha256[:12]}`" if model.sha256 else ""
+        numbers = (unanswered.get("failed", 0), unanswered.get("not_run", 0))
+        rows.append((name, model.id, model.revision, weights, model.licence or NOT_STATED, *numbers))
+    yield from _table(("annotator", "model", "revision", "sha256", "licence", "images failed", "not run"), rows)
+
+
+def _filters(manifest: Manifest) -> Iterator[str]:
+    rows = [(f.name, f.target, f"`{canonical_json(dict(f.params))}`") for f in manifest.facts.filters]
+    if rows:
+        yield "In the order in which they are asked; a row goes with the first that does not keep it."
+        yield ""
+        yield from _table(("filter", "judges", "thresholds"), rows)
+
+
+def _left_out(manifest: Manifest) -> Iterator[str]:
+    facts = manifest.facts
+    if facts.found:
+        quarantined = sum(facts.quarantined.values())
+        ingested = facts.found - facts.duplicates - facts.known - quarantined
+        yield (
+            f"Of {facts.found} images found, {ingested} were new, {facts.duplicates} had the bytes of another, "
+            f"{facts.known} were known from before and {quarantined} could not be used ({_reasons(facts.quarantined)})."
+        )
+        yield f"Annotations of sources that could not be used: {_reasons(facts.rejected_annotations)}."
+        yield f"Images removed on request: {facts.removed}; nothing of them is left, and they are not taken in again."
+        yield ""
+    rows = [
+        (target.replace("_", " "), facts.kept[target], sum(dropped.values()), _reasons(dropped))
+        for target in VERDICT_TARGETS
+        if target in facts.kept
+        for dropped in [facts.dropped.get(target, {})]
+    ]
+    if rows:
+        yield "Verdicts on all annotations, those of reference images included:"
+        yield ""
+        yield from _table(("what", "kept", "dropped", "why"), rows)
+
+
+def _rounds(manifest: Manifest) -> Iterator[str]:
+    rows = [
+        (r.number, r.specialist, r.metric, f"{r.before:.4g}", f"{r.after:.4g}", "yes" if r.accepted else "no")
+        for r in manifest.facts.rounds
+    ]
+    if not rows:
+        yield "None: no specialist was trained on this dataset's own annotations."
+        return
+    yield "Each round's student is scored on reference images that it never saw, and replaces its teacher if it passes."
+    yield ""
+    yield from _table(("round", "specialist", "metric", "before", "after", "passed the gate"), rows)
+
+
+def _reasons(reasons: Mapping[str, int]) -> str:
+    ordered = sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{reason} {number}" for reason, number in ordered) or "none"
+
+
+def _table(header: tuple[str, ...], rows: Rows) -> Iterator[str]:
+    yield _line(header)
+    yield _line(["---"] * len(header))
+    for row in rows:
+        yield _line(row)
+
+
+def _line(cells: Iterable[object]) -> str:
+    """A row of a table; what names hold cannot break out of its cell."""
+    return "| " + " | ".join(" ".join(str(cell).split()).replace("|", "\\|") for cell in cells) + " |"
+
+
+# ---------------------------------------------------------------- features
 
 
 def features() -> list[dict[str, Any]]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import tarfile
 from collections.abc import Iterator
 from typing import IO
 
 from engine.tar import BLOCK
+from engine.tar import header as written_header
 
 CHUNK_BYTES = 1 << 20
 _SIZE = slice(124, 136)
@@ -24,32 +24,45 @@ class ShardError(Exception):
 
 
 class HashedStream:
-    """A binary stream that hashes what is read from it."""
+    """A binary stream that is read and hashed a block of `CHUNK_BYTES` at a time.
+
+    `num_bytes` is what was read from here; `sha256` covers it, and the rest of the block it ends in.
+    """
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self._hash = hashlib.sha256()
+        self._block = b""
+        self._place = 0
         self.num_bytes = 0
 
     def read(self, size: int) -> bytes:
         """Up to `size` bytes, fewer only at the end; memory follows what is there, not what was asked for."""
-        chunks: list[bytes] = []
+        parts: list[bytes] = []
         missing = size
-        while missing and (chunk := self._file.read(min(missing, CHUNK_BYTES))):
-            self._hash.update(chunk)
-            chunks.append(chunk)
-            missing -= len(chunk)
+        while missing and (self._place < len(self._block) or self._next_block()):
+            part = self._block[self._place : self._place + missing]
+            self._place += len(part)
+            missing -= len(part)
+            parts.append(part)
         self.num_bytes += size - missing
-        return b"".join(chunks)
+        return b"".join(parts)
 
     def drain(self) -> None:
         """Hash the rest."""
-        while self.read(CHUNK_BYTES):
-            pass
+        self.num_bytes += len(self._block) - self._place
+        while self._next_block():
+            self.num_bytes += len(self._block)
+        self._place = len(self._block)
 
     @property
     def sha256(self) -> str:
         return self._hash.hexdigest()
+
+    def _next_block(self) -> bool:
+        self._block, self._place = self._file.read(CHUNK_BYTES), 0
+        self._hash.update(self._block)
+        return bool(self._block)
 
 
 def read_members(stream: HashedStream) -> Iterator[tuple[str, bytes]]:
@@ -81,9 +94,7 @@ def _parse_header(header: bytes, previous: str) -> tuple[str, int]:
     try:
         name = header[_NAME].rstrip(b"\0").decode("ascii")
         size = int(header[_SIZE].rstrip(b" \0"), 8)
-        info = tarfile.TarInfo(name)
-        info.size = size
-        expected = info.tobuf(tarfile.USTAR_FORMAT, "ascii", "strict")
+        expected = written_header(name, size)
     except ValueError as error:
         raise ShardError("", f"has a header that cannot be read after {previous}: {error}") from None
     if header != expected:

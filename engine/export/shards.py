@@ -9,15 +9,19 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
+import pyarrow as pa
 from pydantic import Field
 
-from engine.export.manifest import EXTENSIONS, SHARDS, Counts, ShardRecord, count
+from engine.export.companions.energon import shard_offsets
+from engine.export.manifest import EXTENSIONS, IDX, SHARDS, Counts, ShardRecord, count
+from engine.export.sample_index import Facts, Place, facts_of, index_table
 from engine.hashing import sha256_hex
 from engine.images import ImageLimits, decode, jpeg_bytes
 from engine.store import Store
-from engine.tar import BLOCK, TarStream
+from engine.tar import BLOCK, TarStream, member_bytes
 from schemas.annotations import Frozen
 from schemas.errors import RootError
 from schemas.sample import Sample, best_brief, canonical_json, parse_sample
@@ -42,6 +46,18 @@ class PreparedSample:
     json: bytes
     txt: bytes
     counts: Counts
+    facts: Facts
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenGroup:
+    """The shards of one group, and the rows of their samples for `index.parquet`, in shard order."""
+
+    shards: list[ShardRecord]
+    index: pa.Table
+
+
+_Written = tuple[ShardRecord, list[tuple[Place, Facts]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +69,8 @@ class _Packed:
 
     @property
     def num_bytes(self) -> int:
-        """Size in a tar: a header and padded data per member."""
-        return sum(BLOCK + -(-len(getattr(self, name)) // BLOCK) * BLOCK for name in EXTENSIONS)
+        """Size in a tar."""
+        return sum(member_bytes(len(getattr(self, name))) for name in EXTENSIONS)
 
 
 def prepare(sample: Sample) -> PreparedSample:
@@ -66,6 +82,7 @@ def prepare(sample: Sample) -> PreparedSample:
         json=canonical_json(sample),
         txt=best_brief(sample).encode(),
         counts=count(sample),
+        facts=facts_of(sample),
     )
 
 
@@ -79,25 +96,29 @@ def write_group(
     limits: ShardLimits,
     images: ImageLimits,
     on_sample: Callable[[str], None] = lambda image_id: None,
-) -> list[ShardRecord]:
-    """Write the shards `shards/{split}-{group}-{number}.tar` of one group under the export folder `out`.
+) -> WrittenGroup:
+    """Write the shards `shards/{split}-{group}-{number}.tar` of one group, and their offsets, under the folder `out`.
 
     `read_image` gives the original bytes of an image by id; `on_sample` is told the id of each image when its turn
-    comes. Memory holds the bytes of one shard, and the prepared samples. Each shard appears under its name whole, or
-    not at all.
+    comes. A shard is written while the images of the next one are read: memory holds the bytes of two shards, and the
+    prepared samples. Each shard appears under its name whole, or not at all.
 
     Raises `RootError` where the bytes are not those the image is named after.
     """
     by_split: dict[str, list[PreparedSample]] = defaultdict(list)
     for sample in samples:
         by_split[sample.split].append(sample)
-    records = []
-    for split in sorted(by_split):
-        dealt = sorted(by_split[split], key=lambda s: hashlib.sha256(f"{seed}:{s.id}".encode()).digest())
-        packed = _pack_all(dealt, read_image, images, on_sample)
-        for number, members in enumerate(_deal(packed, limits)):
-            records.append(_write_shard(out, f"{split}-{group:05d}-{number:04d}.tar", members))
-    return records
+    written: list[Future[_Written]] = []
+    with ThreadPoolExecutor(1, thread_name_prefix="fld-shard") as writer:
+        for split in sorted(by_split):
+            dealt = sorted(by_split[split], key=lambda s: hashlib.sha256(f"{seed}:{s.id}".encode()).digest())
+            packed = _pack_all(dealt, read_image, images, on_sample)
+            for number, members in enumerate(_deal(packed, limits)):
+                if written:
+                    written[-1].result()
+                written.append(writer.submit(_write_shard, out, f"{split}-{group:05d}-{number:04d}.tar", members))
+    shards = [future.result() for future in written]
+    return WrittenGroup([record for record, _ in shards], index_table([row for _, rows in shards for row in rows]))
 
 
 def _pack_all(
@@ -141,20 +162,28 @@ def _deal(packed: Iterable[_Packed], limits: ShardLimits) -> Iterator[list[_Pack
         yield shard
 
 
-def _write_shard(out: Store, name: str, members: Sequence[_Packed]) -> ShardRecord:
-    counts = Counts()
-    with out.open_commit(f"{SHARDS}/{name}") as stream:
-        tar = TarStream(stream)
-        for sample in sorted(members, key=lambda m: m.prepared.id):
+def _write_shard(out: Store, name: str, members: Sequence[_Packed]) -> _Written:
+    rows = []
+    with out.open_commit(f"{SHARDS}/{name}") as stream, TarStream(stream) as tar:
+        for position, sample in enumerate(sorted(members, key=lambda m: m.prepared.id)):
+            start = tar.num_bytes
+            prepared = sample.prepared
+            spans: list[int] = []
             for extension in EXTENSIONS:
-                tar.add(f"{sample.prepared.id}.{extension}", getattr(sample, extension))
-            counts += sample.prepared.counts
-        tar.close()
-    return ShardRecord(
+                data = getattr(sample, extension)
+                spans += tar.add(f"{prepared.id}.{extension}", data), len(data)
+            place = Place(prepared.id, prepared.split, name, position, start, tar.num_bytes - start, *spans)
+            rows.append((place, prepared.facts))
+    offsets = out.write_bytes(
+        f"{SHARDS}/{name}{IDX}", shard_offsets([*(place.offset for place, _ in rows), tar.num_bytes - 2 * BLOCK])
+    )
+    record = ShardRecord(
         name=name,
         split=members[0].prepared.split,
         samples=len(members),
         bytes=tar.num_bytes,
         sha256=tar.sha256,
-        counts=counts,
+        index_sha256=offsets.sha256,
+        counts=Counts.total(sample.prepared.counts for sample in members),
     )
+    return record, rows

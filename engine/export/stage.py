@@ -6,16 +6,17 @@ import hashlib
 from collections.abc import Sequence
 
 import pyarrow.compute as pc
+from pydantic import ValidationError
 
+from engine.export.facts import FACTS_VERSION, export_facts
 from engine.export.manifest import (
+    IDX,
     MANIFEST,
     SHARDS,
     Manifest,
     make_manifest,
-    manifest_json,
-    withdraw_manifest,
-    write_export_index,
 )
+from engine.export.publish import withdraw_manifest, write_export_index
 from engine.export.task import GroupResult
 from engine.hashing import fingerprint
 from engine.ingest.ingest import Do
@@ -23,6 +24,7 @@ from engine.ingest.tables import IngestRecord
 from engine.partition import PartitionImages, read_output
 from engine.plan import ARITHMETIC, Plan
 from engine.protocols import ModelIdentity
+from engine.removal.tombstones import read_tombstones
 from engine.store import Store, record_path
 from engine.tasks import ExportTask, Lane, PartitionRecord
 from schemas.annotations import Frozen
@@ -30,7 +32,7 @@ from schemas.errors import AccountingError
 from schemas.sample import SAMPLE_VERSION
 
 FOLDER = "export"
-VERSION = 1
+VERSION = 2
 """Version of what an export writes from the same tables; bumped when its bytes change."""
 
 
@@ -56,11 +58,20 @@ def export_root(plan: Plan, journal: Sequence[IngestRecord], do: Do) -> ExportSu
         assert isinstance(task, ExportTask), "the export lane ran another task"
         plan.store.write_model(_record_path(task), GroupResult.model_validate_json(result))
     results = [plan.store.read_model(_record_path(task), GroupResult) for task in groups]
-    manifest = _manifest(plan, results)
+    manifest = _manifest(plan, journal, results)
     _check_complete(plan, manifest)
     if missing or not _is_written(out, manifest):
         shards = [shard for result in results for shard in result.shards]
-        write_export_index(out, shards, config=plan.config.model_dump(mode="json"), models=_models(plan))
+        index = (plan.store.read_table(result.index.path) for result in results)
+        write_export_index(
+            out,
+            shards,
+            index=index,
+            config=plan.described_config,
+            models=_models(plan),
+            facts=manifest.facts,
+            energon_index=plan.config.export.energon_index,
+        )
     return ExportSummary(num_samples=manifest.samples, num_shards=len(manifest.shards), groups_written=len(missing))
 
 
@@ -70,7 +81,7 @@ def export_is_current(plan: Plan, journal: Sequence[IngestRecord]) -> bool:
     if _missing(plan, groups):
         return False
     results = [plan.store.read_model(_record_path(task), GroupResult) for task in groups]
-    return _is_written(Store(f"{plan.store.url}/{FOLDER}"), _manifest(plan, results))
+    return _is_written(Store(f"{plan.store.url}/{FOLDER}"), _manifest(plan, journal, results))
 
 
 def _groups(plan: Plan, journal: Sequence[IngestRecord]) -> list[list[PartitionRecord]]:
@@ -105,12 +116,12 @@ def _record_path(task: ExportTask) -> str:
     """Named by everything the group's bytes depend on."""
     parts = task.model_dump(mode="json", exclude={"root", "out", "isolation", "partitions"})
     parts["partitions"] = [[record.fingerprint, record.annotations_fingerprint] for record in task.partitions]
-    identity = fingerprint({**parts, "version": VERSION, "sample": SAMPLE_VERSION})
+    identity = fingerprint({**parts, "version": VERSION, "sample": SAMPLE_VERSION, "facts": FACTS_VERSION})
     return record_path("export", f"g{task.group:05d}", identity)
 
 
 def _missing(plan: Plan, groups: Sequence[ExportTask]) -> list[ExportTask]:
-    """Groups without a record, or whose shards are not all there with the size they were written with."""
+    """Groups without a record, or whose shards and their offsets are not all there with the size they had."""
     recorded = plan.store.list_names("stages/export")
     sizes = _shard_sizes(plan.store)
     missing = []
@@ -120,7 +131,9 @@ def _missing(plan: Plan, groups: Sequence[ExportTask]) -> list[ExportTask]:
             missing.append(task)
             continue
         result: GroupResult = plan.store.read_model(path, GroupResult)
-        if any(sizes.get(shard.name) != shard.bytes for shard in result.shards):
+        expected = {shard.name: shard.bytes for shard in result.shards}
+        expected |= {shard.name + IDX: 8 * (shard.samples + 1) for shard in result.shards}
+        if result.index.path.rsplit("/", 1)[-1] not in recorded or not expected.items() <= sizes.items():
             missing.append(task)
     return missing
 
@@ -138,13 +151,21 @@ def _models(plan: Plan) -> dict[str, ModelIdentity]:
     return {name: annotator.model for name, annotator in plan.annotators.items()}
 
 
-def _manifest(plan: Plan, results: Sequence[GroupResult]) -> Manifest:
+def _manifest(plan: Plan, journal: Sequence[IngestRecord], results: Sequence[GroupResult]) -> Manifest:
     shards = [shard for result in results for shard in result.shards]
-    return make_manifest(shards, config=plan.config.model_dump(mode="json"), models=_models(plan))
+    removed = len(read_tombstones(plan.store))
+    facts = export_facts([result.facts for result in results], journal, plan.filters, removed=removed)
+    return make_manifest(shards, config=plan.described_config, models=_models(plan), facts=facts)
 
 
 def _is_written(out: Store, manifest: Manifest) -> bool:
-    return out.exists(MANIFEST) and out.read_bytes(MANIFEST) == manifest_json(manifest)
+    """Whether the manifest in place is that of these shards, and the files it lists are there."""
+    try:
+        written: Manifest = out.read_model(MANIFEST, Manifest)
+    except (FileNotFoundError, ValidationError):
+        return False
+    same = written.model_copy(update={"files": ()}) == manifest
+    return same and all(out.exists(file.path) for file in written.files)
 
 
 def _check_complete(plan: Plan, manifest: Manifest) -> None:

@@ -7,19 +7,27 @@ from itertools import count
 
 from engine.annotate import Report
 from engine.export.assemble import assemble, split_of
+from engine.export.facts import GroupFacts, add, facts_of
 from engine.export.manifest import ShardRecord
 from engine.export.shards import PreparedSample, ShardLimits, prepare, write_group
+from engine.hashing import fingerprint
 from engine.partition import PartitionImages, load_view
-from engine.store import Store
+from engine.store import FileRecord, Store
 from engine.tasks import ExportTask, Span
 from schemas.annotations import Frozen
 
 
 class GroupResult(Frozen):
-    """The shards of one group."""
+    """The shards of one group of partitions, and what was counted on the way.
+
+    `index` is a table of the root, the rows of their samples for `index.parquet`; `partitions` are ids.
+    """
 
     group: int
     shards: tuple[ShardRecord, ...]
+    index: FileRecord
+    partitions: tuple[str, ...]
+    facts: GroupFacts
 
 
 def export_group(task: ExportTask, report: Report) -> GroupResult:
@@ -30,6 +38,7 @@ def export_group(task: ExportTask, report: Report) -> GroupResult:
         images = PartitionImages(store, record, task.images)
         places |= {images.identity(i)[0]: (images, i) for i in range(len(images))}
     units = count()
+    facts: list[GroupFacts] = []
 
     def on_sample(image_id: str) -> None:
         unit = next(units)
@@ -39,8 +48,8 @@ def export_group(task: ExportTask, report: Report) -> GroupResult:
         images, index = places[image_id]
         return images.data(index)
 
-    shards = write_group(
-        _prepared(store, task),
+    written = write_group(
+        _prepared(store, task, facts),
         read_image,
         Store(f"{task.root}/{task.out}"),
         group=task.group,
@@ -49,11 +58,21 @@ def export_group(task: ExportTask, report: Report) -> GroupResult:
         images=task.images,
         on_sample=on_sample,
     )
-    return GroupResult(group=task.group, shards=tuple(shards))
+    content = fingerprint({"shards": [shard.sha256 for shard in written.shards]})
+    index = store.write_table(f"stages/export/g{task.group:05d}-{content}.index.parquet", written.index)
+    return GroupResult(
+        group=task.group,
+        shards=tuple(written.shards),
+        index=index,
+        partitions=tuple(record.id for record in task.partitions),
+        facts=add(facts),
+    )
 
 
-def _prepared(store: Store, task: ExportTask) -> Iterator[PreparedSample]:
+def _prepared(store: Store, task: ExportTask, facts: list[GroupFacts]) -> Iterator[PreparedSample]:
+    """The samples of all partitions; `facts` gets those of each."""
     for record, cover in zip(task.partitions, task.covers, strict=True):
         view = load_view(store, record, cover)
+        facts.append(facts_of(view))
         for sample in assemble(view, lambda group: split_of(group, task.seed, task.splits)):
             yield prepare(sample)

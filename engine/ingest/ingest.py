@@ -53,7 +53,8 @@ def read_partitions(journal: Sequence[IngestRecord]) -> list[PartitionRecord]:
             records[record.id] = record.model_copy(
                 update={
                     "additions": additions,
-                    "annotations_fingerprint": annotations_fingerprint([record.files, *additions]),
+                    "annotations_fingerprint": addition.annotations_fingerprint
+                    or annotations_fingerprint([record.files, *additions]),
                 }
             )
     return list(records.values())

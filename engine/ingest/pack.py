@@ -107,8 +107,7 @@ def _occurrences(
 
 def _write_tar(store: Store, path: str, images: list[Row], report: Report) -> FileRecord:
     locators = [Locator.model_validate_json(image["locator"]) for image in images]
-    with store.open_commit(path) as stream:
-        tar = TarStream(stream)
+    with store.open_commit(path) as stream, TarStream(stream) as tar:
         for index, (image, data) in enumerate(zip(images, read_items(locators), strict=True)):
             report(Span(step="pack", start=index, stop=index + 1), 1)
             if sha256_hex(data) != image["sha256"]:
@@ -117,5 +116,4 @@ def _write_tar(store: Store, path: str, images: list[Row], report: Report) -> Fi
                     "let the source come to rest and run again"
                 )
             image["offset"] = tar.add(image["member"], data)
-        tar.close()
     return FileRecord(path=path, rows=len(images), num_bytes=tar.num_bytes, sha256=tar.sha256)

@@ -10,6 +10,7 @@ from engine.annotate import Report
 from engine.hashing import image_id, sha256_hex
 from engine.images import decode, phash64
 from engine.ingest.tables import SCAN, ScanResult
+from engine.removal.tombstones import read_tombstones
 from engine.sources.item import Rejected, SourceItem
 from engine.sources.open import read_chunk
 from engine.store import Store
@@ -19,11 +20,19 @@ from schemas.tables import QUARANTINE
 
 Row = dict[str, Any]
 
+REMOVED = "removed"
+"""Reason of a quarantined image that was removed from the root before; its row names the id and nothing else."""
+
 
 def scan(task: ScanTask, report: Report) -> ScanResult:
-    """Scan one chunk. Items condemned by lost workers are quarantined without being touched again."""
+    """Scan one chunk. Items condemned by lost workers are quarantined without being touched again.
+
+    Of an image that was removed from the root, nothing is taken but its id.
+    """
     condemned = {span.start: reason for span, reason in task.isolation.condemned}
     name = task.chunk.spec.name
+    store = Store(task.root)
+    removed = read_tombstones(store)
     rows: list[Row] = []
     rejected: list[Rejected] = []
     for unit, found in enumerate(read_chunk(task.chunk, task.images.max_bytes)):
@@ -35,12 +44,15 @@ def scan(task: ScanTask, report: Report) -> ScanResult:
             rejected.append(Rejected(uri=item.uri, reason=condemned[unit], detail="while it was decoded"))
             continue
         report(Span(step="scan", start=unit, stop=unit + 1), 1)
+        if (identity := image_id(sha256_hex(data))) in removed:
+            rejected = [one for one in rejected if item.uri not in (one.uri, one.of_image)]
+            rejected.append(Rejected(uri=identity, reason=REMOVED, detail=""))
+            continue
         try:
             rows.append(_row(task, item, data))
         except UnreadableImage as error:
             rejected.append(Rejected(uri=item.uri, reason=error.reason, detail=error.detail))
     quarantine = [{"source": name, **one.model_dump()} for one in rejected]
-    store = Store(task.root)
     files = {
         "scan": store.write_table(f"{task.out}.scan.parquet", pa.Table.from_pylist(rows, schema=SCAN)),
         "quarantine": store.write_table(

@@ -55,10 +55,15 @@ class DeduplicateResult(Frozen):
 
 
 class AdditionResult(Frozen):
-    """What one ingest added to a partition of an earlier one."""
+    """What one ingest added to a partition of an earlier one.
+
+    `annotations_fingerprint` of the partition up to here is given by removals alone: they write the files again, and
+    what was made from them stays.
+    """
 
     partition: str
     files: Mapping[str, FileRecord]
+    annotations_fingerprint: str = ""
 
 
 class IngestRecord(Frozen):

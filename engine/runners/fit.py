@@ -9,10 +9,10 @@ from schemas.errors import RunnerError
 
 
 def fit_workers(nodes: Sequence[Resources], requests: Sequence[Resources], limit: int = 0) -> list[int]:
-    """Workers of each request that fit on the nodes together: one of each first, in order, then more in turn.
+    """Workers of each request that fit on the nodes together: `min_workers` of each first, in order, then more in turn.
 
     A request that no longer fits beside the earlier ones gets 0, and so do all after it: they wait. `limit` bounds the
-    sum; 0 is no bound. Raises `RunnerError` when a request fits no node even alone.
+    sum; 0 is no bound. Raises `RunnerError` when a request fits no node even alone, or fewer than its `min_workers` do.
     """
     for request in requests:
         if not any(_holds(node, request) for node in nodes):
@@ -21,20 +21,35 @@ def fit_workers(nodes: Sequence[Resources], requests: Sequence[Resources], limit
                 f"one worker needs {request.cpus:g} CPU, {request.gpus:g} GPU and {request.memory_mb} MB, and no node "
                 f"has that: {have}; lower the annotators' resources, or add a node"
             )
-    free = [[node.cpus, node.gpus, float(node.memory_mb)] for node in nodes]
+        alone = _free(nodes)
+        for number in range(request.min_workers):
+            if number == (limit or request.min_workers) or not _place(alone, request):
+                raise RunnerError(
+                    f"at least {request.min_workers} workers of {request.cpus:g} CPU, {request.gpus:g} GPU and "
+                    f"{request.memory_mb} MB are asked for, and {number} fit; lower min_workers, or add nodes"
+                )
+    free = _free(nodes)
     counts = [0] * len(requests)
     for index, request in enumerate(requests):
-        if (limit and sum(counts) >= limit) or not _place(free, request):
+        before = [list(node) for node in free]
+        fits = not limit or sum(counts) + request.min_workers <= limit
+        if not fits or not all(_place(free, request) for _ in range(request.min_workers)):
+            free = before
             break
-        counts[index] = 1
+        counts[index] = request.min_workers
     grows = True
     while grows:
         grows = False
         for index, request in enumerate(requests):
-            if counts[index] and not (limit and sum(counts) >= limit) and _place(free, request):
+            full = counts[index] == request.max_workers or (limit and sum(counts) >= limit)
+            if counts[index] and not full and _place(free, request):
                 counts[index] += 1
                 grows = True
     return counts
+
+
+def _free(nodes: Sequence[Resources]) -> list[list[float]]:
+    return [[node.cpus, node.gpus, float(node.memory_mb)] for node in nodes]
 
 
 def _holds(node: Resources, request: Resources) -> bool:

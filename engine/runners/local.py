@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import multiprocessing
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
@@ -19,17 +20,18 @@ from engine.runners.supervisor import WorkerHandle
 from engine.tasks import Event, Lost, Ready, Task
 from engine.worker import Worker, worker_environment
 
+VISIBLE_GPUS = "CUDA_VISIBLE_DEVICES"
 _CONTEXT = multiprocessing.get_context("spawn")
 
 
 class LocalWorker:
     """A child process at the other end of a pipe."""
 
-    def __init__(self, resources: Resources) -> None:
+    def __init__(self, environment: Mapping[str, str]) -> None:
         self.connection, child = _CONTEXT.Pipe()
         self.process: BaseProcess = _CONTEXT.Process(target=_main, args=(child, os.getpid()), daemon=True)
-        saved = {name: os.environ.get(name) for name in worker_environment(resources.cpus)}
-        os.environ.update(worker_environment(resources.cpus))
+        saved = {name: os.environ.get(name) for name in environment}
+        os.environ.update(environment)
         try:
             self.process.start()
         finally:
@@ -52,17 +54,23 @@ class LocalBackend:
 
     def __init__(self, workers: int = 1) -> None:
         self._workers = max(1, workers)
+        self._gpus_given = 0.0
 
     def fit(self, requests: Sequence[Resources]) -> list[int]:
         """Every worker takes one of the `workers` places; GPUs are those of this machine."""
-        gpus, memory_mb = float(_num_gpus()), psutil.virtual_memory().total // 2**20
+        gpus, memory_mb = float(num_gpus()), psutil.virtual_memory().total // 2**20
         for request in requests:  # against the machine itself, though cores are shared
             fit_workers([Resources(cpus=request.cpus, gpus=gpus, memory_mb=memory_mb)], [request])
         places = Resources(cpus=self._workers, gpus=gpus, memory_mb=max(r.memory_mb for r in requests) * self._workers)
         return fit_workers([places], [request.model_copy(update={"cpus": 1.0}) for request in requests])
 
     def start(self, resources: Resources) -> WorkerHandle:
-        return LocalWorker(resources)
+        environment = worker_environment(resources.cpus)
+        if resources.gpus and num_gpus():
+            there = os.environ.get(VISIBLE_GPUS) or ",".join(map(str, range(num_gpus())))
+            environment[VISIBLE_GPUS] = gpus_in_turn(there.split(","), self._gpus_given, resources.gpus)
+            self._gpus_given += resources.gpus
+        return LocalWorker(environment)
 
     def poll(self, workers: Sequence[WorkerHandle], timeout_s: float) -> list[tuple[WorkerHandle, Event]]:
         local = {w.connection: w for w in workers if isinstance(w, LocalWorker)}
@@ -78,7 +86,14 @@ class LocalBackend:
         return events
 
 
-def _num_gpus() -> int:
+def gpus_in_turn(there: Sequence[str], given: float, wanted: float) -> str:
+    """The devices of the next worker, after `given` were handed out: whole ones, or the one that a share is of."""
+    first = math.floor(given)
+    return ",".join(there[i % len(there)] for i in range(first, first + math.ceil(wanted)))
+
+
+def num_gpus() -> int:
+    """NVIDIA devices of this machine."""
     return sum(name.startswith("nvidia") and name[6:].isdigit() for name in os.listdir("/dev"))
 
 

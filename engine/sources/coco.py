@@ -79,7 +79,7 @@ def read(chunk: SourceChunk, max_bytes: int) -> Iterator[ScannedItem]:
         regions: list[Region] = []
         for one in _annotations(index, path, found, chunk.spec.name):
             if isinstance(one, Rejected):
-                yield one
+                yield one.model_copy(update={"of_image": uri})
             elif isinstance(one, Text):
                 texts.append(one)
             else:

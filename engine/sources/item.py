@@ -86,13 +86,15 @@ Printable = Annotated[str, BeforeValidator(printable)]
 class Rejected(Frozen):
     """Something in a source that cannot be used, with a short, countable reason; its neighbours go on.
 
-    `what` tells images, or files that might have held some, from single annotations of images that are used.
+    `what` tells images, or files that might have held some, from single annotations of images that are used;
+    `of_image` is the URI of the image that such an annotation is about, where that is not `uri` itself.
     """
 
     uri: Printable
     reason: str
     detail: Printable
     what: Literal["image", "annotation"] = "image"
+    of_image: Printable = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,7 +119,7 @@ def _sample(members: list[_Member], url: str, max_bytes: int) -> Iterator[Scanne
     for suffix in ("txt", "json", "cls"):
         said = _said(parts[suffix]) if suffix in parts else []
         if isinstance(said, Rejected):
-            yield said
+            yield said.model_copy(update={"of_image": image.uri})
         elif suffix == "cls":
             label = clean_text("".join(map(str, said)))
         else:

@@ -16,7 +16,7 @@ from engine.protocols import Filter
 from engine.view import PartitionView
 from filters.image import ImageAspect, ImageCrowding, ImageSize
 from filters.phrase import PhraseBlacklist, PhraseBoxConfidence, PhraseConfidence
-from filters.region import RegionAgreement, RegionConfidence, RegionNms, RegionSureImage
+from filters.region import RegionConfidence, RegionNms, RegionSureImage, RegionVotes
 from filters.text import TextActionComplexity, TextObjectComplexity, TextObjects
 from schemas.annotations import GRANULARITIES
 from tests.sentences import CAR, CHASE, TOWER
@@ -161,7 +161,7 @@ def test_every_row_is_kept_or_dropped_for_a_reason(counts: Aggregate) -> None:
 
 FILTERS = (
     *(ImageSize, ImageAspect, ImageCrowding, TextObjects, TextObjectComplexity, TextActionComplexity),
-    *(RegionConfidence, RegionSureImage, RegionNms, RegionAgreement),
+    *(RegionConfidence, RegionSureImage, RegionNms, RegionVotes),
     *(PhraseConfidence, PhraseBlacklist, PhraseBoxConfidence),
 )
 EVERY_FILTER: list[tuple[str, Filter]] = [(judge.__name__, judge()) for judge in FILTERS]

@@ -36,9 +36,9 @@ class Stub:
 
 def road() -> dict[str, Annotator]:
     return {
-        "grounder": Stub(["texts", "tokens", "objects"], ["groundings"]),
-        "parser": Stub([], ["tokens"], optional=["texts"]),
-        "captioner": Stub(["objects"], ["texts"], optional=["scene_text"]),
+        "grounder": Stub(["brief_texts", "tokens", "objects"], ["groundings"]),
+        "parser": Stub([], ["tokens"], optional=["brief_texts"]),
+        "captioner": Stub(["objects"], ["brief_texts"], optional=["scene_text"]),
         "detector": Stub(["pixels"], ["objects"]),
         "reader": Stub(["pixels"], ["scene_text"]),
     }
@@ -75,6 +75,9 @@ def test_a_missing_producer_is_named() -> None:
 
 
 def test_a_cycle_is_refused_with_its_members() -> None:
-    annotators: dict[str, Annotator] = {"a": Stub(["texts"], ["objects"]), "b": Stub(["objects"], ["texts"])}
+    annotators: dict[str, Annotator] = {
+        "a": Stub(["brief_texts"], ["objects"]),
+        "b": Stub(["objects"], ["brief_texts"]),
+    }
     with pytest.raises(ConfigError, match="circle: a, b"):
         build_graph(annotators)

@@ -10,6 +10,8 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from engine.export.verify import verify
+from engine.pipeline import Pipeline
+from flows.report import make_report
 from tests.roots import digest, fake_config, run_road, write_photographs
 
 
@@ -25,6 +27,22 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     boto3.client("s3").create_bucket(Bucket="dataset")
     yield "s3://dataset"
     server.stop()
+
+
+def test_a_report_on_s3_is_that_on_disk(bucket: str, tmp_path: Path) -> None:
+    """Pages and tables; they differ in the root's address alone."""
+    write_photographs(tmp_path / "photos", 9)
+    config = fake_config(tmp_path / "photos")
+    pages = {}
+    for root in (str(tmp_path / "root"), f"{bucket}/reported"):
+        finished = run_road(root, config)
+        with Pipeline(finished.store, finished.config) as pipeline:
+            paths = make_report(pipeline)
+        store = finished.store
+        written = [*paths, "report/data/merged-counts.parquet", "report/data/thresholds.csv"]
+        pages[root] = [store.read_bytes(path).replace(store.url.encode(), b"ROOT") for path in written]
+    here, there = pages.values()
+    assert here == there
 
 
 def test_a_root_on_s3_is_that_on_disk(bucket: str, tmp_path: Path) -> None:

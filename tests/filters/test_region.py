@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from engine.geometry import pairwise_iou
 from engine.protocols import Filter
-from filters.region import RegionAgreement, RegionConfidence, RegionNms, RegionSureImage
+from filters.region import RegionConfidence, RegionNms, RegionSureImage, RegionVotes
 from tests.tables import rows
 
 BOX = (0.0, 0.0, 10.0, 10.0)
@@ -149,42 +149,51 @@ def seen(by: str, score: float = 0.5, box: tuple[float, ...] = BOX, phrase: str 
     ("regions", "kept", "values"),
     [
         # both see it; a match at the bound counts
-        ([seen("a"), seen("b", box=HALF)], [True, True], [0.5, 0.5]),
+        ([seen("a"), seen("b", box=HALF)], [True, True], [2, 2]),
         # one sees it and is not sure
-        ([seen("a"), seen("b", box=FAR)], [False, False], [0.0, 0.0]),
+        ([seen("a"), seen("b", box=FAR)], [False, False], [1, 1]),
         # one sees it and is sure
-        ([seen("a", 0.6)], [True], [0.0]),
+        ([seen("a", 0.6)], [True], [1]),
         # the same detector does not agree with itself
-        ([seen("a"), seen("a")], [False, False], [0.0, 0.0]),
+        ([seen("a"), seen("a")], [False, False], [1, 1]),
         # nor do two that name it differently, or see another image
-        ([seen("a"), seen("b", phrase="cat")], [False, False], [0.0, 0.0]),
-        ([seen("a"), seen("b", image_id="other")], [False, False], [0.0, 0.0]),
+        ([seen("a"), seen("b", phrase="cat")], [False, False], [1, 1]),
+        ([seen("a"), seen("b", image_id="other")], [False, False], [1, 1]),
         # a person agrees, and is not asked
-        ([seen("a"), seen("human", 0.0)], [True, True], [1.0, np.nan]),
+        ([seen("a"), seen("human", 0.0)], [True, True], [2, np.nan]),
         # scene text is not asked
         ([seen("a", kind="text")], [True], [np.nan]),
     ],
 )
-def test_agreement(regions: list[dict[str, Any]], kept: list[bool], values: list[float]) -> None:
-    verdicts = RegionAgreement().decide(tables(*regions))
+def test_votes(regions: list[dict[str, Any]], kept: list[bool], values: list[float]) -> None:
+    verdicts = RegionVotes().decide(tables(*regions))
     assert verdicts.keep.tolist() == kept
     np.testing.assert_array_equal(verdicts.value, values)
 
 
-def test_agreement_of_named_detectors_leaves_others_alone() -> None:
-    judge = RegionAgreement(RegionAgreement.Params(detectors=("a", "b")))
+def test_votes_of_named_detectors_leave_others_alone() -> None:
+    judge = RegionVotes(RegionVotes.Params(detectors=("a", "b")))
     verdicts = judge.decide(tables(seen("a"), seen("c"), seen("c", box=FAR)))
     assert verdicts.keep.tolist() == [False, True, True]  # c is no witness for a
-    np.testing.assert_array_equal(verdicts.value, [0.0, np.nan, np.nan])
+    np.testing.assert_array_equal(verdicts.value, [1, np.nan, np.nan])
 
 
-def test_agreement_refuses_a_single_detector() -> None:
+def test_votes_that_cannot_be_had_are_refused() -> None:
     """It would drop everything that detector is not sure of."""
-    with pytest.raises(ValidationError, match="name two or more"):
-        RegionAgreement.Params(detectors=("a",))
+    with pytest.raises(ValidationError, match="1 detectors cannot give 2 votes"):
+        RegionVotes.Params(detectors=("a",))
 
 
-@pytest.mark.parametrize("judge", [RegionConfidence(), RegionSureImage(), RegionNms(), RegionAgreement()])
+def test_more_votes_may_be_asked_for() -> None:
+    """Three see the dog, two the cat; a detector that sees a thing twice votes once."""
+    regions = [seen("a"), seen("b"), seen("c", box=NEAR), seen("a", phrase="cat"), seen("b", phrase="cat")]
+    shown = tables(*regions, seen("b", phrase="cat"))
+    verdicts = RegionVotes(RegionVotes.Params(min_votes=3)).decide(shown)
+    assert verdicts.keep.tolist() == [True, True, True, False, False, False]
+    assert verdicts.value.tolist() == [3, 3, 3, 2, 2, 2]
+
+
+@pytest.mark.parametrize("judge", [RegionConfidence(), RegionSureImage(), RegionNms(), RegionVotes()])
 def test_no_region_is_no_problem(judge: Filter) -> None:
     assert isinstance(judge, Filter)
     verdicts = judge.decide(tables())

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -74,6 +76,8 @@ def test_run_makes_everything_and_a_second_run_says_there_is_nothing_to_do(recip
         (["status", "--root", "nothing-here"], 1, "is not a dataset root"),
         (["explain", "abc", "--root", "nothing-here"], 1, "is not a dataset root"),
         (["run", "laptop", "--root", "r"], 2, "no --source was given"),
+        (["remove", "--ids", "ids.txt", "--root", "nothing-here"], 1, "is not a dataset root"),
+        (["diff", "here", "there"], 1, "has no manifest.json"),
     ],
 )
 def test_wrong_usage_says_what_is_wrong_and_how_to_mend_it(
@@ -83,6 +87,36 @@ def test_wrong_usage_says_what_is_wrong_and_how_to_mend_it(
     assert done.returncode == code, done.stderr
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_remove_and_diff_say_what_changed(recipe: Path, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    assert fld("run", str(recipe), "--root", str(root)).returncode == 0
+    shutil.copytree(root / "export", tmp_path / "before")
+    photo = (tmp_path / "photos/photo-0-004.jpg").read_bytes()
+    identity = hashlib.sha256(photo).hexdigest()[:32]
+    (tmp_path / "ids.txt").write_text(f"{identity}  # asked for\n{'0' * 32}\n")
+    refused = fld("remove", "--ids", str(tmp_path / "ids.txt"), "--root", str(root))
+    assert refused.returncode == 2
+    assert f"has no image {'0' * 32}; nothing was removed" in refused.stderr
+    (tmp_path / "ids.txt").write_text(identity)
+    removed = fld("remove", "--ids", str(tmp_path / "ids.txt"), "--root", str(root))
+    assert removed.returncode == 0, removed.stderr
+    assert "removed 1 images from 1 partitions" in removed.stdout
+    assert "8 samples are left" in removed.stdout
+    again = json.loads(fld("remove", "--ids", str(tmp_path / "ids.txt"), "--root", str(root), "--json").stdout)
+    assert (again["removed"], again["before"]) == ([], 1)
+
+    told = fld("diff", str(tmp_path / "before"), str(root / "export"))
+    assert told.returncode == 0, told.stderr
+    assert "samples 9 -> 8" in told.stdout
+    assert f"- {identity}" in told.stdout
+    found = json.loads(fld("diff", str(tmp_path / "before"), str(root / "export"), "--json").stdout)
+    assert (found["samples_removed"], found["samples_added"]) == ([identity], [])
+    assert "the same: 8 samples" in fld("diff", str(root / "export"), str(root / "export")).stdout
+    rerun = fld("run", str(recipe), "--root", str(root))
+    assert "nothing to do" in rerun.stdout
+    assert "removed 1," in rerun.stdout
 
 
 def test_too_many_quarantined_images_end_with_exit_code_3(recipe: Path, tmp_path: Path) -> None:

@@ -21,6 +21,6 @@ def write() -> None:
 
 
 def test_every_recipe_that_ships_resolves() -> None:
-    assert recipe_names() == ["demo", "laptop"]
+    assert recipe_names() == ["cluster", "demo", "laptop", "laptop-hub"]
     for name in recipe_names():
         assert load_config(name).name == name

@@ -45,8 +45,13 @@ def test_one_flow_runs_the_whole_road_and_leaves_its_numbers(config: RunConfig, 
     )
     with urllib.request.urlopen(request, timeout=10) as response:
         artifacts = json.load(response)
-    assert [a["key"] for a in artifacts] == ["fld-road"]
-    assert "samples 5" in artifacts[0]["data"]
+    found = {a["key"]: a["data"] for a in artifacts}
+    assert set(found) == {"fld-road", "fld-report"}
+    assert "samples 5" in found["fld-road"]
+    page = tmp_path / "root" / "report" / "index.html"
+    assert page.as_uri() in found["fld-report"]
+    html = page.read_text(encoding="utf-8")
+    assert "annotate" in html.split("<h2>Time</h2>")[1]  # the report knows the very run that made it
 
 
 def test_stage_by_stage_makes_the_same_and_a_repeated_stage_does_nothing(config: RunConfig, tmp_path: Path) -> None:

@@ -63,6 +63,7 @@ def test_the_wheel_runs_the_command_and_a_tiny_pipeline(wheel_python: Path, tmp_
     done = subprocess.run(run, capture_output=True, text=True, timeout=180, check=False, cwd=tmp_path, env=environment)
     assert done.returncode == 0, done.stderr
     assert "exported 3 samples" in done.stdout
+    assert (tmp_path / "root/report/index.html").is_file()  # templates and scripts are in the wheel
     where = [wheel_python, "-c", "import engine; print(engine.__file__)"]
     shown = subprocess.run(where, capture_output=True, text=True, check=True, cwd=tmp_path, env=environment)
     assert "site-packages" in shown.stdout

@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
+
 from engine.export.assemble import assemble
-from engine.export.manifest import Manifest, write_export_index
+from engine.export.manifest import Manifest, ShardRecord
+from engine.export.publish import write_export_index
 from engine.export.shards import ShardLimits, prepare, write_group
 from engine.images import ImageLimits
 from engine.protocols import ModelIdentity
@@ -61,7 +64,7 @@ def write_export(
     by_id = {row["id"]: data for row, data in zip(map(image_row, images), images, strict=True)}
     split = {identity: splits[n % len(splits)] for n, identity in enumerate(by_id)}
     store = Store(str(folder))
-    records = write_group(
+    written = write_group(
         [prepare(sample) for sample in assemble(view, split.__getitem__)],
         by_id.__getitem__,
         store,
@@ -70,4 +73,10 @@ def write_export(
         limits=ShardLimits(max_samples=max_samples, max_bytes=max_bytes),
         images=ImageLimits(),
     )
-    return write_export_index(store, records, config=CONFIG, models=MODELS)
+    return write_export_index(store, written.shards, index=[written.index], config=CONFIG, models=MODELS)
+
+
+def rewrite_index(folder: Path, records: Sequence[ShardRecord]) -> Manifest:
+    """Write the files beside the shards anew, for other records; `index.parquet` keeps its rows."""
+    index = pq.read_table(folder / "index.parquet")
+    return write_export_index(Store(str(folder)), records, index=[index], config=CONFIG, models=MODELS)

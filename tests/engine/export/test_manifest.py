@@ -13,9 +13,10 @@ import pytest
 import yaml
 
 from engine.export.card import features
-from engine.export.manifest import Manifest, manifest_json, withdraw_manifest, write_export_index
+from engine.export.manifest import Manifest, manifest_json
+from engine.export.publish import withdraw_manifest
 from engine.store import Store
-from tests.engine.export.export_builder import CONFIG, MODELS, write_export
+from tests.engine.export.export_builder import MODELS, rewrite_index, write_export
 from tests.engine.export.view_builder import small_jpeg
 
 IMAGES = [small_jpeg(n) for n in range(8)]
@@ -63,7 +64,15 @@ def test_rewriting_leaves_no_old_shard(tmp_path: Path) -> None:
     (tmp_path / "shards" / "train-00000-0009.tar.1a2b3c4d.tmp").write_bytes(b"half a shard")
     manifest = write_export(tmp_path, IMAGES, max_samples=4)
     names = {path.name for path in (tmp_path / "shards").iterdir()}
-    assert names == {shard.name for shard in manifest.shards} | {"sizes.json"}
+    shards = {shard.name for shard in manifest.shards}
+    assert names == shards | {f"{name}.idx" for name in shards} | {"sizes.json"}
+
+
+def test_a_split_that_is_no_more_leaves_no_list(tmp_path: Path) -> None:
+    """Its shards are gone: a reader would fail on the first."""
+    write_export(tmp_path, IMAGES, splits=("train", "old"))
+    write_export(tmp_path, IMAGES, splits=("train", "new"))
+    assert {path.name for path in tmp_path.glob("wids-*")} == {"wids-train.json", "wids-new.json"}
 
 
 def test_half_written_export_has_no_manifest(tmp_path: Path) -> None:
@@ -72,7 +81,7 @@ def test_half_written_export_has_no_manifest(tmp_path: Path) -> None:
     manifest = write_export(tmp_path, IMAGES)
     withdraw_manifest(store)
     assert not (tmp_path / "manifest.json").exists()
-    assert write_export_index(store, manifest.shards, config=CONFIG, models=MODELS) == manifest
+    assert rewrite_index(tmp_path, manifest.shards) == manifest
 
 
 def test_export_without_samples_is_complete(tmp_path: Path) -> None:

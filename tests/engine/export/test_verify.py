@@ -12,12 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from engine.export.manifest import Manifest, ShardRecord, manifest_json, write_export_index
+from engine.export.manifest import Manifest, ShardRecord, manifest_json
 from engine.export.verify import VerifyReport, verify
 from engine.hashing import sha256_hex
-from engine.store import Store
 from engine.tar import TarStream
-from tests.engine.export.export_builder import CONFIG, MODELS, write_export
+from tests.engine.export.export_builder import rewrite_index, write_export
 from tests.engine.export.view_builder import small_jpeg
 
 
@@ -48,10 +47,9 @@ def seal(export: Path, spoil: Callable[[list[tuple[str, bytes]]], list[tuple[str
     with tarfile.open(path) as tar:
         members = [(info.name, tar.extractfile(info).read()) for info in tar]  # type: ignore[union-attr]
     buffer = io.BytesIO()
-    stream = TarStream(buffer)
-    for name, data in spoil(members):
-        stream.add(name, data)
-    stream.close()
+    with TarStream(buffer) as stream:
+        for name, data in spoil(members):
+            stream.add(name, data)
     path.write_bytes(buffer.getvalue())
     return reseal(export)
 
@@ -61,7 +59,7 @@ def reseal(export: Path) -> VerifyReport:
     manifest = Manifest.model_validate_json((export / "manifest.json").read_bytes())
     data = shard_of(export).read_bytes()
     first = manifest.shards[0].model_copy(update={"bytes": len(data), "sha256": sha256_hex(data)})
-    write_export_index(Store(str(export)), [first, *manifest.shards[1:]], config=CONFIG, models=MODELS)
+    rewrite_index(export, [first, *manifest.shards[1:]])
     return verify(str(export))
 
 
@@ -130,7 +128,8 @@ def test_sample_that_stands_twice_is_found(export: Path) -> None:
     manifest = Manifest.model_validate_json((export / "manifest.json").read_bytes())
     copy = manifest.shards[0].model_copy(update={"name": "train-00001-0000.tar"})
     shutil.copy(shard_of(export), shard_of(export, copy.name))
-    write_export_index(Store(str(export)), [*manifest.shards, copy], config=CONFIG, models=MODELS)
+    shutil.copy(export / "shards" / f"{manifest.shards[0].name}.idx", export / "shards" / f"{copy.name}.idx")
+    rewrite_index(export, [*manifest.shards, copy])
     report = verify(str(export))
     assert len(report.problems) == 3
     assert {problem.shard for problem in report.problems} == {copy.name}
@@ -179,7 +178,7 @@ def test_wrong_counts_are_found(export: Path) -> None:
     manifest = Manifest.model_validate_json((export / "manifest.json").read_bytes())
 
     def rewrite(first: ShardRecord) -> None:
-        write_export_index(Store(str(export)), [first, *manifest.shards[1:]], config=CONFIG, models=MODELS)
+        rewrite_index(export, [first, *manifest.shards[1:]])
 
     shard = manifest.shards[0]
     rewrite(shard.model_copy(update={"counts": shard.counts.model_copy(update={"regions": 99})}))
@@ -232,3 +231,32 @@ def test_hostile_shards_are_rows(export: Path, kind: str) -> None:
 def test_folder_that_is_no_export_is_a_row(tmp_path: Path) -> None:
     (problem,) = verify(str(tmp_path / "nothing here")).problems
     assert "not finished" in problem.what
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_sums_alone_find_every_flipped_bit_and_truncation(export: Path, seed: int) -> None:
+    """What happened to the files after they were written shows in their hashes, with no sample parsed."""
+    assert verify(str(export), sums_only=True) == verify(str(export))
+    rng = random.Random(seed)
+    for path in sorted(path for path in export.rglob("*") if path.is_file()):
+        data = path.read_bytes()
+        spoilt = bytearray(data)
+        spoilt[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+        for bad in (bytes(spoilt), data[: rng.randrange(len(data))]):
+            path.write_bytes(bad)
+            assert not verify(str(export), sums_only=True).ok, f"{path} of {len(bad)} bytes"
+        path.write_bytes(data)
+
+
+def test_offsets_of_another_shard_are_found(export: Path) -> None:
+    """Energon would read from the middle of an image."""
+    offsets = shard_of(export, "train-00000-0000.tar.idx")
+    data = bytearray(offsets.read_bytes())
+    data[9] ^= 2  # the second sample begins 512 bytes from where it does
+    offsets.write_bytes(data)
+    manifest = Manifest.model_validate_json((export / "manifest.json").read_bytes())
+    first = manifest.shards[0].model_copy(update={"index_sha256": sha256_hex(bytes(data))})
+    rewrite_index(export, [first, *manifest.shards[1:]])
+    (problem,) = verify(str(export)).problems
+    assert problem.shard == first.name
+    assert "where its samples stand" in problem.what

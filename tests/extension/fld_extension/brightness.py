@@ -25,7 +25,7 @@ class Brightness:
     model = ModelIdentity(id="brightness", revision="1")
 
     def __init__(self, params: Params | None = None) -> None:
-        self._params = params or self.Params()
+        self.params = params or self.Params()
 
     def load(self) -> None: ...
 
@@ -35,5 +35,5 @@ class Brightness:
     def _label(self, sample: Sample) -> Annotations:
         assert sample.pixels is not None, "this annotator requires pixels"
         mean = float(sample.pixels.mean())
-        name = "bright" if mean > self._params.threshold else "dark"
+        name = "bright" if mean > self.params.threshold else "dark"
         return Annotations(labels=(Label(label=name, score=mean / 255),))

@@ -1,0 +1,1 @@
+"""Removing images from a dataset root, for good."""

@@ -1,0 +1,87 @@
+"""What `fld plan` knows about time: rates stated in the config or measured in a short run, and how they are shown."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+
+import psutil
+from rich.table import Table
+
+from engine.config import PartitionLimits, RunConfig, RunnerConfig
+from engine.estimate import LaneEstimate
+from engine.pipeline import Pipeline
+from engine.protocols import Resources
+from engine.runners.local import num_gpus
+from engine.sources.item import Rejected, SourceSpec
+from engine.sources.open import open_source, read_chunk
+from engine.store import Store
+
+
+def stated_rates(config: RunConfig) -> dict[str, float]:
+    """Images per second of one worker, by annotator, where the config states it."""
+    return {name: one.images_per_s for name, one in config.annotators.items() if one.images_per_s is not None}
+
+
+def measured_rates(config: RunConfig, num_images: int) -> dict[str, float]:
+    """Images per second of each annotator in one local worker, loading left out, the first and slower batch included.
+
+    The images are run in a temporary root. Raises `SourceError` where the sources hold no readable image.
+    """
+    with tempfile.TemporaryDirectory(prefix="fld-calibrate-") as folder:
+        photographs = Path(folder) / "photographs"
+        photographs.mkdir()
+        for index, data in enumerate(islice(_bytes_of(config), num_images)):
+            (photographs / f"{index:06d}.jpg").write_bytes(data)  # the decoder goes by content, not by name
+        small = config.model_copy(
+            update={
+                "sources": (SourceSpec(url=str(photographs)),),
+                "partitions": PartitionLimits(max_images=num_images),
+                "runner": RunnerConfig(lane_memory_mb=config.runner.lane_memory_mb),
+            }
+        )
+        store = Store(str(Path(folder) / "root"))
+        store.open_root(create=True)
+        with Pipeline(store, small) as pipeline:
+            pipeline.preflight()
+            pipeline.ingest()
+            pipeline.annotate()
+            return pipeline.work.rates()
+
+
+def _bytes_of(config: RunConfig) -> Iterator[bytes]:
+    """The bytes of everything that the sources take for an image, in their order."""
+    for spec in config.sources:
+        for chunk in open_source(spec).chunks():
+            for found in read_chunk(chunk, config.images.max_bytes):
+                if not isinstance(found, Rejected):
+                    yield found[1]
+
+
+def this_machine() -> Resources:
+    """The cores, GPUs and memory of this machine, as one node."""
+    memory_mb = psutil.virtual_memory().total // 2**20
+    return Resources(cpus=psutil.cpu_count() or 1, gpus=num_gpus(), memory_mb=memory_mb)
+
+
+def estimate_table(lanes: Sequence[LaneEstimate]) -> Table:
+    """A row for each lane, and the sum where every rate is known."""
+    table = Table("workers run", "one worker needs", "fit", "s/image", "worker h", "GPU h", "hours", title="estimate")
+    for lane in lanes:
+        need = f"{lane.resources.cpus:g} CPU, {lane.resources.gpus:g} GPU, {lane.resources.memory_mb} MB"
+        times = (lane.seconds_per_image, lane.worker_hours, lane.gpu_hours, lane.hours)
+        row = [_number(t) for t in times] if not lane.unknown else [f"rate of {', '.join(lane.unknown)}?", "", "", ""]
+        table.add_row(", ".join(lane.annotators), need, str(lane.workers), *row)
+    known = [lane for lane in lanes if lane.hours is not None]
+    if len(known) == len(lanes):
+        sums = (sum(getattr(lane, what) for lane in known) for what in ("worker_hours", "gpu_hours", "hours"))
+        table.add_row("all, one after another", "", "", "", *map(_number, sums))
+    else:
+        table.caption = "a rate comes from `images_per_s` in the config, or from --calibrate N"
+    return table
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3g}" if value < 100 else f"{value:,.0f}"

@@ -1,0 +1,100 @@
+"""`fld report`: from a root to pages and tables under `ROOT/report`, and from two to what changed between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import Any
+
+from annotators.coco_classes import COCO_CLASSES
+from engine.ingest.ingest import read_journal
+from engine.pipeline import Pipeline
+from engine.plan import Plan
+from engine.report.against import compare_roots
+from engine.report.build import facts_of, pages_of, write_tables
+from engine.report.pages.changes import changes
+from engine.report.pages.facts import Facts
+from engine.report.render import write_pages
+from engine.report.wordlist import read_words
+from engine.store import Store
+from flows.opening import existing_root
+from flows.progress import progress_bars
+from flows.summary import RUN_FILE
+
+FOLDER = "report"
+NUM_IMAGES = 80
+WORD_LISTS = {"coco": COCO_CLASSES}
+"""Lists that come along. Others (LVIS, Objects365, Open Images, Visual Genome) are given as a file."""
+
+Other = tuple[str, Sequence[str]]
+"""A root to compare with, and `--set` overrides of its config."""
+
+
+def report_root(
+    root: str,
+    overrides: Sequence[str] = (),
+    against: Other | None = None,
+    *,
+    words: str = "",
+    words_floor: int = 10,
+    num_images: int = NUM_IMAGES,
+) -> list[str]:
+    """Write the report of a root; returns the paths of its pages, the first to be opened.
+
+    Raises `RootError`, `ConfigError`, and what the stages raise that were still missing: verdicts, coverage,
+    aggregates. Annotators are never run: a root whose annotation is not finished is refused by its missing outputs.
+    """
+    listed = list(WORD_LISTS[words]) if words in WORD_LISTS else read_words(words) if words else []
+    before = _before(*against) if against else None
+    store, config = existing_root(root, overrides)
+    with progress_bars() as watch, Pipeline(store, config, watch) as pipeline:
+        return make_report(
+            pipeline, before, words=listed, words_name=words, words_floor=words_floor, num_images=num_images
+        )
+
+
+def make_report(
+    pipeline: Pipeline,
+    before: tuple[Plan, Facts] | None = None,
+    *,
+    words: Sequence[str] = (),
+    words_name: str = "",
+    words_floor: int = 10,
+    num_images: int = NUM_IMAGES,
+) -> list[str]:
+    """Do what is missing of verdicts, coverage and aggregates, and write the pages; returns their paths in the root."""
+    store = pipeline.store
+    facts = _facts(pipeline, words, num_images, words_name=words_name, words_floor=words_floor)
+    tables = write_tables(store, f"{FOLDER}/data", facts)
+    pages, against = pages_of(facts), ""
+    if before is not None:
+        plan, old = before
+        compared, pairs = compare_roots(pipeline.plan(), plan, pipeline.run_tasks)
+        pages.append(changes(facts, old, compared, pairs))
+        against = old.root
+    return write_pages(
+        store, pages, folder=FOLDER, title=pipeline.config.name, root=store.url, version=version("fld-engine"),
+        against=against, kept_tables=tables,
+    )  # fmt: skip
+
+
+def read_runs(store: Store) -> list[Mapping[str, Any]]:
+    """The attempts of the root, oldest first; none where nothing has run yet."""
+    found: list[Mapping[str, Any]] = store.read_model(RUN_FILE, list[dict[str, Any]]) if store.exists(RUN_FILE) else []
+    return found
+
+
+def _before(root: str, overrides: Sequence[str]) -> tuple[Plan, Facts]:
+    store, config = existing_root(root, overrides)
+    with Pipeline(store, config) as pipeline:
+        facts = _facts(pipeline, (), 0)
+        return pipeline.plan(), facts
+
+
+def _facts(pipeline: Pipeline, words: Sequence[str], num_images: int, **about: Any) -> Facts:
+    pipeline.require_annotated()
+    pipeline.decide()
+    pipeline.cover()
+    found = pipeline.report(words, num_images)
+    journal, runs = read_journal(pipeline.store), read_runs(pipeline.store)
+    return facts_of(found, journal, runs, words=words, **about)

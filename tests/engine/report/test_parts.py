@@ -1,0 +1,210 @@
+"""Agreement, precision, overlap, sizes, values and changes, each on a few rows counted by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from engine.decide import decide
+from engine.report.agreement import agreement_counts, reference_counts
+from engine.report.bins import NUM_VALUE_BINS, score_bins, value_bins, value_low
+from engine.report.compare import Kept, compare_image
+from engine.report.scores import score_counts
+from engine.report.spatial import mask_area, neighbours, size_classes
+from engine.report.vocabulary import ALL, TOP
+from engine.report.wordlist import read_words, word_coverage
+from engine.view import PartitionView
+from filters.region import RegionConfidence, RegionNms
+from schemas.errors import ConfigError
+from schemas.tables import STATUS
+from tests.tables import annotations, rows
+
+IMAGES = rows(
+    "images",
+    {"id": "i", "width": 100, "height": 100},
+    {"id": "j", "width": 100, "height": 100},
+    {"id": "gold", "width": 100, "height": 100, "gold": True},
+)
+
+
+def region(identity: str, by: str, box: tuple[float, ...], score: float = 0.9, image: str = "i") -> dict[str, Any]:
+    return {"id": identity, "image_id": image, "kind": "object", "box": box, "score": score, "annotator": by}
+
+
+def named(**names: str) -> pa.Table:
+    return rows(
+        "region_texts", *({"id": f"n{k}", "region_id": k, "kind": "phrase", "text": v} for k, v in names.items())
+    )
+
+
+def view(regions: pa.Table, names: pa.Table, done: dict[str, tuple[str, ...]], **more: Any) -> PartitionView:
+    annotated = annotations(regions=regions, region_texts=names)
+    status = {
+        by: pa.Table.from_pylist(
+            [{"image_id": i, "status": "done" if i in images else "failed", "count": 0, "reason": "", "isolated": False}
+             for i in ("i", "j", "gold")],
+            schema=STATUS,
+        )
+        for by, images in done.items()
+    }  # fmt: skip
+    verdicts = decide(IMAGES, annotated, [("region-confidence", RegionConfidence()), ("region-nms", RegionNms())])
+    return PartitionView(
+        id="p", images=IMAGES, annotations=annotated, status=status, verdicts=verdicts, producers={},
+        gold=more.get("gold", annotations()),
+    )  # fmt: skip
+
+
+def cells(rows_: list[tuple[Any, ...]], measure: str) -> dict[tuple[Any, ...], int]:
+    return {row[2:5]: row[5] for row in rows_ if row[0] == measure}
+
+
+def test_agreement_counts_place_and_label_on_images_that_both_did() -> None:
+    """a's r1 lies on b's r2 (equal boxes, same label); r3 touches none; image j was not done by b."""
+    regions = rows(
+        "regions",
+        region("r1", "a", (0, 0, 50, 50)),
+        region("r2", "b", (0, 0, 50, 50)),
+        region("r3", "a", (60, 60, 90, 90)),
+        region("r4", "a", (0, 0, 50, 50), image="j"),
+        region("r5", "b", (0, 0, 40, 50), image="j"),
+    )
+    names = named(r1="dog", r2="dog", r3="dog", r4="dog", r5="dog")
+    found = cells(agreement_counts(view(regions, names, {"a": ("i", "j"), "b": ("i",)}), frozenset()), "agreement")
+    assert found == {
+        ("a × b", "same label", 19): 1,
+        ("a × b", "other label", 0): 1,
+        ("b × a", "same label", 19): 1,
+    }
+
+
+def test_annotators_that_saw_each_other_are_marked_and_not_compared() -> None:
+    regions = rows("regions", region("r1", "a", (0, 0, 50, 50)), region("r2", "b", (0, 0, 50, 50)))
+    pairs = frozenset({("a", "b"), ("b", "a")})
+    counted = agreement_counts(view(regions, named(r1="x", r2="x"), {"a": ("i",), "b": ("i",)}), pairs)
+    assert cells(counted, "agreement") == {("a × b", "derived", 0): 1, ("b × a", "derived", 0): 1}
+
+
+def test_precision_is_one_to_one_by_falling_score_and_sees_what_filters_dropped() -> None:
+    """Gold: one dog. Found: the dog at 0.2 (IoU 1) and at 0.9 (IoU 0.8), a cat on the same place at 0.7."""
+    gold = annotations(
+        regions=rows("regions", region("g", "human", (0, 0, 100, 100), 1.0, "gold")), region_texts=named(g="dog")
+    )
+    regions = rows(
+        "regions",
+        region("r1", "a", (0, 0, 100, 100), 0.2, "gold"),
+        region("r2", "a", (0, 0, 100, 80), 0.9, "gold"),
+        region("r3", "a", (0, 0, 100, 100), 0.7, "gold"),
+    )
+    found = cells(
+        reference_counts(view(regions, named(r1="dog", r2="dog", r3="cat"), {"a": ("gold",)}, gold=gold)), "calibration"
+    )
+    assert found == {("a", "hit", 18): 1, ("a", "miss", 4): 1, ("a", "miss", 14): 1, ("a", "found", 0): 1}
+
+
+def test_values_tell_who_dropped_what() -> None:
+    """Bound 0.35: r3 goes there; r2 passes it and goes with the later filter, r1 stays. A person's box has no value."""
+    regions = rows(
+        "regions",
+        region("r1", "a", (0, 0, 50, 50), 0.9),
+        region("r2", "a", (0, 0, 50, 49), 0.5),
+        region("r3", "a", (0, 0, 9, 9), 0.1),
+        region("r4", "human", (60, 60, 99, 99), 1.0),
+    )
+    counted = score_counts(view(regions, named(r1="x", r2="x", r3="x", r4="y"), {"a": ("i",)}))
+    values = {(*row[1:4], round(value_low(row[4]), 2)): row[5] for row in counted if row[0] == "value"}
+    assert values == {
+        ("regions/a", "region-confidence", "kept", 0.9): 1,
+        ("regions/a", "region-confidence", "dropped_later", 0.5): 1,
+        ("regions/a", "region-confidence", "dropped_here", 0.1): 1,
+        ("regions/a", "region-nms", "kept", 0.0): 1,
+        ("regions/a", "region-nms", "dropped_here", 0.98): 1,
+    }
+
+
+def test_gold_images_are_in_no_score() -> None:
+    regions = rows("regions", region("r1", "a", (0, 0, 50, 50), 0.9, "gold"))
+    assert [row for row in score_counts(view(regions, named(r1="x"), {"a": ("gold",)})) if row[0] == "score"] == []
+
+
+@pytest.mark.parametrize("bound", [0.0, 0.01, 0.29, 0.35, 0.57, 0.58, 0.99, 1.0, 1.15, 2.3, 10.0, 85.0, 200.0])
+def test_a_bound_lies_on_the_edge_of_its_bin(bound: float) -> None:
+    """Else a slider set to a run's own bound would not give the run's own numbers."""
+    (its_bin,) = value_bins(np.array([bound]))
+    assert value_low(int(its_bin)) == pytest.approx(bound, abs=1e-9)
+    assert value_bins(np.array([bound - 1e-4])) == its_bin - 1
+
+
+def test_values_beyond_all_edges_are_counted() -> None:
+    assert value_bins(np.array([-0.5, 1e9])).tolist() == [0, NUM_VALUE_BINS - 1]
+    assert score_bins(np.array([-1.0, 0.29, 1.0])).tolist() == [0, 29, 99]
+
+
+def test_overlap_is_with_another_box_of_the_same_image() -> None:
+    boxes = np.array([[0, 0, 10, 10], [0, 0, 10, 5], [0, 0, 10, 10]], dtype=np.float64)
+    assert neighbours(boxes, np.array([0, 0, 1])).tolist() == [0.5, 0.5, 0.0]
+
+
+def test_sizes_follow_coco() -> None:
+    sides = np.array([31.9, 32.0, 95.9, 96.0])
+    boxes = np.stack([0 * sides, 0 * sides, sides, sides], axis=1)
+    assert size_classes(boxes).tolist() == [0, 1, 1, 2]
+
+
+def test_area_of_a_mask_of_two_parts_in_either_direction() -> None:
+    assert mask_area([[0, 0, 4, 0, 4, 4, 0, 4], [10, 10, 10, 12, 12, 12]]) == 16 + 2
+
+
+def test_changes_of_an_image() -> None:
+    """The dog moved (IoU 0.8), the car is now a truck, the cup went, a cat came, the bed stayed."""
+    before = Kept(
+        [("object", "dog", (0, 0, 10, 10)), ("object", "car", (50, 50, 90, 90)), ("object", "cup", (0, 60, 5, 65)),
+         ("object", "bed", (20, 20, 40, 40))],
+        ["brief: a dog", "brief: a dog"], ["a dog"],
+    )  # fmt: skip
+    now = Kept(
+        [("object", "dog", (0, 0, 10, 8)), ("object", "truck", (50, 50, 90, 90)), ("object", "cat", (90, 0, 99, 9)),
+         ("object", "bed", (20, 20, 40, 40))],
+        ["brief: a dog", "brief: a cat"], ["a dog", "a cat"],
+    )  # fmt: skip
+    found = compare_image(before, now)
+    assert found["region-text"] == {"moved": 1, "relabelled": 1, "removed": 1, "added": 1, "same": 1}
+    assert +found["text"] == {"same": 1, "added": 1, "removed": 1}
+    assert +found["phrase"] == {"same": 1, "added": 1}
+    assert found["scene-text"].total() == 0
+
+
+def test_equal_labels_are_matched_before_others_on_the_same_place() -> None:
+    place = (0.0, 0.0, 10.0, 10.0)
+    both = Kept([("object", "man", place), ("object", "person", place)], [], [])
+    turned = Kept([("object", "person", place), ("object", "man", place)], [], [])
+    assert compare_image(both, turned)["region-text"] == {"same": 2, "added": 0, "removed": 0}
+
+
+def test_words_that_are_absent_or_rare_and_who_would_fill_them() -> None:
+    """12 dogs on 100 web images are fewer an image than 3 on 10 photographs: photographs would fill it."""
+
+    def row(kind: str, family: str, term: str, count: int) -> dict[str, Any]:
+        sizes = {"small": 0, "medium": 0, "large": 0}
+        return {"kind": kind, "family": family, "term": term, "count": count, "images": None, "first": "", **sizes}
+
+    wanted = pa.Table.from_pylist(
+        [row("class", "web", "dog", 12), row("class", "photos", "dog", 3), row("class", ALL, "dog", 15),
+         row("noun", ALL, "zebra", 2), row("noun", "brief", "zebra", 2)],
+        schema=TOP,
+    )  # fmt: skip
+    found = word_coverage(wanted, ["dog", "zebra", "unicorn"], {"web": 100, "photos": 10}, floor=10)
+    assert [tuple(w) for w in found] == [
+        ("dog", 15, 0, "covered", "photos"),
+        ("zebra", 0, 2, "under the floor", ""),
+        ("unicorn", 0, 0, "absent", ""),
+    ]
+
+
+def test_a_word_list_is_read_line_by_line(tmp_path: Any) -> None:
+    (tmp_path / "names.txt").write_text("# classes\nDog,dog/1\nTraffic light\tx\n\nDog\n", encoding="utf-8")
+    assert read_words(str(tmp_path / "names.txt")) == ["dog", "traffic light"]
+    with pytest.raises(ConfigError, match="does not exist"):
+        read_words(str(tmp_path / "none.txt"))

@@ -1,0 +1,63 @@
+"""Rates that are measured in a short run, or stated in the config."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from engine.config import load_config, parse_config
+from flows.cli import app
+from flows.estimates import measured_rates, stated_rates
+from tests.roots import write_photographs
+
+
+def test_a_calibration_measures_each_annotator_on_the_first_images(tmp_path: Path) -> None:
+    write_photographs(tmp_path / "photographs", 5)
+    annotators = {
+        "slow": {"use": "fake", "params": {"seconds": 0.2}},
+        "slower": {"use": "fake", "params": {"seconds": 0.4}},
+    }
+    config = parse_config({"sources": [{"url": str(tmp_path / "photographs")}], "annotators": annotators}, where="test")
+    rates = measured_rates(config, 2)
+    assert rates.keys() == {"slow", "slower"}
+    assert rates["slow"] <= 5.0, "0.2 s of work for an image are at most 5 images a second"
+    assert rates["slower"] <= 2.5
+    assert rates["slower"] < rates["slow"]
+
+
+def test_stated_rates_are_taken_as_they_are() -> None:
+    config = parse_config({"annotators": {"a": {"use": "fake", "images_per_s": 30}, "b": {"use": "fake"}}}, where="t")
+    assert stated_rates(config) == {"a": 30.0}
+
+
+def test_a_plan_on_paper_prints_hours_without_a_root(tmp_path: Path) -> None:
+    recipe = tmp_path / "one.yaml"
+    recipe.write_text("annotators: {detector: {use: fake, images_per_s: 100, resources: {cpus: 1, gpus: 1}}}\n")
+    arguments = ["plan", str(recipe), "--root", str(tmp_path / "root"), "--images", "3600000"]
+    told = CliRunner().invoke(app, [*arguments, "--nodes", "8", "--node-gpus", "8"])
+    assert told.exit_code == 0, told.output
+    assert "64" in told.output, "64 GPUs take one worker each"
+    assert "0.156" in told.output, "3.6 M images at 100 a second are 10 worker hours, 10 / 64 h on all"
+    assert not (tmp_path / "root").exists(), "a plan touches nothing"
+
+
+def test_the_cluster_recipe_fits_eight_nodes_of_eight_gpus(tmp_path: Path) -> None:
+    """With a rate for every annotator there are hours for all, and none is left out."""
+    names = load_config("cluster").annotators
+    rates = [argument for name in names for argument in ("--set", f"annotators.{name}.images_per_s=10")]
+    nodes = ["--nodes", "8", "--node-cpus", "64", "--node-gpus", "8", "--node-memory-gb", "512"]
+    arguments = ["plan", "cluster", "--root", str(tmp_path / "root"), "--images", "126000000", *nodes, *rates]
+    told = CliRunner().invoke(app, arguments, env={"COLUMNS": "240"})
+    assert told.exit_code == 0, told.output
+    assert all(name in told.output for name in names)
+    assert "?" not in told.output.split("estimate")[1], "no rate is unknown"
+
+
+@pytest.mark.parametrize("recipe", ["demo", "laptop", "laptop-hub"])
+def test_recipes_of_a_laptop_fit_two_cores_and_twelve_gigabytes(recipe: str, tmp_path: Path) -> None:
+    nodes = ["--nodes", "1", "--node-cpus", "2", "--node-memory-gb", "12"]
+    arguments = ["plan", recipe, "--root", str(tmp_path / "root"), "--images", "100", *nodes]
+    told = CliRunner().invoke(app, arguments, env={"COLUMNS": "240"})
+    assert told.exit_code == 0, told.output

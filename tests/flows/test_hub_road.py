@@ -1,0 +1,193 @@
+"""The whole road on small checkpoints of every architecture: both runners, killed and resumed, moved and broken."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from engine.config import RunConfig
+from engine.ingest.ingest import read_journal
+from engine.pipeline import Pipeline, Work
+from engine.status import read_status
+from schemas.errors import FldError
+from schemas.tables import ANNOTATION_TABLES
+from tests.annotators.hub.checkpoints_captioners import build_blip, build_git
+from tests.annotators.hub.checkpoints_chat import build_idefics3, build_llava
+from tests.annotators.hub.checkpoints_detection import (
+    build_detr,
+    build_grounding_dino,
+    build_mm_grounding_dino,
+    build_owlv2,
+    build_rtdetr,
+)
+from tests.annotators.hub.checkpoints_encoders import build_clip, build_siglip, build_siglip2
+from tests.annotators.hub.checkpoints_florence2 import build_florence2
+from tests.annotators.hub.checkpoints_masks import build_sam
+from tests.roots import digest, fake_config, run_road, write_photographs
+
+BUILDERS: tuple[Callable[[Path], Path], ...] = (
+    *(build_rtdetr, build_detr, build_grounding_dino, build_mm_grounding_dino, build_owlv2),
+    *(build_blip, build_git, build_florence2, build_sam, build_clip, build_siglip, build_siglip2),
+    *(build_llava, build_idefics3),
+)
+NUM_IMAGES = 5
+DRIVER = """
+import sys
+from pathlib import Path
+from engine.config import RunConfig
+from tests.roots import run_road
+run_road(sys.argv[1], RunConfig.model_validate_json(Path(sys.argv[2]).read_text()))
+"""
+
+pytestmark = pytest.mark.long
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    for build in BUILDERS:
+        build(folder / build.__name__.removeprefix("build_"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photos")
+    write_photographs(folder, NUM_IMAGES)
+    return folder
+
+
+def annotators(models: Path) -> dict[str, Any]:
+    """Every role by a checkpoint, and each architecture in some role."""
+
+    def by(use: str, checkpoint: str, **params: Any) -> dict[str, Any]:
+        return {
+            "use": use,
+            "params": {"checkpoint": str(models / checkpoint), "device": "cpu", **params},
+            "batch_size": 4,
+            "work_set": {"min_score": 0.3, "max_regions": 3},
+            "resources": {"memory_mb": 200},
+        }
+
+    short = {"max_new_tokens": 12}
+    once, few = {"questions": ["holds"], "max_regions": 2}, {"max_regions": 10}
+    return {
+        "detector": by("object-detection", "rtdetr", **few),
+        "second-detector": by("object-detection", "detr", min_score=0.1, **few),
+        "open-detector": by("zero-shot-detection", "owlv2", vocabulary=["cat", "dog"], min_score=0.9, **few),
+        "captioner": by("image-to-text", "blip", **short),
+        "second-captioner": by("image-to-text", "git", **short),
+        "crop-captioner": by("image-to-text", "git", texts=False, regions=True, **short),
+        "florence2": by("florence2", "florence2", tasks=["<CAPTION>", "<OD>", "<OCR_WITH_REGION>"], max_new_tokens=40),
+        "region-florence2": by(
+            "florence2", "florence2", tasks=["<REGION_TO_DESCRIPTION>", "<REGION_TO_OCR>"], max_new_tokens=20
+        ),
+        "masks": by("box-masks", "sam"),
+        "writer": by("chat-captioner", "llava", **short),
+        "second-writer": by("chat-captioner", "idefics3", granularities=["detailed"], **short),
+        "parser": {"use": "spacy-parser"},
+        "grounder": by("zero-shot-detection", "grounding_dino"),
+        "second-grounder": by("zero-shot-detection", "mm_grounding_dino", max_phrases=5),
+        "ranker": by("dual-encoder", "clip"),
+        "second-ranker": by("dual-encoder", "siglip", texts=False),
+        "text-ranker": by("dual-encoder", "siglip2", regions=False),
+        "verifier": by("chat-verifier", "llava", **once),
+    }
+
+
+FILTERS: dict[str, Any] = {
+    "region-votes": {"params": {"detectors": ["detector", "second-detector"], "sure_score": 0.3}},
+    "region-nms": {},
+    "region-check": {"params": {"min_score": 0.1}},
+    "region-text-similarity": {"params": {"min_similarity": -0.9}},
+    "text-similarity": {"params": {"min_similarity": -0.9}},
+}
+
+
+def config_of(models: Path, photos: Path, **changes: Any) -> RunConfig:
+    given = {
+        "annotators": annotators(models),
+        "filters": FILTERS,
+        "limits": {"batch_timeout_s": 120, "load_timeout_s": 120},
+        **changes,
+    }
+    whole = {key: given.pop(key) for key in ("annotators", "filters")}  # instead of those that come with it
+    return RunConfig.model_validate(fake_config(photos, **given).model_dump() | whole)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(models: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
+    return run_road(
+        tmp_path_factory.mktemp("undisturbed") / "root",
+        config_of(models, photos, runner={"kind": "local", "workers": 1}),
+    )
+
+
+def test_every_specialist_says_something_about_every_image(undisturbed: Pipeline, models: Path) -> None:
+    status = read_status(undisturbed.plan(), read_journal(undisturbed.store))
+    done = {name: (counts.done, counts.failed) for name, counts in status.annotated.items()}
+    assert done == dict.fromkeys(annotators(models), (NUM_IMAGES, 0))
+    written = {
+        table: undisturbed.store.fs.glob(f"{undisturbed.store.base}/stages/*/*{table}*.parquet")
+        for table in ANNOTATION_TABLES
+    }
+    assert {table for table, files in written.items() if not files} <= {"labels"}
+
+
+def test_ray_writes_the_same_bytes(undisturbed: Pipeline, models: Path, photos: Path, tmp_path: Path) -> None:
+    run_road(tmp_path / "root", config_of(models, photos, runner={"kind": "ray"}))
+    assert digest(tmp_path / "root") == digest(undisturbed.store.base)
+
+
+def test_a_killed_run_goes_on_to_the_same_bytes_with_checkpoints_that_have_moved(
+    undisturbed: Pipeline, models: Path, photos: Path, tmp_path: Path
+) -> None:
+    root, given = tmp_path / "root", tmp_path / "config.json"
+    given.write_text(config_of(models, photos).model_dump_json())
+    driver = subprocess.Popen([sys.executable, "-c", DRIVER, str(root), str(given)])
+    deadline = time.monotonic() + 240
+    while not (root / "stages/writer").exists() and driver.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    children = psutil.Process(driver.pid).children(recursive=True)
+    os.kill(driver.pid, signal.SIGKILL)
+    assert driver.wait() == -signal.SIGKILL
+    _, alive = psutil.wait_procs(children, timeout=20)
+    assert not alive
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(models, elsewhere)
+    run_road(root, config_of(elsewhere, photos))
+    assert digest(root) == digest(undisturbed.store.base)
+    assert run_road(root, config_of(models, photos)).work == Work()  # moved back: nothing is to do
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda folder: (folder / "model.safetensors").write_bytes(b"not what it says"), "cannot be loaded"),
+        (lambda folder: (folder / "model.safetensors").unlink(), "safetensors"),
+        (lambda folder: shutil.rmtree(folder), "does not exist"),
+        (lambda folder: shutil.copy(folder.parent / "clip/config.json", folder), "does not do object detection"),
+    ],
+    ids=["corrupt", "no weights", "not there", "wrong kind"],
+)
+def test_a_checkpoint_that_cannot_serve_is_an_error_that_says_so(
+    models: Path, photos: Path, tmp_path: Path, damage: Callable[[Path], Any], message: str
+) -> None:
+    for name in ("rtdetr", "clip"):
+        shutil.copytree(models / name, tmp_path / name)
+    damage(tmp_path / "rtdetr")
+    params = {"checkpoint": str(tmp_path / "rtdetr"), "device": "cpu"}
+    with pytest.raises(FldError, match=message):
+        run_road(
+            tmp_path / "root", fake_config(photos, annotators={"hub": {"use": "object-detection", "params": params}})
+        )
