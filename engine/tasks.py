@@ -187,6 +187,7 @@ class ExportTask(Frozen):
     covers: tuple[CoverStep, ...]  # what to read of each partition
     max_samples: int
     max_bytes: int
+    max_target_tokens: int
     splits: Mapping[str, float]
     images: ImageLimits
     isolation: Isolation = Isolation()

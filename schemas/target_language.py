@@ -11,10 +11,12 @@ single precision: where `x` is a whole number, at 40 of the sizes up to 5,000 pi
 
 What cannot be said is left out and never altered into something else: a text that contains `<`, the mark of a token,
 and a label of which nothing is left without line breaks and non-ASCII characters, which the post-processor removes.
+Nor is anything cut: where an answer must be short, whole instances are left out.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -40,6 +42,7 @@ SPECIAL_TOKENS: tuple[str, ...] = (
 
 _LINE_BREAK = re.compile(r"\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 _SENTENCE_MARKS = re.compile(r"</?s>|<pad>")
+_TOKEN = re.compile(r"</?[a-z_]+(?:\d{1,3})?>")
 _LOCATION = re.compile(r"<loc_(\d{1,3})>")
 _SPOKEN = re.compile(r"([^<]*)((?:<loc_\d{1,3}>|<sep>|</?poly>)+)")
 _POLY = re.compile(r"<poly>(.*?)</poly>")
@@ -61,12 +64,13 @@ class Written:
     """A target and what became of the instances it was written from.
 
     A parser gives back instance `spoken[0]` of the input first, then `spoken[1]`, and so on; those in `left_out` are
-    `NOT_REPRESENTABLE`.
+    `NOT_REPRESENTABLE`, and for those in `too_long` there was no room.
     """
 
     target: str
     spoken: tuple[int, ...]
     left_out: tuple[int, ...]
+    too_long: tuple[int, ...] = ()
 
 
 # ---------------------------------------------------------------------------------------------------- coordinates
@@ -131,12 +135,24 @@ def write_prompt(task: Task, input_: str = "") -> str:
 # -------------------------------------------------------------------------------------------------------- writing
 
 
-def write_answer(task: Task, instances: Sequence[Instance], image_wh: tuple[int, int]) -> Written:
+def most_tokens(text: str) -> int:
+    """At most how many tokens a text is: one for each special token, one for each byte of its words.
+
+    A tokenizer that spells in bytes, as BART's does, never makes more; of English it makes about a quarter.
+    """
+    words, num_special = _TOKEN.subn("", text)
+    return num_special + len(words.encode())
+
+
+def write_answer(
+    task: Task, instances: Sequence[Instance], image_wh: tuple[int, int], max_tokens: int | None = None
+) -> Written:
     """The target of a task that answers with locations; empty where nothing can be said.
 
     Instances stand in raster order: by the top, then the left bin of their bounds, then as given. Boxes of one label
     follow it together, at the place of the first. The phrases of a caption keep the order they are given in, and only
-    neighbours share a phrase. Polygons are written clockwise.
+    neighbours share a phrase. Polygons are written clockwise. An instance that would make the target longer than
+    `max_tokens`, as `most_tokens` counts them, is left out whole.
 
     Raises `ValueError` for shapes that the task has no form for.
     """
@@ -145,16 +161,23 @@ def write_answer(task: Task, instances: Sequence[Instance], image_wh: tuple[int,
     order = _order(task, instances, labels, image_wh)
     wrap = form == "polygons" and (len(order) > 1 or TASKS[task].answer == "boxes_or_polygons")
     parts: list[str] = []
+    spoken: list[int] = []
     spoken_label = ""
+    room = math.inf if max_tokens is None else max_tokens
     for i in order:
-        if form == "quad" or labels[i] != spoken_label:
-            spoken_label = labels[i]
-            parts.append(spoken_label)
+        label = "" if form != "quad" and labels[i] == spoken_label else labels[i]
         shapes = map(_clockwise, instances[i].shapes) if form == "polygons" else instances[i].shapes
         locations = "<sep>".join(location_tokens(shape, image_wh) for shape in shapes)
-        parts.append(f"<poly>{locations}</poly>" if wrap else locations)
+        part = f"{label}<poly>{locations}</poly>" if wrap else label + locations
+        length = len(label) + part.count("<")  # a label that can be said is ASCII, and holds no mark of a token
+        if length <= room:
+            room -= length
+            spoken_label = labels[i]
+            spoken.append(i)
+            parts.append(part)
     left_out = tuple(sorted(set(range(len(instances))) - set(order)))
-    return Written(target="".join(parts), spoken=tuple(order), left_out=left_out)
+    too_long = tuple(sorted(set(order) - set(spoken)))
+    return Written(target="".join(parts), spoken=tuple(spoken), left_out=left_out, too_long=too_long)
 
 
 def _form(task: Task, instances: Sequence[Instance]) -> Form:

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from engine.config import MAX_TARGET_TOKENS
 from engine.export.targets import write_targets
 from engine.hashing import annotation_id
 from engine.view import FAMILIES, PartitionView
@@ -48,7 +49,9 @@ def split_of(twin_group: str, seed: int, fractions: Mapping[str, float]) -> str:
     return name  # rounding of the last bound
 
 
-def assemble(view: PartitionView, split_of_group: Callable[[str], str]) -> Iterator[Sample]:
+def assemble(
+    view: PartitionView, split_of_group: Callable[[str], str], max_target_tokens: int = MAX_TARGET_TOKENS
+) -> Iterator[Sample]:
     """Samples of a partition in partition order, with targets; gold and dropped images are left out.
 
     `split_of_group` maps a twin group to its split. `image.sha256` is that of the original bytes until the image is
@@ -71,7 +74,7 @@ def assemble(view: PartitionView, split_of_group: Callable[[str], str]) -> Itera
             "targets": (),
         }
         sample = Sample.model_validate(draft)
-        yield sample.model_copy(update={"targets": write_targets(sample)})
+        yield sample.model_copy(update={"targets": write_targets(sample, max_target_tokens)})
 
 
 def family_status(view: PartitionView, family: str) -> list[str]:

@@ -32,7 +32,7 @@ from schemas.errors import AccountingError
 from schemas.sample import SAMPLE_VERSION
 
 FOLDER = "export"
-VERSION = 2
+VERSION = 3
 """Version of what an export writes from the same tables; bumped when its bytes change."""
 
 
@@ -107,6 +107,7 @@ def _task(plan: Plan, number: int, records: Sequence[PartitionRecord]) -> Export
         covers=tuple(plan.cover_step(record) for record in records),
         max_samples=settings.max_samples,
         max_bytes=settings.max_mb * 2**20,
+        max_target_tokens=settings.max_target_tokens,
         splits=settings.splits,
         images=plan.config.images,
     )

@@ -74,5 +74,5 @@ def _prepared(store: Store, task: ExportTask, facts: list[GroupFacts]) -> Iterat
     for record, cover in zip(task.partitions, task.covers, strict=True):
         view = load_view(store, record, cover)
         facts.append(facts_of(view))
-        for sample in assemble(view, lambda group: split_of(group, task.seed, task.splits)):
+        for sample in assemble(view, lambda group: split_of(group, task.seed, task.splits), task.max_target_tokens):
             yield prepare(sample)
