@@ -130,7 +130,15 @@ def _samples(
             continue
         identity, width, height = images.identity(index)
         known = run.known.get(identity, Annotations())
-        samples[index] = Sample(id=identity, width=width, height=height, pixels=array, known=known, seed=seed)
+        samples[index] = Sample(
+            id=identity,
+            width=width,
+            height=height,
+            pixels=array,
+            known=known,
+            seed=seed,
+            twin_group=images.twin_group(index),
+        )
     return samples
 
 

@@ -108,6 +108,7 @@ class RunConfig(Frozen):
     export: ExportConfig = Field(default_factory=ExportConfig)
     limits: Limits = Field(default_factory=Limits)
     runner: RunnerConfig = Field(default_factory=RunnerConfig)
+    refine: Mapping[str, Any] = Field(default_factory=dict)  # settings of `fld refine`, checked when it runs
     models_root: str = ""  # fsspec URL that nodes copy checkpoints from; never part of a fingerprint
 
     @field_validator("sources")

@@ -102,13 +102,16 @@ def distributions_table(coverage: CoverageReport) -> pa.Table:
     return pa.table([list(column) for column in columns], schema=DISTRIBUTIONS)
 
 
-def write_coverage(store: Store, counts: Aggregate) -> CoverageReport:
-    """Write `report.json`, `table2.parquet`, `table3.parquet` and `distributions.parquet` into the root's coverage."""
+def write_coverage(store: Store, counts: Aggregate, folder: str = "") -> CoverageReport:
+    """Write `report.json`, `table2.parquet`, `table3.parquet` and `distributions.parquet` into the root's coverage.
+
+    `folder` is that of a round, with its slash.
+    """
     coverage = report(counts)
-    store.write_bytes(f"{FOLDER}/report.json", to_json(coverage))
-    store.write_table(f"{FOLDER}/table2.parquet", figures_table(coverage.table2))
-    store.write_table(f"{FOLDER}/table3.parquet", figures_table(coverage.table3))
-    store.write_table(f"{FOLDER}/distributions.parquet", distributions_table(coverage))
+    store.write_bytes(f"{folder}{FOLDER}/report.json", to_json(coverage))
+    store.write_table(f"{folder}{FOLDER}/table2.parquet", figures_table(coverage.table2))
+    store.write_table(f"{folder}{FOLDER}/table3.parquet", figures_table(coverage.table3))
+    store.write_table(f"{folder}{FOLDER}/distributions.parquet", distributions_table(coverage))
     return coverage
 
 

@@ -36,7 +36,7 @@ class PartitionImages:
 
     @cached_property
     def _rows(self) -> list[dict[str, Any]]:
-        columns = ["id", "width", "height", "offset", "num_bytes"]
+        columns = ["id", "width", "height", "offset", "num_bytes", "twin_group"]
         rows: list[dict[str, Any]] = self._store.read_table(self._record.files["images"].path, columns).to_pylist()
         return rows
 
@@ -55,6 +55,11 @@ class PartitionImages:
         """(id, width, height) of the image at a place in partition order."""
         row = self._rows[index]
         return row["id"], row["width"], row["height"]
+
+    def twin_group(self, index: int) -> str:
+        """The group of near-twins that the image belongs to; its own id where it has none."""
+        row = self._rows[index]
+        return str(row["twin_group"] or row["id"])
 
     def data(self, index: int) -> bytes:
         """The original bytes."""
@@ -103,6 +108,19 @@ def source_tables(store: Store, record: PartitionRecord, *, gold: bool) -> dict[
     }
 
 
+CARRIED = "status-"
+"""Prefix of the files of a partition that say how far a family of its labels was annotated before they were carried."""
+
+
+def carried_status(store: Store, record: PartitionRecord) -> list[tuple[str, str, pa.Table]]:
+    """(family, name of the file, status table) of the families whose labels come with the partition."""
+    return [
+        (name.removeprefix(CARRIED), name, store.read_table(file.path))
+        for name, file in record.files.items()
+        if name.startswith(CARRIED)
+    ]
+
+
 def load_view(
     store: Store, record: PartitionRecord, cover: CoverStep, *, live: Mapping[str, OutputRecord] | None = None
 ) -> PartitionView:
@@ -115,12 +133,14 @@ def load_view(
 
     outputs = {step: output(step, fingerprint) for step, fingerprint in cover.outputs.items()}
     verdicts = output("verdicts", cover.verdicts) if cover.verdicts else {}
+    carried = carried_status(store, record)
     return PartitionView(
         id=record.id,
         images=PartitionImages(store, record, ImageLimits()).table,
         annotations=concat([source_tables(store, record, gold=False), *outputs.values()]),
-        status={step: tables["status"] for step, tables in outputs.items()},
+        status={step: tables["status"] for step, tables in outputs.items()}
+        | {name: table for _, name, table in carried},
         verdicts={target: verdicts[target] for target in VERDICT_TARGETS if target in verdicts},
-        producers=dict(cover.producers),
+        producers=dict(cover.producers) | {family: (name,) for family, name, _ in carried},
         gold=source_tables(store, record, gold=True),
     )

@@ -13,13 +13,14 @@ from engine import coverage
 from engine.config import RunConfig, RunnerConfig
 from engine.coverage_report import write_coverage
 from engine.export.stage import ExportSummary, export_root
-from engine.ingest.ingest import ingest, new_chunks, read_journal, read_partitions
+from engine.ingest.ingest import ingest, new_chunks, read_journal
 from engine.ingest.tables import IngestRecord
 from engine.lease import LeaseHolder
-from engine.plan import Plan, make_plan
+from engine.plan import Plan
 from engine.registry import pin
 from engine.removal import request as removal
 from engine.report.stage import Merged, gallery_root, merge_root
+from engine.rounds import plan_of
 from engine.runners.local import LocalBackend
 from engine.runners.supervisor import Backend, Supervisor
 from engine.store import OutputRecord, Store, record_path
@@ -76,12 +77,21 @@ def make_backend(config: RunnerConfig) -> Backend:
 class Pipeline:
     """Stages of one root under one config, in the order of the road; a context manager that holds the root's lease.
 
+    With `round_`, the root as it stands after that round of refinement.
+
     Each stage does only what is missing. Raises the errors of `schemas.errors`; a stage that loses or invents images
     raises `AccountingError`.
     """
 
-    def __init__(self, store: Store, config: RunConfig, watch: Watch = lambda step, now, total: None) -> None:
-        self.store, self.config, self.watch = store, config, watch
+    def __init__(
+        self,
+        store: Store,
+        config: RunConfig,
+        watch: Watch = lambda step, now, total: None,
+        *,
+        round_: int | None = None,
+    ) -> None:
+        self.store, self.config, self.watch, self._round = store, config, watch, round_
         self.work = Work()
         self._backend: Backend | None = None
         self._supervisor: Supervisor | None = None
@@ -107,7 +117,7 @@ class Pipeline:
 
     def plan(self) -> Plan:
         """What is missing now."""
-        return make_plan(self.store, self.config, read_partitions(read_journal(self.store)))
+        return plan_of(self.store, self.config, self._round)
 
     def preflight(self) -> None:
         """Before any work is done, pin what the config left open, and see whether the workers fit.
@@ -122,13 +132,16 @@ class Pipeline:
         """Ingest what is new in the sources."""
         return ingest(self.store, self.config, read_journal(self.store), self._results)
 
-    def annotate(self) -> int:
-        """Run all annotators where their output is missing; returns the number of outputs written."""
-        return self._record(self.plan().annotate_lanes())
+    def annotate(self, plan: Plan | None = None) -> int:
+        """Run all annotators where their output is missing, of another plan of this root if one is given.
 
-    def decide(self) -> int:
-        """Run the filters where verdicts are missing."""
-        return self._record([self.plan().decide_lane()])
+        Returns the number of outputs written.
+        """
+        return self._record((plan or self.plan()).annotate_lanes())
+
+    def decide(self, plan: Plan | None = None) -> int:
+        """Run the filters where verdicts are missing, of another plan of this root if one is given."""
+        return self._record([(plan or self.plan()).decide_lane()])
 
     def cover(self) -> coverage.Aggregate:
         """Aggregate the coverage of each partition, and merge them."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from engine import coverage
 from engine.config import AnnotatorConfig, RunConfig
+from engine.export.facts import RoundFacts
 from engine.graph import FROM_SOURCES, Graph, Group, build_graph, side_by_side
 from engine.hashing import fingerprint
 from engine.protocols import Annotator, Filter, Kind, Resources
@@ -29,7 +30,11 @@ REPLAYED = ".replayed-"
 
 @dataclass(frozen=True)
 class Plan:
-    """Fingerprints and gaps of a root. `partitions` are those of all finished ingests."""
+    """Fingerprints and gaps of a root. `partitions` are those of all finished ingests.
+
+    `folder` is where what is made of all of them goes: empty, or that of a round with its slash; `rounds` are what led
+    to the labels of such a round.
+    """
 
     store: Store
     config: RunConfig
@@ -37,6 +42,8 @@ class Plan:
     annotators: Mapping[str, Annotator]
     filters: Mapping[str, Filter]
     graph: Graph
+    folder: str = ""
+    rounds: Sequence[RoundFacts] = ()
     _listings: dict[str, set[str]] = field(default_factory=dict)
 
     @cached_property
@@ -243,12 +250,28 @@ class Plan:
         )
 
 
-def make_plan(store: Store, config: RunConfig, partitions: Sequence[PartitionRecord]) -> Plan:
+def make_plan(
+    store: Store,
+    config: RunConfig,
+    partitions: Sequence[PartitionRecord],
+    *,
+    folder: str = "",
+    rounds: Sequence[RoundFacts] = (),
+) -> Plan:
     """Raises `ConfigError` for unknown names, wrong parameters, cycles and missing producers; touches no model."""
     annotators = {name: build_annotator(name, c) for name, c in config.annotators.items()}
     filters = {name: build_filter(name, c) for name, c in config.filters.items()}
     graph = build_graph(annotators, _brought(config, partitions))
-    return Plan(store=store, config=config, partitions=partitions, annotators=annotators, filters=filters, graph=graph)
+    return Plan(
+        store=store,
+        config=config,
+        partitions=partitions,
+        annotators=annotators,
+        filters=filters,
+        graph=graph,
+        folder=folder,
+        rounds=rounds,
+    )
 
 
 def lanes_of(groups: Sequence[Group], memory_mb: int) -> list[list[Group]]:

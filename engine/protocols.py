@@ -70,7 +70,7 @@ class Sample:
 
     `pixels` is a read-only (height, width, 3) uint8 RGB array, present when the annotator requires `pixels`.
     `known` holds the annotations of the required and optional kinds, cut to the annotator's work set; on gold images
-    it never holds human annotations. `seed` is the run's seed.
+    it never holds human annotations. `seed` is the run's seed; near-twins share a `twin_group`.
     """
 
     id: str
@@ -79,6 +79,7 @@ class Sample:
     pixels: RGB | None = None
     known: Annotations = field(default_factory=Annotations)
     seed: int = 0
+    twin_group: str = ""
 
 
 class WorkSet(Frozen):

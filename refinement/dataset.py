@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
+from engine.config import MAX_TARGET_TOKENS
 from engine.export.targets import write_targets
 from engine.protocols import RGB
 from refinement.examples import TrainingImage
@@ -71,7 +72,7 @@ def boxes_of(regions: Sequence[RegionLabel]) -> Boxes:
 
 def targets_of(image: LabelledImage) -> TrainingImage:
     """What a student is taught about an image: exactly what an export of these labels would teach."""
-    return TrainingImage(image.id, len(image.regions), write_targets(sample_of(image)))
+    return TrainingImage(image.id, len(image.regions), write_targets(sample_of(image), MAX_TARGET_TOKENS))
 
 
 def sample_of(image: LabelledImage) -> Sample:

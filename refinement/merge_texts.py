@@ -95,7 +95,7 @@ def _edit(image_id: str, old: TextLabel | None, new: TextLabel) -> Edit:
         annotation_id=old.id if old else new.id,
         what="rewritten" if old else "added",
         old={"text": old.text} if old else {},
-        new={"text": new.text},
+        new={"text": new.text} if old else {"granularity": new.granularity, "text": new.text},
         why=MORE_CONSISTENT if old else "the image had no text of this granularity",
         p_old=old.p if old else -1.0,
         p_new=new.p,

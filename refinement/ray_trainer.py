@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -15,28 +14,20 @@ from ray.train.torch import TorchConfig, TorchTrainer
 from engine.runners.ray_runner import RayBackend
 from engine.store import Store
 from refinement.checkpoints import Checkpoints
+from refinement.config import TrainerResources
 from refinement.examples import TrainingSet
+from refinement.kept_student import keep_student
 from refinement.student import Student
 from refinement.training import Place, Progress, TrainingConfig, train
-from schemas.annotations import Frozen
 from schemas.errors import RunnerError
-
-
-class TrainerResources(Frozen):
-    """What training may use. `max_failures` counts lost workers; each time all of them go on from a checkpoint."""
-
-    num_workers: int = 1
-    cpus_per_worker: float = 1.0
-    gpus_per_worker: float = 0.0
-    max_failures: int = 2
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingJob:
     """A training that any worker can take up: how to open what it needs, all of it picklable.
 
-    `open_student` gives every worker the same untrained weights. The trained student is saved in `output`, a folder
-    that all workers and the driver can reach; checkpoints stand in `checkpoints` of the store at `store_url`.
+    `open_student` gives every worker the same untrained weights. The trained student is kept in `output` of the store
+    at `store_url`, which all workers and the driver can reach; its checkpoints stand in `checkpoints` meanwhile.
     """
 
     open_student: Callable[[], Student]
@@ -49,8 +40,9 @@ class TrainingJob:
     report: Callable[[Progress], None] | None = None
 
 
-def train_on_ray(job: TrainingJob, resources: TrainerResources, *, storage: Path, address: str = "") -> None:
-    """Train to the end, on the Ray cluster at `address` or one of this machine. `storage` is for Ray's own records.
+def train_on_ray(job: TrainingJob, resources: TrainerResources, *, storage: str, address: str = "") -> None:
+    """Train to the end, on the Ray cluster at `address` or one of this machine. `storage` is for Ray's own records: a
+    folder or URL that all its nodes can reach.
 
     A worker that dies takes the others along; all start again from the latest checkpoint. Raises `RunnerError` where
     the cluster has too little for the workers, instead of waiting for more, and where training failed for good.
@@ -66,9 +58,7 @@ def train_on_ray(job: TrainingJob, resources: TrainerResources, *, storage: Path
             resources_per_worker=_worker_resources(resources),
         ),
         torch_config=TorchConfig(backend="nccl" if resources.gpus_per_worker else "gloo"),
-        run_config=RunConfig(
-            storage_path=str(storage), failure_config=FailureConfig(max_failures=resources.max_failures)
-        ),
+        run_config=RunConfig(storage_path=storage, failure_config=FailureConfig(max_failures=resources.max_failures)),
     )
     try:
         trainer.fit()
@@ -100,7 +90,7 @@ def _train_loop(config: Mapping[str, Any]) -> None:
     )
     if place.rank == 0:
         student.model.to("cpu")
-        student.save(Path(job.output))
+        keep_student(student, Store(job.store_url), job.output)
     report_to_ray({"done": True})
 
 

@@ -61,7 +61,9 @@ class RoundResult:
 
 
 @dataclass(slots=True)
-class _Merged:
+class Merged:
+    """An image as a merge would leave it, and the edits that lead there."""
+
     image: LabelledImage
     edits: tuple[Edit, ...] = ()
 
@@ -86,8 +88,8 @@ def run_round(
         taught = [image for image in images if not image.gold_split and trains_on(fold, folds[image.id])]
         judged |= judge_fold(fold, taught, [image for image in images if folds[image.id] == fold])
     calibrations = calibrate(images, judged, gold)
-    merged = [_merge(image, judged[image.id], calibrations, rules.merge) for image in images]
-    gates = _gates(images, merged, gold, rules.gate, seed=seed + round_)
+    merged = [merge_image(image, judged[image.id], calibrations, rules.merge) for image in images]
+    gates = judge_gates(images, merged, gold, rules.gate, seed=seed + round_)
     return _stand(images, merged, calibrations, gates)
 
 
@@ -139,7 +141,10 @@ def _judge_by_gold(
 # --------------------------------------------------------------------------------------------------------- merge
 
 
-def _merge(image: LabelledImage, judged: Judgement, calibrations: Sequence[Calibration], rules: MergeRules) -> _Merged:
+def merge_image(
+    image: LabelledImage, judged: Judgement, calibrations: Sequence[Calibration], rules: MergeRules
+) -> Merged:
+    """Reconcile the labels of an image with what its student thought and saw."""
     known = Calibrations(calibrations)
     old, seen = (
         [_calibrated(region, known, source) for region in regions]
@@ -150,7 +155,7 @@ def _merge(image: LabelledImage, judged: Judgement, calibrations: Sequence[Calib
         image.id, judged.old_texts, judged.seen_texts, [region.label for region in regions.labels], rules
     )
     merged = replace(image, regions=regions.labels, texts=texts.labels)
-    return _Merged(merged, (*regions.edits, *texts.edits))
+    return Merged(merged, (*regions.edits, *texts.edits))
 
 
 def _calibrated(region: RegionLabel, known: Calibrations, source: str) -> RegionLabel:
@@ -166,8 +171,8 @@ def _calibrated(region: RegionLabel, known: Calibrations, source: str) -> Region
 # ---------------------------------------------------------------------------------------------------------- gate
 
 
-def _gates(
-    images: Sequence[LabelledImage], merged: Sequence[_Merged], gold: Mapping[str, Gold], rules: GateRules, *, seed: int
+def judge_gates(
+    images: Sequence[LabelledImage], merged: Sequence[Merged], gold: Mapping[str, Gold], rules: GateRules, *, seed: int
 ) -> tuple[GateDecision, ...]:
     """Regions by F1 at IoU 0.5, texts by CIDEr, on the `gate` split."""
     pairs = [(old, new.image) for old, new in zip(images, merged, strict=True) if old.gold_split == "gate"]
@@ -185,7 +190,7 @@ def _gates(
 
 def _stand(
     images: Sequence[LabelledImage],
-    merged: Sequence[_Merged],
+    merged: Sequence[Merged],
     calibrations: tuple[Calibration, ...],
     gates: tuple[GateDecision, ...],
 ) -> RoundResult:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,12 @@ def open_student(config: StudentConfig, folder: Path, corpus: Iterable[str]) -> 
     if not (folder / "processor_config.json").exists():  # written last
         make_scratch(folder, preset(config.preset), corpus, seed=config.seed)
     return load_student(str(folder), max_target_tokens=config.max_target_tokens)
+
+
+def make_student(config: StudentConfig, corpus: Iterable[str]) -> Student:
+    """A student from nothing, held in memory alone."""
+    with tempfile.TemporaryDirectory(prefix="fld-scratch-") as folder:
+        return open_student(config, Path(folder), corpus)
 
 
 def load_student(base: str, revision: str = "", *, max_target_tokens: int = 512) -> Student:

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 Granularity = Literal["brief", "detailed", "more_detailed"]
 RegionKind = Literal["object", "text"]
 RegionTextKind = Literal["phrase", "brief", "chunk", "ocr"]
-Question = Literal["holds", "complete"]
+Question = Literal["holds", "complete", "placed"]
 Status = Literal["done", "failed", "not_run"]
 GRANULARITIES: tuple[Granularity, ...] = ("brief", "detailed", "more_detailed")
 
@@ -119,8 +119,8 @@ class Similarity(_Annotation):
 class Check(_Annotation):
     """A second look at an annotation: the probability in [0, 1] that the answer to a question is yes.
 
-    `holds`: does the label of a region, `subject_id`, hold? `complete`: is everything that a phrase, `subject_id`,
-    refers to among its boxes?
+    `holds`: does the label of a region, or a text, `subject_id`, hold? `complete`: is everything that a phrase,
+    `subject_id`, refers to among its boxes? `placed`: is there something where a region, `subject_id`, is?
     """
 
     subject_id: str

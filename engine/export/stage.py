@@ -49,7 +49,7 @@ def export_root(plan: Plan, journal: Sequence[IngestRecord], do: Do) -> ExportSu
 
     Raises `AccountingError` when the shards do not hold every image that the verdicts keep.
     """
-    out = Store(f"{plan.store.url}/{FOLDER}")
+    out = Store(f"{plan.store.url}/{plan.folder}{FOLDER}")
     groups = [_task(plan, number, records) for number, records in enumerate(_groups(plan, journal))]
     missing = _missing(plan, groups)
     if missing:
@@ -81,7 +81,7 @@ def export_is_current(plan: Plan, journal: Sequence[IngestRecord]) -> bool:
     if _missing(plan, groups):
         return False
     results = [plan.store.read_model(_record_path(task), GroupResult) for task in groups]
-    return _is_written(Store(f"{plan.store.url}/{FOLDER}"), _manifest(plan, journal, results))
+    return _is_written(Store(f"{plan.store.url}/{plan.folder}{FOLDER}"), _manifest(plan, journal, results))
 
 
 def _groups(plan: Plan, journal: Sequence[IngestRecord]) -> list[list[PartitionRecord]]:
@@ -100,7 +100,7 @@ def _task(plan: Plan, number: int, records: Sequence[PartitionRecord]) -> Export
     settings = plan.config.export
     return ExportTask(
         root=plan.store.url,
-        out=FOLDER,
+        out=plan.folder + FOLDER,
         group=number,
         seed=plan.config.seed,
         partitions=tuple(records),
@@ -124,7 +124,7 @@ def _record_path(task: ExportTask) -> str:
 def _missing(plan: Plan, groups: Sequence[ExportTask]) -> list[ExportTask]:
     """Groups without a record, or whose shards and their offsets are not all there with the size they had."""
     recorded = plan.store.list_names("stages/export")
-    sizes = _shard_sizes(plan.store)
+    sizes = _shard_sizes(plan.store, plan.folder + FOLDER)
     missing = []
     for task in groups:
         path = _record_path(task)
@@ -139,10 +139,10 @@ def _missing(plan: Plan, groups: Sequence[ExportTask]) -> list[ExportTask]:
     return missing
 
 
-def _shard_sizes(store: Store) -> dict[str, int]:
+def _shard_sizes(store: Store, folder: str) -> dict[str, int]:
     """Bytes of every shard file, in one listing."""
     try:
-        entries = store.fs.ls(store.path(f"{FOLDER}/{SHARDS}"), detail=True)
+        entries = store.fs.ls(store.path(f"{folder}/{SHARDS}"), detail=True)
     except FileNotFoundError:
         return {}
     return {str(entry["name"]).rsplit("/", 1)[-1]: int(entry["size"]) for entry in entries}
@@ -155,7 +155,9 @@ def _models(plan: Plan) -> dict[str, ModelIdentity]:
 def _manifest(plan: Plan, journal: Sequence[IngestRecord], results: Sequence[GroupResult]) -> Manifest:
     shards = [shard for result in results for shard in result.shards]
     removed = len(read_tombstones(plan.store))
-    facts = export_facts([result.facts for result in results], journal, plan.filters, removed=removed)
+    facts = export_facts(
+        [result.facts for result in results], journal, plan.filters, removed=removed, rounds=plan.rounds
+    )
     return make_manifest(shards, config=plan.described_config, models=_models(plan), facts=facts)
 
 

@@ -15,8 +15,9 @@ import torch
 
 from engine.store import Store
 from refinement.checkpoints import Checkpoints
+from refinement.config import TrainerResources
 from refinement.examples import HeldImages
-from refinement.ray_trainer import TrainerResources, TrainingJob, train_on_ray
+from refinement.ray_trainer import TrainingJob, train_on_ray
 from refinement.student import load_student
 from refinement.training import TrainingConfig
 from schemas.errors import RunnerError
@@ -43,7 +44,7 @@ def job(folder: Path, base: Path) -> TrainingJob:
         store_url=str(folder),
         checkpoints="training",
         fingerprint="abc",
-        output=str(folder / "student"),
+        output="student",
     )
 
 
@@ -71,14 +72,14 @@ def kill_a_worker_after(checkpoints: Checkpoints, killed: list[int]) -> None:
 def test_a_lost_worker_changes_nothing(tmp_path: Path) -> None:
     base = tmp_path / "base"
     student(base)
-    train_on_ray(job(tmp_path / "whole", base), TWO, storage=tmp_path / "ray")
+    train_on_ray(job(tmp_path / "whole", base), TWO, storage=str(tmp_path / "ray"))
 
     broken = job(tmp_path / "broken", base)
     checkpoints = Checkpoints(Store(broken.store_url), broken.checkpoints, broken.fingerprint)
     killed: list[int] = []
     killer = threading.Thread(target=kill_a_worker_after, args=(checkpoints, killed))
     killer.start()
-    train_on_ray(broken, TWO, storage=tmp_path / "ray")
+    train_on_ray(broken, TWO, storage=str(tmp_path / "ray"))
     killer.join()
 
     assert killed
@@ -93,4 +94,4 @@ def test_more_than_the_cluster_has_is_refused_at_once(tmp_path: Path) -> None:
     """Ray itself would wait for ever."""
     resources = TrainerResources(num_workers=10_000)
     with pytest.raises(RunnerError, match="needs 10000 CPU"):
-        train_on_ray(job(tmp_path, tmp_path / "base"), resources, storage=tmp_path / "ray")
+        train_on_ray(job(tmp_path, tmp_path / "base"), resources, storage=str(tmp_path / "ray"))

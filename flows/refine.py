@@ -1,0 +1,59 @@
+"""`fld refine` as a Prefect flow: one task a round, ended by the gate or by drift."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from prefect import flow, task
+from prefect.artifacts import create_table_artifact
+from prefect.cache_policies import NO_CACHE
+
+from engine.config import parse_config
+from engine.pipeline import Pipeline
+from engine.rounds import RoundRecord
+from engine.store import Store
+from flows.progress import progress_bars
+from refinement.config import parse_refine
+from refinement.loop import Loop, RefineSummary, why_stop
+
+
+@task(name="carry", task_run_name="round 0", cache_policy=NO_CACHE, persist_result=False)
+def carry(loop: Loop) -> RoundRecord:
+    return loop.carry()
+
+
+@task(name="round", task_run_name="round {number}", cache_policy=NO_CACHE, persist_result=False)
+def refine_round(loop: Loop, number: int, before: RoundRecord) -> RoundRecord:
+    return loop.round(number, before)
+
+
+@flow(name="fld-refine", flow_run_name="refinement of {root}", validate_parameters=False, persist_result=False)
+def refine_flow(config: dict[str, Any], root: str, rounds: int) -> RefineSummary:
+    """Up to `rounds` rounds; ends before where gold finds nothing better, or the labels drift away."""
+    resolved = parse_config(config, where="flow parameter `config`")
+    with progress_bars() as watch, Pipeline(Store(root), resolved, watch) as pipeline:
+        pipeline.require_annotated()
+        pipeline.decide()
+        loop = Loop(pipeline, parse_refine(resolved.refine))
+        done = [carry(loop)]
+        ended = f"all {rounds} rounds are done"
+        for number in range(1, rounds + 1):
+            done.append(refine_round(loop, number, done[-1]))
+            if (why := why_stop(done[-1])) != "":
+                ended = why
+                break
+        create_table_artifact(key="fld-refine", table=_rows(done), description=f"Rounds of {root}: {ended}")
+        return RefineSummary(rounds=tuple(done), ended=ended, final=loop.final(done))
+
+
+def _rows(rounds: Sequence[RoundRecord]) -> list[dict[str, Any]]:
+    return [
+        {
+            "round": record.number,
+            **{gate.specialist: f"{gate.metric} {gate.before:.3f} -> {gate.after:.3f}" for gate in record.gates},
+            "accepted": ", ".join(gate.specialist for gate in record.gates if gate.accepted),
+            "edits": sum(record.details.get("edits", {}).values()),
+        }
+        for record in rounds
+    ]

@@ -1,0 +1,51 @@
+"""The settings of `fld refine`: key `refine` of a config."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from engine.protocols import Resources
+from refinement.drift import DriftLimits
+from refinement.round import RoundRules
+from refinement.student import StudentConfig
+from refinement.training import TrainingConfig
+from schemas.annotations import Frozen
+from schemas.errors import ConfigError
+
+
+class TrainerResources(Frozen):
+    """What training may use. `max_failures` counts lost workers; each time all of them go on from a checkpoint."""
+
+    num_workers: int = Field(default=1, gt=0)
+    cpus_per_worker: float = Field(default=1.0, gt=0)
+    gpus_per_worker: float = Field(default=0.0, ge=0)
+    max_failures: int = Field(default=2, ge=0)
+
+
+class RefineConfig(Frozen):
+    """Student, training, merge and gate of every round.
+
+    `max_names` names, the most frequent ones, are candidates when a student is asked what a region is. `annotator` is
+    what one worker of the students needs when they look at all images again.
+    """
+
+    student: StudentConfig = Field(default_factory=StudentConfig)
+    training: TrainingConfig = Field(default_factory=TrainingConfig)
+    trainer: TrainerResources = Field(default_factory=TrainerResources)
+    rules: RoundRules = Field(default_factory=RoundRules)
+    drift: DriftLimits = Field(default_factory=DriftLimits)
+    annotator: Resources = Field(default_factory=lambda: Resources(cpus=1, memory_mb=3000))
+    max_names: int = Field(default=64, gt=0)
+    max_answer_tokens: int = Field(default=256, gt=0)
+
+
+def parse_refine(settings: Mapping[str, Any]) -> RefineConfig:
+    """Raises `ConfigError` with the key's path, what was given and what is expected."""
+    try:
+        return RefineConfig.model_validate(dict(settings))
+    except ValidationError as error:
+        lines = [f"refine.{'.'.join(map(str, e['loc']))}: {e['msg']}, got {e['input']!r}" for e in error.errors()]
+        raise ConfigError("\n".join(lines)) from None

@@ -1,0 +1,287 @@
+"""Rounds of train, look again, merge and gate over a root, each under `ROOT/rounds/NNN`.
+
+Everything is named by what it depends on, so that a killed round goes on where it was: trained students and their
+checkpoints, the outputs of the annotator, and rounds that are finished are not made again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import Any
+
+import pyarrow.compute as pc
+
+from engine.config import AnnotatorConfig, RunConfig
+from engine.export.facts import RoundFacts
+from engine.hashing import canonical_json, fingerprint
+from engine.partition import read_output, read_tables
+from engine.pipeline import Pipeline
+from engine.plan import Plan, make_plan
+from engine.protocols import Kind, WorkSet
+from engine.rounds import RECORD, RoundRecord, has_round, plan_of, read_round, round_folder, standing_config
+from engine.store import Store
+from refinement.config import RefineConfig
+from refinement.drift import compare
+from refinement.examples import corpus
+from refinement.folds import EVERY_FOLD
+from refinement.kept_student import KeptStudent, keep_student, open_kept, read_kept
+from refinement.labels import count_names, judgements
+from refinement.ledger import WHATS
+from refinement.lessons import Lessons
+from refinement.ray_trainer import TrainingJob, train_on_ray
+from refinement.round_files import RoundFiles
+from refinement.settle import JudgedPartition, Settlement, Survey, edits_of, settle
+from refinement.student import SCRATCH, load_student, make_student
+from schemas.annotations import Frozen, Source
+from schemas.errors import RootError
+from schemas.tables import ANNOTATION_TABLES
+
+BASE = "rounds/base"
+VERSION = 1
+"""Version of what a round makes of the same labels and settings."""
+EVERYTHING = WorkSet(min_score=0.0, nms_iou=1.0, max_regions=1000)
+"""Students judge every label: what is weak is what they are asked about."""
+
+
+class RefineSummary(Frozen):
+    """Rounds that stand, and why the loop ended. `final` maps metric → (round 0, last round) on the `final` split."""
+
+    rounds: tuple[RoundRecord, ...]
+    ended: str
+    final: Mapping[str, tuple[float, float]]
+
+
+@dataclass
+class Loop:
+    """One root being refined, under the lease of its pipeline."""
+
+    pipeline: Pipeline
+    settings: RefineConfig
+
+    @property
+    def store(self) -> Store:
+        return self.pipeline.store
+
+    @property
+    def config(self) -> RunConfig:
+        return self.pipeline.config
+
+    @cached_property
+    def remade(self) -> frozenset[Kind]:
+        """Kinds that are made again from the labels of a round."""
+        plan = make_plan(self.store, standing_config(self.config), ())
+        return frozenset(kind for annotator in plan.annotators.values() for kind in annotator.produces)
+
+    @cached_property
+    def files(self) -> RoundFiles:
+        return RoundFiles(self.store, self.config.images, self.remade, self.config.seed)
+
+    def described(self) -> dict[str, Any]:
+        """What a round depends on beside the labels it begins with."""
+        settings = self.settings.model_dump(mode="json", exclude={"annotator", "trainer"})
+        return {"version": VERSION, "settings": settings, "seed": self.config.seed}
+
+    def finished(self, number: int, identity: str) -> RoundRecord | None:
+        """The round if it is there. Raises `RootError` where it was made of other labels or with other settings."""
+        if not has_round(self.store, number):
+            return None
+        record = read_round(self.store, number)
+        if record.fingerprint != identity:
+            raise RootError(
+                f"round {number} of {self.store.url} was made of other labels or with other settings of `refine`; "
+                f"rounds are never changed: refine a copy of the root, or delete {self.store.url}/rounds"
+            )
+        return record
+
+    # ------------------------------------------------------------------ round 0
+
+    def carry(self) -> RoundRecord:
+        """Round 0: what the filters keep, as labels that a round can begin with."""
+        plan = plan_of(self.store, self.config)
+        known = {record.id: plan.fingerprints["verdicts", record.id] for record in plan.partitions}
+        identity = fingerprint({"version": VERSION, "verdicts": known, "remade": sorted(self.remade)})
+        if (there := self.finished(0, identity)) is not None:
+            return there
+        partitions = tuple(self.files.carry(plan, record) for record in plan.partitions)
+        record = RoundRecord(number=0, fingerprint=identity, partitions=partitions)
+        self.store.write_model(f"{round_folder(0)}/{RECORD}", record)
+        return record
+
+    # ------------------------------------------------------------------ a round
+
+    def round(self, number: int, before: RoundRecord) -> RoundRecord:
+        """Train on the labels of the round before, look again, and merge what gold finds better."""
+        labels = [partition.unseen.annotations_fingerprint for partition in before.partitions]
+        identity = fingerprint({**self.described(), "number": number, "labels": labels})
+        if (there := self.finished(number, identity)) is not None:
+            return there
+        students = self.train(number, before, identity)
+        plan = self.look_again(number, before, students)
+        return self.merge(number, before, plan, identity)
+
+    def train(self, number: int, before: RoundRecord, identity: str) -> list[tuple[str, KeptStudent]]:
+        """A fresh student a fold; (folder, record) of each."""
+        standing = plan_of(self.store, self.config, before.number)
+        self.pipeline.annotate(standing)
+        self.pipeline.decide(standing)
+        rules = self.settings.rules
+        folds = [EVERY_FOLD] if rules.in_sample else list(range(rules.num_folds))
+        students = []
+        for place, fold in enumerate(folds):
+            folder = f"{round_folder(number)}/students/{place}"
+            kept = read_kept(self.store, folder)
+            if kept is None:
+                self._train_one(folder, self._lessons(standing, fold), identity, place)
+                kept = read_kept(self.store, folder)
+            assert kept is not None, "a finished training keeps its student"
+            students.append((folder, kept))
+        return students
+
+    def _lessons(self, standing: Plan, fold: int) -> Lessons:
+        return Lessons(
+            root=self.store.url,
+            partitions=tuple(standing.partitions),
+            covers=tuple(standing.cover_step(record) for record in standing.partitions),
+            limits=self.config.images,
+            max_target_tokens=self.config.export.max_target_tokens,
+            fold=fold,
+            num_folds=self.settings.rules.num_folds,
+            seed=self.config.seed,
+        )
+
+    def _train_one(self, folder: str, lessons: Lessons, identity: str, place: int) -> None:
+        checkpoints, records = f"{folder}-checkpoints", f"{folder}-ray"
+        training = self.settings.training
+        job = TrainingJob(
+            open_student=self._base(lessons),
+            open_data=lessons.open,
+            config=training.model_copy(update={"seed": training.seed + place}),
+            store_url=self.store.url,
+            checkpoints=checkpoints,
+            fingerprint=f"{identity}-{place}",
+            output=folder,
+        )
+        storage = self.store.path(records) if self.store.local else f"{self.store.url}/{records}"
+        train_on_ray(job, self.settings.trainer, storage=storage, address=self.config.runner.ray_address)
+        self.store.delete_folder(checkpoints)
+        self.store.delete_folder(records)
+
+    def _base(self, lessons: Lessons) -> Any:
+        """How a worker opens the student that training starts from. One from scratch is made once for all rounds."""
+        student = self.settings.student
+        if student.base != SCRATCH:
+            return partial(load_student, student.base, student.revision, max_target_tokens=student.max_target_tokens)
+        if read_kept(self.store, BASE) is None:
+            every = replace(lessons, fold=EVERY_FOLD)
+            keep_student(make_student(student, corpus(every.open().images)), self.store, BASE)
+        return partial(open_kept, f"{self.store.url}/{BASE}", max_target_tokens=student.max_target_tokens)
+
+    def look_again(self, number: int, before: RoundRecord, students: Sequence[tuple[str, KeptStudent]]) -> Plan:
+        """The students as an annotator on all images; returns the plan of their outputs."""
+        unseen = [partition.unseen for partition in before.partitions]
+        params = {
+            "folders": [f"{self.store.url}/{folder}" for folder, _ in students],
+            "weights": [kept.weights for _, kept in students],
+            "names": self._names(before),
+            "max_answer_tokens": self.settings.max_answer_tokens,
+        }
+        annotator = AnnotatorConfig(
+            use="student", params=params, resources=self.settings.annotator, work_set=EVERYTHING
+        )  # fmt: skip
+        config = self.config.model_copy(update={"annotators": {f"student-{number}": annotator}, "filters": {}})
+        plan = make_plan(self.store, config, unseen)
+        self.pipeline.annotate(plan)
+        return plan
+
+    def _names(self, before: RoundRecord) -> list[str]:
+        """The most frequent names of the labels, by falling number and then by name."""
+        counts = sum((count_names(self.files.labels(p)) for p in before.partitions), start=count_names({}))
+        return sorted(counts, key=lambda name: (-counts[name], name))[: self.settings.max_names]
+
+    def merge(self, number: int, before: RoundRecord, plan: Plan, identity: str) -> RoundRecord:
+        """Calibrate, let the gate decide, and write the labels of the round with their ledger."""
+        rules = self.settings.rules
+        settlement = settle(self._judged(before, plan), rules, round_=number, seed=self.config.seed)
+        source = Source(annotator="refinement", model="student", revision=identity, round=number)
+        partitions, counts, survey = [], dict.fromkeys(WHATS, 0), Survey()
+        for partition, judged in zip(before.partitions, self._judged(before, plan), strict=True):
+            edits = edits_of(judged, settlement, rules)
+            for edit in edits:
+                counts[edit.what] += 1
+            after = self.files.edit(number, partition, edits, source)
+            partitions.append(after)
+            survey.add(self.files.images(after), {}, with_final=False)
+        drifts = compare(self._survey(read_round(self.store, 0)).portrait(), survey.portrait(), self.settings.drift)
+        record = RoundRecord(
+            number=number,
+            fingerprint=identity,
+            partitions=tuple(partitions),
+            gates=_gate_facts(number, settlement),
+            details={
+                "gates": [gate.model_dump(mode="json") for gate in settlement.gates],
+                "calibrations": [curve.model_dump(mode="json") for curve in settlement.calibrations],
+                "edits": counts,
+                "drift": [drift.model_dump(mode="json") for drift in drifts],
+            },
+        )
+        self.store.write_model(f"{round_folder(number)}/{RECORD}", record)
+        return record
+
+    # ------------------------------------------------------------------ reading
+
+    def _judged(self, before: RoundRecord, plan: Plan) -> Iterator[JudgedPartition]:
+        """Partition after partition, with what the students said."""
+        (student,) = plan.graph.order
+        names = plan.config.annotators[student].params["names"]
+        for partition in before.partitions:
+            images, gold = self.files.images(partition), self.files.gold(partition)
+            output = read_output(
+                self.store, student, partition.unseen.id, plan.fingerprints[student, partition.unseen.id]
+            )
+            tables = read_tables(self.store, output)
+            done = set(tables["status"]["image_id"].filter(pc.equal(tables["status"]["status"], "done")).to_pylist())
+            said = {name: tables.get(name, schema.empty_table()) for name, schema in ANNOTATION_TABLES.items()}
+            yield JudgedPartition(images, judgements([i for i in images if i.id in done], said, names), gold)
+
+    def _survey(self, record: RoundRecord, *, with_final: bool = False) -> Survey:
+        survey = Survey()
+        for partition in record.partitions:
+            survey.add(self.files.images(partition), self.files.gold(partition), with_final=with_final)
+        return survey
+
+    # ------------------------------------------------------------------ the end
+
+    def final(self, rounds: Sequence[RoundRecord]) -> dict[str, tuple[float, float]]:
+        """F1 on the `final` split before and after; the only place that reads it."""
+        first, last = (self._survey(record, with_final=True) for record in (rounds[0], rounds[-1]))
+        found = {
+            f"f1@{iou:g}": (round(first.final[iou].f1, 4), round(last.final[iou].f1, 4)) for iou in first.final
+        } if first.num_final else {}  # fmt: skip
+        self.store.write_bytes(
+            f"rounds/final-{rounds[-1].number:03d}.json",
+            canonical_json({"images": first.num_final, "metrics": found}).encode(),
+        )
+        return found
+
+
+def _gate_facts(number: int, settlement: Settlement) -> tuple[RoundFacts, ...]:
+    return tuple(
+        RoundFacts(
+            number=number, specialist=g.unit, metric=g.metric, before=g.before, after=g.after, accepted=g.accepted
+        )
+        for g in settlement.gates
+    )
+
+
+def why_stop(record: RoundRecord) -> str:
+    """Why there should be no further round; empty where there should."""
+    drifts = [drift for drift in record.details["drift"] if not drift["within"]]
+    if not any(gate.accepted for gate in record.gates):
+        reasons = "; ".join(f"{gate['unit']}: {gate['why']}" for gate in record.details["gates"])
+        return f"round {record.number} made nothing better, and its labels are those of the round before ({reasons})"
+    if drifts:
+        figures = ", ".join(drift["figure"] for drift in drifts)
+        return f"the labels of round {record.number} drifted beyond the limits of `refine.drift`: {figures}"
+    return ""

@@ -1,0 +1,135 @@
+"""The files of a round: labels of each partition in both of their forms, and the ledger that led to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from engine.hashing import fingerprint
+from engine.images import ImageLimits
+from engine.partition import CARRIED, PartitionImages, load_view, source_tables
+from engine.plan import Plan
+from engine.protocols import Kind
+from engine.rounds import RoundPartition, round_folder
+from engine.store import FileRecord, Store
+from engine.tasks import PartitionRecord
+from refinement.carry import Labels, apply_edits, kept_labels, of_images, statuses
+from refinement.dataset import Gold, LabelledImage
+from refinement.labels import count_names, gold_of, labelled_images
+from refinement.ledger import Edit, ledger_table
+from schemas.annotations import Source
+from schemas.tables import ANNOTATION_TABLES
+
+
+@dataclass(frozen=True, slots=True)
+class RoundFiles:
+    """Reads and writes labels of rounds in a root. `remade` kinds are made again from them, and never carried."""
+
+    store: Store
+    limits: ImageLimits
+    remade: frozenset[Kind]
+    seed: int
+
+    # ------------------------------------------------------------------ reading
+
+    def labels(self, partition: RoundPartition) -> Labels:
+        """All labels, those on gold images included."""
+        return source_tables(self.store, partition.unseen, gold=False)
+
+    def gold(self, partition: RoundPartition) -> dict[str, Gold]:
+        """What people said of gold images, by image id."""
+        return gold_of(source_tables(self.store, partition.standing, gold=True))
+
+    def images(self, partition: RoundPartition) -> list[LabelledImage]:
+        """The images with their labels as a round works on them."""
+        table = PartitionImages(self.store, partition.standing, self.limits).table
+        labels = self.labels(partition)
+        reference = table["id"].filter(table["gold"]).to_pylist()
+        return labelled_images(table, reference, labels, sorted(count_names(labels)), seed=self.seed)
+
+    # ------------------------------------------------------------------ writing
+
+    def carry(self, plan: Plan, record: PartitionRecord) -> RoundPartition:
+        """A partition of round 0: what the verdicts of a plan keep."""
+        view = load_view(self.store, record, plan.cover_step(record))
+        kept = view.images.filter(view.verdicts["images"]["kept"])
+        nobody = pa.array([False] * kept.num_rows)
+        images = {"standing": kept, "unseen": kept.set_column(kept.schema.get_field_index("gold"), "gold", nobody)}
+        ids = kept["id"].to_pylist()
+        base = PartitionRecord(
+            id=record.id,
+            ingest=record.ingest,
+            fingerprint=record.fingerprint
+            if len(ids) == record.num_images
+            else fingerprint({"of": record.fingerprint, "ids": ids}),
+            annotations_fingerprint="",
+            num_images=len(ids),
+            num_bytes=record.num_bytes,
+            files={"tar": record.files["tar"]},
+        )
+        status = {
+            f"{CARRIED}{family}": self._write(
+                0, record.id, f"{CARRIED}{family}", table.filter(pc.is_in(table["image_id"], kept["id"]))
+            )
+            for family, table in statuses(view, self.remade).items()
+        }
+        files = {
+            kind: {"images": self._write(0, record.id, f"{kind}.images", table), **status}
+            for kind, table in images.items()
+        }
+        return self._partition(0, base, files, kept_labels(view, self.remade), view.gold, ())
+
+    def edit(self, number: int, partition: RoundPartition, edits: Sequence[Edit], source: Source) -> RoundPartition:
+        """The partition after a round; where nothing is edited, the very files of the round before."""
+        if not edits:
+            ledger = self._write(number, partition.standing.id, "ledger", ledger_table((), number))
+            return partition.model_copy(update={"ledger": ledger})
+        labels = apply_edits(self.labels(partition), edits, source)
+        files = {
+            kind: {name: file for name, file in record.files.items() if name not in ANNOTATION_TABLES}
+            for kind, record in (("standing", partition.standing), ("unseen", partition.unseen))
+        }
+        truth = source_tables(self.store, partition.standing, gold=True)
+        return self._partition(number, partition.standing, files, labels, truth, edits)
+
+    def _partition(
+        self,
+        number: int,
+        base: PartitionRecord,
+        files: Mapping[str, Mapping[str, FileRecord]],
+        labels: Labels,
+        truth: Mapping[str, Any],
+        edits: Sequence[Edit],
+    ) -> RoundPartition:
+        images = self.store.read_table(files["standing"]["images"].path)
+        standing = of_images(labels, images["id"].filter(pc.invert(images["gold"])))
+        for name, table in truth.items():
+            standing[name] = pa.concat_tables([standing[name], table]).combine_chunks()
+        return RoundPartition(
+            standing=self._record(number, base, "standing", files["standing"], standing),
+            unseen=self._record(number, base, "unseen", files["unseen"], labels),
+            ledger=self._write(number, base.id, "ledger", ledger_table(edits, number)),
+        )
+
+    def _record(
+        self, number: int, base: PartitionRecord, kind: str, files: Mapping[str, FileRecord], labels: Labels
+    ) -> PartitionRecord:
+        written = {
+            name: self._write(number, base.id, f"{kind}.{name}", table)
+            for name, table in sorted(labels.items())
+            if table.num_rows
+        }
+        sums = {name: file.sha256 for name, file in {**files, **written}.items() if name != "tar"}
+        return base.model_copy(
+            update={
+                "files": {"tar": base.files["tar"], **files, **written},
+                "annotations_fingerprint": fingerprint({"kind": kind, "files": sums}),
+            }
+        )
+
+    def _write(self, number: int, partition: str, name: str, table: pa.Table) -> FileRecord:
+        return self.store.write_table(f"{round_folder(number)}/{partition}.{name}.parquet", table)

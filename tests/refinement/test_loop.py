@@ -1,0 +1,220 @@
+"""The whole loop on a root: train on Ray, look again, merge, gate; every round a set of files of its own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+from PIL import Image
+
+from engine.config import RunConfig
+from engine.export.verify import verify
+from engine.pipeline import Pipeline
+from engine.rounds import plan_of, read_round
+from engine.store import Store
+from refinement.config import parse_refine
+from refinement.labels import gold_of
+from refinement.ledger import Edit
+from refinement.loop import Loop, why_stop
+from schemas.annotations import Source
+from schemas.errors import ConfigError, RootError
+from schemas.reader import open_export
+from tests.refinement.tiny import IMAGE_PX, scenes
+from tests.roots import fake_config, run_road
+
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.timeout(600),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.data.context"),
+]
+NUM, NUM_GOLD = 40, 36
+REFINE = {
+    "student": {"preset": "tiny"},
+    "training": {"num_steps": 8, "batch_images": 4, "warmup_steps": 2, "checkpoint_steps": 4, "log_steps": 4},
+    "rules": {"gate": {"min_images": 3}},
+    "max_answer_tokens": 24,
+}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, RunConfig]]:
+    """A root of scenes with fake labels and, for most of them, the truth as gold; and its config."""
+    folder = tmp_path_factory.mktemp("refine")
+    for name, drawn in (("plain", scenes(NUM, seed=1)), ("gold", scenes(NUM_GOLD, seed=2))):
+        (folder / name).mkdir()
+        for i, scene in enumerate(drawn):
+            Image.fromarray(scene.pixels).save(folder / name / f"{i:03d}.png")
+    (folder / "gold" / "gold.json").write_text(json.dumps(coco(scenes(NUM_GOLD, seed=2))))
+    config = fake_config(
+        folder / "plain",
+        sources=[
+            {"url": str(folder / "plain"), "name": "plain", "kind": "folder", "class_folders": False},
+            {"url": str(folder / "gold" / "gold.json"), "name": "gold", "kind": "coco", "gold": True},
+        ],
+        partitions={"max_images": 32},
+        limits={"batch_timeout_s": 60, "load_timeout_s": 120},
+        refine=REFINE,
+    )
+    run_road(folder / "root", config)
+    yield folder / "root", config
+    ray.shutdown()
+
+
+def coco(drawn: list[Any]) -> dict[str, Any]:
+    names = sorted({thing.label for scene in drawn for thing in scene.things})
+    rows = []
+    for i, scene in enumerate(drawn):
+        for thing in scene.things:
+            x1, y1, x2, y2 = thing.box_xyxy
+            box = [x1, y1, x2 - x1, y2 - y1]
+            rows.append({
+                "id": len(rows) + 1, "image_id": i, "category_id": names.index(thing.label) + 1, "bbox": box,
+                "area": box[2] * box[3], "iscrowd": 0,
+            })  # fmt: skip
+    images = [{"id": i, "file_name": f"{i:03d}.png", "width": IMAGE_PX, "height": IMAGE_PX} for i in range(len(drawn))]
+    categories = [{"id": i + 1, "name": name} for i, name in enumerate(names)]
+    return {"images": images, "annotations": rows, "categories": categories}
+
+
+def opened(root: Path, config: RunConfig) -> Pipeline:
+    return Pipeline(Store(str(root)), config)
+
+
+def digests(folder: Path) -> dict[str, str]:
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+def test_a_student_that_knows_nothing_is_refused_and_changes_nothing(made: tuple[Path, RunConfig]) -> None:
+    root, config = made
+    with opened(root, config) as pipeline:
+        loop = Loop(pipeline, parse_refine(config.refine))
+        first = loop.carry()
+        second = loop.round(1, first)
+        assert pipeline.work.images_read >= NUM + NUM_GOLD, "the students have seen every image"
+        assert {gate.specialist for gate in second.gates} == {"regions", "texts"}
+        assert not any(gate.accepted for gate in second.gates)
+        assert "made nothing better" in why_stop(second)
+        for before, after in zip(first.partitions, second.partitions, strict=True):
+            assert after.standing == before.standing, "the very same files"
+            assert after.unseen == before.unseen
+            assert pipeline.store.read_table(after.ledger.path).num_rows == 0
+        (regions,) = [gate for gate in second.details["gates"] if gate["unit"] == "regions"]
+        assert regions["state"] == "not_better"
+        assert 3 <= regions["num_images"] < NUM_GOLD, "the gate's third of gold"
+        found = loop.final([first, second])
+        assert found["f1@0.5"][0] == found["f1@0.5"][1]
+
+    kept = digests(root / "rounds")
+    with opened(root, config) as pipeline:
+        loop = Loop(pipeline, parse_refine(config.refine))
+        assert loop.round(1, loop.carry()) == second
+        assert pipeline.work.models_loaded == 0, "a finished round is not made again"
+    assert digests(root / "rounds") == kept
+
+    other = parse_refine({**REFINE, "max_names": 3})
+    with opened(root, config) as pipeline, pytest.raises(RootError, match="rounds are never changed"):
+        Loop(pipeline, other).round(1, first)
+
+
+def test_a_round_made_again_from_nothing_has_the_same_bytes(made: tuple[Path, RunConfig], tmp_path: Path) -> None:
+    root, config = made
+    again = tmp_path / "root"
+    shutil.copytree(root, again)
+    shutil.rmtree(again / "rounds")
+    for stage in (again / "stages").glob("student-*"):
+        shutil.rmtree(stage)
+    for path in (root, again):
+        with opened(path, config) as pipeline:
+            loop = Loop(pipeline, parse_refine(config.refine))
+            loop.round(1, loop.carry())
+    assert digests(again / "rounds" / "001") == digests(root / "rounds" / "001")
+    assert digests(again / "rounds" / "base") == digests(root / "rounds" / "base")
+
+
+def test_a_round_is_exported_like_any_root(made: tuple[Path, RunConfig], tmp_path: Path) -> None:
+    """With edits of every kind on one image, made by hand."""
+    root, config = made
+    folder = tmp_path / "root"
+    shutil.copytree(root, folder, ignore=shutil.ignore_patterns("rounds"))
+    with opened(folder, config) as pipeline:
+        loop = Loop(pipeline, parse_refine(config.refine))
+        first = loop.carry()
+        images = [image for image in loop.files.images(first.partitions[0]) if not image.gold_split]
+        target = next(image for image in images if len(image.regions) >= 3)
+        moved, renamed, removed, *_ = target.regions
+        edits = [
+            edit(target.id, "moved", moved.id, old={"box": moved.box_xyxy}, new={"box": (1.0, 2.0, 20.0, 30.0)}),
+            edit(target.id, "relabelled", renamed.id, old={"label": renamed.label}, new={"label": "circle"}),
+            edit(target.id, "removed", removed.id, old={"label": removed.label}),
+            edit(target.id, "added", "f" * 24, new={"box": (3.0, 3.0, 9.0, 9.0), "label": "star"}),
+        ]
+        source = Source(annotator="refinement", model="student", revision="r", round=1)
+        partitions = tuple(
+            loop.files.edit(1, partition, edits if i == 0 else [], source)
+            for i, partition in enumerate(first.partitions)
+        )
+        after = first.model_copy(update={"number": 1, "partitions": partitions})
+        pipeline.store.write_model("rounds/001/round.json", after)
+        labels = {region.id: region for image in loop.files.images(partitions[0]) for region in image.regions}
+        assert labels[moved.id].box_xyxy == (1.0, 2.0, 20.0, 30.0)
+        assert labels[renamed.id].label == "circle"
+        assert removed.id not in labels
+        assert labels["f" * 24].label == "star"
+        assert pipeline.store.read_table(partitions[0].ledger.path)["what"].to_pylist() == [e.what for e in edits]
+        for before, now in zip(first.partitions, partitions, strict=True):
+            assert str(loop.files.gold(now)) == str(loop.files.gold(before))
+
+    for number in (0, 1):
+        with Pipeline(Store(str(folder)), config, round_=number) as pipeline:
+            pipeline.decide()
+            summary = pipeline.export()
+            assert summary.num_samples == NUM
+        report = verify(str(folder / f"rounds/{number:03d}/export"))
+        assert not report.problems
+    export = str(folder / "rounds/001/export")
+    records = {
+        sample.key: sample.record
+        for split in ("train", "val")
+        for sample, _ in open_export(export, split).epoch(epoch=0, seed=0)
+    }
+    assert len(records) == NUM
+    names = [text["text"] for region in records[target.id]["regions"] for text in region["texts"]]
+    assert {"star", "circle"} <= set(names)
+    assert removed.id not in {region["id"] for region in records[target.id]["regions"]}
+    assert {record["status"]["regions"] for record in records.values()} == {"done"}, "as the specialists left it"
+    assert {record["status"]["texts"] for record in records.values()} == {"not_run"}
+
+
+def edit(image_id: str, what: Any, identity: str, **values: Any) -> Edit:
+    table = "region_texts" if what == "relabelled" else "regions"
+    return Edit(
+        unit="regions", image_id=image_id, table=table, annotation_id=identity, what=what, why="by hand",
+        p_new=0.8, **values,
+    )  # fmt: skip
+
+
+def test_a_round_that_is_not_there_is_named(made: tuple[Path, RunConfig]) -> None:
+    root, config = made
+    with pytest.raises(RootError, match="has no round 7"):
+        plan_of(Store(str(root)), config, 7)
+    with pytest.raises(RootError, match="has no round 9"):
+        read_round(Store(str(root)), 9)
+
+
+def test_wrong_settings_are_named() -> None:
+    with pytest.raises(ConfigError, match=r"refine.training.num_steps: .* got 0"):
+        parse_refine({"training": {"num_steps": 0}})
+    assert gold_of(source_of_nothing()) == {}
+
+
+def source_of_nothing() -> Any:
+    from schemas.tables import ANNOTATION_TABLES
+
+    return {name: schema.empty_table() for name, schema in ANNOTATION_TABLES.items()}
