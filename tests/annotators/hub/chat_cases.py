@@ -55,7 +55,12 @@ class Library:
         image = {"type": "image", "image": prompt.view.of(pixels)}
         turn = {"role": "user", "content": [image, {"type": "text", "text": prompt.text}]}
         return self.processor.apply_chat_template(
-            [turn], add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
+            [turn],
+            add_generation_prompt=True,
+            tokenize=True,
+            return_dict=True,
+            return_tensors="pt",
+            processor_kwargs={"input_data_format": "channels_last"},  # else a view three pixels high is ambiguous
         )
 
     def write(self, pixels: RGB, prompt: Prompt, max_new_tokens: int, num_beams: int = 1) -> tuple[str, list[int]]:
