@@ -57,6 +57,9 @@ Workers = Annotated[int | None, typer.Option("--workers", help="Worker processes
 Address = Annotated[str | None, typer.Option("--ray-address", help="A running Ray cluster; `auto` finds it.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="key.path=value, over the recipe.")]
 Format = Literal["shards", "coco"]
+AfterRound = Annotated[
+    int | None, typer.Option("--round", help="The root as it stands after this round of refinement.", min=0)
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 
 
@@ -113,17 +116,21 @@ def export(
     set_: Set = None,
     format_: Annotated[Format, typer.Option("--format", help="Shards of the trainer, or COCO json.")] = "shards",
     images: Annotated[bool, typer.Option("--images", help="COCO: write the image files too.")] = False,
+    round_: AfterRound = None,
 ) -> None:
     """Write the shards and the manifest again from what is annotated, doing only what is missing; or COCO json."""
     store, config = existing_root(root, set_)
-    with Pipeline(store, config) as pipeline:
+    with Pipeline(store, config, round_=round_) as pipeline:
+        if round_ is not None:
+            pipeline.annotate()
         pipeline.decide()
+        folder = f"{root.rstrip('/')}/{pipeline.plan().folder}"
         if format_ == "coco":
             wrote = export_coco(pipeline.plan(), with_images=images)
-            out.print(f"{wrote.regions} regions, {wrote.captions} captions, {wrote.images} images: {root}/coco")
+            out.print(f"{wrote.regions} regions, {wrote.captions} captions, {wrote.images} images: {folder}coco")
             return
         summary = pipeline.export()
-    out.print(f"{summary.num_samples} samples in {summary.num_shards} shards: {root}/export")
+    out.print(f"{summary.num_samples} samples in {summary.num_shards} shards: {folder}export")
 
 
 @app.command()
@@ -158,6 +165,25 @@ def remove(
     with progress_bars() as watch, Pipeline(store, config, watch) as pipeline:
         report = pipeline.remove(wanted)
     print_removal(out, report, root, as_json=as_json)
+
+
+@app.command()
+def refine(
+    root: Annotated[str, typer.Argument(help="Dataset root.")],
+    rounds: Annotated[int, typer.Option(help="At most how many rounds.", min=1)] = 1,
+    set_: Set = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train students on the labels, let them look again, and take over what gold finds better, round after round."""
+    from flows.prefect_server import prefect_api
+    from flows.rounds import print_rounds
+
+    _, config = existing_root(root, set_)
+    with prefect_api():
+        from flows.refine import refine_flow
+
+        summary = refine_flow(config.model_dump(mode="json"), root, rounds)
+    print_rounds(out, summary, as_json=as_json)
 
 
 @app.command()
@@ -268,10 +294,14 @@ def report(
     words: Annotated[str, typer.Option(help="A word list: `coco`, or a text file with a name on each line.")] = "",
     floor: Annotated[int, typer.Option(help="Regions that a word of the list should have.")] = 10,
     images: Annotated[int, typer.Option(help="Images of the gallery.")] = NUM_IMAGES,
+    round_: AfterRound = None,
+    against_round: Annotated[int | None, typer.Option(help="A round of the other root.", min=0)] = None,
 ) -> None:
     """Write pages that say what is in a root, beside FLD-5B, and what changed: ROOT/report/index.html."""
-    other = (against, tuple(against_set or ())) if against else None
-    paths = report_root(root, tuple(set_ or ()), other, words=words, words_floor=floor, num_images=images)
+    other = (against, tuple(against_set or ()), against_round) if against else None
+    paths = report_root(
+        root, tuple(set_ or ()), other, round_=round_, words=words, words_floor=floor, num_images=images
+    )  # fmt: skip
     out.print(f"{len(paths)} pages: {root.rstrip('/')}/{paths[0]}")
 
 

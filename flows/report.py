@@ -26,8 +26,8 @@ NUM_IMAGES = 80
 WORD_LISTS = {"coco": COCO_CLASSES}
 """Lists that come along. Others (LVIS, Objects365, Open Images, Visual Genome) are given as a file."""
 
-Other = tuple[str, Sequence[str]]
-"""A root to compare with, and `--set` overrides of its config."""
+Other = tuple[str, Sequence[str], int | None]
+"""A root to compare with, `--set` overrides of its config, and a round of it."""
 
 
 def report_root(
@@ -35,11 +35,12 @@ def report_root(
     overrides: Sequence[str] = (),
     against: Other | None = None,
     *,
+    round_: int | None = None,
     words: str = "",
     words_floor: int = 10,
     num_images: int = NUM_IMAGES,
 ) -> list[str]:
-    """Write the report of a root; returns the paths of its pages, the first to be opened.
+    """Write the report of a root, or of one of its rounds; returns the paths of its pages, the first to be opened.
 
     Raises `RootError`, `ConfigError`, and what the stages raise that were still missing: verdicts, coverage,
     aggregates. Annotators are never run: a root whose annotation is not finished is refused by its missing outputs.
@@ -47,7 +48,7 @@ def report_root(
     listed = list(WORD_LISTS[words]) if words in WORD_LISTS else read_words(words) if words else []
     before = _before(*against) if against else None
     store, config = existing_root(root, overrides)
-    with progress_bars() as watch, Pipeline(store, config, watch) as pipeline:
+    with progress_bars() as watch, Pipeline(store, config, watch, round_=round_) as pipeline:
         return make_report(
             pipeline, before, words=listed, words_name=words, words_floor=words_floor, num_images=num_images
         )
@@ -63,9 +64,9 @@ def make_report(
     num_images: int = NUM_IMAGES,
 ) -> list[str]:
     """Do what is missing of verdicts, coverage and aggregates, and write the pages; returns their paths in the root."""
-    store = pipeline.store
+    store, folder = pipeline.store, pipeline.plan().folder + FOLDER
     facts = _facts(pipeline, words, num_images, words_name=words_name, words_floor=words_floor)
-    tables = write_tables(store, f"{FOLDER}/data", facts)
+    tables = write_tables(store, f"{folder}/data", facts)
     pages, against = pages_of(facts), ""
     if before is not None:
         plan, old = before
@@ -73,7 +74,7 @@ def make_report(
         pages.append(changes(facts, old, compared, pairs))
         against = old.root
     return write_pages(
-        store, pages, folder=FOLDER, title=pipeline.config.name, root=store.url, version=version("fld-engine"),
+        store, pages, folder=folder, title=pipeline.config.name, root=store.url, version=version("fld-engine"),
         against=against, kept_tables=tables,
     )  # fmt: skip
 
@@ -84,9 +85,9 @@ def read_runs(store: Store) -> list[Mapping[str, Any]]:
     return found
 
 
-def _before(root: str, overrides: Sequence[str]) -> tuple[Plan, Facts]:
+def _before(root: str, overrides: Sequence[str], round_: int | None) -> tuple[Plan, Facts]:
     store, config = existing_root(root, overrides)
-    with Pipeline(store, config) as pipeline:
+    with Pipeline(store, config, round_=round_) as pipeline:
         facts = _facts(pipeline, (), 0)
         return pipeline.plan(), facts
 

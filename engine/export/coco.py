@@ -44,6 +44,7 @@ def export_coco(plan: Plan, *, with_images: bool = False) -> CocoSummary:
     Streams partition by partition: memory holds one partition and the category names. Numbers of images, annotations
     and categories are theirs in partition order, from 1.
     """
+    out = Store(f"{plan.store.url}/{plan.folder}{FOLDER}")
     categories: dict[str, int] = {}
     counts = {"images": 0, "regions": 0, "captions": 0}
     with _List() as images, _List() as regions, _List() as captions:
@@ -65,12 +66,12 @@ def export_coco(plan: Plan, *, with_images: bool = False) -> CocoSummary:
                 said = {"caption": row["text"], "granularity": row["granularity"], "annotator": row["annotator"]}
                 captions.add({"id": counts["captions"], "image_id": numbers[row["image_id"]], **said})
             if with_images:
-                _write_images(plan.store, PartitionImages(plan.store, record, plan.config.images), set(numbers),
+                _write_images(out, PartitionImages(plan.store, record, plan.config.images), set(numbers),
                               plan.config.images)  # fmt: skip
         named = [{"id": number, "name": name, "supercategory": ""} for name, number in categories.items()]
         info = {"description": f"fld-engine, {plan.config.name}", "version": "1.0"}
-        _write(plan.store, "instances.json", info, images, regions, {"categories": named})
-        _write(plan.store, "captions.json", info, images, captions, {})
+        _write(out, "instances.json", info, images, regions, {"categories": named})
+        _write(out, "captions.json", info, images, captions, {})
     return CocoSummary(**counts, categories=len(categories))
 
 
@@ -98,7 +99,7 @@ class _List:
 
 
 def _write(store: Store, name: str, info: Row, images: _List, annotations: _List, more: Mapping[str, Any]) -> None:
-    with store.open_commit(f"{FOLDER}/{name}") as stream:
+    with store.open_commit(name) as stream:
         stream.write(b'{"info":' + json.dumps(info).encode() + b',"licenses":[],"images":[\n')
         stream.writelines(images.blocks())
         stream.write(b'\n],"annotations":[\n')
@@ -139,5 +140,5 @@ def _write_images(store: Store, images: PartitionImages, wanted: set[str], limit
         if identity in wanted:
             data = images.data(i)
             store.write_bytes(
-                f"{FOLDER}/images/{identity}.jpg", data if plain[identity] else jpeg_bytes(decode(data, limits).pixels)
+                f"images/{identity}.jpg", data if plain[identity] else jpeg_bytes(decode(data, limits).pixels)
             )

@@ -1,0 +1,31 @@
+"""How the command line tells of rounds of refinement."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+from refinement.loop import RefineSummary
+
+
+def print_rounds(out: Console, summary: RefineSummary, *, as_json: bool) -> None:
+    if as_json:
+        out.print_json(summary.model_dump_json())
+        return
+    table = Table("round", "unit", "metric", "before", "after", "verdict", "edits")
+    for record in summary.rounds[1:]:
+        edits = sum(record.details["edits"].values())
+        for gate in record.gates:
+            figures = (f"{gate.before:.4f}", f"{gate.after:.4f}", "accepted" if gate.accepted else "refused")
+            table.add_row(str(record.number), gate.specialist, gate.metric, *figures, str(edits))
+    out.print(table)
+    for record in summary.rounds[1:]:
+        for curve in record.details["calibrations"]:
+            if curve["state"] == "uncalibrated":
+                where = f"{curve['source']}/{curve['family']}"
+                out.print(f"round {record.number}: {where} is uncalibrated: {curve['num_examples']} examples of gold")
+    for metric, (before, after) in summary.final.items():
+        out.print(f"final gold, read once: {metric} {before:.4f} -> {after:.4f}")
+    if not summary.final:
+        out.print("no gold image in the final split: whether the labels got better was not measured")
+    out.print(f"ended: {summary.ended}", markup=False)
