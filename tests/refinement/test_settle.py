@@ -1,0 +1,57 @@
+"""A round over partitions is the round in memory."""
+
+from __future__ import annotations
+
+from refinement.dataset import LabelledImage
+from refinement.judging import Judgement
+from refinement.round import RoundRules, run_round
+from refinement.settle import JudgedPartition, Survey, edits_of, settle
+from tests.refinement.test_round import TRUTH, gold, honest, images
+
+
+def judged(every: list[LabelledImage]) -> dict[str, Judgement]:
+    judge = honest(TRUTH)
+    found: dict[str, Judgement] = {}
+    for image in every:
+        found |= judge(0, [], [image])
+    return found
+
+
+def partitions(size: int = 50) -> list[JudgedPartition]:
+    every, truth, thought = images(), gold(), judged(images())
+    return [
+        JudgedPartition(part, {i.id: thought[i.id] for i in part}, {i.id: truth[i.id] for i in part if i.gold_split})
+        for part in (every[start : start + size] for start in range(0, len(every), size))
+    ]
+
+
+def test_partition_by_partition_gives_the_edits_of_all_at_once() -> None:
+    rules = RoundRules()
+    whole = run_round(images(), gold(), honest(TRUTH), rules, round_=1, seed=0)
+    settlement = settle(partitions(), rules, round_=1, seed=0)
+    assert settlement.gates == whole.gates
+    assert settlement.calibrations == whole.calibrations
+    assert settlement.accepted == {"regions", "texts"}
+    edits = [edit for partition in partitions() for edit in edits_of(partition, settlement, rules)]
+    assert edits == list(whole.edits)
+    assert len(edits) > 100
+
+
+def test_an_image_whose_student_failed_keeps_its_labels() -> None:
+    rules = RoundRules()
+    settlement = settle(partitions(), rules, round_=1, seed=0)
+    first = partitions()[0]
+    lost = next(iter(edits_of(first, settlement, rules))).image_id
+    without = JudgedPartition(first.images, {k: v for k, v in first.judged.items() if k != lost}, first.gold)
+    assert lost not in {edit.image_id for edit in edits_of(without, settlement, rules)}
+
+
+def test_the_final_split_is_read_only_when_it_is_time() -> None:
+    early, late = Survey(), Survey()
+    early.add(images(), gold(), with_final=False)
+    late.add(images(), gold(), with_final=True)
+    assert early.num_final == 0
+    assert late.num_final == sum(image.gold_split == "final" for image in images()) > 20
+    assert 0 < late.final[0.5].f1 < 1, "the labels are noisy"
+    assert early.portrait() == late.portrait()
+    assert early.num_images == sum(not image.gold_split for image in images())
