@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
+from engine.export.selection import Selection
 from engine.images import ImageLimits
 from engine.protocols import Resources, WorkSet
 from engine.sources.item import SourceSpec
@@ -58,6 +59,9 @@ MAX_TARGET_TOKENS = 1000
 class ExportConfig(Frozen):
     """Shards and splits. `group_partitions` partitions, drawn across sources, make one group of shards.
 
+    It goes into `folder` of the root: `export`, or `exports/NAME` for one beside it that selects a part of the images,
+    annotations or tasks.
+
     No prompt and no target may be longer than `max_target_tokens`, one for each special token and one for each byte of
     words; a tokenizer makes about a quarter as many of English words.
 
@@ -69,6 +73,8 @@ class ExportConfig(Frozen):
     max_mb: int = Field(default=512, gt=0)
     group_partitions: int = Field(default=8, gt=0)
     splits: Mapping[SplitName, float] = Field(default_factory=lambda: {"train": 0.95, "val": 0.05})
+    folder: str = Field(default="export", pattern=r"^export(s/[A-Za-z0-9_.-]+)?$")
+    select: Selection = Field(default_factory=Selection)
     max_target_tokens: int = Field(default=MAX_TARGET_TOKENS, gt=0)
     energon_index: bool = True
 

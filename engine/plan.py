@@ -73,6 +73,11 @@ class Plan:
         return [r for r in self.partitions if f"{r.id}-{self.fingerprints[step, r.id]}.json" not in names]
 
     @property
+    def export_folder(self) -> str:
+        """Where the export of this plan goes, in the root."""
+        return self.folder + self.config.export.folder
+
+    @property
     def steps(self) -> tuple[str, ...]:
         return (*self.graph.order, "verdicts", "coverage")
 

@@ -89,7 +89,7 @@ def _step(plan: Plan, name: str) -> StepStatus:
 
 
 def _exported(plan: Plan) -> tuple[int, int]:
-    if not plan.store.exists(f"export/{MANIFEST}"):
+    if not plan.store.exists(f"{plan.export_folder}/{MANIFEST}"):
         return 0, 0
-    manifest: Manifest = plan.store.read_model(f"export/{MANIFEST}", Manifest)
+    manifest: Manifest = plan.store.read_model(f"{plan.export_folder}/{MANIFEST}", Manifest)
     return manifest.samples, len(manifest.shards)

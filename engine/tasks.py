@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from engine.config import AnnotatorConfig, FilterConfig
+from engine.export.selection import Selection
 from engine.images import ImageLimits
 from engine.protocols import Kind, Resources
 from engine.sources.item import SourceChunk
@@ -188,6 +189,7 @@ class ExportTask(Frozen):
     max_samples: int
     max_bytes: int
     max_target_tokens: int
+    select: Selection
     splits: Mapping[str, float]
     images: ImageLimits
     isolation: Isolation = Isolation()

@@ -124,13 +124,15 @@ def export(
         if round_ is not None:
             pipeline.annotate()
         pipeline.decide()
-        folder = f"{root.rstrip('/')}/{pipeline.plan().folder}"
+        plan, url = pipeline.plan(), root.rstrip("/")
         if format_ == "coco":
-            wrote = export_coco(pipeline.plan(), with_images=images)
-            out.print(f"{wrote.regions} regions, {wrote.captions} captions, {wrote.images} images: {folder}coco")
+            wrote = export_coco(plan, with_images=images)
+            out.print(
+                f"{wrote.regions} regions, {wrote.captions} captions, {wrote.images} images: {url}/{plan.folder}coco"
+            )
             return
         summary = pipeline.export()
-    out.print(f"{summary.num_samples} samples in {summary.num_shards} shards: {folder}export")
+    out.print(f"{summary.num_samples} samples in {summary.num_shards} shards: {url}/{plan.export_folder}")
 
 
 @app.command()
@@ -456,7 +458,8 @@ def _print_status(plan: Plan, *, as_json: bool = False) -> None:
             for row in table.rows:
                 drawn.add_row(*row)
             out.print(drawn)
-    out.print(f"exported {report.exported_samples} samples in {report.exported_shards} shards: {plan.store.url}/export")
+    where = f"{plan.store.url}/{plan.export_folder}"
+    out.print(f"exported {report.exported_samples} samples in {report.exported_shards} shards: {where}")
 
 
 def _leave(plan: Plan) -> None:

@@ -83,11 +83,12 @@ def export(pipeline: Pipeline) -> Row:
 
 @_stage("verify")
 def check(pipeline: Pipeline) -> Row:
-    report = verify(pipeline.store.path("export") if pipeline.store.local else f"{pipeline.store.url}/export")
+    folder = pipeline.plan().export_folder
+    report = verify(pipeline.store.path(folder) if pipeline.store.local else f"{pipeline.store.url}/{folder}")
     if report.problems:
         first = report.problems[0]
         raise VerificationError(
-            f"{len(report.problems)} problems in {pipeline.store.url}/export, the first: {first}; "
+            f"{len(report.problems)} problems in {pipeline.store.url}/{folder}, the first: {first}; "
             "remove the shards it names and run again"
         )
     return {"problems": 0}

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engine.config import MAX_TARGET_TOKENS
+from engine.export.selection import EVERYTHING, Selection
 from engine.export.targets import write_targets
 from engine.hashing import annotation_id
 from engine.view import FAMILIES, PartitionView
@@ -50,9 +51,16 @@ def split_of(twin_group: str, seed: int, fractions: Mapping[str, float]) -> str:
 
 
 def assemble(
-    view: PartitionView, split_of_group: Callable[[str], str], max_target_tokens: int = MAX_TARGET_TOKENS
+    view: PartitionView,
+    split_of_group: Callable[[str], str],
+    max_target_tokens: int = MAX_TARGET_TOKENS,
+    *,
+    select: Selection = EVERYTHING,
+    seed: int = 0,
 ) -> Iterator[Sample]:
     """Samples of a partition in partition order, with targets; gold and dropped images are left out.
+
+    `select` leaves out more, by `seed`.
 
     `split_of_group` maps a twin group to its split. `image.sha256` is that of the original bytes until the image is
     re-encoded. Raises `pydantic.ValidationError` where a stored row is not what `schemas.tables` promises.
@@ -62,6 +70,8 @@ def assemble(
     position = {image: i for i, image in enumerate(view.images["id"].to_pylist())}
     grouped = _Grouped(tables)
     for image in tables["images"].filter(pc.invert(tables["images"]["gold"])).to_pylist():
+        if not select.has(image["twin_group"] or image["id"], seed):
+            continue
         i = position[image["id"]]
         draft = {
             "schema": SAMPLE_VERSION,
@@ -73,8 +83,10 @@ def assemble(
             "groundings": grouped.groundings(image["id"]),
             "targets": (),
         }
-        sample = Sample.model_validate(draft)
-        yield sample.model_copy(update={"targets": write_targets(sample, max_target_tokens)})
+        sample = select.of(Sample.model_validate(draft))
+        targets = write_targets(sample, max_target_tokens)
+        wanted = tuple(target for target in targets if not select.tasks or target.task in select.tasks)
+        yield sample.model_copy(update={"targets": wanted})
 
 
 def family_status(view: PartitionView, family: str) -> list[str]:

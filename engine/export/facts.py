@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
+from engine.export.selection import EVERYTHING, Selection
 from engine.ingest.tables import IngestRecord
 from engine.protocols import Filter
 from engine.view import PartitionView
@@ -85,11 +86,14 @@ class ExportFacts(GroupFacts):
     rounds: tuple[RoundFacts, ...] = ()
 
 
-def facts_of(view: PartitionView) -> GroupFacts:
-    """Count one partition."""
-    kept_images = view.verdicts["images"]["kept"] if "images" in view.verdicts else None
+def facts_of(view: PartitionView, select: Selection = EVERYTHING, seed: int = 0) -> GroupFacts:
+    """Count one partition, of which `select` is exported by `seed`."""
+    groups = view.images.select(["id", "twin_group"]).to_pylist()
+    exported = pa.array([select.has(row["twin_group"] or row["id"], seed) for row in groups], pa.bool_())
+    if "images" in view.verdicts:
+        exported = pc.and_(exported, view.verdicts["images"]["kept"])
     return GroupFacts(
-        sources=_sources(view.images, kept_images),
+        sources=_sources(view.images, exported),
         kept={target: pc.sum(verdicts["kept"], min_count=0).as_py() for target, verdicts in view.verdicts.items()},
         dropped={
             target: _by_value(verdicts["reason"].filter(pc.invert(verdicts["kept"])))
@@ -159,13 +163,13 @@ def export_facts(
     )
 
 
-def _sources(images: pa.Table, kept: pa.ChunkedArray | None) -> tuple[SourceFacts, ...]:
+def _sources(images: pa.Table, exported: pa.ChunkedArray) -> tuple[SourceFacts, ...]:
     ordinary = pc.invert(images["gold"])
     columns = {
         "source": images["source"],
         "licence": images["licence"],
         "gold": pc.cast(images["gold"], pa.int64()),
-        "sample": pc.cast(pc.and_(ordinary, kept) if kept is not None else ordinary, pa.int64()),
+        "sample": pc.cast(pc.and_(ordinary, exported), pa.int64()),
     }
     grouped = pa.table(columns).group_by(["source", "licence"])
     counted = grouped.aggregate([("gold", "count"), ("gold", "sum"), ("sample", "sum")])

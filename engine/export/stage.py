@@ -49,7 +49,7 @@ def export_root(plan: Plan, journal: Sequence[IngestRecord], do: Do) -> ExportSu
 
     Raises `AccountingError` when the shards do not hold every image that the verdicts keep.
     """
-    out = Store(f"{plan.store.url}/{plan.folder}{FOLDER}")
+    out = Store(f"{plan.store.url}/{plan.export_folder}")
     groups = [_task(plan, number, records) for number, records in enumerate(_groups(plan, journal))]
     missing = _missing(plan, groups)
     if missing:
@@ -81,7 +81,7 @@ def export_is_current(plan: Plan, journal: Sequence[IngestRecord]) -> bool:
     if _missing(plan, groups):
         return False
     results = [plan.store.read_model(_record_path(task), GroupResult) for task in groups]
-    return _is_written(Store(f"{plan.store.url}/{plan.folder}{FOLDER}"), _manifest(plan, journal, results))
+    return _is_written(Store(f"{plan.store.url}/{plan.export_folder}"), _manifest(plan, journal, results))
 
 
 def _groups(plan: Plan, journal: Sequence[IngestRecord]) -> list[list[PartitionRecord]]:
@@ -100,7 +100,7 @@ def _task(plan: Plan, number: int, records: Sequence[PartitionRecord]) -> Export
     settings = plan.config.export
     return ExportTask(
         root=plan.store.url,
-        out=plan.folder + FOLDER,
+        out=plan.export_folder,
         group=number,
         seed=plan.config.seed,
         partitions=tuple(records),
@@ -108,6 +108,7 @@ def _task(plan: Plan, number: int, records: Sequence[PartitionRecord]) -> Export
         max_samples=settings.max_samples,
         max_bytes=settings.max_mb * 2**20,
         max_target_tokens=settings.max_target_tokens,
+        select=settings.select,
         splits=settings.splits,
         images=plan.config.images,
     )
@@ -124,7 +125,7 @@ def _record_path(task: ExportTask) -> str:
 def _missing(plan: Plan, groups: Sequence[ExportTask]) -> list[ExportTask]:
     """Groups without a record, or whose shards and their offsets are not all there with the size they had."""
     recorded = plan.store.list_names("stages/export")
-    sizes = _shard_sizes(plan.store, plan.folder + FOLDER)
+    sizes = _shard_sizes(plan.store, plan.export_folder)
     missing = []
     for task in groups:
         path = _record_path(task)
@@ -172,13 +173,15 @@ def _is_written(out: Store, manifest: Manifest) -> bool:
 
 
 def _check_complete(plan: Plan, manifest: Manifest) -> None:
-    """found = exported + duplicates + quarantined + dropped: here, kept images that are not gold = samples."""
-    kept = 0
+    """found = exported + duplicates + quarantined + dropped: here, kept and selected images, not gold, = samples."""
+    kept, select = 0, plan.config.export.select
     for record in plan.partitions:
         output = read_output(plan.store, "verdicts", record.id, plan.fingerprints["verdicts", record.id])
         verdicts = plan.store.read_table(output.files["images"].path, ["kept"])
-        gold = PartitionImages(plan.store, record, plan.config.images).table["gold"]
-        kept += pc.sum(pc.and_(verdicts["kept"], pc.invert(gold)), min_count=0).as_py()
+        images = PartitionImages(plan.store, record, plan.config.images).table
+        exported = images.filter(pc.and_(verdicts["kept"], pc.invert(images["gold"])))
+        groups = exported.select(["id", "twin_group"]).to_pylist()
+        kept += sum(select.has(row["twin_group"] or row["id"], plan.config.seed) for row in groups)
     if kept != manifest.samples:
         raise AccountingError(
             f"the verdicts keep {kept} images for export and the shards hold {manifest.samples} samples; "

@@ -73,6 +73,12 @@ def _prepared(store: Store, task: ExportTask, facts: list[GroupFacts]) -> Iterat
     """The samples of all partitions; `facts` gets those of each."""
     for record, cover in zip(task.partitions, task.covers, strict=True):
         view = load_view(store, record, cover)
-        facts.append(facts_of(view))
-        for sample in assemble(view, lambda group: split_of(group, task.seed, task.splits), task.max_target_tokens):
-            yield prepare(sample)
+        facts.append(facts_of(view, task.select, task.seed))
+        samples = assemble(
+            view,
+            lambda group: split_of(group, task.seed, task.splits),
+            task.max_target_tokens,
+            select=task.select,
+            seed=task.seed,
+        )
+        yield from map(prepare, samples)

@@ -29,8 +29,9 @@ KEPT_BY_IMAGE = ("gallery", "ledger")
 RECOMPUTED = ("verdicts", "coverage", "report")
 """Steps that are arithmetic: their outputs are deleted and made again."""
 RECORDS = "stages/export"
-MADE_FROM_ALL = ("stages/report-merge", "report", "coco")
-"""Folders over all partitions, deleted whole: the next report, or the next export in that format, writes them again."""
+MADE_FROM_ALL = ("stages/report-merge", "report", "coco", "exports", "rounds")
+"""Folders over all partitions, deleted whole: the next report, export beside the main one, or refinement writes them
+again. Students of a round have learned from the images that go, so all rounds go with them."""
 
 
 def purge(store: Store, pending: PendingRemoval, tick: Tick) -> None:
