@@ -39,6 +39,8 @@ from schemas.errors import RootError
 from schemas.tables import ANNOTATION_TABLES
 
 BASE = "rounds/base"
+CHECKPOINTS, RAY = "-checkpoints", "-ray"
+"""What stands beside the folder of a student while it is trained."""
 VERSION = 1
 """Version of what a round makes of the same labels and settings."""
 EVERYTHING = WorkSet(min_score=0.0, nms_iou=1.0, max_regions=1000)
@@ -136,6 +138,8 @@ class Loop:
                 self._train_one(folder, self._lessons(standing, fold), identity, place)
                 kept = read_kept(self.store, folder)
             assert kept is not None, "a finished training keeps its student"
+            for suffix in (CHECKPOINTS, RAY):
+                self.store.delete_folder(folder + suffix)
             students.append((folder, kept))
         return students
 
@@ -152,21 +156,19 @@ class Loop:
         )
 
     def _train_one(self, folder: str, lessons: Lessons, identity: str, place: int) -> None:
-        checkpoints, records = f"{folder}-checkpoints", f"{folder}-ray"
+        records = folder + RAY
         training = self.settings.training
         job = TrainingJob(
             open_student=self._base(lessons),
             open_data=lessons.open,
             config=training.model_copy(update={"seed": training.seed + place}),
             store_url=self.store.url,
-            checkpoints=checkpoints,
+            checkpoints=folder + CHECKPOINTS,
             fingerprint=f"{identity}-{place}",
             output=folder,
         )
         storage = self.store.path(records) if self.store.local else f"{self.store.url}/{records}"
         train_on_ray(job, self.settings.trainer, storage=storage, address=self.config.runner.ray_address)
-        self.store.delete_folder(checkpoints)
-        self.store.delete_folder(records)
 
     def _base(self, lessons: Lessons) -> Any:
         """How a worker opens the student that training starts from. One from scratch is made once for all rounds."""

@@ -65,7 +65,11 @@ def make_student(config: StudentConfig, corpus: Iterable[str]) -> Student:
 
 
 def load_student(base: str, revision: str = "", *, max_target_tokens: int = 512) -> Student:
-    """Open a native Florence-2 by hub id or folder."""
+    """Open a native Florence-2 by hub id or folder. Raises `ModelError` where it cannot be opened."""
+    import transformers
+    from transformers import Florence2ForConditionalGeneration, Florence2Processor
+
+    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     from transformers import Florence2ForConditionalGeneration, Florence2Processor
 
     try:

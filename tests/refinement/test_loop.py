@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,7 @@ import pytest
 import ray
 from PIL import Image
 
-from engine.config import RunConfig
+from engine.config import RunConfig, dump_config
 from engine.export.verify import verify
 from engine.pipeline import Pipeline
 from engine.rounds import plan_of, read_round
@@ -136,6 +139,53 @@ def test_a_round_made_again_from_nothing_has_the_same_bytes(made: tuple[Path, Ru
             loop.round(1, loop.carry())
     assert digests(again / "rounds" / "001") == digests(root / "rounds" / "001")
     assert digests(again / "rounds" / "base") == digests(root / "rounds" / "base")
+
+
+def test_a_driver_killed_in_training_goes_on_to_the_same_bytes(made: tuple[Path, RunConfig], tmp_path: Path) -> None:
+    """Killed once the student of the first fold is kept, and the other has a checkpoint."""
+    root, config = made
+    with opened(root, config) as pipeline:
+        loop = Loop(pipeline, parse_refine(config.refine))
+        loop.round(1, loop.carry())
+    again = tmp_path / "root"
+    shutil.copytree(root, again)
+    shutil.rmtree(again / "rounds")
+    for stage in (again / "stages").glob("student-*"):
+        shutil.rmtree(stage)
+    (again / "config.yaml").write_text(dump_config(config))
+    command = [sys.executable, "-c", "from flows.cli import main; main()", "refine", str(again)]
+    first = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    checkpoints = again / "rounds/001/students/1-checkpoints"
+    deadline = time.monotonic() + 200
+    while not any(checkpoints.glob("step-*.pt")):
+        assert first.poll() is None, "it was to be killed before its end"
+        assert time.monotonic() < deadline, "no checkpoint after 200 s"
+        time.sleep(0.01)
+    first.kill()
+    first.wait()
+    kept = (again / "rounds/001/students/0/student.json").stat().st_mtime_ns
+    assert not (again / "rounds/001/round.json").exists()
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert (again / "rounds/001/students/0/student.json").stat().st_mtime_ns == kept, "trained once"
+    assert digests(again / "rounds/001") == digests(root / "rounds/001")
+    assert "regions" in done.stdout
+    assert "refused" in done.stdout
+
+
+def test_removal_takes_every_round_along(made: tuple[Path, RunConfig], tmp_path: Path) -> None:
+    root, config = made
+    folder = tmp_path / "root"
+    shutil.copytree(root, folder, ignore=shutil.ignore_patterns("rounds"))
+    with opened(folder, config) as pipeline:
+        loop = Loop(pipeline, parse_refine(config.refine))
+        image = next(image for image in loop.files.images(loop.carry().partitions[0]) if not image.gold_split)
+        pipeline.remove([image.id])
+        assert not (folder / "rounds").exists()
+        after = Loop(pipeline, parse_refine(config.refine)).carry()
+        assert sum(partition.standing.num_images for partition in after.partitions) == NUM + NUM_GOLD - 1
+    named = [path for path in folder.rglob("*") if path.is_file() and image.id.encode() in path.read_bytes()]
+    assert [path.name for path in named] == ["removed.json"], "the list that refuses it"
 
 
 def test_a_round_is_exported_like_any_root(made: tuple[Path, RunConfig], tmp_path: Path) -> None:
