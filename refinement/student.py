@@ -70,7 +70,6 @@ def load_student(base: str, revision: str = "", *, max_target_tokens: int = 512)
     from transformers import Florence2ForConditionalGeneration, Florence2Processor
 
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    from transformers import Florence2ForConditionalGeneration, Florence2Processor
 
     try:
         model = Florence2ForConditionalGeneration.from_pretrained(base, revision=revision or "main")
