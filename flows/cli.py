@@ -18,33 +18,28 @@ from rich.table import Table
 
 from annotators.packaged.cache import cache_folder
 from engine.config import RunConfig, dump_config, load_config
-from engine.coverage_report import report as coverage_report
-from engine.coverage_summary import terminal_summary
 from engine.estimate import estimate
 from engine.export.coco import export_coco
 from engine.export.stage import export_is_current
 from engine.ingest.ingest import new_chunks, read_journal, read_partitions
-from engine.ingest.scan import REMOVED
-from engine.pipeline import Pipeline, read_coverage
+from engine.pipeline import Pipeline
 from engine.plan import Plan, make_plan
 from engine.protocols import Resources
-from engine.registry import build_annotator, pin
+from engine.registry import pin
 from engine.removal.request import parse_ids
 from engine.runners.logs import LEVEL_VARIABLE
 from engine.store import Store
 from flows.estimates import estimate_table, measured_rates, stated_rates, this_machine
+from flows.models import models_app
 from flows.opening import CONFIG_FILE, existing_root
 from flows.progress import progress_bars
 from flows.report import NUM_IMAGES, report_root
 from flows.samples import sample_sources
+from flows.terminal import leave, out, print_explanation, print_status, warn_of_work_sets
 from schemas.errors import ConfigError, FldError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-models_app = typer.Typer(no_args_is_help=True, help="The packaged models: what is cached, and fetching ahead.")
 app.add_typer(models_app, name="models")
-out = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 140)
-
-TOO_MANY_FAILURES = 3
 
 Recipe = Annotated[str, typer.Argument(help="A recipe (demo, laptop) or a YAML file.")]
 Sources = Annotated[
@@ -100,14 +95,14 @@ def run(
     plan = _plan(store, config)
     if not plan.partitions and not config.sources:
         raise ConfigError("nothing to run on: the root is empty and no --source was given")
-    _warn_of_work_sets(plan)
+    warn_of_work_sets(plan)
     chunks = new_chunks(config, read_journal(store))
     if not chunks and _is_complete(plan):
         out.print(f"nothing to do: {root} is complete under this config (no model loaded, no image read)")
     else:
         _run_flow(config, root)
-    _print_status(_plan(store, config))
-    _leave(_plan(store, config))
+    print_status(_plan(store, config))
+    leave(_plan(store, config))
 
 
 @app.command()
@@ -147,7 +142,7 @@ def replay(root: Root, set_: Set = None) -> None:
         return
     out.print(f"replaying {marked} failed images")
     _run_flow(config, root)
-    _print_status(_plan(store, config))
+    print_status(_plan(store, config))
 
 
 @app.command()
@@ -246,7 +241,7 @@ def plan(
         out.print_json(json.dumps({**found, "lanes": [lane.model_dump(mode="json") for lane in lanes]}))
         return
     out.print(f"{root}: {total} images ingested, {chunks} new source chunks to read")
-    _warn_of_work_sets(planned)
+    warn_of_work_sets(planned)
     table = Table("step", "model", "revision", "images to do", "of")
     for step, number in missing.items():
         model = planned.annotators[step].model if step in planned.annotators else None
@@ -261,7 +256,7 @@ def plan(
 def status(root: Root, set_: Set = None, as_json: AsJson = False) -> None:
     """Say what was found, and what became of it."""
     store, config = existing_root(root, set_)
-    _print_status(_plan(store, config), as_json=as_json)
+    print_status(_plan(store, config), as_json=as_json)
 
 
 @app.command()
@@ -274,17 +269,7 @@ def explain(image_id: str, root: Root, set_: Set = None, as_json: AsJson = False
     if as_json:
         out.print_json(found.model_dump_json())
         return
-    out.print(f"{found.image_id} in {found.partition}: {', '.join(found.uris)}", markup=False)
-    for annotator, state in found.status.items():
-        out.print(f"  {annotator}: {state}", markup=False)
-    table = Table("what", "annotation", "score", "by", "verdict", "decided on")
-    for a in found.annotations:
-        what = " ".join(str(v) for v in a.what.values() if v != "")
-        values = ", ".join(f"{name} {value:g}" for name, value in a.values.items())
-        score = "" if a.score is None else f"{a.score:.2f}"
-        table.add_row(a.target, what, score, a.source, "kept" if a.kept else a.reason, values)
-    out.print(table, markup=False)
-    out.print(f"thresholds: {json.dumps(found.thresholds)}", markup=False)
+    print_explanation(found)
 
 
 @app.command()
@@ -339,45 +324,6 @@ def diff(
     print_diff(out, found, as_json=as_json)
 
 
-@models_app.command("list")
-def models_list() -> None:
-    """Show the packaged models, and the checkpoints of a model hub on this machine: size and licence."""
-    from annotators.hub.inventory import cached
-    from annotators.packaged.assets import listing
-
-    table = Table("model", "revision", "cached", "MB", "licence")
-    for name, is_cached, num_bytes, licence in listing():
-        table.add_row(name, "packaged", "yes" if is_cached else "no", f"{num_bytes / 1e6:.1f}", licence)
-    for checkpoint in cached():
-        size = f"{checkpoint.num_bytes / 1e6:.1f}"
-        table.add_row(checkpoint.id, checkpoint.revision[:12], "yes", size, checkpoint.licence or "not stated")
-    out.print(table)
-
-
-@models_app.command("pull")
-def models_pull(
-    recipe: Annotated[str, typer.Argument(help="A recipe or a YAML file; none: every packaged model.")] = "",
-    set_: Set = None,
-) -> None:
-    """Fetch and verify the models of a recipe, once; with `models_root`, publish its checkpoints there."""
-    from annotators.hub.inventory import fetch
-    from annotators.hub.params import HubParams
-    from annotators.packaged.assets import PACKAGED, pull
-
-    packaged, checkpoints = list(PACKAGED), []
-    if recipe:
-        config = load_config(recipe, set_ or ())
-        built = [build_annotator(name, of_annotator) for name, of_annotator in config.annotators.items()]
-        packaged = [name for annotator in built for name in getattr(annotator, "packaged", ())]
-        checkpoints = [a.params for a in built if isinstance(a.params, HubParams)]
-    for pulled in pull(packaged, lambda line: out.print(line, markup=False)):
-        if not pulled.was_cached:
-            out.print(f"{pulled.name}: ready")
-    for params in {params.source: params for params in checkpoints}.values():
-        root = params.models_root or config.models_root
-        fetch(params.model_copy(update={"models_root": root}), lambda line: out.print(line, markup=False))
-
-
 # ---------------------------------------------------------------- helpers
 
 
@@ -412,18 +358,6 @@ def _is_complete(plan: Plan) -> bool:
     return not any(plan.missing(step) for step in plan.steps) and export_is_current(plan, read_journal(plan.store))
 
 
-def _warn_of_work_sets(plan: Plan) -> None:
-    """Announce regions that would be kept without what the annotators of regions say."""
-    lowest, blind = plan.blind_annotators()
-    if blind:
-        out.print(
-            f"note: the filters keep regions from {lowest:g} up, which is below the work set of {', '.join(blind)}: "
-            f"these will say nothing of them; --set annotators.NAME.work_set.min_score={lowest:g} runs NAME again, and "
-            "what reads it",
-            markup=False,
-        )
-
-
 def _run_flow(config: RunConfig, root: str) -> None:
     from flows.prefect_server import prefect_api
 
@@ -433,46 +367,3 @@ def _run_flow(config: RunConfig, root: str) -> None:
         summary = run_flow(config.model_dump(mode="json"), root)
     times = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in summary.seconds.items())
     out.print(f"done: {times}")
-
-
-def _print_status(plan: Plan, *, as_json: bool = False) -> None:
-    from engine.status import read_status
-
-    report = read_status(plan, read_journal(plan.store))
-    if as_json:
-        out.print_json(report.model_dump_json())
-        return
-    quarantined = sum(report.quarantined.values())
-    out.print(
-        f"found {report.found}: ingested {report.ingested}, duplicates {report.duplicates}, known {report.known}, "
-        + (f"removed {report.removed}, " if report.removed else "")
-        + f"quarantined {quarantined} {dict(report.quarantined) if quarantined else ''}"
-    )
-    annotators = Table("annotator", "done", "failed", "not run", "missing")
-    for name, step in report.annotated.items():
-        annotators.add_row(name, str(step.done), str(step.failed), str(step.not_run), str(step.missing))
-    out.print(annotators)
-    if report.kept:
-        for table in terminal_summary(coverage_report(read_coverage(plan))):
-            drawn = Table(*table.header, title=table.title, title_justify="left")
-            for row in table.rows:
-                drawn.add_row(*row)
-            out.print(drawn)
-    where = f"{plan.store.url}/{plan.export_folder}"
-    out.print(f"exported {report.exported_samples} samples in {report.exported_shards} shards: {where}")
-
-
-def _leave(plan: Plan) -> None:
-    """Exit with 3 where more failed, or more was quarantined, than the config allows."""
-    from engine.status import read_status
-
-    report = read_status(plan, read_journal(plan.store))
-    limits = plan.config.limits
-    quarantined = sum(n for reason, n in report.quarantined.items() if reason != REMOVED) / max(1, report.found)
-    failed = max((s.failed / max(1, s.done + s.failed) for s in report.annotated.values()), default=0.0)
-    if quarantined > limits.max_quarantined_share or failed > limits.max_failed_share:
-        out.print(
-            f"done, but {quarantined:.1%} was quarantined (allowed {limits.max_quarantined_share:.1%}) and up to "
-            f"{failed:.1%} of the images failed an annotator (allowed {limits.max_failed_share:.1%})"
-        )
-        raise typer.Exit(TOO_MANY_FAILURES)

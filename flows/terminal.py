@@ -1,0 +1,91 @@
+"""What the commands print about a root."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from engine.coverage_report import report as coverage_report
+from engine.coverage_summary import terminal_summary
+from engine.explain import Explanation
+from engine.ingest.ingest import read_journal
+from engine.ingest.scan import REMOVED
+from engine.pipeline import read_coverage
+from engine.plan import Plan
+
+TOO_MANY_FAILURES = 3
+out = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 140)
+
+
+def warn_of_work_sets(plan: Plan) -> None:
+    """Announce regions that would be kept without what the annotators of regions say."""
+    lowest, blind = plan.blind_annotators()
+    if blind:
+        out.print(
+            f"note: the filters keep regions from {lowest:g} up, which is below the work set of {', '.join(blind)}: "
+            f"these will say nothing of them; --set annotators.NAME.work_set.min_score={lowest:g} runs NAME again, and "
+            "what reads it",
+            markup=False,
+        )
+
+
+def print_status(plan: Plan, *, as_json: bool = False) -> None:
+    from engine.status import read_status
+
+    report = read_status(plan, read_journal(plan.store))
+    if as_json:
+        out.print_json(report.model_dump_json())
+        return
+    quarantined = sum(report.quarantined.values())
+    out.print(
+        f"found {report.found}: ingested {report.ingested}, duplicates {report.duplicates}, known {report.known}, "
+        + (f"removed {report.removed}, " if report.removed else "")
+        + f"quarantined {quarantined} {dict(report.quarantined) if quarantined else ''}"
+    )
+    annotators = Table("annotator", "done", "failed", "not run", "missing")
+    for name, step in report.annotated.items():
+        annotators.add_row(name, str(step.done), str(step.failed), str(step.not_run), str(step.missing))
+    out.print(annotators)
+    if report.kept:
+        for table in terminal_summary(coverage_report(read_coverage(plan))):
+            drawn = Table(*table.header, title=table.title, title_justify="left")
+            for row in table.rows:
+                drawn.add_row(*row)
+            out.print(drawn)
+    where = f"{plan.store.url}/{plan.export_folder}"
+    out.print(f"exported {report.exported_samples} samples in {report.exported_shards} shards: {where}")
+
+
+def print_explanation(found: Explanation) -> None:
+    """Every annotation of an image with its verdict."""
+    out.print(f"{found.image_id} in {found.partition}: {', '.join(found.uris)}", markup=False)
+    for annotator, state in found.status.items():
+        out.print(f"  {annotator}: {state}", markup=False)
+    table = Table("what", "annotation", "score", "by", "verdict", "decided on")
+    for a in found.annotations:
+        what = " ".join(str(v) for v in a.what.values() if v != "")
+        values = ", ".join(f"{name} {value:g}" for name, value in a.values.items())
+        score = "" if a.score is None else f"{a.score:.2f}"
+        table.add_row(a.target, what, score, a.source, "kept" if a.kept else a.reason, values)
+    out.print(table, markup=False)
+    out.print(f"thresholds: {json.dumps(found.thresholds)}", markup=False)
+
+
+def leave(plan: Plan) -> None:
+    """Exit with 3 where more failed, or more was quarantined, than the config allows."""
+    from engine.status import read_status
+
+    report = read_status(plan, read_journal(plan.store))
+    limits = plan.config.limits
+    quarantined = sum(n for reason, n in report.quarantined.items() if reason != REMOVED) / max(1, report.found)
+    failed = max((s.failed / max(1, s.done + s.failed) for s in report.annotated.values()), default=0.0)
+    if quarantined > limits.max_quarantined_share or failed > limits.max_failed_share:
+        out.print(
+            f"done, but {quarantined:.1%} was quarantined (allowed {limits.max_quarantined_share:.1%}) and up to "
+            f"{failed:.1%} of the images failed an annotator (allowed {limits.max_failed_share:.1%})"
+        )
+        raise typer.Exit(TOO_MANY_FAILURES)
