@@ -15,7 +15,7 @@ import numpy.typing as npt
 from engine.geometry import Bools, Floats
 from schemas.annotations import Frozen
 
-Family = Literal["objects", "scene_text", "texts", "groundings", "labels"]
+Family = Literal["objects", "scene_text", "texts", "groundings", "labels", "rivals"]
 
 MIN_EXAMPLES = 30
 """With fewer judged scores, a source stays uncalibrated: the steps of the regression would be single examples."""

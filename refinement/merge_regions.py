@@ -75,7 +75,7 @@ def merge_regions(
             edits.append(_removed(image_id, label))
             continue
         else:
-            kept, changes = _rename(image_id, label, label.rival, label.p_rival, rules)
+            kept, changes = _rename(image_id, label, rules)
         merged.append(kept)
         edits.extend(changes)
     matched = set(partner.values())
@@ -103,12 +103,9 @@ def _partners(old: Sequence[RegionLabel], seen: Sequence[RegionLabel], rules: Me
 def _reconcile(
     image_id: str, label: RegionLabel, found: RegionLabel, rules: MergeRules
 ) -> tuple[RegionLabel, list[Edit]]:
-    """An old label and the student's for the same thing: the likelier name, the mean box."""
-    rival, p_rival = (found.label, found.p_label)
-    if rival == label.label:
-        rival, p_rival = label.rival, label.p_rival
-    kept, edits = _rename(image_id, label, rival, p_rival, rules)
-    if should_move(float(pairwise_iou(_boxes([label]), _boxes([found]))[0, 0]), rules):
+    """An old label and the student's for the same thing: the likelier name, the likelier place."""
+    kept, edits = _rename(image_id, label, rules)
+    if should_move(float(pairwise_iou(_boxes([label]), _boxes([found]))[0, 0]), label.p, found.p, rules):
         weights = np.array([label.p]), np.array([found.p])
         box: Box = tuple(fuse_boxes(_boxes([label]), _boxes([found]), *weights)[0].tolist())
         edits.append(
@@ -129,9 +126,8 @@ def _reconcile(
     return replace(kept, p=max(label.p, found.p)), edits
 
 
-def _rename(
-    image_id: str, label: RegionLabel, rival: str, p_rival: float, rules: MergeRules
-) -> tuple[RegionLabel, list[Edit]]:
+def _rename(image_id: str, label: RegionLabel, rules: MergeRules) -> tuple[RegionLabel, list[Edit]]:
+    rival, p_rival = label.rival, label.p_rival
     if not rival or rival == label.label or not should_relabel(label.p_label, p_rival, rules):
         return label, []
     edit = Edit(

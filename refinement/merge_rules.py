@@ -26,14 +26,17 @@ class MergeRules(Frozen):
     match_iou: float = Field(default=0.5, gt=0, le=1)
     jitter_iou: float = Field(default=0.2, gt=0, le=1)
     """A label and a sighting of the same name that are left over and overlap by this are one thing, badly placed."""
-    admit_precision: float = Field(default=0.7, ge=0, le=1)
+    admit_precision: float = Field(default=0.5, ge=0, le=1)
     """A box that only the student sees is added where it is right at least so often."""
     drop_below: float = Field(default=0.25, ge=0, le=1)
     """A label that the student does not find is removed where it is right less often than this."""
-    relabel_margin: float = Field(default=0.2, ge=0, le=1)
+    relabel_margin: float = Field(default=0.1, ge=0, le=1)
     """Another label stands where it is more likely by at least this."""
-    settled_iou: float = Field(default=0.9, ge=0, le=1)
-    """Boxes that agree at least so well are not moved: the change would be noise."""
+    settled_iou: float = Field(default=0.5, ge=0, le=1)
+    """Boxes that agree at least so well are not moved: a small student's is as often the worse one. 0.9 suits a student
+    whose boxes are tighter than the specialists'."""
+    move_margin: float = Field(default=0.0, ge=0, le=1)
+    """A box is moved where the student's is more likely by at least this."""
     duplicate_iou: float = Field(default=0.5, gt=0, le=1)
     """A new box that overlaps a label by this is that label again."""
     rewrite_margin: float = Field(default=0.1, ge=0)
@@ -51,9 +54,9 @@ def fuse_boxes(a_xyxy: Floats, b_xyxy: Floats, weight_a: Floats, weight_b: Float
     return fused
 
 
-def should_move(iou: float, rules: MergeRules) -> bool:
+def should_move(iou: float, p_old: float, p_new: float, rules: MergeRules) -> bool:
     """Whether a matched label gets the fused box."""
-    return iou < rules.settled_iou
+    return iou < rules.settled_iou and p_new - p_old >= rules.move_margin
 
 
 def should_relabel(p_old: float, p_other: float, rules: MergeRules) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import Field
 
 from engine.geometry import pairwise_iou
-from refinement.calibration import Calibration, Calibrations, fit
+from refinement.calibration import Calibration, Calibrations, Family, fit
 from refinement.dataset import Gold, LabelledImage, boxes_of
 from refinement.folds import folds_of, trains_on
 from refinement.gate import GateDecision, GateRules, decide_gate, f1_measure, mean_measure
@@ -29,6 +29,7 @@ from schemas.annotations import Frozen
 JudgeFold = Callable[[int, Sequence[LabelledImage], Sequence[LabelledImage]], Mapping[str, Judgement]]
 """(fold, what its student may train on, what it labels) → a judgement of every image that it labels, by id."""
 
+FAMILIES: tuple[Family, ...] = ("objects", "labels", "rivals")
 MATCH = 0.5
 """A box is right on gold from this IoU on: what the calibrated probability of a box means."""
 
@@ -101,41 +102,46 @@ class _Scores:
     scores: list[float] = field(default_factory=list)
     correct: list[bool] = field(default_factory=list)
 
+    def add(self, score: float, right: bool) -> None:
+        self.scores.append(score)
+        self.correct.append(right)
+
 
 def calibrate(
     images: Sequence[LabelledImage], judged: Mapping[str, Judgement], gold: Mapping[str, Gold]
 ) -> tuple[Calibration, ...]:
-    """Curves for boxes and for names, of old labels (`labels`) and of the student's sights (`student`).
+    """Curves for boxes, names and rivals, of old labels (`labels`) and of the student's sights (`student`).
+
+    A name that somebody gave is right more often than a rival of the same score: they are not of one population.
 
     Fitted on the `calibrate` split alone: the gate must not judge on what was tuned.
     """
-    found = {(source, family): _Scores() for source in ("labels", "student") for family in ("objects", "labels")}
+    found = {(source, family): _Scores() for source in ("labels", "student") for family in FAMILIES}
     for image in images:
         if image.gold_split != "calibrate":
             continue
         judgement, truth = judged[image.id], gold[image.id].regions
         for source, regions in (("labels", judgement.old), ("student", judgement.seen)):
-            _judge_by_gold(regions, truth.xyxy, truth.labels, found[source, "objects"], found[source, "labels"])
-    return tuple(fit(s, "objects" if f == "objects" else "labels", v.scores, v.correct) for (s, f), v in found.items())
+            _judge_by_gold(regions, truth.xyxy, truth.labels, {family: found[source, family] for family in FAMILIES})
+    return tuple(fit(source, family, v.scores, v.correct) for (source, family), v in found.items())
 
 
 def _judge_by_gold(
-    regions: Sequence[RegionLabel], truth: np.ndarray[tuple[int, ...], np.dtype[np.float64]], labels: Sequence[str],
-    boxes: _Scores, names: _Scores,
-) -> None:  # fmt: skip
+    regions: Sequence[RegionLabel],
+    truth: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
+    labels: Sequence[str],
+    found: Mapping[Family, _Scores],
+) -> None:
     """Add the scores of one image's regions. A name is judged where its box is right: alone it means nothing."""
     overlaps = pairwise_iou(boxes_of(regions).xyxy, truth.reshape(-1, 4))
     for region, row in zip(regions, overlaps, strict=True):
         right = bool(len(row) and row.max() >= MATCH)
-        boxes.scores.append(region.p)
-        boxes.correct.append(right)
+        found["objects"].add(region.p, right)
         if right:
             true = labels[int(row.argmax())]
-            names.scores.append(region.p_label)
-            names.correct.append(region.label == true)
-            if region.rival:  # a rival is a name too: its score is on the same scale
-                names.scores.append(region.p_rival)
-                names.correct.append(region.rival == true)
+            found["labels"].add(region.p_label, region.label == true)
+            if region.rival:
+                found["rivals"].add(region.p_rival, region.rival == true)
 
 
 # --------------------------------------------------------------------------------------------------------- merge
@@ -160,10 +166,10 @@ def merge_image(
 
 def _calibrated(region: RegionLabel, known: Calibrations, source: str) -> RegionLabel:
     """Probabilities in the place of raw scores. Rounded as they are stored."""
-    box, name = known.of(source, "objects"), known.of(source, "labels")
+    box, name, rival = (known.of(source, family) for family in FAMILIES)
     p, p_label, p_rival = (
         round(float(curve.apply([score])[0]), 4)
-        for curve, score in ((box, region.p), (name, region.p_label), (name, region.p_rival))
+        for curve, score in ((box, region.p), (name, region.p_label), (rival, region.p_rival))
     )
     return replace(region, p=p, p_label=p_label, p_rival=p_rival)
 

@@ -23,15 +23,24 @@ def test_agreement_changes_nothing() -> None:
 
 
 def test_jittered_box_is_moved_towards_the_surer_one() -> None:
-    jittered = replace(CAT, box_xyxy=(16.0, 16.0, 56.0, 56.0), p=0.3)
+    jittered = replace(CAT, box_xyxy=(20.0, 20.0, 60.0, 60.0), p=0.3)  # IoU 0.39
     (edit,) = merge_regions("image", [jittered], [SEEN], RULES).edits
     assert edit.what == "moved"
-    # weights 0.3 and 0.9: a quarter of the way from the student's 10 to the label's 16
+    # weights 0.3 and 0.9: a quarter of the way from the student's 10 to the label's 20
+    assert edit.new["box"] == pytest.approx((12.5, 12.5, 52.5, 52.5))
+
+
+def test_box_that_agrees_or_is_surer_stays() -> None:
+    near = replace(CAT, box_xyxy=(16.0, 16.0, 56.0, 56.0), p=0.3)  # IoU 0.57
+    surer = replace(CAT, box_xyxy=(20.0, 20.0, 60.0, 60.0), p=0.95)
+    assert merge_regions("image", [near], [SEEN], RULES).edits == ()
+    assert merge_regions("image", [surer], [SEEN], RULES).edits == ()
+    (edit,) = merge_regions("image", [near], [SEEN], MergeRules(settled_iou=0.9)).edits
     assert edit.new["box"] == pytest.approx((11.5, 11.5, 51.5, 51.5))
 
 
 def test_swapped_label_is_put_right_where_the_student_sees_the_thing() -> None:
-    swapped = replace(CAT, label="dog", p_label=0.1)
+    swapped = replace(CAT, label="dog", p_label=0.1, rival="cat", p_rival=0.8)
     merged = merge_regions("image", [swapped], [SEEN], RULES)
     assert [edit.what for edit in merged.edits] == ["relabelled"]
     assert merged.labels[0].label == "cat"
@@ -45,7 +54,7 @@ def test_swapped_label_is_put_right_where_the_student_only_answers_when_asked() 
 
 
 def test_label_stands_where_the_other_is_hardly_more_likely() -> None:
-    close = replace(CAT, label="dog", p_label=0.75)
+    close = replace(CAT, label="dog", p_label=0.75, rival="cat", p_rival=0.8)
     assert merge_regions("image", [close], [SEEN], RULES).edits == ()
 
 
@@ -61,7 +70,7 @@ def test_label_that_the_student_misses_but_thinks_likely_stays() -> None:
 
 
 def test_missing_label_is_added_above_the_precision_target_alone() -> None:
-    sure, unsure = replace(SEEN, p=0.95, p_label=0.95), replace(SEEN, p=0.8, p_label=0.8)  # 0.64 is below 0.7
+    sure, unsure = replace(SEEN, p=0.95, p_label=0.95), replace(SEEN, p=0.7, p_label=0.7)  # 0.49 is below 0.5
     (edit,) = merge_regions("image", [], [sure], RULES).edits
     assert (edit.what, edit.why, edit.annotation_id) == ("added", ADMITTED, "new")
     assert merge_regions("image", [], [unsure], RULES).edits == ()
