@@ -15,7 +15,7 @@ from engine.config import AnnotatorConfig, RunConfig
 from engine.export.facts import RoundFacts
 from engine.graph import FROM_SOURCES, Graph, Group, build_graph, side_by_side
 from engine.hashing import fingerprint
-from engine.protocols import Annotator, Filter, Kind, Resources
+from engine.protocols import Annotator, Filter, Kind, ModelIdentity, Resources
 from engine.registry import build_annotator, build_filter, runtime_params
 from engine.report.tables import VERSION as REPORT_VERSION
 from engine.store import Store
@@ -33,7 +33,7 @@ class Plan:
     """Fingerprints and gaps of a root. `partitions` are those of all finished ingests.
 
     `folder` is where what is made of all of them goes: empty, or that of a round with its slash; `rounds` are what led
-    to the labels of such a round.
+    to the labels of such a round, and `earlier` the models that made those of round 0.
     """
 
     store: Store
@@ -44,6 +44,7 @@ class Plan:
     graph: Graph
     folder: str = ""
     rounds: Sequence[RoundFacts] = ()
+    earlier: Mapping[str, ModelIdentity] = field(default_factory=dict)
     _listings: dict[str, set[str]] = field(default_factory=dict)
 
     @cached_property
@@ -262,6 +263,7 @@ def make_plan(
     *,
     folder: str = "",
     rounds: Sequence[RoundFacts] = (),
+    earlier: Mapping[str, ModelIdentity] | None = None,
 ) -> Plan:
     """Raises `ConfigError` for unknown names, wrong parameters, cycles and missing producers; touches no model."""
     annotators = {name: build_annotator(name, c) for name, c in config.annotators.items()}
@@ -276,6 +278,7 @@ def make_plan(
         graph=graph,
         folder=folder,
         rounds=rounds,
+        earlier=earlier or {},
     )
 
 

@@ -86,7 +86,14 @@ def plan_of(store: Store, config: RunConfig, number: int | None = None) -> Plan:
         )
     standing = [partition.standing for partition in record.partitions]
     gates = [gate for past in range(1, number + 1) for gate in read_round(store, past).gates]
-    return make_plan(store, standing_config(config), standing, folder=f"{round_folder(number)}/", rounds=gates)
+    return make_plan(
+        store,
+        standing_config(config),
+        standing,
+        folder=f"{round_folder(number)}/",
+        rounds=gates,
+        earlier={name: build_annotator(name, c).model for name, c in config.annotators.items()},
+    )
 
 
 def standing_config(config: RunConfig) -> RunConfig:

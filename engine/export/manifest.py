@@ -23,7 +23,7 @@ IDX = ".idx"
 EXTENSIONS = ("jpg", "json", "txt")
 """Members of a sample, in their order in a shard."""
 
-NOT_IN_MANIFEST = frozenset({"runner", "limits", "models_root"})
+NOT_IN_MANIFEST = frozenset({"runner", "limits", "models_root", "refine"})
 """Sections of a config that change how a run goes, and not what comes out."""
 
 
@@ -145,7 +145,8 @@ def make_manifest(
 
 
 def portable_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A resolved config without what differs between machines: the runner, its limits, and where sources lie."""
+    """A resolved config without what says nothing of these samples: the runner, its limits, where sources lie,
+    and how a refinement would go on."""
     kept = {key: value for key, value in config.items() if key not in NOT_IN_MANIFEST}
     kept["sources"] = [{k: v for k, v in source.items() if k != "url"} for source in config.get("sources", ())]
     return kept

@@ -150,7 +150,7 @@ def _shard_sizes(store: Store, folder: str) -> dict[str, int]:
 
 
 def _models(plan: Plan) -> dict[str, ModelIdentity]:
-    return {name: annotator.model for name, annotator in plan.annotators.items()}
+    return {**plan.earlier, **{name: annotator.model for name, annotator in plan.annotators.items()}}
 
 
 def _manifest(plan: Plan, journal: Sequence[IngestRecord], results: Sequence[GroupResult]) -> Manifest:

@@ -235,6 +235,8 @@ def test_a_round_is_exported_like_any_root(made: tuple[Path, RunConfig], tmp_pat
         for sample, _ in open_export(export, split).epoch(epoch=0, seed=0)
     }
     assert len(records) == NUM
+    manifest = json.loads(Path(export, "manifest.json").read_text())
+    assert set(manifest["models"]) == {"first", "second"}, "who made the labels that the round began with"
     names = [text["text"] for region in records[target.id]["regions"] for text in region["texts"]]
     assert {"star", "circle"} <= set(names)
     assert removed.id not in {region["id"] for region in records[target.id]["regions"]}

@@ -29,7 +29,8 @@ def overview(facts: Facts) -> Page:
         Section("From sources to samples", "", [_funnel(facts), _sources(facts)]),
         Section("What was dropped, and why", "", [_kept(facts), _reasons(facts)]),
         Section("Specialists", "", [_specialists(facts)], wide=True),
-        Section("Time", "", [_stages(facts), _runs(facts)]),
+        Section("Time", "", [_stages(facts)]),
+        Section("Runs", "", [_runs(facts)], wide=True),
     ]
     lead = f"Root {facts.root}, config {facts.config}: {status.partitions} partitions."
     return Page("index", "Overview", lead, sections, cards)
