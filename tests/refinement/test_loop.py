@@ -21,6 +21,7 @@ from engine.export.verify import verify
 from engine.pipeline import Pipeline
 from engine.rounds import plan_of, read_round
 from engine.store import Store
+from flows.report import report_root
 from refinement.config import parse_refine
 from refinement.labels import gold_of
 from refinement.ledger import Edit
@@ -242,6 +243,13 @@ def test_a_round_is_exported_like_any_root(made: tuple[Path, RunConfig], tmp_pat
     assert removed.id not in {region["id"] for region in records[target.id]["regions"]}
     assert {record["status"]["regions"] for record in records.values()} == {"done"}, "as the specialists left it"
     assert {record["status"]["texts"] for record in records.values()} == {"not_run"}
+
+    (folder / "config.yaml").write_text(dump_config(config))
+    pages = report_root(str(folder), against=(str(folder), (), 0), round_=1, num_images=4)
+    assert "rounds/001/report/changes.html" in pages
+    changes = (folder / "rounds/001/report/changes.html").read_text()
+    assert target.id in changes, "the image that was edited, before beside after"
+    assert not (folder / "report").exists()
 
 
 def edit(image_id: str, what: Any, identity: str, **values: Any) -> Edit:
