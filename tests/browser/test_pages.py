@@ -224,7 +224,7 @@ def test_changes_show_before_beside_after(browser: Browser, tmp_path: Path) -> N
     finished = synthetic_root(tmp_path, 3)
     finished.store.write_bytes("config.yaml", dump_config(finished.config).encode())
     root = finished.store.url
-    report_root(root, ("filters.region-confidence.params.objects=0.95",), (root, ()), num_images=3)
+    report_root(root, ("filters.region-confidence.params.objects=0.95",), (root, (), None), num_images=3)
     watched = opened(browser, tmp_path / "root/report/changes.html")
     page = watched.page
     draw_all(page)

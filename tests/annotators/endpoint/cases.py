@@ -95,6 +95,9 @@ class Images:
     def identity(self, index: int) -> tuple[str, int, int]:
         return self._names[index], 100, 100
 
+    def twin_group(self, index: int) -> str:
+        return self._names[index]
+
     def pixels(self, index: int) -> RGB:
         pixels = scene().pixels
         assert pixels is not None

@@ -122,7 +122,7 @@ def test_against_the_same_root_under_another_bound(finished: Pipeline) -> None:
     """A bound of 0.95 drops nearly all fake regions: what went is removed, nothing is added, people's boxes stay."""
     root = finished.store.url
     bound = ("filters.region-confidence.params.objects=0.95",)
-    paths = report_root(root, bound, (root, ()))
+    paths = report_root(root, bound, (root, (), None))
     assert paths[-1] == "report/changes.html"
     changes = {row["family"]: row for row in table(finished, "changes")}
     found = changes["region-text"]
