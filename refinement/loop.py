@@ -149,7 +149,10 @@ class Loop:
             partitions=tuple(standing.partitions),
             covers=tuple(standing.cover_step(record) for record in standing.partitions),
             limits=self.config.images,
-            max_target_tokens=self.config.export.max_target_tokens,
+            max_target_tokens=min(
+                self.config.export.max_target_tokens,
+                self.settings.student.max_target_tokens - 2,  # its begin and end marks
+            ),
             fold=fold,
             num_folds=self.settings.rules.num_folds,
             seed=self.config.seed,
