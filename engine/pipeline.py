@@ -108,10 +108,14 @@ class Pipeline:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         try:
-            if self._supervisor is not None:
-                self._supervisor.close()
+            self.release_workers()
         finally:
             self._lease.__exit__(kind, error, tb)
+
+    def release_workers(self) -> None:
+        """End the workers, so that others can have their processors; a stage that needs some starts them anew."""
+        if self._supervisor is not None:
+            self._supervisor.close()
 
     # ------------------------------------------------------------------ stages
 

@@ -20,6 +20,13 @@ def print_rounds(out: Console, summary: RefineSummary, *, as_json: bool) -> None
             table.add_row(str(record.number), gate.specialist, gate.metric, *figures, str(edits))
     out.print(table)
     for record in summary.rounds[1:]:
+        measured = record.details["edits_measured"]
+        if measured["num_edits"]:
+            share = measured["num_closer"] / measured["num_edits"]
+            out.print(
+                f"round {record.number}: {measured['num_closer']} of {measured['num_edits']} edits of regions on gold "
+                f"came closer to it ({share:.0%})"
+            )
         for curve in record.details["calibrations"]:
             if curve["state"] == "uncalibrated":
                 where = f"{curve['source']}/{curve['family']}"

@@ -23,6 +23,8 @@ class TrainerResources(Frozen):
     cpus_per_worker: float = Field(default=1.0, gt=0)
     gpus_per_worker: float = Field(default=0.0, ge=0)
     max_failures: int = Field(default=2, ge=0)
+    room_limit_s: float = Field(default=300.0, gt=0)
+    """How long to wait for processors and GPUs that others on the cluster use."""
 
 
 class RefineConfig(Frozen):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 
 from schemas.errors import ConfigError
 
@@ -24,17 +23,6 @@ def fold_of(twin_group: str, seed: int, num_folds: int) -> int:
         )
     digest = hashlib.sha256(f"fold:{seed}:{twin_group}".encode()).digest()
     return int.from_bytes(digest[:8]) % num_folds
-
-
-def folds_of(
-    image_ids: Sequence[str], twin_groups: Sequence[str], seed: int, num_folds: int, *, in_sample: bool = False
-) -> dict[str, int]:
-    """Image → fold whose student labels it; an image without a twin group is its own group."""
-    if in_sample:
-        return dict.fromkeys(image_ids, EVERY_FOLD)
-    return {
-        image: fold_of(group or image, seed, num_folds) for image, group in zip(image_ids, twin_groups, strict=True)
-    }
 
 
 def trains_on(fold: int, image_fold: int) -> bool:

@@ -34,14 +34,18 @@ from refinement.ray_trainer import TrainingJob, train_on_ray
 from refinement.round_files import RoundFiles
 from refinement.settle import JudgedPartition, Settlement, Survey, edits_of, settle
 from refinement.student import SCRATCH, load_student, make_student
+from refinement.training import Progress, Report
+from refinement.training_log import TensorBoardLog
 from schemas.annotations import Frozen, Source
 from schemas.errors import RootError
 from schemas.tables import ANNOTATION_TABLES
 
 BASE = "rounds/base"
+TRAINING = "training"
+"""Folder of the curves of all trainings, and of gold metrics by round, as TensorBoard reads them."""
 CHECKPOINTS, RAY = "-checkpoints", "-ray"
 """What stands beside the folder of a student while it is trained."""
-VERSION = 1
+VERSION = 2
 """Version of what a round makes of the same labels and settings."""
 EVERYTHING = WorkSet(min_score=0.0, nms_iou=1.0, max_regions=1000)
 """Students judge every label: what is weak is what they are asked about."""
@@ -119,29 +123,33 @@ class Loop:
         identity = fingerprint({**self.described(), "number": number, "labels": labels})
         if (there := self.finished(number, identity)) is not None:
             return there
-        students = self.train(number, before, identity)
-        plan = self.look_again(number, before, students)
+        self.train(number, before, identity)
+        plan = self.look_again(number, before)
         return self.merge(number, before, plan, identity)
 
-    def train(self, number: int, before: RoundRecord, identity: str) -> list[tuple[str, KeptStudent]]:
-        """A fresh student a fold; (folder, record) of each."""
+    def students(self, number: int) -> list[tuple[str, KeptStudent]]:
+        """The students of a round that are trained, fold by fold; (folder, record) of each."""
+        folders = (f"{round_folder(number)}/students/{place}" for place in range(self._num_students))
+        kept = ((folder, read_kept(self.store, folder)) for folder in folders)
+        return [(folder, record) for folder, record in kept if record is not None]
+
+    @property
+    def _num_students(self) -> int:
+        return 1 if self.settings.rules.in_sample else self.settings.rules.num_folds
+
+    def train(self, number: int, before: RoundRecord, identity: str) -> None:
+        """A fresh student a fold; one that is there already is not trained again."""
         standing = plan_of(self.store, self.config, before.number)
         self.pipeline.annotate(standing)
         self.pipeline.decide(standing)
-        rules = self.settings.rules
-        folds = [EVERY_FOLD] if rules.in_sample else list(range(rules.num_folds))
-        students = []
-        for place, fold in enumerate(folds):
+        done = {folder for folder, _ in self.students(number)}
+        for place in range(self._num_students):
             folder = f"{round_folder(number)}/students/{place}"
-            kept = read_kept(self.store, folder)
-            if kept is None:
-                self._train_one(folder, self._lessons(standing, fold), identity, place)
-                kept = read_kept(self.store, folder)
-            assert kept is not None, "a finished training keeps its student"
+            if folder not in done:
+                fold = EVERY_FOLD if self.settings.rules.in_sample else place
+                self._train_one(folder, self._lessons(standing, fold), identity, number, place)
             for suffix in (CHECKPOINTS, RAY):
                 self.store.delete_folder(folder + suffix)
-            students.append((folder, kept))
-        return students
 
     def _lessons(self, standing: Plan, fold: int) -> Lessons:
         return Lessons(
@@ -158,7 +166,7 @@ class Loop:
             seed=self.config.seed,
         )
 
-    def _train_one(self, folder: str, lessons: Lessons, identity: str, place: int) -> None:
+    def _train_one(self, folder: str, lessons: Lessons, identity: str, number: int, place: int) -> None:
         records = folder + RAY
         training = self.settings.training
         job = TrainingJob(
@@ -171,7 +179,29 @@ class Loop:
             output=folder,
         )
         storage = self.store.path(records) if self.store.local else f"{self.store.url}/{records}"
-        train_on_ray(job, self.settings.trainer, storage=storage, address=self.config.runner.ray_address)
+        self.pipeline.release_workers()
+        train_on_ray(
+            job,
+            self.settings.trainer,
+            storage=storage,
+            address=self.config.runner.ray_address,
+            report=self._report(number, place),
+        )
+
+    def _report(self, number: int, place: int) -> Report:
+        """Tells the watch of the pipeline and TensorBoard how a training goes; steps done again count once."""
+        log = TensorBoardLog(f"{self.store.url}/{TRAINING}/round-{number:03d}/student-{place}")
+        step, total, done = f"round {number}: student {place}", self.settings.training.num_steps, 0
+        self.pipeline.watch(step, 0, total)
+
+        def report(progress: Progress) -> None:
+            nonlocal done
+            log(progress)
+            if progress.step > done:
+                self.pipeline.watch(step, progress.step - done, total)
+                done = progress.step
+
+        return report
 
     def _base(self, lessons: Lessons) -> Any:
         """How a worker opens the student that training starts from. One from scratch is made once for all rounds."""
@@ -183,9 +213,15 @@ class Loop:
             keep_student(make_student(student, corpus(every.open().images)), self.store, BASE)
         return partial(open_kept, f"{self.store.url}/{BASE}", max_target_tokens=student.max_target_tokens)
 
-    def look_again(self, number: int, before: RoundRecord, students: Sequence[tuple[str, KeptStudent]]) -> Plan:
+    def look_again(self, number: int, before: RoundRecord) -> Plan:
         """The students as an annotator on all images; returns the plan of their outputs."""
-        unseen = [partition.unseen for partition in before.partitions]
+        plan = self.plan_of_students(number, before)
+        self.pipeline.annotate(plan)
+        return plan
+
+    def plan_of_students(self, number: int, before: RoundRecord) -> Plan:
+        """Where the outputs of a round's students stand, or will."""
+        students = self.students(number)
         params = {
             "folders": [f"{self.store.url}/{folder}" for folder, _ in students],
             "weights": [kept.weights for _, kept in students],
@@ -196,9 +232,7 @@ class Loop:
             use="student", params=params, resources=self.settings.annotator, work_set=EVERYTHING
         )  # fmt: skip
         config = self.config.model_copy(update={"annotators": {f"student-{number}": annotator}, "filters": {}})
-        plan = make_plan(self.store, config, unseen)
-        self.pipeline.annotate(plan)
-        return plan
+        return make_plan(self.store, config, [partition.unseen for partition in before.partitions])
 
     def _names(self, before: RoundRecord) -> list[str]:
         """The most frequent names of the labels, by falling number and then by name."""
@@ -208,10 +242,10 @@ class Loop:
     def merge(self, number: int, before: RoundRecord, plan: Plan, identity: str) -> RoundRecord:
         """Calibrate, let the gate decide, and write the labels of the round with their ledger."""
         rules = self.settings.rules
-        settlement = settle(self._judged(before, plan), rules, round_=number, seed=self.config.seed)
+        settlement = settle(self.judged(before, plan), rules, round_=number, seed=self.config.seed)
         source = Source(annotator="refinement", model="student", revision=identity, round=number)
         partitions, counts, survey = [], dict.fromkeys(WHATS, 0), Survey()
-        for partition, judged in zip(before.partitions, self._judged(before, plan), strict=True):
+        for partition, judged in zip(before.partitions, self.judged(before, plan), strict=True):
             edits = edits_of(judged, settlement, rules)
             for edit in edits:
                 counts[edit.what] += 1
@@ -227,16 +261,20 @@ class Loop:
             details={
                 "gates": [gate.model_dump(mode="json") for gate in settlement.gates],
                 "calibrations": [curve.model_dump(mode="json") for curve in settlement.calibrations],
+                "measured": [figure.model_dump(mode="json") for figure in settlement.measured],
                 "edits": counts,
+                "edits_measured": settlement.edits.model_dump(mode="json"),
                 "drift": [drift.model_dump(mode="json") for drift in drifts],
             },
         )
         self.store.write_model(f"{round_folder(number)}/{RECORD}", record)
+        log = TensorBoardLog(f"{self.store.url}/{TRAINING}/gold")
+        log.scalars({f"gold/{gate.unit}/{gate.metric}": gate.after for gate in settlement.gates}, number)
         return record
 
     # ------------------------------------------------------------------ reading
 
-    def _judged(self, before: RoundRecord, plan: Plan) -> Iterator[JudgedPartition]:
+    def judged(self, before: RoundRecord, plan: Plan) -> Iterator[JudgedPartition]:
         """Partition after partition, with what the students said."""
         (student,) = plan.graph.order
         names = plan.config.annotators[student].params["names"]

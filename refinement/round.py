@@ -1,12 +1,8 @@
-"""One round of refinement: train out of sample, judge, calibrate, merge, and let gold decide.
-
-Training and judging are handed in as one function a fold; everything else here is arithmetic on labels. So the same
-round runs on Ray, in one process, or with a student that a control experiment has sabotaged.
-"""
+"""The arithmetic of a round, once students have judged the labels: calibrate, merge, and let gold decide."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -15,7 +11,6 @@ from pydantic import Field
 from engine.geometry import pairwise_iou
 from refinement.calibration import Calibration, Calibrations, Family, fit
 from refinement.dataset import Gold, LabelledImage, boxes_of
-from refinement.folds import folds_of, trains_on
 from refinement.gate import GateDecision, GateRules, decide_gate, f1_measure, mean_measure
 from refinement.judging import Judgement
 from refinement.ledger import Edit
@@ -25,9 +20,6 @@ from refinement.merge_texts import merge_texts
 from refinement.metrics_boxes import IOUS, count_matches
 from refinement.metrics_text import cider
 from schemas.annotations import Frozen
-
-JudgeFold = Callable[[int, Sequence[LabelledImage], Sequence[LabelledImage]], Mapping[str, Judgement]]
-"""(fold, what its student may train on, what it labels) → a judgement of every image that it labels, by id."""
 
 FAMILIES: tuple[Family, ...] = ("objects", "labels", "rivals")
 MATCH = 0.5
@@ -43,55 +35,12 @@ class RoundRules(Frozen):
     gate: GateRules = Field(default_factory=GateRules)
 
 
-@dataclass(frozen=True, slots=True)
-class RoundResult:
-    """What a round leaves: the labels that stand, every edit that was accepted, and the grounds of each decision.
-
-    `proposed` are the edits before the gate; a refused unit keeps its labels as they were, to the byte.
-    """
-
-    images: tuple[LabelledImage, ...]
-    edits: tuple[Edit, ...]
-    proposed: tuple[Edit, ...]
-    calibrations: tuple[Calibration, ...]
-    gates: tuple[GateDecision, ...]
-
-    @property
-    def improved(self) -> bool:
-        return any(gate.accepted for gate in self.gates)
-
-
 @dataclass(slots=True)
 class Merged:
     """An image as a merge would leave it, and the edits that lead there."""
 
     image: LabelledImage
     edits: tuple[Edit, ...] = ()
-
-
-def run_round(
-    images: Sequence[LabelledImage],
-    gold: Mapping[str, Gold],
-    judge_fold: JudgeFold,
-    rules: RoundRules,
-    *,
-    round_: int,
-    seed: int,
-) -> RoundResult:
-    """Refine the labels of all images; gold images are judged and merged as if nobody had labelled them.
-
-    A gold image is never among what a student trains on. A fold that labels nothing has no student.
-    """
-    groups = [image.twin_group for image in images]
-    folds = folds_of([image.id for image in images], groups, seed, rules.num_folds, in_sample=rules.in_sample)
-    judged: dict[str, Judgement] = {}
-    for fold in sorted(set(folds.values())):
-        taught = [image for image in images if not image.gold_split and trains_on(fold, folds[image.id])]
-        judged |= judge_fold(fold, taught, [image for image in images if folds[image.id] == fold])
-    calibrations = calibrate(images, judged, gold)
-    merged = [merge_image(image, judged[image.id], calibrations, rules.merge) for image in images]
-    gates = judge_gates(images, merged, gold, rules.gate, seed=seed + round_)
-    return _stand(images, merged, calibrations, gates)
 
 
 # --------------------------------------------------------------------------------------------------- calibration
@@ -192,29 +141,3 @@ def judge_gates(
     old_scores, new_scores = (cider([pair[i].texts[0].text for pair in told], references) for i in (0, 1))
     texts = decide_gate("texts", "cider", mean_measure(old_scores, new_scores), len(told), rules, seed=seed)
     return regions, texts
-
-
-def _stand(
-    images: Sequence[LabelledImage],
-    merged: Sequence[Merged],
-    calibrations: tuple[Calibration, ...],
-    gates: tuple[GateDecision, ...],
-) -> RoundResult:
-    """Take over the units that the gate accepted, and leave the others untouched."""
-    accepted = {gate.unit for gate in gates if gate.accepted}
-    proposed = tuple(edit for result in merged for edit in result.edits)
-    standing = []
-    for old, new in zip(images, merged, strict=True):
-        image = old
-        if "regions" in accepted:
-            image = replace(image, regions=new.image.regions)
-        if "texts" in accepted:
-            image = replace(image, texts=new.image.texts)
-        standing.append(image)
-    return RoundResult(
-        images=tuple(standing),
-        edits=tuple(edit for edit in proposed if edit.unit in accepted),
-        proposed=proposed,
-        calibrations=calibrations,
-        gates=gates,
-    )

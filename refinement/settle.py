@@ -1,6 +1,6 @@
 """A round over partitions: gold decides once for all, then every partition is edited on its own.
 
-The same arithmetic as `refinement.round.run_round`, with no more than the gold images and one partition in memory.
+No more than the gold images and one partition are in memory.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from refinement.drift import Portrait, portrait
 from refinement.gate import GateDecision
 from refinement.judging import Judgement
 from refinement.ledger import Edit
+from refinement.measured import EditsMeasured, Measured, measure_edits, measure_regions
 from refinement.metrics_boxes import IOUS, Counts, count_matches
 from refinement.round import RoundRules, calibrate, judge_gates, merge_image
 
@@ -35,6 +36,9 @@ class Settlement:
 
     calibrations: tuple[Calibration, ...]
     gates: tuple[GateDecision, ...]
+    measured: tuple[Measured, ...]
+    edits: EditsMeasured
+    """Of the regions of the gate's images, as they were proposed."""
 
     @property
     def accepted(self) -> frozenset[str]:
@@ -59,7 +63,13 @@ def settle(partitions: Iterable[JudgedPartition], rules: RoundRules, *, round_: 
     calibrations = calibrate(reference, judged, gold)
     tested = [image for image in reference if image.gold_split == "gate"]
     merged = [merge_image(image, judged[image.id], calibrations, rules.merge) for image in tested]
-    return Settlement(calibrations, judge_gates(tested, merged, gold, rules.gate, seed=seed + round_))
+    proposed = [result.image for result in merged]
+    return Settlement(
+        calibrations,
+        judge_gates(tested, merged, gold, rules.gate, seed=seed + round_),
+        measure_regions(tested, proposed, gold),
+        measure_edits(tested, proposed, gold),
+    )
 
 
 def edits_of(partition: JudgedPartition, settlement: Settlement, rules: RoundRules) -> list[Edit]:

@@ -69,5 +69,5 @@ def unknown_name(what: str, given: str, available: Iterable[str]) -> str:
     """Message for a name that does not exist, with the nearest ones that do."""
     names = sorted(available)
     near = difflib.get_close_matches(given, names, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"{what} {given!r} is not known{hint} available: {', '.join(names) or 'none'}"
+    listed = f"did you mean {near[0]!r}? Available" if near else "available"
+    return f"{what} {given!r} is not known; {listed}: {', '.join(names) or 'none'}"

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.refinement.labels import ImageLabels, Named, boxes_of
+from benchmarks.refinement.labels import ImageLabels, Named, boxes_of, labelled
 from benchmarks.refinement.noise import KINDS, Kind, NoisyLabels
 from engine.geometry import pairwise_iou
+from refinement.dataset import Gold, LabelledImage
+from refinement.measured import measure_edits
 from refinement.metrics_boxes import Counts, count_matches
 
 RIGHT_IOU = 0.5
@@ -38,41 +40,24 @@ def label_counts(labels: Sequence[ImageLabels], truth: Sequence[ImageLabels], *,
 def account(noisy: NoisyLabels, after: Sequence[ImageLabels], truth: Sequence[ImageLabels]) -> RoundAccount:
     """Compare labels after a round with those before it and with the truth. Labels keep their ids through a round."""
     counts = label_counts(after, truth)
-    edits = [
-        quality(new, true) > quality(old, true)
-        for before, now, true in zip(noisy.labels, after, truth, strict=True)
-        for old, new in _edited(before, now)
-    ]
+    edits = measure_edits(*(_as_images(labels) for labels in (noisy.labels, after)), _as_gold(truth))
     return RoundAccount(
         precision=counts.precision,
         recall=counts.recall,
         f1=counts.f1,
         repaired={kind: _repaired(noisy, after, truth, kind) for kind in KINDS},
         damaged=_damaged(noisy, after, truth),
-        edit_precision=float(np.mean(edits)) if edits else 1.0,
-        num_edits=len(edits),
+        edit_precision=edits.num_closer / edits.num_edits if edits.num_edits else 1.0,
+        num_edits=edits.num_edits,
     )
 
 
-def quality(label: Named | None, truth: ImageLabels) -> float:
-    """How good a label is: 0.5 for the right name on what it overlaps most, and up to 0.5 for the IoU; 0 for none.
-
-    A label that overlaps nothing by 0.1 is worse than none: -0.5.
-    """
-    if label is None:
-        return 0.0
-    overlaps = _overlaps(label, truth.regions)
-    if not len(overlaps) or overlaps.max() < 0.1:
-        return -0.5
-    best = int(overlaps.argmax())
-    return 0.5 * (truth.regions[best].label == label.label) + 0.5 * float(overlaps[best])
+def _as_images(labels: Sequence[ImageLabels]) -> list[LabelledImage]:
+    return [labelled(image, str(i), image_px=1) for i, image in enumerate(labels)]
 
 
-def _edited(before: ImageLabels, after: ImageLabels) -> list[tuple[Named | None, Named | None]]:
-    """(old, new) of every label that changed, None where there is none."""
-    old = {region.id: region for region in before.regions}
-    new = {region.id: region for region in after.regions}
-    return [(old.get(i), new.get(i)) for i in dict.fromkeys([*old, *new]) if old.get(i) != new.get(i)]
+def _as_gold(truth: Sequence[ImageLabels]) -> dict[str, Gold]:
+    return {str(i): Gold(boxes_of(labels)) for i, labels in enumerate(truth)}
 
 
 def _is_right(label: Named, truth: Sequence[Named]) -> bool:

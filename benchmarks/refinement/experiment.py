@@ -1,30 +1,41 @@
-"""One experiment: noisy labels in, rounds of refinement, accounts out. A control is the same loop with one change."""
+"""One experiment: noisy labels in a root, `fld run` and `fld refine` on it, and accounts of every round."""
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any
 
 import numpy as np
 
-from benchmarks.refinement.accounting import RoundAccount, account
+from benchmarks.refinement.accounting import RoundAccount, account, label_counts
 from benchmarks.refinement.base import EVERYTHING, open_base
-from benchmarks.refinement.labels import boxes_of, labelled, true_labels, unlabelled
-from benchmarks.refinement.noise import NoiseRates, inject
+from benchmarks.refinement.labels import ImageLabels, boxes_of, true_labels, unlabelled
+from benchmarks.refinement.noise import NoiseRates, NoisyLabels, inject
 from benchmarks.refinement.predict import detect
+from benchmarks.refinement.root import RootRounds, Sources, write_sources
 from benchmarks.refinement.scenes import Scene, World
-from refinement.dataset import Gold, LabelledImage, gold_split_of, training_set
-from refinement.gate import GateDecision
-from refinement.judging import Judgement, judge_all
+from engine.rounds import RoundRecord
+from engine.store import Store
+from refinement.dataset import LabelledImage, training_set
+from refinement.kept_student import keep_student
+from refinement.merge_rules import MergeRules
 from refinement.metrics_boxes import Counts, count_matches
-from refinement.round import RoundRules, run_round
+from refinement.round import merge_image
 from refinement.student import Student
 from refinement.training import TrainingConfig, train
 
-Control = Literal["none", "in_sample", "sabotaged"]
+REPOSITORY = Path(__file__).parents[2]
+COMMAND_LIMIT_S = 3 * 3600.0
+"""After which a command is given up."""
+TAKE_EVERYTHING = MergeRules(admit_precision=0, drop_below=0, relabel_margin=0, settled_iou=1)
+"""Whatever the student says is taken over, whatever its probability: the control without a filter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,111 +50,183 @@ class ExperimentPlan:
     num_rounds: int = 2
     num_steps: int = 200
     learning_rate: float = 3e-4
-    control: Control = "none"
+
+    def training(self, seed: int) -> TrainingConfig:
+        return TrainingConfig(
+            num_steps=self.num_steps,
+            learning_rate=self.learning_rate,
+            warmup_steps=20,
+            task_weights=EVERYTHING,
+            seed=seed,
+        )
+
+    def refine(self, base: Path, seed: int) -> dict[str, Any]:
+        """Key `refine` of the config: two workers train, as there are two cores."""
+        return {
+            "student": {"base": str(base)},
+            "training": self.training(seed).model_dump(mode="json", exclude={"curriculum"}),
+            "trainer": {"num_workers": 2},
+            "annotator": {"cpus": 1, "memory_mb": 2000},
+            "max_answer_tokens": 48,
+        }
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Accounts of the labels before (`rounds[0]`) and after each round, decisions, and what the labels are worth.
+    """Accounts of the labels before (`rounds[0]`) and after each round, and the records that the loop left.
 
-    `students` is the detection F1 of a fresh student, trained for a fixed budget on the first and on the last labels.
+    `students` is the detection F1, on scenes nobody has seen, of a fresh student that was trained for a fixed budget on
+    the first and on the last labels.
     """
 
     rounds: tuple[RoundAccount, ...]
-    gates: tuple[tuple[GateDecision, ...], ...]
+    records: tuple[RoundRecord, ...]
     students: tuple[float, float]
-    unchanged: bool
     seconds: float
 
 
 class Experiment:
     """A dataset with exact truth, spoiled at known rates. Gold images are drawn alike and never trained on."""
 
-    def __init__(self, plan: ExperimentPlan, world: World, base: Path, *, seed: int) -> None:
-        self._plan, self._world, self._base, self._seed = plan, world, base, seed
-        total = plan.num_images + plan.num_gold
+    def __init__(self, plan: ExperimentPlan, world: World, base: Path, folder: Path, *, seed: int) -> None:
+        self._plan, self._world, self._base, self._folder, self._seed = plan, world, base, folder, seed
         rng = np.random.default_rng([1, seed])
-        self._scenes = [self._draw(rng, i) for i in range(total)]
+        self._scenes = [self._draw(rng, i) for i in range(plan.num_images + plan.num_gold)]
         self._truth = [true_labels(scene, str(i)) for i, scene in enumerate(self._scenes)]
         self._noisy = inject(self._truth, plan.rates, world.names, world.image_px, seed=seed)
-        test = np.random.default_rng([2, seed])
-        self._test = [self._draw(test, i) for i in range(plan.num_test)]
+        self._sources = write_sources(
+            folder / "sources",
+            self._scenes,
+            self._noisy.labels,
+            num_gold=plan.num_gold,
+            seed=seed,
+            refine=plan.refine(base, seed),
+        )
+        self._number = {identity: i for i, identity in enumerate(self._sources.ids)}
+
+    @property
+    def root(self) -> Path:
+        return self._folder / "root"
 
     def run(self) -> Outcome:
-        """All rounds, until the gate refuses everything."""
+        """The whole road, then rounds until they are done or the gate refuses everything."""
         began = time.monotonic()
-        plan, images = self._plan, self._first_labels()
-        start = images
-        rules = RoundRules(in_sample=plan.control == "in_sample")
-        accounts, gates = [self._account(images)], []
-        for round_ in range(1, plan.num_rounds + 1):
-            result = run_round(images, self._gold(), self._judge_fold(round_), rules, round_=round_, seed=self._seed)
-            images = list(result.images)
-            gates.append(result.gates)
-            accounts.append(self._account(images))
-            if not result.improved:
-                break
-        students = (self._worth(start), self._worth(images))
-        return Outcome(tuple(accounts), tuple(gates), students, images == start, time.monotonic() - began)
+        _fld(self._sources, "run", str(self._sources.config), "--root", str(self.root))
+        _fld(self._sources, "refine", str(self.root), "--rounds", str(self._plan.num_rounds))
+        rounds = RootRounds(self.root)
+        accounts = [self._account(rounds.images(number), rounds.images(0)) for number in rounds.numbers]
+        first, last = (rounds.images(number) for number in (rounds.numbers[0], rounds.numbers[-1]))
+        students = self._worth(first), self._worth(last)
+        records = tuple(rounds.record(number) for number in rounds.numbers)
+        return Outcome(tuple(accounts), records, students, time.monotonic() - began)
 
-    # ------------------------------------------------------------------------------------------------ dataset
+    # ----------------------------------------------------------------------------------------------- controls
+
+    def without_filter(self) -> dict[str, float]:
+        """Label F1 after round 1 if its students had been believed in everything, and if they had replaced all."""
+        rounds = RootRounds(self.root)
+        images, judged, calibrations = rounds.judged(1)
+        taken = {i: merge_image(image, judged[i], calibrations, TAKE_EVERYTHING).image for i, image in images.items()}
+        replaced = {i: replace(image, regions=judged[i].seen) for i, image in images.items()}
+        return {"no_filter": self._f1(taken), "replaced": self._f1(replaced)}
+
+    def in_sample(self) -> RoundAccount:
+        """One round in the paper's way: one student, trained on what it labels."""
+        root = self._copy("in-sample")
+        _fld(self._sources, "refine", str(root), "--rounds", "1", "--set", "refine.rules.in_sample=true")
+        rounds = RootRounds(root)
+        return self._account(rounds.images(rounds.numbers[-1]), rounds.images(0))
+
+    def sabotaged(self) -> bool:
+        """Whether students that were taught shuffled labels are refused, and leave the very same files."""
+        root = self._copy("sabotaged")
+        images = [image for image in RootRounds(self.root).images(0).values() if not image.gold_split]
+        store = Store(str(root))
+        for fold in (0, 1):  # students that stand there are not trained again
+            student = self._taught(_shuffled(images, self._seed + fold), seed=fold)
+            keep_student(student, store, f"rounds/001/students/{fold}")
+        _fld(self._sources, "refine", str(root), "--rounds", "1")
+        before, after = (RootRounds(root).record(number) for number in (0, 1))
+        files = [[(p.standing, p.unseen) for p in record.partitions] for record in (before, after)]
+        return not any(gate.accepted for gate in after.gates) and files[0] == files[1]
+
+    def _copy(self, name: str) -> Path:
+        """The root as it was before it was refined."""
+        copied = self._folder / name
+        shutil.copytree(self.root, copied, ignore=shutil.ignore_patterns("rounds", "student-*"))
+        return copied
+
+    # ------------------------------------------------------------------------------------------------ accounts
 
     def _draw(self, rng: np.random.Generator, i: int) -> Scene:
         return self._world.draw(rng, 1 + i % self._plan.max_things)
 
-    def _first_labels(self) -> list[LabelledImage]:
-        first_gold = self._plan.num_images
-        splits = [gold_split_of(str(i), self._seed) if i >= first_gold else "" for i in range(len(self._scenes))]
-        pairs = enumerate(zip(self._noisy.labels, splits, strict=True))
-        size, names = self._world.image_px, self._world.names
-        return [labelled(labels, str(i), size, split, names) for i, (labels, split) in pairs]
-
-    def _gold(self) -> dict[str, Gold]:
-        rows = range(self._plan.num_images, len(self._scenes))
-        return {str(i): Gold(boxes_of(self._truth[i]), (self._truth[i].caption,)) for i in rows}
-
-    def _account(self, images: Sequence[LabelledImage]) -> RoundAccount:
+    def _account(self, images: Mapping[str, LabelledImage], first: Mapping[str, LabelledImage]) -> RoundAccount:
         """Of the images that are labelled for training; gold is not what the labels are for."""
         number = self._plan.num_images
-        spoiled = replace(
-            self._noisy,
-            labels=self._noisy.labels[:number],
-            injected=tuple(error for error in self._noisy.injected if error.image < number),
-        )
-        return account(spoiled, [unlabelled(image) for image in images[:number]], self._truth[:number])
+        noisy = _with_ids_of(self._noisy, self._in_order(first)[:number])
+        return account(noisy, self._in_order(images)[:number], self._truth[:number])
+
+    def _f1(self, images: Mapping[str, LabelledImage]) -> float:
+        number = self._plan.num_images
+        return label_counts(self._in_order(images)[:number], self._truth[:number]).f1
+
+    def _in_order(self, images: Mapping[str, LabelledImage]) -> list[ImageLabels]:
+        """Labels of all scenes, in their order. Raises `KeyError` where the root has lost one."""
+        return [unlabelled(images[identity]) for identity in self._sources.ids]
 
     # ----------------------------------------------------------------------------------------------- students
-
-    def _pixels(self, image_id: str) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-        return self._scenes[int(image_id)].pixels
 
     def _taught(self, images: Sequence[LabelledImage], seed: int) -> Student:
         """A fresh student from the base, trained on these labels for the plan's budget."""
         student = open_base(self._base)
-        config = TrainingConfig(
-            num_steps=self._plan.num_steps,
-            learning_rate=self._plan.learning_rate,
-            warmup_steps=20,
-            task_weights=EVERYTHING,
-            seed=seed,
-        )
-        train(student, training_set(images, self._pixels), config)
+        train(student, training_set(images, self._pixels), self._plan.training(seed))
         return student
 
-    def _judge_fold(self, round_: int):  # type: ignore[no-untyped-def]
-        def judge(fold: int, taught: Sequence[LabelledImage], mine: Sequence[LabelledImage]) -> Mapping[str, Judgement]:
-            lessons = _shuffled(taught, self._seed) if self._plan.control == "sabotaged" else taught
-            student = self._taught(lessons, seed=1_000 * round_ + fold + 1)
-            return judge_all(student, mine, self._pixels, self._world.names, round_=round_, max_tokens=48)
+    def _pixels(self, identity: str) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+        return self._scenes[self._number[identity]].pixels
 
-        return judge
-
-    def _worth(self, images: Sequence[LabelledImage]) -> float:
+    def _worth(self, images: Mapping[str, LabelledImage]) -> float:
         """F1 on scenes nobody has seen, of a student that was taught these labels."""
-        student = self._taught([image for image in images if not image.gold_split], seed=5)
-        found = detect(student, [scene.pixels for scene in self._test])
-        truth = [boxes_of(true_labels(scene, "")) for scene in self._test]
+        student = self._taught([image for image in images.values() if not image.gold_split], seed=5)
+        rng = np.random.default_rng([2, self._seed])
+        test = [self._draw(rng, i) for i in range(self._plan.num_test)]
+        found = detect(student, [scene.pixels for scene in test])
+        truth = [boxes_of(true_labels(scene, "")) for scene in test]
         return sum((count_matches(a, b, min_iou=0.5) for a, b in zip(found, truth, strict=True)), Counts()).f1
+
+
+def _fld(sources: Sources, *arguments: str) -> None:
+    """Run a command of the product, with the benchmark's specialist installed beside it."""
+    path = os.pathsep.join([str(REPOSITORY), str(sources.folder), os.environ.get("PYTHONPATH", "")])
+    command = [str(Path(sys.executable).with_name("fld")), *arguments]
+    done = subprocess.run(
+        command,
+        env={**os.environ, "PYTHONPATH": path.rstrip(os.pathsep)},
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_LIMIT_S,
+    )
+    if done.returncode:
+        raise RuntimeError(f"`fld {' '.join(arguments)}` ended with {done.returncode}:\n{done.stdout}\n{done.stderr}")
+
+
+def _with_ids_of(noisy: NoisyLabels, before: Sequence[ImageLabels]) -> NoisyLabels:
+    """The noisy labels under the ids of the root. Raises `ValueError` where it holds other labels."""
+    given: dict[str, str] = {}
+    labels = []
+    for spoiled, stored in zip(noisy.labels, before, strict=False):
+        for a, b in zip(spoiled.regions, stored.regions, strict=True):
+            if (a.label, a.box_xyxy) != (b.label, b.box_xyxy):
+                raise ValueError(f"the root holds {b} where the specialist said {a}")
+            given[a.id] = b.id
+        labels.append(replace(spoiled, regions=stored.regions))
+    errors = tuple(
+        replace(error, label_id=given.get(error.label_id, error.label_id))
+        for error in noisy.injected
+        if error.image < len(labels)
+    )
+    return NoisyLabels(tuple(labels), errors)
 
 
 def _shuffled(images: Sequence[LabelledImage], seed: int) -> list[LabelledImage]:

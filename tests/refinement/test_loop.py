@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import ray
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from engine.config import RunConfig, dump_config
 from engine.export.verify import verify
@@ -23,6 +24,7 @@ from engine.rounds import plan_of, read_round
 from engine.store import Store
 from flows.report import report_root
 from refinement.config import parse_refine
+from refinement.folds import EVERY_FOLD, fold_of
 from refinement.labels import gold_of
 from refinement.ledger import Edit
 from refinement.loop import Loop, why_stop
@@ -112,6 +114,10 @@ def test_a_student_that_knows_nothing_is_refused_and_changes_nothing(made: tuple
         (regions,) = [gate for gate in second.details["gates"] if gate["unit"] == "regions"]
         assert regions["state"] == "not_better"
         assert 3 <= regions["num_images"] < NUM_GOLD, "the gate's third of gold"
+        curves = EventAccumulator(str(root / "training/round-001/student-0")).Reload()
+        assert [point.step for point in curves.Scalars("loss")] == [4, 8]
+        told = EventAccumulator(str(root / "training/gold")).Reload()
+        assert [point.step for point in told.Scalars("gold/regions/f1@0.5")] == [1]
         found = loop.final([first, second])
         assert found["f1@0.5"][0] == found["f1@0.5"][1]
 
@@ -125,6 +131,26 @@ def test_a_student_that_knows_nothing_is_refused_and_changes_nothing(made: tuple
     other = parse_refine({**REFINE, "max_names": 3})
     with opened(root, config) as pipeline, pytest.raises(RootError, match="rounds are never changed"):
         Loop(pipeline, other).round(1, first)
+
+
+def test_no_student_is_taught_gold_or_what_it_labels(made: tuple[Path, RunConfig]) -> None:
+    root, config = made
+    with opened(root, config) as pipeline:
+        loop = Loop(pipeline, parse_refine(config.refine))
+        first = loop.carry()
+        standing = plan_of(pipeline.store, config, 0)
+        pipeline.decide(standing)
+        images = [image for partition in first.partitions for image in loop.files.images(partition)]
+        gold = {image.id for image in images if image.gold_split}
+        taught = [{image.id for image in loop._lessons(standing, fold).open().images} for fold in (0, 1, EVERY_FOLD)]
+    assert len(gold) == NUM_GOLD
+    assert taught[EVERY_FOLD].isdisjoint(gold)
+    assert len(taught[EVERY_FOLD]) == NUM
+    assert taught[0] | taught[1] == taught[EVERY_FOLD]
+    for fold in (0, 1):
+        assert taught[fold]
+        labels = {image.id for image in images if fold_of(image.twin_group, config.seed, 2) == fold}
+        assert taught[fold].isdisjoint(labels)
 
 
 def test_a_round_made_again_by_a_driver_that_was_killed_has_the_same_bytes(

@@ -13,6 +13,7 @@ import pytest
 import ray
 import torch
 
+from engine.runners.ray_runner import RayBackend
 from engine.store import Store
 from refinement.checkpoints import Checkpoints
 from refinement.config import TrainerResources
@@ -72,7 +73,10 @@ def kill_a_worker_after(checkpoints: Checkpoints, killed: list[int]) -> None:
 def test_a_lost_worker_changes_nothing(tmp_path: Path) -> None:
     base = tmp_path / "base"
     student(base)
-    train_on_ray(job(tmp_path / "whole", base), TWO, storage=str(tmp_path / "ray"))
+    steps: list[int] = []
+    whole_job = job(tmp_path / "whole", base)
+    train_on_ray(whole_job, TWO, storage=str(tmp_path / "ray"), report=lambda progress: steps.append(progress.step))
+    assert steps == [4, 8, 12], "told once, though two workers train"
 
     broken = job(tmp_path / "broken", base)
     checkpoints = Checkpoints(Store(broken.store_url), broken.checkpoints, broken.fingerprint)
@@ -95,3 +99,23 @@ def test_more_than_the_cluster_has_is_refused_at_once(tmp_path: Path) -> None:
     resources = TrainerResources(num_workers=10_000)
     with pytest.raises(RunnerError, match="needs 10000 CPU"):
         train_on_ray(job(tmp_path, tmp_path / "base"), resources, storage=str(tmp_path / "ray"))
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_cluster_that_stays_busy_is_named(tmp_path: Path) -> None:
+    """Ray itself would wait for ever."""
+    RayBackend()
+    every = int(ray.cluster_resources()["CPU"])
+    holder = ray.remote(_Holder).options(num_cpus=every).remote()
+    ray.get(holder.here.remote())
+    resources = TrainerResources(num_workers=1, room_limit_s=0.5)
+    with pytest.raises(RunnerError, match=r"found no room within 0\.5 s: 1 CPU needed, 0 free"):
+        train_on_ray(job(tmp_path, tmp_path / "base"), resources, storage=str(tmp_path / "ray"))
+    ray.kill(holder)
+
+
+class _Holder:
+    """Occupies what it is given."""
+
+    def here(self) -> bool:
+        return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -12,11 +12,15 @@ from benchmarks.refinement.accounting import account
 from benchmarks.refinement.labels import ImageLabels, boxes_of, labelled, true_labels, unlabelled
 from benchmarks.refinement.noise import NoiseRates, inject
 from benchmarks.refinement.scenes import LABELS, draw_scene
+from refinement.calibration import Calibration
 from refinement.dataset import Gold, LabelledImage, gold_split_of
+from refinement.gate import GateDecision
 from refinement.judging import Judgement, named_things
+from refinement.ledger import Edit
 from refinement.merge_regions import RegionLabel
 from refinement.merge_texts import TextLabel
-from refinement.round import RoundResult, RoundRules, run_round
+from refinement.round import RoundRules, merge_image
+from refinement.settle import JudgedPartition, edits_of, settle
 
 PX = 48
 NUM = 240
@@ -52,11 +56,9 @@ def honest(labels: Sequence[ImageLabels]):  # type: ignore[no-untyped-def]
             return replace(region, p=p, p_label=0.9, rival="other", p_rival=0.1)
         return replace(region, p=p, p_label=0.1, rival=true, p_rival=0.9)
 
-    def judge(fold: int, taught: Sequence[LabelledImage], mine: Sequence[LabelledImage]) -> Mapping[str, Judgement]:
-        assert not any(image.gold_split for image in taught)
-        assert {image.id for image in taught}.isdisjoint(image.id for image in mine)
+    def judge(every: Sequence[LabelledImage]) -> Mapping[str, Judgement]:
         judged = {}
-        for image in mine:
+        for image in every:
             said = labels[int(image.id)]
             seen = [
                 RegionLabel(f"{image.id}/seen {i}", r.box_xyxy, r.label, p=0.95, p_label=0.95)
@@ -74,8 +76,38 @@ def honest(labels: Sequence[ImageLabels]):  # type: ignore[no-untyped-def]
     return judge
 
 
-def run(judge, num_gold: int = 120, **rules: bool) -> RoundResult:  # type: ignore[no-untyped-def]
-    return run_round(images(num_gold), gold(num_gold), judge, RoundRules(**rules), round_=1, seed=0)
+@dataclass(frozen=True)
+class Result:
+    """Labels after a round, the edits that led there, those that were proposed, and the grounds."""
+
+    images: tuple[LabelledImage, ...]
+    edits: tuple[Edit, ...]
+    proposed: tuple[Edit, ...]
+    calibrations: tuple[Calibration, ...]
+    gates: tuple[GateDecision, ...]
+
+
+def run(judge, num_gold: int = 120, truth: Mapping[str, Gold] | None = None) -> Result:  # type: ignore[no-untyped-def]
+    return settled(images(num_gold), gold(num_gold) if truth is None else truth, judge)
+
+
+def settled(every: Sequence[LabelledImage], truth: Mapping[str, Gold], judge) -> Result:  # type: ignore[no-untyped-def]
+    """One partition of all images."""
+    rules, judged = RoundRules(), judge(every)
+    partition = JudgedPartition(every, judged, truth)
+    settlement = settle([partition], rules, round_=1, seed=0)
+    merged = [merge_image(image, judged[image.id], settlement.calibrations, rules.merge) for image in every]
+    standing = [
+        replace(
+            old,
+            regions=new.image.regions if "regions" in settlement.accepted else old.regions,
+            texts=new.image.texts if "texts" in settlement.accepted else old.texts,
+        )
+        for old, new in zip(every, merged, strict=True)
+    ]
+    proposed = tuple(edit for result in merged for edit in result.edits)
+    edits = tuple(edits_of(partition, settlement, rules))
+    return Result(tuple(standing), edits, proposed, settlement.calibrations, settlement.gates)
 
 
 def test_a_student_that_sees_repairs_and_the_gate_lets_it() -> None:
@@ -126,7 +158,7 @@ def test_calibration_never_sees_what_the_gate_judges_on() -> None:
         name: Gold(boxes_of(TRUTH[int(name) + 1]), truth.texts) if gold_split_of(name, 0) != "calibrate" else truth
         for name, truth in other.items()
     }
-    again = run_round(images(), spoiled, judge, RoundRules(), round_=1, seed=0)
+    again = run(judge, truth=spoiled)
     assert again.calibrations == run(judge).calibrations
 
 
@@ -134,8 +166,5 @@ def test_round_without_any_label() -> None:
     """A family with no labels must not stop the other."""
     bare = [replace(image, regions=(), texts=()) for image in images(0)]
 
-    def judge(fold: int, taught: Sequence[LabelledImage], mine: Sequence[LabelledImage]) -> Mapping[str, Judgement]:
-        return {image.id: Judgement((), (), (), ()) for image in mine}
-
-    result = run_round(bare, {}, judge, RoundRules(), round_=1, seed=0)
+    result = settled(bare, {}, lambda every: {image.id: Judgement((), (), (), ()) for image in every})
     assert (result.images, result.edits) == (tuple(bare), ())

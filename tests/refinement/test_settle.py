@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from refinement.dataset import LabelledImage
 from refinement.judging import Judgement
-from refinement.round import RoundRules, run_round
+from refinement.round import RoundRules
 from refinement.settle import JudgedPartition, Survey, edits_of, settle
 from tests.refinement.test_round import TRUTH, gold, honest, images
 
 
 def judged(every: list[LabelledImage]) -> dict[str, Judgement]:
-    judge = honest(TRUTH)
-    found: dict[str, Judgement] = {}
-    for image in every:
-        found |= judge(0, [], [image])
-    return found
+    return dict(honest(TRUTH)(every))
 
 
 def partitions(size: int = 50) -> list[JudgedPartition]:
@@ -27,13 +23,13 @@ def partitions(size: int = 50) -> list[JudgedPartition]:
 
 def test_partition_by_partition_gives_the_edits_of_all_at_once() -> None:
     rules = RoundRules()
-    whole = run_round(images(), gold(), honest(TRUTH), rules, round_=1, seed=0)
+    (everything,) = partitions(size=len(images()))
+    whole = settle([everything], rules, round_=1, seed=0)
     settlement = settle(partitions(), rules, round_=1, seed=0)
-    assert settlement.gates == whole.gates
-    assert settlement.calibrations == whole.calibrations
+    assert settlement == whole
     assert settlement.accepted == {"regions", "texts"}
     edits = [edit for partition in partitions() for edit in edits_of(partition, settlement, rules)]
-    assert edits == list(whole.edits)
+    assert edits == edits_of(everything, whole, rules)
     assert len(edits) > 100
 
 
@@ -55,3 +51,16 @@ def test_the_final_split_is_read_only_when_it_is_time() -> None:
     assert 0 < late.final[0.5].f1 < 1, "the labels are noisy"
     assert early.portrait() == late.portrait()
     assert early.num_images == sum(not image.gold_split for image in images())
+
+
+def test_every_figure_is_told_before_and_after() -> None:
+    settlement = settle(partitions(), RoundRules(), round_=1, seed=0)
+    figures = {figure.metric: (figure.before, figure.after) for figure in settlement.measured}
+    assert set(figures) == {
+        *(f"{name}@{iou}" for name in ("precision", "recall", "f1") for iou in (0.5, 0.75)), "ap", "ap50", "ap75",
+    }  # fmt: skip
+    assert all(after > before for before, after in figures.values())
+    (regions, _) = settlement.gates
+    assert figures["f1@0.5"] == (regions.before, regions.after)
+    assert settlement.edits.num_edits > 30
+    assert settlement.edits.num_closer / settlement.edits.num_edits > 0.95
