@@ -23,9 +23,10 @@ def print_rounds(out: Console, summary: RefineSummary, *, as_json: bool) -> None
         measured = record.details["edits_measured"]
         if measured["num_edits"]:
             share = measured["num_closer"] / measured["num_edits"]
+            reference = "gold" if summary.rounds[0].details["num_gold"] else "images where two specialists agree"
             out.print(
-                f"round {record.number}: {measured['num_closer']} of {measured['num_edits']} edits of regions on gold "
-                f"came closer to it ({share:.0%})"
+                f"round {record.number}: {measured['num_closer']} of {measured['num_edits']} edits of regions on "
+                f"{reference} came closer to it ({share:.0%})"
             )
         for curve in record.details["calibrations"]:
             if curve["state"] == "uncalibrated":
@@ -35,4 +36,8 @@ def print_rounds(out: Console, summary: RefineSummary, *, as_json: bool) -> None
         out.print(f"final gold, read once: {metric} {before:.4f} -> {after:.4f}")
     if not summary.final:
         out.print("no gold image in the final split: whether the labels got better was not measured")
+    if not summary.rounds[0].details["num_gold"]:
+        out.print(
+            "there is no gold: metrics named agreement-… compare with what two specialists agree on, not with people"
+        )
     out.print(f"ended: {summary.ended}", markup=False)

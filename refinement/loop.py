@@ -16,13 +16,23 @@ import pyarrow.compute as pc
 from engine.config import AnnotatorConfig, RunConfig
 from engine.export.facts import RoundFacts
 from engine.hashing import canonical_json, fingerprint
-from engine.partition import read_output, read_tables
+from engine.partition import load_view, read_output, read_tables
 from engine.pipeline import Pipeline
 from engine.plan import Plan, make_plan
 from engine.protocols import Kind, WorkSet
-from engine.rounds import RECORD, RoundRecord, has_round, plan_of, read_round, round_folder, standing_config
+from engine.rounds import (
+    RECORD,
+    RoundPartition,
+    RoundRecord,
+    has_round,
+    plan_of,
+    read_round,
+    round_folder,
+    standing_config,
+)
 from engine.store import Store
 from refinement.config import RefineConfig
+from refinement.dataset import Gold, LabelledImage
 from refinement.drift import compare
 from refinement.examples import corpus
 from refinement.folds import EVERY_FOLD
@@ -33,6 +43,7 @@ from refinement.lessons import Lessons
 from refinement.ray_trainer import TrainingJob, train_on_ray
 from refinement.round_files import RoundFiles
 from refinement.settle import JudgedPartition, Settlement, Survey, edits_of, settle
+from refinement.stand_in import AGREEMENT, NUM_IMAGES, agreed_objects, as_reference
 from refinement.student import SCRATCH, load_student, make_student
 from refinement.training import Progress, Report
 from refinement.training_log import TensorBoardLog
@@ -111,7 +122,8 @@ class Loop:
         if (there := self.finished(0, identity)) is not None:
             return there
         partitions = tuple(self.files.carry(plan, record) for record in plan.partitions)
-        record = RoundRecord(number=0, fingerprint=identity, partitions=partitions)
+        num_gold = sum(len(self.files.gold(partition)) for partition in partitions)
+        record = RoundRecord(number=0, fingerprint=identity, partitions=partitions, details={"num_gold": num_gold})
         self.store.write_model(f"{round_folder(0)}/{RECORD}", record)
         return record
 
@@ -242,7 +254,8 @@ class Loop:
     def merge(self, number: int, before: RoundRecord, plan: Plan, identity: str) -> RoundRecord:
         """Calibrate, let the gate decide, and write the labels of the round with their ledger."""
         rules = self.settings.rules
-        settlement = settle(self.judged(before, plan), rules, round_=number, seed=self.config.seed)
+        prefix = "" if self.has_gold else AGREEMENT
+        settlement = settle(self.judged(before, plan), rules, round_=number, seed=self.config.seed, prefix=prefix)
         source = Source(annotator="refinement", model="student", revision=identity, round=number)
         partitions, counts, survey = [], dict.fromkeys(WHATS, 0), Survey()
         for partition, judged in zip(before.partitions, self.judged(before, plan), strict=True):
@@ -275,11 +288,11 @@ class Loop:
     # ------------------------------------------------------------------ reading
 
     def judged(self, before: RoundRecord, plan: Plan) -> Iterator[JudgedPartition]:
-        """Partition after partition, with what the students said."""
+        """Partition after partition, with what the students said, and gold or what stands in for it."""
         (student,) = plan.graph.order
         names = plan.config.annotators[student].params["names"]
         for partition in before.partitions:
-            images, gold = self.files.images(partition), self.files.gold(partition)
+            images, gold = self._reference(partition, sum(p.standing.num_images for p in before.partitions))
             output = read_output(
                 self.store, student, partition.unseen.id, plan.fingerprints[student, partition.unseen.id]
             )
@@ -287,6 +300,22 @@ class Loop:
             done = set(tables["status"]["image_id"].filter(pc.equal(tables["status"]["status"], "done")).to_pylist())
             said = {name: tables.get(name, schema.empty_table()) for name, schema in ANNOTATION_TABLES.items()}
             yield JudgedPartition(images, judgements([i for i in images if i.id in done], said, names), gold)
+
+    @cached_property
+    def has_gold(self) -> bool:
+        return bool(read_round(self.store, 0).details["num_gold"])
+
+    @cached_property
+    def _annotated(self) -> Plan:
+        return plan_of(self.store, self.config)
+
+    def _reference(self, partition: RoundPartition, num_images: int) -> tuple[list[LabelledImage], Mapping[str, Gold]]:
+        images = self.files.images(partition)
+        if self.has_gold:
+            return images, self.files.gold(partition)
+        (record,) = (record for record in self._annotated.partitions if record.id == partition.standing.id)
+        agreed = agreed_objects(load_view(self.store, record, self._annotated.cover_step(record)))
+        return as_reference(images, agreed, share=NUM_IMAGES / num_images, seed=self.config.seed), agreed
 
     def _survey(self, record: RoundRecord, *, with_final: bool = False) -> Survey:
         survey = Survey()

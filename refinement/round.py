@@ -127,17 +127,23 @@ def _calibrated(region: RegionLabel, known: Calibrations, source: str) -> Region
 
 
 def judge_gates(
-    images: Sequence[LabelledImage], merged: Sequence[Merged], gold: Mapping[str, Gold], rules: GateRules, *, seed: int
+    images: Sequence[LabelledImage],
+    merged: Sequence[Merged],
+    gold: Mapping[str, Gold],
+    rules: GateRules,
+    *,
+    seed: int,
+    prefix: str = "",
 ) -> tuple[GateDecision, ...]:
-    """Regions by F1 at IoU 0.5, texts by CIDEr, on the `gate` split."""
+    """Regions by F1 at IoU 0.5, texts by CIDEr, on the `gate` split; names of metrics begin with `prefix`."""
     pairs = [(old, new.image) for old, new in zip(images, merged, strict=True) if old.gold_split == "gate"]
     before, after = (
         [count_matches(boxes_of(pair[i].regions), gold[pair[0].id].regions, min_iou=IOUS[0]) for pair in pairs]
         for i in (0, 1)
     )
-    regions = decide_gate("regions", "f1@0.5", f1_measure(before, after), len(pairs), rules, seed=seed)
+    regions = decide_gate("regions", f"{prefix}f1@0.5", f1_measure(before, after), len(pairs), rules, seed=seed)
     told = [pair for pair in pairs if gold[pair[0].id].texts and pair[0].texts and pair[1].texts]
     references = [gold[old.id].texts for old, _ in told]
     old_scores, new_scores = (cider([pair[i].texts[0].text for pair in told], references) for i in (0, 1))
-    texts = decide_gate("texts", "cider", mean_measure(old_scores, new_scores), len(told), rules, seed=seed)
+    texts = decide_gate("texts", f"{prefix}cider", mean_measure(old_scores, new_scores), len(told), rules, seed=seed)
     return regions, texts

@@ -45,8 +45,13 @@ class Settlement:
         return frozenset(gate.unit for gate in self.gates if gate.accepted)
 
 
-def settle(partitions: Iterable[JudgedPartition], rules: RoundRules, *, round_: int, seed: int) -> Settlement:
-    """Calibrate on the `calibrate` images of all partitions, and let the `gate` images decide."""
+def settle(
+    partitions: Iterable[JudgedPartition], rules: RoundRules, *, round_: int, seed: int, prefix: str = ""
+) -> Settlement:
+    """Calibrate on the `calibrate` images of all partitions, and let the `gate` images decide.
+
+    `prefix` goes before the names of metrics, to say what stands in for gold.
+    """
     reference: list[LabelledImage] = []
     judged: dict[str, Judgement] = {}
     gold: dict[str, Gold] = {}
@@ -64,10 +69,12 @@ def settle(partitions: Iterable[JudgedPartition], rules: RoundRules, *, round_: 
     tested = [image for image in reference if image.gold_split == "gate"]
     merged = [merge_image(image, judged[image.id], calibrations, rules.merge) for image in tested]
     proposed = [result.image for result in merged]
+    gates = judge_gates(tested, merged, gold, rules.gate, seed=seed + round_, prefix=prefix)
+    measured = measure_regions(tested, proposed, gold)
     return Settlement(
         calibrations,
-        judge_gates(tested, merged, gold, rules.gate, seed=seed + round_),
-        measure_regions(tested, proposed, gold),
+        gates,
+        tuple(figure.model_copy(update={"metric": prefix + figure.metric}) for figure in measured),
         measure_edits(tested, proposed, gold),
     )
 

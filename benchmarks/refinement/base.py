@@ -2,43 +2,38 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.refinement.labels import labelled, true_labels
-from benchmarks.refinement.scenes import Scene, World
-from engine.hashing import canonical_json
+from benchmarks.refinement.scenes import World
+from engine.hashing import fingerprint
 from engine.store import Store
-from refinement.checkpoints import Checkpoints
+from refinement.config import TrainerResources
 from refinement.dataset import training_set
-from refinement.examples import Phase, corpus
+from refinement.examples import Phase, TrainingSet, corpus
+from refinement.kept_student import read_kept
+from refinement.ray_trainer import TrainingJob, train_on_ray
 from refinement.student import Student, StudentConfig, load_student, open_student
-from refinement.training import Progress, TrainingConfig, train
+from refinement.training import Report, TrainingConfig
 
-NAMES_FIRST = {
-    "<CAPTION>": 1.0,
+BASE = "student"
+EVERYTHING = {
+    "<CAPTION>": 0.5,
     "<REGION_TO_CATEGORY>": 1.0,
-    "<OD>": 0.0,
-    "<REGION_PROPOSAL>": 0.0,
+    "<OD>": 2.0,
+    "<REGION_PROPOSAL>": 0.5,
     "<OPEN_VOCABULARY_DETECTION>": 0.0,
     "<DENSE_REGION_CAPTION>": 0.0,
     "<REGION_TO_DESCRIPTION>": 0.0,
 }
-EVERYTHING = {
-    "<CAPTION>": 0.5,
-    "<REGION_TO_CATEGORY>": 0.7,
-    "<OD>": 3.0,
-    "<REGION_PROPOSAL>": 1.0,
-    "<OPEN_VOCABULARY_DETECTION>": 0.5,
-    "<DENSE_REGION_CAPTION>": 0.0,
-    "<REGION_TO_DESCRIPTION>": 0.0,
-}
 """Descriptions of regions are their names again in these scenes, and would only take time."""
+NAMES_FIRST = {**dict.fromkeys(EVERYTHING, 0.0), "<REGION_TO_CATEGORY>": 1.0}
+"""To look where a prompt points is what everything else is learned by."""
 
 SCENE_SEED = 7_000_000
 """Of the base's scenes; the seeds of the benchmark's own scenes stay below it."""
@@ -46,16 +41,16 @@ SCENE_SEED = 7_000_000
 
 @dataclass(frozen=True, slots=True)
 class BasePlan:
-    """How the base is taught, in which `world`. Anything changed here makes another base."""
+    """How the base is taught. Anything changed here makes another base."""
 
-    world: str = "plain"
-    max_things: int = 3
+    max_things: int = 2
     num_scenes: int = 6000
-    num_steps: int = 3000
+    num_steps: int = 2500
     batch_images: int = 16
-    learning_rate: float = 6e-4
+    learning_rate: float = 8e-4
+    seed: int = 0
 
-    def training(self, seed: int) -> TrainingConfig:
+    def training(self) -> TrainingConfig:
         return TrainingConfig(
             num_steps=self.num_steps,
             batch_images=self.batch_images,
@@ -64,45 +59,62 @@ class BasePlan:
             warmup_steps=40,
             checkpoint_steps=250,
             log_steps=50,
-            seed=seed,
+            seed=self.seed,
             task_weights=EVERYTHING,
             curriculum=(
-                Phase(from_share=0.0, max_regions=1, task_weights=NAMES_FIRST),
-                Phase(from_share=0.1, max_regions=1),
-                Phase(from_share=0.6, max_regions=self.max_things),
+                Phase(from_share=0.0, max_regions=self.max_things, task_weights=NAMES_FIRST),
+                Phase(from_share=0.12, max_regions=1),
+                Phase(from_share=0.24, max_regions=self.max_things),
             ),
         )
 
 
+@dataclass(frozen=True, slots=True)
+class BaseScenes:
+    """Scenes of the base with their true labels; any worker can draw them."""
+
+    plan: BasePlan
+    world: World
+
+    def open(self) -> TrainingSet:
+        """A third of them of one thing, for the beginning; the others of as many as there may be."""
+        plan, world = self.plan, self.world
+        rng = np.random.default_rng([SCENE_SEED, plan.seed])
+        scenes = [world.draw(rng, 1 if i % 3 == 0 else plan.max_things) for i in range(plan.num_scenes)]
+        truth = [true_labels(scene, str(i)) for i, scene in enumerate(scenes)]
+        images = [labelled(labels, str(i), world.image_px, "", world.names) for i, labels in enumerate(truth)]
+        return training_set(images, lambda image_id: scenes[int(image_id)].pixels)
+
+
 def base_checkpoint(
-    cache: Path, plan: BasePlan, world: World, *, seed: int, report: Callable[[Progress], None] | None = None
+    cache: Path, plan: BasePlan, world: World, *, report: Report = lambda progress: None
 ) -> tuple[Path, float]:
-    """Folder of the base, and the seconds it took to make: 0 where it was cached. Goes on where it was interrupted."""
-    described = canonical_json({"plan": repr(plan), "training": plan.training(seed).model_dump(mode="json")})
-    name = hashlib.sha256(described.encode()).hexdigest()[:16]
+    """Folder of the base, and the seconds it took to make: 0 where it was cached. Goes on where it was interrupted.
+
+    Two workers train it, as there are two cores.
+    """
+    described = {"plan": repr(plan), "world": repr(world), "training": plan.training().model_dump(mode="json")}
+    name = fingerprint(described)
     folder = cache / name
-    done = folder / "student"
-    if (done / "processor_config.json").exists():
-        return done, 0.0
-    began = time.monotonic()
-    scenes = _scenes(plan, world, seed)
-    truth = [true_labels(scene, str(i)) for i, scene in enumerate(scenes)]
-    images = [labelled(labels, str(i), world.image_px, "", world.names) for i, labels in enumerate(truth)]
-    data = training_set(images, lambda image_id: scenes[int(image_id)].pixels)
-    student = open_student(StudentConfig(preset="small", seed=seed), folder / "scratch", corpus(data.images))
-    checkpoints = Checkpoints(Store(str(folder)), "training", name)
-    train(student, data, plan.training(seed), checkpoints=checkpoints, report=report)
-    student.save(done)
-    return done, time.monotonic() - began
+    store = Store(str(folder))
+    if read_kept(store, BASE) is None:
+        began = time.monotonic()
+        data = BaseScenes(plan, world)
+        open_student(StudentConfig(preset="small", seed=plan.seed), folder / "scratch", corpus(data.open().images))
+        job = TrainingJob(
+            open_student=partial(load_student, str(folder / "scratch")),
+            open_data=data.open,
+            config=plan.training(),
+            store_url=str(folder),
+            checkpoints="training",
+            fingerprint=name,
+            output=BASE,
+        )
+        train_on_ray(job, TrainerResources(num_workers=2), storage=str(folder / "ray"), report=report)
+        return folder / BASE, time.monotonic() - began
+    return folder / BASE, 0.0
 
 
 def open_base(folder: Path) -> Student:
     """A student with the base's weights; one after another, they do not share them."""
     return load_student(str(folder))
-
-
-def _scenes(plan: BasePlan, world: World, seed: int) -> list[Scene]:
-    """Half of them of one thing, for the beginning; the others of up to `max_things`."""
-    rng = np.random.default_rng([SCENE_SEED, seed])
-    numbers = (1 if i % 2 else 1 + (i // 2) % plan.max_things for i in range(plan.num_scenes))
-    return [world.draw(rng, number) for number in numbers]

@@ -62,7 +62,7 @@ class CutoutWorld:
     def __init__(
         self, half: Half, image_px: int, *, stamps: Path = STAMPS, grounds: Sequence[Path] | None = None
     ) -> None:
-        self.image_px = image_px
+        self.image_px, self._half = image_px, half
         cutouts = [cutout for cutout in find_cutouts(stamps) if _half_of(cutout.path.name) == half]
         self._by_label = {name: [c for c in cutouts if c.label == name] for name in CLASSES}
         places = sorted(grounds if grounds is not None else find_grounds())
@@ -74,6 +74,12 @@ class CutoutWorld:
                 f"({len(self._grounds)}): apt-get install tuxpaint-stamps-default, or give --stamps and --grounds"
             )
         self.names = tuple(self._by_label)
+
+    def __repr__(self) -> str:
+        """All that its scenes depend on, files by name."""
+        cutouts = {name: [cutout.path.name for cutout in found] for name, found in self._by_label.items()}
+        grounds = [path.name for path in self._grounds]
+        return f"CutoutWorld({self._half!r}, {self.image_px}, {SHARES}, {cutouts}, {grounds})"
 
     def draw(self, rng: np.random.Generator, num_things: int) -> Scene:
         """A square scene of up to `num_things` cut-outs, with light, scale, rotation and some occlusion."""

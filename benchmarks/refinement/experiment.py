@@ -45,7 +45,7 @@ class ExperimentPlan:
     num_images: int = 400
     num_gold: int = 240
     num_test: int = 100
-    max_things: int = 3
+    max_things: int = 2
     rates: NoiseRates = field(default_factory=NoiseRates)
     num_rounds: int = 2
     num_steps: int = 200

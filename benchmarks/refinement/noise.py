@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from benchmarks.refinement.labels import ImageLabels, Named
-from benchmarks.refinement.scenes import Box, caption_of
+from benchmarks.refinement.scenes import SIZES, Box, caption_of
 from engine.geometry import pairwise_iou
 
 Kind = Literal["missed", "jittered", "swapped", "spurious", "wrong_words"]
@@ -134,7 +134,7 @@ def _jitter(rng: np.random.Generator, box: Box, image_px: int) -> Box:
 def _empty_place(rng: np.random.Generator, taken: Sequence[Box], image_px: int) -> Box | None:
     """A box that overlaps no true thing by an IoU of more than 0.1."""
     for _ in range(50):
-        side = rng.uniform(0.18, 0.42) * image_px
+        side = rng.uniform(*SIZES) * image_px
         x1, y1 = rng.uniform(0, image_px - side, size=2)
         box = (round(float(x1), 2), round(float(y1), 2), round(float(x1 + side), 2), round(float(y1 + side), 2))
         if not taken or pairwise_iou(np.array([box]), np.array(taken)).max() <= 0.1:

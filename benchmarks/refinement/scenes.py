@@ -28,7 +28,7 @@ SUPERSAMPLE = 4
 """Shapes are drawn this much larger and scaled down, so that their edges lie between pixels."""
 MAX_OVERLAP = 0.05
 """IoU of two shapes of a scene; more hides what the labels say."""
-SIZES = (0.18, 0.42)
+SIZES = (0.25, 0.5)
 """Sides of a shape, in shares of the image."""
 
 
@@ -61,25 +61,28 @@ class World(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
 class PlainWorld:
     """Plain shapes: six classes that a small student tells apart within a minute."""
 
-    def __init__(self, image_px: int) -> None:
-        self.image_px = image_px
-        self.names = LABELS
+    image_px: int
+    names: tuple[str, ...] = LABELS
+    sizes: tuple[float, float] = SIZES
 
     def draw(self, rng: np.random.Generator, num_things: int) -> Scene:
-        return draw_scene(rng, image_px=self.image_px, num_things=num_things)
+        return draw_scene(rng, image_px=self.image_px, num_things=num_things, sizes=self.sizes)
 
 
-def draw_scene(rng: np.random.Generator, *, image_px: int, num_things: int) -> Scene:
+def draw_scene(
+    rng: np.random.Generator, *, image_px: int, num_things: int, sizes: tuple[float, float] = SIZES
+) -> Scene:
     """A square image of up to `num_things` plain shapes: fewer where no room is left."""
     canvas = image_px * SUPERSAMPLE
     image = Image.new("RGB", (canvas, canvas), (int(rng.integers(100, 200)),) * 3)
     boxes: list[Box] = []
     things = []
     for _ in range(num_things):
-        box = _free_place(rng, boxes, image_px)
+        box = _free_place(rng, boxes, image_px, sizes)
         if box is None:
             continue
         boxes.append(box)
@@ -98,9 +101,11 @@ def caption_of(labels: Sequence[str]) -> str:
     return f"{words[:1].upper()}{words[1:]}."
 
 
-def _free_place(rng: np.random.Generator, taken: Sequence[Box], image_px: int) -> Box | None:
+def _free_place(
+    rng: np.random.Generator, taken: Sequence[Box], image_px: int, sizes: tuple[float, float]
+) -> Box | None:
     for _ in range(30):
-        side = rng.uniform(*SIZES) * image_px
+        side = rng.uniform(*sizes) * image_px
         width, height = side, side * rng.uniform(0.8, 1.25)
         x1, y1 = rng.uniform(0, image_px - width), rng.uniform(0, max(image_px - height, 1e-6))
         box = (round(x1, 2), round(y1, 2), round(min(x1 + width, image_px), 2), round(min(y1 + height, image_px), 2))

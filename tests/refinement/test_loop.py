@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import ray
 from PIL import Image
+from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from engine.config import RunConfig, dump_config
@@ -23,11 +24,12 @@ from engine.pipeline import Pipeline
 from engine.rounds import plan_of, read_round
 from engine.store import Store
 from flows.report import report_root
+from flows.rounds import print_rounds
 from refinement.config import parse_refine
 from refinement.folds import EVERY_FOLD, fold_of
 from refinement.labels import gold_of
 from refinement.ledger import Edit
-from refinement.loop import Loop, why_stop
+from refinement.loop import Loop, RefineSummary, why_stop
 from schemas.annotations import Source
 from schemas.errors import ConfigError, RootError
 from schemas.reader import open_export
@@ -186,6 +188,31 @@ def test_a_round_made_again_by_a_driver_that_was_killed_has_the_same_bytes(
     assert digests(again / "rounds/base") == digests(root / "rounds/base")
     assert "regions" in done.stdout
     assert "refused" in done.stdout
+
+
+def test_without_gold_agreement_of_specialists_decides_and_is_named(
+    made: tuple[Path, RunConfig], tmp_path: Path
+) -> None:
+    """The two fakes see two regions of each image alike. Trained in sample, the paper's way: one student."""
+    _, config = made
+    plain = config.model_copy(
+        update={"sources": config.sources[:1], "refine": {**REFINE, "rules": {**REFINE["rules"], "in_sample": True}}}
+    )
+    run_road(tmp_path / "root", plain)
+    with opened(tmp_path / "root", plain) as pipeline:
+        loop = Loop(pipeline, parse_refine(plain.refine))
+        first = loop.carry()
+        second = loop.round(1, first)
+        final = loop.final([first, second])
+    assert [gate.metric for gate in second.gates] == ["agreement-f1@0.5", "agreement-cider"]
+    regions, texts = second.details["gates"]
+    assert (regions["state"], texts["state"]) == ("not_better", "cannot_tell"), "this student knows nothing"
+    assert regions["before"] > 0.5
+    assert {figure["metric"] for figure in second.details["measured"]} >= {"agreement-ap", "agreement-recall@0.75"}
+    assert final == {}
+    out = Console(record=True, width=200)
+    print_rounds(out, RefineSummary(rounds=(first, second), ended="all is done", final=final), as_json=False)
+    assert "not who is right" in out.export_text()
 
 
 def test_removal_takes_every_round_along(made: tuple[Path, RunConfig], tmp_path: Path) -> None:
