@@ -37,7 +37,5 @@ def print_rounds(out: Console, summary: RefineSummary, *, as_json: bool) -> None
     if not summary.final:
         out.print("no gold image in the final split: whether the labels got better was not measured")
     if not summary.rounds[0].details["num_gold"]:
-        out.print(
-            "there is no gold: metrics named agreement-… compare with what two specialists agree on, not with people"
-        )
+        out.print("there is no gold: metrics named agreement-... tell how far two specialists agree, not who is right")
     out.print(f"ended: {summary.ended}", markup=False)

@@ -190,7 +190,7 @@ def test_a_round_made_again_by_a_driver_that_was_killed_has_the_same_bytes(
     assert "refused" in done.stdout
 
 
-def test_without_gold_agreement_of_specialists_decides_and_is_named(
+def test_without_gold_specialists_that_agree_stand_in_and_are_named(
     made: tuple[Path, RunConfig], tmp_path: Path
 ) -> None:
     """The two fakes see two regions of each image alike. Trained in sample, the paper's way: one student."""
