@@ -31,6 +31,7 @@ from engine.rounds import (
     standing_config,
 )
 from engine.store import Store
+from engine.tasks import CoverStep
 from refinement.config import RefineConfig
 from refinement.dataset import Gold, LabelledImage
 from refinement.drift import compare
@@ -291,8 +292,9 @@ class Loop:
         """Partition after partition, with what the students said, and gold or what stands in for it."""
         (student,) = plan.graph.order
         names = plan.config.annotators[student].params["names"]
+        share = NUM_IMAGES / sum(partition.standing.num_images for partition in before.partitions)
         for partition in before.partitions:
-            images, gold = self._reference(partition, sum(p.standing.num_images for p in before.partitions))
+            images, gold = self._reference(partition, share)
             output = read_output(
                 self.store, student, partition.unseen.id, plan.fingerprints[student, partition.unseen.id]
             )
@@ -306,16 +308,17 @@ class Loop:
         return bool(read_round(self.store, 0).details["num_gold"])
 
     @cached_property
-    def _annotated(self) -> Plan:
-        return plan_of(self.store, self.config)
+    def _annotated(self) -> dict[str, CoverStep]:
+        """Where the outputs of the specialists stand, by partition."""
+        plan = plan_of(self.store, self.config)
+        return {record.id: plan.cover_step(record) for record in plan.partitions}
 
-    def _reference(self, partition: RoundPartition, num_images: int) -> tuple[list[LabelledImage], Mapping[str, Gold]]:
+    def _reference(self, partition: RoundPartition, share: float) -> tuple[list[LabelledImage], Mapping[str, Gold]]:
         images = self.files.images(partition)
         if self.has_gold:
             return images, self.files.gold(partition)
-        (record,) = (record for record in self._annotated.partitions if record.id == partition.standing.id)
-        agreed = agreed_objects(load_view(self.store, record, self._annotated.cover_step(record)))
-        return as_reference(images, agreed, share=NUM_IMAGES / num_images, seed=self.config.seed), agreed
+        agreed = agreed_objects(load_view(self.store, partition.standing, self._annotated[partition.standing.id]))
+        return as_reference(images, agreed, share=share, seed=self.config.seed), agreed
 
     def _survey(self, record: RoundRecord, *, with_final: bool = False) -> Survey:
         survey = Survey()
