@@ -14,8 +14,9 @@ costs nothing, and what is measured is the processor. Ours makes a second pass o
 sha256 it was ingested under, one over every shard for the manifest, and writes the rows of `index.parquet`. The others
 hash nothing; `raw, hashed` writes the bytes and then computes their sha256, as whoever publishes sums must.
 
-`others` is how many cores other work on the machine used at the median; `--quiet 0.2` leaves out the rounds in which
-they used more. Seconds of a core per GB hardly depend on it.
+`others` is how many cores other work on the machine used at the median. `--quiet 0.2` waits up to ten seconds for the
+others to use less before a contender starts, and leaves out the rounds in which they used more all the same. Seconds of
+a core per GB hardly depend on them.
 """
 
 from __future__ import annotations
@@ -174,7 +175,8 @@ def work(arguments: dict[str, Any], steps: Sequence[Step], number: int, barrier:
         for step in steps:
             shutil.rmtree(folder)
             folder.mkdir()
-            os.sync()
+            if number == 0:
+                wait_for_quiet(arguments["quiet"])
             barrier.wait()
             if number < step.processes:
                 start, busy, all_busy = time.monotonic(), time.process_time(), machine_busy()
@@ -195,6 +197,16 @@ def machine_busy() -> float:
     """Seconds that all cores together were busy since the machine started."""
     times = psutil.cpu_times()
     return float(sum(times) - times.idle - times.iowait - times.guest)
+
+
+def wait_for_quiet(most: float, patience_s: float = 10.0, look_s: float = 0.25) -> None:
+    """Return once fewer than `most` cores are busy, or patience is at its end."""
+    end = time.monotonic() + patience_s
+    while most < psutil.cpu_count() and time.monotonic() < end:
+        before = machine_busy()
+        time.sleep(look_s)
+        if machine_busy() - before < most * look_s:
+            return
 
 
 def digests(folder: Path) -> Iterator[tuple[str, str]]:
