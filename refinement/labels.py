@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from engine.work_set import region_classes
+from refinement.attached import NOTHING, Attached, attached_of
 from refinement.dataset import Gold, LabelledImage, gold_split_of
 from refinement.judging import Judgement, named_things
 from refinement.merge_regions import RegionLabel
@@ -49,18 +50,23 @@ def labelled_images(
 
 
 def gold_of(truth: Tables) -> dict[str, Gold]:
-    """Image id → what people said of it; images of which they said nothing are not in it."""
-    regions, texts = _objects_of(truth), _texts_of(truth["texts"], ())
+    """Image id → what these rows say of it; images of which they say nothing are not in it."""
+    regions, texts, attached = _objects_of(truth), _texts_of(truth["texts"], ()), attached_of(truth)
     return {
-        image: Gold(
-            Boxes(
-                np.array([r.box_xyxy for r in regions.get(image, ())], dtype=np.float64).reshape(-1, 4),
-                [r.label for r in regions.get(image, ())],
-            ),
-            tuple(text.text for text in texts.get(image, ()) if text.granularity == "brief"),
-        )
-        for image in sorted({*regions, *texts})
+        image: _gold(regions.get(image, ()), texts.get(image, ()), attached.get(image, NOTHING))
+        for image in sorted({*regions, *texts, *attached})
     }
+
+
+def _gold(regions: Sequence[RegionLabel], texts: Sequence[TextLabel], attached: Attached) -> Gold:
+    boxes = np.array([region.box_xyxy for region in regions], dtype=np.float64).reshape(-1, 4)
+    return Gold(
+        Boxes(boxes, [region.label for region in regions]),
+        tuple(text.text for text in texts if text.granularity == "brief"),
+        tuple(attached.masks.get(region.id, ()) for region in regions),
+        attached.read,
+        attached.phrases,
+    )
 
 
 def count_names(labels: Tables) -> Counter[str]:
