@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from engine.work_set import region_classes
 from refinement.attached import NOTHING, Attached, attached_of
@@ -47,6 +48,14 @@ def labelled_images(
             )
         )
     return found
+
+
+def of_people(said: Tables) -> dict[str, pa.Table]:
+    """The rows that people wrote: captions that were found on the web are nobody's reference."""
+    return {
+        name: table.filter(pc.equal(table["annotator"], HUMAN)) if "annotator" in table.schema.names else table
+        for name, table in said.items()
+    }
 
 
 def gold_of(truth: Tables) -> dict[str, Gold]:

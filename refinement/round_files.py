@@ -19,7 +19,7 @@ from engine.store import FileRecord, Store
 from engine.tasks import PartitionRecord
 from refinement.carry import Labels, apply_edits, kept_labels, of_images, statuses
 from refinement.dataset import Gold, LabelledImage
-from refinement.labels import HUMAN, count_names, gold_of, labelled_images
+from refinement.labels import count_names, gold_of, labelled_images, of_people
 from refinement.ledger import Edit, ledger_table
 from schemas.annotations import Source
 from schemas.tables import ANNOTATION_TABLES
@@ -45,13 +45,8 @@ class RoundFiles:
         return source_tables(self.store, partition.unseen, gold=False)
 
     def gold(self, partition: RoundPartition) -> dict[str, Gold]:
-        """What people said of gold images, by image id; captions found on the web are nobody's reference."""
-        said = source_tables(self.store, partition.standing, gold=True)
-        people = {
-            name: table.filter(pc.equal(table["annotator"], HUMAN)) if "annotator" in table.schema.names else table
-            for name, table in said.items()
-        }
-        return gold_of(people)
+        """What people said of gold images, by image id."""
+        return gold_of(of_people(source_tables(self.store, partition.standing, gold=True)))
 
     def images(self, partition: RoundPartition) -> list[LabelledImage]:
         """The images with their labels as a round works on them."""

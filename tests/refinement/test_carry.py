@@ -7,7 +7,7 @@ from typing import Any
 from engine.rows import concat
 from engine.view import PartitionView
 from refinement.carry import apply_edits, kept_labels, of_images, statuses
-from refinement.labels import gold_of, judgements, labelled_images
+from refinement.labels import gold_of, judgements, labelled_images, of_people
 from refinement.ledger import Edit
 from schemas.annotations import Source
 from schemas.tables import ANNOTATION_TABLES
@@ -170,7 +170,24 @@ def test_what_a_student_says_becomes_a_judgement() -> None:
 
 
 def test_gold_is_what_people_said() -> None:
-    truth = of_images(kept_labels(view(), REMADE, NOBODY), view().images["id"].slice(0, 1))
+    truth = of_images(kept_labels(view(), frozenset(), NOBODY), view().images["id"].slice(0, 1))
     (gold,) = gold_of(truth).values()
     assert gold.regions.labels == ["cat", "dog"]
     assert gold.texts == ("a cat and a dog",)
+    assert gold.masks == (((1.0, 1.0, 9.0, 1.0, 9.0, 9.0),), ())
+    assert (gold.read.labels, gold.read.xyxy.tolist()) == (["OPEN"], [[0, 0, 4, 4]])
+    assert [(phrase, boxes.tolist()) for phrase, boxes in gold.phrases] == [("a cat", [[1, 1, 9, 9]])]
+
+
+def test_captions_found_on_the_web_are_nobodys_reference() -> None:
+    """An image of a gold json may be in tars, too, with whatever stood beside it on a page."""
+    said = kept_labels(view(), frozenset(), NOBODY)
+    assert gold_of(of_people(said)) == {}, "nanodet is nobody"
+    texts = said["texts"].set_column(said["texts"].schema.get_field_index("annotator"), "annotator", [["human"]])
+    assert gold_of(of_people({**said, "texts": texts}))[A["id"]].texts == ("a cat and a dog",)
+
+
+def test_masks_are_carried_unless_their_annotator_runs_again() -> None:
+    """It makes them of the boxes that a round leaves; those of people and of instance segmenters nobody makes again."""
+    assert ids(kept_labels(view(), REMADE, frozenset({"segmenter"})), "masks") == ["m"]
+    assert ids(kept_labels(view(), REMADE, frozenset({"nanodet"})), "masks") == []
