@@ -103,7 +103,7 @@ def decide_gate(
             unit,
             Gain(metric=metric, before=0.0, after=0.0, low=0.0, high=0.0, num_images=0),
             "cannot_tell",
-            f"no image to judge {unit} by has both {unit} and gold that speaks of them",
+            f"nothing to judge {unit} by: no image of the gate's split has both labels and gold of them",
         )
     gain = gain_of(metric, measure, num_images, rules, seed=seed)
     if num_images < rules.min_images:

@@ -333,15 +333,3 @@ class Loop:
             canonical_json({"images": len(first.final), "metrics": found}).encode(),
         )
         return found
-
-
-def why_stop(record: RoundRecord) -> str:
-    """Why there should be no further round; empty where there should."""
-    drifts = [drift for drift in record.details["drift"] if not drift["within"]]
-    if not any(gate.accepted for gate in record.gates):
-        reasons = "; ".join(f"{gate['unit']}: {gate['why']}" for gate in record.details["gates"])
-        return f"round {record.number} made nothing better, and its labels are those of the round before ({reasons})"
-    if drifts:
-        figures = ", ".join(drift["figure"] for drift in drifts)
-        return f"the labels of round {record.number} drifted beyond the limits of `refine.drift`: {figures}"
-    return ""

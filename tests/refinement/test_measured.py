@@ -105,7 +105,7 @@ def test_gold_of_captions_alone_does_not_say_that_images_show_nothing() -> None:
     assert set(figures(measure(said))) == {"texts cider"}
     decided = gates(said)
     assert (decided["regions"].state, decided["regions"].num_images) == ("cannot_tell", 0)
-    assert "no image to judge regions by" in decided["regions"].why
+    assert "nothing to judge regions by" in decided["regions"].why
     assert decided["texts"].accepted
 
 
@@ -146,7 +146,7 @@ def test_a_family_without_labels_is_told_and_stops_nothing(missing: str) -> None
     assert not decided[missing].accepted
     if missing == "texts":
         assert (decided["texts"].state, decided["texts"].num_images) == ("cannot_tell", 0)
-        assert "has both texts and gold" in decided["texts"].why
+        assert "nothing to judge texts by" in decided["texts"].why
     else:
         assert (decided["regions"].before, decided["regions"].after) == (0.0, 0.0)
     assert gates(trial(bare, replace(BETTER, **{missing: ()})))[  # type: ignore[arg-type]

@@ -11,7 +11,7 @@ from benchmarks.refinement.labels import true_labels
 from benchmarks.refinement.root import write_sources
 from engine.config import RunConfig, load_config
 from engine.pipeline import Pipeline
-from engine.rounds import RoundRecord, plan_of
+from engine.rounds import RoundRecord, plan_of, plan_of_labels
 from refinement.attached import Attached
 from refinement.config import RefineConfig
 from refinement.dataset import LabelledImage
@@ -106,3 +106,6 @@ def test_masks_and_groundings_are_those_of_the_proposed_labels(made: tuple[Path,
 
         standing = plan_of(pipeline.store, config, 0)
         assert set(standing.graph.order) == {"masks", "grounder"}
+        folder_alone = config.model_copy(update={"sources": config.sources[:1]})
+        order = plan_of_labels(pipeline.store, folder_alone, ()).graph.order
+        assert set(order) == {"masks", "grounder"}, "labels bring what they need, whatever the source"
