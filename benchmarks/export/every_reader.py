@@ -119,8 +119,10 @@ def break_all(export: Path, num: int, draw: random.Random) -> None:
         silent += not said
         path.write_bytes(data)
     assert verify(str(export)).ok
-    print(f"{num} damages: verify names the shard of every one, reader.py of {num - silent}; {silent} lie in words of")
-    print("a json, in texts and in padding, and no image or header is read otherwise")
+    print(
+        f"{num} damages: verify names the shard of every one, reader.py of {num - silent}; the other {silent} change no"
+    )
+    print("key and no image: they are in words of a json, in texts or in padding")
 
 
 def read_shard(export: Path, name: str) -> list[Sample]:

@@ -14,9 +14,11 @@ costs nothing, and what is measured is the processor. Ours makes a second pass o
 sha256 it was ingested under, one over every shard for the manifest, and writes the rows of `index.parquet`. The others
 hash nothing; `raw, hashed` writes the bytes and then computes their sha256, as whoever publishes sums must.
 
-`others` is how many cores other work on the machine used at the median. `--quiet 0.2` waits up to ten seconds for the
-others to use less before a contender starts, and leaves out the rounds in which they used more all the same. Seconds of
-a core per GB hardly depend on them.
+A writer has three threads, two that hash and one that writes; `--pin` gives each process one core, as a worker has that
+asks its cluster for one, so that two processes can show whether they are twice one.
+
+`others` is how many cores other work on the machine used at the median. `--quietest 0.25` takes, of the rounds of each
+contender, the quarter in which the others used least. Seconds of a core per GB hardly depend on them.
 """
 
 from __future__ import annotations
@@ -135,7 +137,8 @@ def main() -> None:
     parser.add_argument("--image-kb", type=int, default=100)
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--processes", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--quiet", type=float, default=float("inf"), help="most cores that others may have used")
+    parser.add_argument("--pin", action="store_true", help="each process and its threads to a core of its own")
+    parser.add_argument("--quietest", type=float, default=1.0, help="share of the rounds that is looked at")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
     arguments = parser.parse_args()
     steps = steps_of(arguments.repeats, arguments.processes)
@@ -152,7 +155,7 @@ def main() -> None:
         worker.join()
     size = statistics.fmean(num_bytes for _, num_bytes, _ in found)
     print(f"{arguments.samples} samples, {size / 1e6:.0f} MB a process, {arguments.repeats} rounds, {arguments.folder}")
-    show(steps, [spans for _, _, spans in found], size, arguments.quiet)
+    show(steps, [spans for _, _, spans in found], size, arguments.quietest)
 
 
 def steps_of(repeats: int, processes: Sequence[int]) -> list[Step]:
@@ -163,6 +166,8 @@ def steps_of(repeats: int, processes: Sequence[int]) -> list[Step]:
 
 def work(arguments: dict[str, Any], steps: Sequence[Step], number: int, barrier: Any, queue: Any) -> None:
     """One process: its part of every step, and what it wrote compared in the first round."""
+    if arguments["pin"]:
+        os.sched_setaffinity(0, {number})
     drafts, images = make_samples(arguments["samples"], arguments["image_kb"], number)
     samples = prepare_all(drafts)
     folder = Path(tempfile.mkdtemp(prefix="fld-bench-", dir=arguments["folder"]))
@@ -175,8 +180,6 @@ def work(arguments: dict[str, Any], steps: Sequence[Step], number: int, barrier:
         for step in steps:
             shutil.rmtree(folder)
             folder.mkdir()
-            if number == 0:
-                wait_for_quiet(arguments["quiet"])
             barrier.wait()
             if number < step.processes:
                 start, busy, all_busy = time.monotonic(), time.process_time(), machine_busy()
@@ -199,16 +202,6 @@ def machine_busy() -> float:
     return float(sum(times) - times.idle - times.iowait - times.guest)
 
 
-def wait_for_quiet(most: float, patience_s: float = 10.0, look_s: float = 0.25) -> None:
-    """Return once fewer than `most` cores are busy, or patience is at its end."""
-    end = time.monotonic() + patience_s
-    while most < psutil.cpu_count() and time.monotonic() < end:
-        before = machine_busy()
-        time.sleep(look_s)
-        if machine_busy() - before < most * look_s:
-            return
-
-
 def digests(folder: Path) -> Iterator[tuple[str, str]]:
     """Name and sha256 of every member."""
     for path in folder.rglob("*.tar"):
@@ -217,35 +210,42 @@ def digests(folder: Path) -> Iterator[tuple[str, str]]:
                 yield info.name, hashlib.sha256(tar.extractfile(info).read()).hexdigest()  # type: ignore[union-attr]
 
 
-def show(steps: Sequence[Step], found: Sequence[Mapping[Step, Span]], size: float, quiet: float) -> None:
+class Round(NamedTuple):
+    """One contender in one round: the others' cores first, so that rounds are sorted by them."""
+
+    others: float
+    seconds: float
+    busy: float
+
+
+def show(steps: Sequence[Step], found: Sequence[Mapping[Step, Span]], size: float, quietest: float) -> None:
     """A line for each contender and number of processes."""
     speeds: dict[tuple[int, str], float] = {}
-    least = min(step.processes for step in steps)
-    for processes in sorted({step.processes for step in steps}):
-        for name in ["raw write", *(name for name in CONTENDERS if name != "raw write")]:
-            rounds = []
-            for step in steps:
-                if (step.processes, step.name) == (processes, name):
-                    spans = [spans[step] for spans in found[:processes]]
-                    seconds = max(span.end for span in spans) - min(span.start for span in spans)
-                    busy = sum(span.busy for span in spans)
-                    rounds.append((seconds, busy, (max(span.all_busy for span in spans) - busy) / seconds))
-            kept = [one for one in rounds if one[2] <= quiet]
-            if not kept:
-                print(f"{processes} × {name:12} no quiet round of {len(rounds)}")
-                continue
-            seconds, busy, others = map(statistics.median, zip(*kept, strict=True))
-            speeds[processes, name] = processes * size / 1e6 / seconds
-            best = processes * size / 1e6 / min(one[0] for one in kept)
-            shares = [
-                f"{speeds[processes, name] / speeds[other]:5.2f} of {what}"
-                for other, what in (((processes, "raw write"), "raw"), ((least, name), f"{least} process"))
-                if other in speeds
-            ]
-            print(
-                f"{processes} × {name:12} {speeds[processes, name]:5.0f} MB/s (best {best:5.0f}), {', '.join(shares)}; "
-                f"{busy / processes / size * 1e9:.2f} s of a core per GB; others {others:.1f}, {len(kept)} rounds"
+    numbers = sorted({step.processes for step in steps})
+    for processes in numbers:
+        for name in sorted(CONTENDERS, key="raw write".__ne__):
+            rounds = sorted(
+                round_of([spans[step] for spans in found[:processes]])
+                for step in steps
+                if (step.processes, step.name) == (processes, name)
             )
+            rounds = rounds[: max(1, round(len(rounds) * quietest))]
+            others, seconds, busy = map(statistics.median, zip(*rounds, strict=True))
+            speeds[processes, name] = speed = processes * size / 1e6 / seconds
+            best = processes * size / 1e6 / min(one.seconds for one in rounds)
+            print(
+                f"{processes} × {name:12} {speed:5.0f} MB/s (best {best:5.0f}), "
+                f"{speed / speeds[processes, 'raw write']:5.2f} of raw, "
+                f"{speed / speeds[numbers[0], name]:5.2f} of {numbers[0]} process; "
+                f"{busy / processes / size * 1e9:.2f} s of a core per GB; others {others:.1f}, {len(rounds)} rounds"
+            )
+
+
+def round_of(spans: Sequence[Span]) -> Round:
+    """What the processes of a step measured, together."""
+    seconds = max(span.end for span in spans) - min(span.start for span in spans)
+    busy = sum(span.busy for span in spans)
+    return Round((max(span.all_busy for span in spans) - busy) / seconds, seconds, busy)
 
 
 if __name__ == "__main__":
