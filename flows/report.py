@@ -24,7 +24,7 @@ from flows.summary import RUN_FILE
 FOLDER = "report"
 NUM_IMAGES = 80
 WORD_LISTS = {"coco": COCO_CLASSES}
-"""Lists that come along. Others (LVIS, Objects365, Open Images, Visual Genome) are given as a file."""
+"""Lists that come from a model here; `engine.report.wordlist` ships more. Others are given as a file."""
 
 Other = tuple[str, Sequence[str], int | None]
 """A root to compare with, `--set` overrides of its config, and a round of it."""
@@ -71,7 +71,7 @@ def make_report(
     if before is not None:
         plan, old = before
         compared, pairs = compare_roots(pipeline.plan(), plan, pipeline.run_tasks)
-        pages.append(changes(facts, old, compared, pairs))
+        pages.append(changes(facts, old, compared, pairs, (pages, pages_of(old))))
         against = old.root
     return write_pages(
         store, pages, folder=folder, title=pipeline.config.name, root=store.url, version=version("fld-engine"),

@@ -77,6 +77,7 @@ def _filters(plan: Plan) -> dict[str, dict[str, Any]]:
             "target": judge.target,
             "params": judge.params.model_dump(mode="json"),
             "keeps_low": getattr(judge, "keeps_low", False),
+            "of_score": getattr(judge, "of_score", False),
         }
         for name, judge in plan.filters.items()
     }

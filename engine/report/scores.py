@@ -30,6 +30,8 @@ def score_counts(view: PartitionView) -> Rows:
         rows += _verdicts(target, table.filter(mine))
         if target != "images":
             rows += _scores(target, table.filter(mine))
+        if target == "regions":
+            rows += _kinds(table.filter(mine))
         rows += _values(target, verdicts_of(view, target).filter(mine), table.filter(mine))
     return rows
 
@@ -53,6 +55,12 @@ def _scores(target: str, table: pa.Table) -> Rows:
         for label, mine in ((KEPT, kept), (DROPPED, ~kept)):
             rows += count_rows("score", target, name, label, _counted(bins, mine & (by == name), SCORE_BINS))
     return rows
+
+
+def _kinds(regions: pa.Table) -> Rows:
+    """Objects and scene text of each specialist: bounds differ between them."""
+    counted = regions.group_by(["annotator", "kind"]).aggregate([([], "count_all")]).to_pylist()
+    return [("kind", "regions", row["annotator"], row["kind"], 0, row["count_all"]) for row in counted]
 
 
 def _values(target: str, verdicts: pa.Table, table: pa.Table) -> Rows:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -32,8 +32,9 @@ class Specialist:
 class Facts:
     """Everything the pages of one root are made from.
 
-    `runs` are the root's attempts (`run.json`), oldest first. `filters` maps a filter's name to its target and its
-    parameters. `words` are the names of the user's list, in lower case and its order.
+    `runs` are the root's attempts (`run.json`), oldest first. `filters` maps a filter's name to its `target`, its
+    `params` and what it says of its value (`keeps_low`, `of_score`). `words` are the names of the user's list, in lower
+    case and its order.
     """
 
     root: str
@@ -50,7 +51,6 @@ class Facts:
     words: Sequence[str] = ()
     words_name: str = ""
     words_floor: int = 10
-    extra: Mapping[str, Any] = field(default_factory=dict)
 
     def bins(self, measure: str, family: str, by: str = "", label: str = "") -> dict[int, int]:
         """Counts of a measure by bin."""

@@ -125,10 +125,10 @@ def _terms(facts: Facts, which: str) -> Iterator[TableBlock]:
 
 def _words(facts: Facts) -> Section:
     found = word_coverage(facts.vocabulary.wanted, facts.words, facts.sources, facts.words_floor)
-    columns = ("word", "regions", "mentions", "state", "best source")
+    columns = ("word", "regions", "dropped regions", "mentions", "state", "best source", "because of")
     order = {"absent": 0, "under the floor": 1, "covered": 2}
     found.sort(key=lambda w: (order[w.state], w.regions, w.word))
-    rows: list[Row] = [(w.word, w.regions, w.mentions, w.state, w.best_source) for w in found]
+    rows: list[Row] = [tuple(w) for w in found]
     states = {state: sum(w.state == state for w in found) for state in order}
     numbers = {"words": list(states.values())}
     chart = bars(f"Words of {facts.words_name}", "words", "word-list-states", list(states), numbers,
