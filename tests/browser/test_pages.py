@@ -65,6 +65,31 @@ def test_a_page_fits_a_phone(report: Path, browser: Browser, name: str) -> None:
     watched.page.context.close()
 
 
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("name", PAGES)
+def test_nothing_jumps_while_a_page_opens_and_is_scrolled(
+    report: Path, browser: Browser, name: str, width: int
+) -> None:
+    page = opened(browser, report / f"{name}.html", width=width).page
+    for place in (0.3, 0.6, 1.0, 0.0):
+        page.evaluate(f"new Promise((done) => {{ scrollTo(0, {place} * document.body.scrollHeight);"
+                      "requestAnimationFrame(() => requestAnimationFrame(done)); })")  # fmt: skip
+    assert page.evaluate("window.jumps") < 0.01
+    page.context.close()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_fits_a_sheet_of_paper(report: Path, browser: Browser, name: str) -> None:
+    """A4 is 794 px wide; tables are whole on it, and charts are drawn in the colours of the light theme."""
+    page = opened(browser, report / f"{name}.html", scheme="dark", width=794).page
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    page.emulate_media(media="print")
+    assert page.locator("[data-chart]").count() == page.locator("[data-chart] svg").count()
+    assert page.evaluate("document.documentElement.dataset.theme") == "light"
+    assert page.evaluate("document.documentElement.scrollWidth") <= 794
+    page.context.close()
+
+
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_small(report: Path, name: str) -> None:
     assert (report / f"{name}.html").stat().st_size < 15_000_000

@@ -138,7 +138,7 @@ def _words(facts: Facts) -> Section:
         f"than {facts.words_floor} regions, {states['absent']} absent."
     )
     block = TableBlock("Word by word", "words", Data("word-list", columns, rows))
-    return Section("Coverage of a word list", text, [chart, block])
+    return Section("Coverage of a word list", text, [chart, block], wide=True)
 
 
 def _spaced(name: str) -> str:
