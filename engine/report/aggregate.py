@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,17 +19,20 @@ from engine.report.tables import NUM_BUCKETS, SHAPE_KINDS, TERMS, counts_table, 
 from engine.view import PartitionView
 
 
-def report_tables(view: PartitionView, derived: frozenset[tuple[str, str]] = frozenset()) -> dict[str, pa.Table]:
+def report_tables(
+    view: PartitionView, derived: frozenset[tuple[str, str]] = frozenset(), keeps_low: Collection[str] = ()
+) -> dict[str, pa.Table]:
     """`counts`, `terms` and `candidates` of a partition, with the schemas of `engine.report.tables`.
 
-    `derived` are the pairs of annotators of which one has seen the other's answers.
+    `derived` are the pairs of annotators of which one has seen the other's answers, `keeps_low` the filters that keep
+    low values.
     """
     kept, tokens = exported(view), view.annotations["tokens"]
     counts = counts_table(
         [
             *semantic_counts(kept, tokens),
             *spatial_counts(kept, view.annotations["masks"]),
-            *score_counts(view),
+            *score_counts(view, keeps_low),
             *agreement_counts(view, derived),
             *reference_counts(view),
             *_sources(kept["images"]),

@@ -27,6 +27,7 @@ def facts_of(
     journal: list[IngestRecord],
     runs: Sequence[Mapping[str, Any]],
     *,
+    about: str = "",
     words: Sequence[str] = (),
     words_name: str = "",
     words_floor: int = 10,
@@ -37,6 +38,7 @@ def facts_of(
     images = counts.filter([name == "images" for name in counts["measure"].to_pylist()])
     return Facts(
         root=plan.store.url,
+        about=about,
         config=plan.config.name,
         coverage=coverage_report(found.coverage),
         status=read_status(plan, journal),

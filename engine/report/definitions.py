@@ -151,7 +151,8 @@ DEFINITIONS: Mapping[str, Definition] = {
     ),
     "value": Definition(
         "Value", "What a filter decided on, for the annotations it was asked about: those that the filters before it "
-        "had passed. Annotations of people pass every filter and are left out.", OURS,
+        "had passed. Annotations of people pass every filter and are left out. Counts stand at the edge of their bin: "
+        "values from it up where a filter keeps high ones, values up to it where it keeps low ones.", OURS,
     ),
     "slider": Definition(
         "Moving a bound", "Of the annotations that the filter was asked about: how many pass at the bound set, and how "

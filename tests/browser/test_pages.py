@@ -207,16 +207,21 @@ def test_the_slider_counts_what_would_be_kept(report: Path, browser: Browser) ->
     assert len(mine) > 3
     page.locator("#slider-bound").focus()
     page.keyboard.press("End")
-    last = float(mine[-1]["value from"])
+    last = float(mine[-1]["value edge"])
     says = page.locator("#slider-says").inner_text()
-    top = [r for r in mine if float(r["value from"]) >= last]
+    top = [r for r in mine if float(r["value edge"]) >= last]
     passing = sum(int(r[label]) for r in top for label in ("kept", "dropped here", "dropped later"))
-    assert says.startswith(f"{passing} of {sum(int(r[c]) for r in mine for c in list(r)[4:])} pass")
+    assert says.startswith(f"{passing} of {sum(int(r[c]) for r in mine for c in list(r)[5:])} pass")
     page.keyboard.press("Home")
     everything = sum(int(r["kept"]) + int(r["dropped here"]) for r in mine)
     assert f"At most {everything} would be kept" in page.locator("#slider-says").inner_text()
     page.click("#slider-reset")
     assert page.locator("#slider-value").inner_text() == "≥ 0.35"
+    for place in range(len(names)):  # a filter that keeps low values too: at the run's bound, as many as today
+        page.select_option("#slider-filter", str(place))
+        says = page.locator("#slider-says").inner_text()
+        kept, today = re.search(r"\. (.*) would be kept.*; today (\S+) are", says).groups()  # type: ignore[union-attr]
+        assert kept.split(" (")[0] == today, (names[place], says)
     page.context.close()
 
 

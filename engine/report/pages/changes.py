@@ -52,7 +52,7 @@ def changes(
         Section("Every number", "", [_numbers(*pages)], wide=True),
         Section("Every distribution", "Bins whose count changed.", [_counts(now, before)], wide=True),
     ]  # fmt: skip
-    lead = f"{now.root} (now) against {before.root} (before)."
+    lead = f"Now: {now.name}. Before: {before.name}."
     return Page(
         "changes",
         "Changes",

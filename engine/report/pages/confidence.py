@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from engine.report.agreement import CALIBRATION_BINS, FOUND, HIT, MISS, MISSED, OTHER, SAME
-from engine.report.bins import IOU_BINS, SCORE_BINS, value_low
+from engine.report.bins import IOU_BINS, SCORE_BINS, value_edge
 from engine.report.exported import HUMAN
 from engine.report.model import Chart, Data, Page, Row, Section, TableBlock, bars, slug
 from engine.report.pages.facts import Facts, dense, share
@@ -17,11 +17,11 @@ from schemas.tables import VERDICT_TARGETS
 def confidence(facts: Facts) -> Page:
     """The page `confidence.html`."""
     sliders = list(thresholds(facts))
-    columns = ("filter", "of", "bound", "value from", KEPT, "dropped here", "dropped later")
+    columns = ("filter", "of", "bound", "keeps", "value edge", KEPT, "dropped here", "dropped later")
     rows: list[Row] = [
-        (s["filter"], s["of"], s["bound"], low, k, h, later)
+        (s["filter"], s["of"], s["bound"], s["keeps"], edge, k, h, later)
         for s in sliders
-        for low, k, h, later in zip(s["low"], s[KEPT], s[DROPPED_HERE], s[DROPPED_LATER], strict=True)
+        for edge, k, h, later in zip(s["edges"], s[KEPT], s[DROPPED_HERE], s[DROPPED_LATER], strict=True)
     ]
     widget = Section(
         "What moving a bound would keep",
@@ -43,19 +43,20 @@ def confidence(facts: Facts) -> Page:
 
 
 def thresholds(facts: Facts) -> Iterator[dict[str, Any]]:
-    """One entry for each filter and group it judges: its bound, its side, and counts by value, in bins from `low`."""
+    """One entry for each filter and group it judges: its bound, its side, and counts by the bins that `edges` pass."""
     for family in facts.families("value"):
         target, _, group = family.partition("/")
         for name in facts.makers("value", family):
             columns = {label: facts.bins("value", family, name, label) for label in (KEPT, DROPPED_HERE, DROPPED_LATER)}
             bins = sorted({i for column in columns.values() for i in column})
             described = facts.filters.get(name, {})
+            keeps_low = bool(described.get("keeps_low"))
             yield {
                 "filter": name,
                 "of": f"{target.replace('_', ' ')} / {group.replace('_', ' ')}",
-                "keeps": "low" if described.get("keeps_low") else "high",
+                "keeps": "low" if keeps_low else "high",
                 "bound": next(iter(bounds_of(described.get("params", {}), group, _kinds(facts, target, group))), None),
-                "low": [value_low(i) for i in bins],
+                "edges": [value_edge(i, keeps_low=keeps_low) for i in bins],
                 **{label: [column.get(i, 0) for i in bins] for label, column in columns.items()},
             }
 

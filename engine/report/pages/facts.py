@@ -32,12 +32,14 @@ class Specialist:
 class Facts:
     """Everything the pages of one root are made from.
 
+    `about` says which of its rounds and what else than its own config, as a reader gave it; empty for neither.
     `runs` are the root's attempts (`run.json`), oldest first. `filters` maps a filter's name to its `target`, its
     `params` and what it says of its value (`keeps_low`, `of_score`). `words` are the names of the user's list, in lower
     case and its order.
     """
 
     root: str
+    about: str
     config: str
     coverage: CoverageReport
     status: StatusReport
@@ -51,6 +53,11 @@ class Facts:
     words: Sequence[str] = ()
     words_name: str = ""
     words_floor: int = 10
+
+    @property
+    def name(self) -> str:
+        """The root, with what sets this report of it apart from others."""
+        return f"{self.root}, {self.about}" if self.about else self.root
 
     def bins(self, measure: str, family: str, by: str = "", label: str = "") -> dict[int, int]:
         """Counts of a measure by bin."""

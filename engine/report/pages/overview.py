@@ -32,7 +32,7 @@ def overview(facts: Facts) -> Page:
         Section("Time", "", [_stages(facts)]),
         Section("Runs", "", [_runs(facts)], wide=True),
     ]
-    lead = f"Root {facts.root}, config {facts.config}: {status.partitions} partitions."
+    lead = f"Root {facts.name}; config {facts.config}; {status.partitions} partitions."
     return Page("index", "Overview", lead, sections, cards)
 
 

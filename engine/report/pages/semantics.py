@@ -84,8 +84,8 @@ def _richness(facts: Facts) -> TableBlock:
             repeated = share(found.total - found.distinct, found.total) if kind == "caption" else None
             rows.append((NAMES[kind], _spaced(family) or "all", found.distinct, found.total, found.once,
                          round(found.entropy_bits, 4), repeated))  # fmt: skip
-    columns = ("terms", "of", "different", "occurrences", "once", "entropy, bits", "duplicates")
-    defined = {"entropy, bits": "entropy", "duplicates": "duplicates", "terms": "vocabulary"}
+    columns = ("terms", "of", "different", "occurrences", "once", "entropy, bits", "share duplicates")
+    defined = {"entropy, bits": "entropy", "share duplicates": "duplicates", "terms": "vocabulary"}
     return TableBlock("Vocabulary, entropy and duplicates", "vocabulary", Data("vocabulary", columns, rows), defined)
 
 

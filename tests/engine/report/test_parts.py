@@ -11,7 +11,7 @@ import pytest
 
 from engine.decide import decide
 from engine.report.agreement import agreement_counts, disagreement, reference_counts
-from engine.report.bins import NUM_VALUE_BINS, score_bins, value_bins, value_low
+from engine.report.bins import NUM_VALUE_BINS, score_bins, value_bins, value_edge
 from engine.report.compare import Kept, compare_image
 from engine.report.pages.confidence import bounds_of
 from engine.report.scores import score_counts
@@ -115,8 +115,13 @@ def test_values_tell_who_dropped_what() -> None:
         region("r3", "a", (0, 0, 9, 9), 0.1),
         region("r4", "human", (60, 60, 99, 99), 1.0),
     )
-    counted = score_counts(view(regions, named(r1="x", r2="x", r3="x", r4="y"), {"a": ("i",)}))
-    values = {(*row[1:4], round(value_low(row[4]), 2)): row[5] for row in counted if row[0] == "value"}
+    seen = view(regions, named(r1="x", r2="x", r3="x", r4="y"), {"a": ("i",)})
+    counted = score_counts(seen, keeps_low=("region-nms",))
+    values = {
+        (*row[1:4], round(value_edge(row[4], keeps_low=row[2] == "region-nms"), 2)): row[5]
+        for row in counted
+        if row[0] == "value"
+    }
     assert values == {
         ("regions/a", "region-confidence", "kept", 0.9): 1,
         ("regions/a", "region-confidence", "dropped_later", 0.5): 1,
@@ -135,8 +140,11 @@ def test_gold_images_are_in_no_score() -> None:
 def test_a_bound_lies_on_the_edge_of_its_bin(bound: float) -> None:
     """Else a slider set to a run's own bound would not give the run's own numbers."""
     (its_bin,) = value_bins(np.array([bound]))
-    assert value_low(int(its_bin)) == pytest.approx(bound, abs=1e-9)
+    assert value_edge(int(its_bin)) == pytest.approx(bound, abs=1e-9)
     assert value_bins(np.array([bound - 1e-4])) == its_bin - 1
+    (below,) = value_bins(np.array([bound]), keeps_low=True)
+    assert value_edge(int(below), keeps_low=True) == pytest.approx(bound, abs=1e-9)
+    assert value_bins(np.array([bound + 1e-4]), keeps_low=True) == below + 1
 
 
 def test_values_beyond_all_edges_are_counted() -> None:

@@ -142,6 +142,8 @@ def test_against_the_same_root_under_another_bound(finished: Pipeline, tmp_path:
     assert found["added"] == found["relabelled"] == found["moved"] == 0
     assert found["removed"] > 0  # type: ignore[operator]
     assert found["same"] >= 6  # type: ignore[operator]
+    lead = (report / "changes.html").read_text(encoding="utf-8").split('class="lead">')[1].split("</p>")[0]
+    assert lead == f"Now: {root}, with {bound[0]}. Before: {root}."
     numbers = {(r["page"], r["of"], r["figure"]): r for r in rows_of(report, "changed-numbers")}
     assert numbers["Overview", "regions", "kept"]["change"] == -found["removed"]  # type: ignore[operator]
     assert numbers["Overview", "texts", "kept"]["change"] == 0
