@@ -1,8 +1,9 @@
 """Time and memory of a report's merge for 1, 100 and 10,000 simulated partitions: python benchmarks/report_merge.py.
 
 Each simulated partition has the aggregates of about a thousand images: 2,000 terms drawn from Zipf's law, the first
-1,000 of them as mentions too, 500 captions that are nobody else's, and 80 classes with 45 bins of shapes each. Gathers and reduces run one after another in one worker process, as a single runner
-would take them; its peak memory is what any worker needs. The driver's share is measured apart.
+1,000 of them as mentions too, 500 captions that are nobody else's, and 80 classes with 45 bins of shapes each. Gathers
+and reduces run one after another in one worker process, as a single runner would take them; its peak memory is what any
+worker needs. The driver's share is measured apart.
 """
 
 from __future__ import annotations
