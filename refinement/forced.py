@@ -92,7 +92,7 @@ class _Heard:
         near = pad(shares, (reach, reach)).unfold(1, 2 * reach + 1, 1)  # (locations, bins, what is near each bin)
         support = near[torch.arange(len(near)), bins[is_location]].sum(dim=-1)
         lengths = (labels != IGNORED).sum(dim=1).tolist()
-        supports = support.split(is_location.sum(dim=1).tolist())
+        supports = torch.split(support, is_location.sum(dim=1).tolist())
         return [
             Said(row[:length].double().cpu().numpy(), near_row.double().cpu().numpy())
             for row, length, near_row in zip(logs, lengths, supports, strict=True)

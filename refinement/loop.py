@@ -6,7 +6,7 @@ checkpoints, the outputs of the annotator, and rounds that are finished are not 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
@@ -45,7 +45,7 @@ from refinement.ray_trainer import TrainingJob, train_on_ray
 from refinement.round_files import RoundFiles
 from refinement.settle import JudgedPartition, Settlement, Survey, edits_of, settle
 from refinement.stand_in import AGREEMENT, NUM_IMAGES, agreed_objects, as_reference
-from refinement.student import SCRATCH, load_student, make_student
+from refinement.student import SCRATCH, Student, load_student, make_student
 from refinement.training import Progress, Report
 from refinement.training_log import TensorBoardLog
 from schemas.annotations import Frozen, Source
@@ -142,13 +142,9 @@ class Loop:
 
     def students(self, number: int) -> list[tuple[str, KeptStudent]]:
         """The students of a round that are trained, fold by fold; (folder, record) of each."""
-        folders = (f"{round_folder(number)}/students/{place}" for place in range(self._num_students))
+        folders = (f"{round_folder(number)}/students/{place}" for place in range(self.settings.num_students))
         kept = ((folder, read_kept(self.store, folder)) for folder in folders)
         return [(folder, record) for folder, record in kept if record is not None]
-
-    @property
-    def _num_students(self) -> int:
-        return 1 if self.settings.rules.in_sample else self.settings.rules.num_folds
 
     def train(self, number: int, before: RoundRecord, identity: str) -> None:
         """A fresh student a fold; one that is there already is not trained again."""
@@ -156,15 +152,16 @@ class Loop:
         self.pipeline.annotate(standing)
         self.pipeline.decide(standing)
         done = {folder for folder, _ in self.students(number)}
-        for place in range(self._num_students):
+        for place in range(self.settings.num_students):
             folder = f"{round_folder(number)}/students/{place}"
             if folder not in done:
                 fold = EVERY_FOLD if self.settings.rules.in_sample else place
-                self._train_one(folder, self._lessons(standing, fold), identity, number, place)
+                self._train_one(folder, self.lessons(standing, fold), identity, number, place)
             for suffix in (CHECKPOINTS, RAY):
                 self.store.delete_folder(folder + suffix)
 
-    def _lessons(self, standing: Plan, fold: int) -> Lessons:
+    def lessons(self, standing: Plan, fold: int) -> Lessons:
+        """What a student may learn from the labels of a plan, without those of its own fold."""
         return Lessons(
             root=self.store.url,
             partitions=tuple(standing.partitions),
@@ -183,7 +180,7 @@ class Loop:
         records = folder + RAY
         training = self.settings.training
         job = TrainingJob(
-            open_student=self._base(lessons),
+            open_student=self.base(lessons),
             open_data=lessons.open,
             config=training.model_copy(update={"seed": training.seed + place}),
             store_url=self.store.url,
@@ -216,7 +213,7 @@ class Loop:
 
         return report
 
-    def _base(self, lessons: Lessons) -> Any:
+    def base(self, lessons: Lessons) -> Callable[[], Student]:
         """How a worker opens the student that training starts from. One from scratch is made once for all rounds."""
         student = self.settings.student
         if student.base != SCRATCH:

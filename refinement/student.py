@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -71,15 +72,30 @@ def load_student(base: str, revision: str = "", *, max_target_tokens: int = 512)
 
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
-    try:
+    with _opening(base):
         model = Florence2ForConditionalGeneration.from_pretrained(base, revision=revision or "main")
         processor = Florence2Processor.from_pretrained(base, revision=revision or "main")
+    return Student(model, processor, max_target_tokens)
+
+
+def load_config(base: str, revision: str = "") -> tuple[Any, Any]:
+    """Config and processor of a native Florence-2, without weights. Raises `ModelError` like `load_student`."""
+    from transformers import Florence2Config, Florence2Processor
+
+    with _opening(base):
+        config = Florence2Config.from_pretrained(base, revision=revision or "main")
+        return config, Florence2Processor.from_pretrained(base, revision=revision or "main")
+
+
+@contextmanager
+def _opening(base: str) -> Iterator[None]:
+    try:
+        yield
     except (OSError, ValueError) as error:
         raise ModelError(
             f"student base {base!r} cannot be opened as a native Florence-2: {error}; give a hub id such as "
             f"florence-community/Florence-2-base, a folder that save_pretrained wrote, or {SCRATCH!r}"
         ) from error
-    return Student(model, processor, max_target_tokens)
 
 
 def encode(student: Student, images: Sequence[RGB], asked: Sequence[tuple[int, str]]) -> dict[str, Any]:
