@@ -14,21 +14,20 @@ from typing import Any
 import pyarrow.compute as pc
 
 from engine.config import AnnotatorConfig, RunConfig
-from engine.export.facts import RoundFacts
 from engine.hashing import canonical_json, fingerprint
 from engine.partition import load_view, read_output, read_tables
 from engine.pipeline import Pipeline
 from engine.plan import Plan, make_plan
-from engine.protocols import Kind, WorkSet
+from engine.protocols import WorkSet
 from engine.rounds import (
     RECORD,
     RoundPartition,
     RoundRecord,
     has_round,
     plan_of,
+    plan_of_labels,
     read_round,
     round_folder,
-    standing_config,
 )
 from engine.store import Store
 from engine.tasks import CoverStep
@@ -41,9 +40,10 @@ from refinement.kept_student import KeptStudent, keep_student, open_kept, read_k
 from refinement.labels import count_names, judgements
 from refinement.ledger import WHATS
 from refinement.lessons import Lessons
+from refinement.proposal import Proposal
 from refinement.ray_trainer import TrainingJob, train_on_ray
 from refinement.round_files import RoundFiles
-from refinement.settle import JudgedPartition, Settlement, Survey, edits_of, settle
+from refinement.settle import JudgedPartition, Survey, edits_of, final_figures, settle
 from refinement.stand_in import AGREEMENT, NUM_IMAGES, agreed_objects, as_reference
 from refinement.student import SCRATCH, Student, load_student, make_student
 from refinement.training import Progress, Report
@@ -57,7 +57,7 @@ TRAINING = "training"
 """Folder of the curves of all trainings, and of gold metrics by round, as TensorBoard reads them."""
 CHECKPOINTS, RAY = "-checkpoints", "-ray"
 """What stands beside the folder of a student while it is trained."""
-VERSION = 2
+VERSION = 3
 """Version of what a round makes of the same labels and settings."""
 EVERYTHING = WorkSet(min_score=0.0, nms_iou=1.0, max_regions=1000)
 """Students judge every label: what is weak is what they are asked about."""
@@ -87,14 +87,10 @@ class Loop:
         return self.pipeline.config
 
     @cached_property
-    def remade(self) -> frozenset[Kind]:
-        """Kinds that are made again from the labels of a round."""
-        plan = make_plan(self.store, standing_config(self.config), ())
-        return frozenset(kind for annotator in plan.annotators.values() for kind in annotator.produces)
-
-    @cached_property
     def files(self) -> RoundFiles:
-        return RoundFiles(self.store, self.config.images, self.remade, self.config.seed)
+        again = plan_of_labels(self.store, self.config, ()).annotators
+        remade = frozenset(kind for annotator in again.values() for kind in annotator.produces)
+        return RoundFiles(self.store, self.config.images, remade, frozenset(again), self.config.seed)
 
     def described(self) -> dict[str, Any]:
         """What a round depends on beside the labels it begins with."""
@@ -119,7 +115,7 @@ class Loop:
         """Round 0: what the filters keep, as labels that a round can begin with."""
         plan = plan_of(self.store, self.config)
         known = {record.id: plan.fingerprints["verdicts", record.id] for record in plan.partitions}
-        identity = fingerprint({"version": VERSION, "verdicts": known, "remade": sorted(self.remade)})
+        identity = fingerprint({"version": VERSION, "verdicts": known, "remade": sorted(self.files.remade)})
         if (there := self.finished(0, identity)) is not None:
             return there
         partitions = tuple(self.files.carry(plan, record) for record in plan.partitions)
@@ -253,8 +249,11 @@ class Loop:
         """Calibrate, let the gate decide, and write the labels of the round with their ledger."""
         rules = self.settings.rules
         prefix = "" if self.has_gold else AGREEMENT
-        settlement = settle(self.judged(before, plan), rules, round_=number, seed=self.config.seed, prefix=prefix)
         source = Source(annotator="refinement", model="student", revision=identity, round=number)
+        settlement = settle(
+            self.judged(before, plan), rules, round_=number, seed=self.config.seed, prefix=prefix,
+            attach=Proposal(self.pipeline, self.files, number, before, source),
+        )  # fmt: skip
         partitions, counts, survey = [], dict.fromkeys(WHATS, 0), Survey()
         for partition, judged in zip(before.partitions, self.judged(before, plan), strict=True):
             edits = edits_of(judged, settlement, rules)
@@ -268,19 +267,16 @@ class Loop:
             number=number,
             fingerprint=identity,
             partitions=tuple(partitions),
-            gates=_gate_facts(number, settlement),
+            gates=settlement.facts(number),
             details={
-                "gates": [gate.model_dump(mode="json") for gate in settlement.gates],
-                "calibrations": [curve.model_dump(mode="json") for curve in settlement.calibrations],
-                "measured": [figure.model_dump(mode="json") for figure in settlement.measured],
+                **settlement.details(),
                 "edits": counts,
-                "edits_measured": settlement.edits.model_dump(mode="json"),
                 "drift": [drift.model_dump(mode="json") for drift in drifts],
             },
         )
         self.store.write_model(f"{round_folder(number)}/{RECORD}", record)
         log = TensorBoardLog(f"{self.store.url}/{TRAINING}/gold")
-        log.scalars({f"gold/{gate.unit}/{gate.metric}": gate.after for gate in settlement.gates}, number)
+        log.scalars({f"gold/{figure.unit}/{figure.metric}": figure.after for figure in settlement.measured}, number)
         return record
 
     # ------------------------------------------------------------------ reading
@@ -326,34 +322,11 @@ class Loop:
     # ------------------------------------------------------------------ the end
 
     def final(self, rounds: Sequence[RoundRecord]) -> dict[str, tuple[float, float]]:
-        """F1 on the `final` split before and after; the only place that reads it."""
+        """Figures of the labels on the `final` split before and after; the only place that reads it."""
         first, last = (self._survey(record, with_final=True) for record in (rounds[0], rounds[-1]))
-        found = {
-            f"f1@{iou:g}": (round(first.final[iou].f1, 4), round(last.final[iou].f1, 4)) for iou in first.final
-        } if first.num_final else {}  # fmt: skip
+        found = final_figures(first, last)
         self.store.write_bytes(
             f"rounds/final-{rounds[-1].number:03d}.json",
-            canonical_json({"images": first.num_final, "metrics": found}).encode(),
+            canonical_json({"images": len(first.final), "metrics": found}).encode(),
         )
         return found
-
-
-def _gate_facts(number: int, settlement: Settlement) -> tuple[RoundFacts, ...]:
-    return tuple(
-        RoundFacts(
-            number=number, specialist=g.unit, metric=g.metric, before=g.before, after=g.after, accepted=g.accepted
-        )
-        for g in settlement.gates
-    )
-
-
-def why_stop(record: RoundRecord) -> str:
-    """Why there should be no further round; empty where there should."""
-    drifts = [drift for drift in record.details["drift"] if not drift["within"]]
-    if not any(gate.accepted for gate in record.gates):
-        reasons = "; ".join(f"{gate['unit']}: {gate['why']}" for gate in record.details["gates"])
-        return f"round {record.number} made nothing better, and its labels are those of the round before ({reasons})"
-    if drifts:
-        figures = ", ".join(drift["figure"] for drift in drifts)
-        return f"the labels of round {record.number} drifted beyond the limits of `refine.drift`: {figures}"
-    return ""

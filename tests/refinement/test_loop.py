@@ -26,10 +26,11 @@ from engine.store import Store
 from flows.report import report_root
 from flows.rounds import print_rounds
 from refinement.config import parse_refine
+from refinement.ending import why_stop
 from refinement.folds import EVERY_FOLD, fold_of
 from refinement.labels import gold_of
 from refinement.ledger import Edit
-from refinement.loop import Loop, RefineSummary, why_stop
+from refinement.loop import Loop, RefineSummary
 from schemas.annotations import Source
 from schemas.errors import ConfigError, RootError
 from schemas.reader import open_export
@@ -83,7 +84,7 @@ def coco(drawn: list[Any]) -> dict[str, Any]:
             box = [x1, y1, x2 - x1, y2 - y1]
             rows.append({
                 "id": len(rows) + 1, "image_id": i, "category_id": names.index(thing.label) + 1, "bbox": box,
-                "area": box[2] * box[3], "iscrowd": 0,
+                "area": box[2] * box[3], "iscrowd": 0, "segmentation": [[x1, y1, x2, y1, x2, y2]],
             })  # fmt: skip
     images = [{"id": i, "file_name": f"{i:03d}.png", "width": IMAGE_PX, "height": IMAGE_PX} for i in range(len(drawn))]
     categories = [{"id": i + 1, "name": name} for i, name in enumerate(names)]
@@ -106,7 +107,11 @@ def test_a_student_that_knows_nothing_is_refused_and_changes_nothing(made: tuple
         first = loop.carry()
         second = loop.round(1, first)
         assert pipeline.work.images_read >= NUM + NUM_GOLD, "the students have seen every image"
-        assert {gate.specialist for gate in second.gates} == {"regions", "texts"}
+        assert {gate.specialist for gate in second.gates} == {"regions"}, "of texts gold says nothing"
+        assert "texts: nothing to judge texts by" in why_stop(second)
+        measured = {figure["metric"]: (figure["before"], figure["after"]) for figure in second.details["measured"]}
+        assert measured["mask_iou"] == (0.0, 0.0), "gold has masks, the labels have none"
+        assert not measured.keys() & {"cider", "character_error", "grounding_recall@0.5"}, "gold has nothing of these"
         assert not any(gate.accepted for gate in second.gates)
         assert "made nothing better" in why_stop(second)
         for before, after in zip(first.partitions, second.partitions, strict=True):
@@ -204,7 +209,7 @@ def test_without_gold_specialists_that_agree_stand_in_and_are_named(
         first = loop.carry()
         second = loop.round(1, first)
         final = loop.final([first, second])
-    assert [gate.metric for gate in second.gates] == ["agreement-f1@0.5", "agreement-cider"]
+    assert [gate.metric for gate in second.gates] == ["agreement-f1@0.5"]
     regions, texts = second.details["gates"]
     assert (regions["state"], texts["state"]) == ("not_better", "cannot_tell"), "this student knows nothing"
     assert regions["before"] > 0.5

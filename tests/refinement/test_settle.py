@@ -5,7 +5,7 @@ from __future__ import annotations
 from refinement.dataset import LabelledImage
 from refinement.judging import Judgement
 from refinement.round import RoundRules
-from refinement.settle import JudgedPartition, Survey, edits_of, settle
+from refinement.settle import JudgedPartition, Survey, edits_of, final_figures, settle
 from tests.refinement.test_round import TRUTH, gold, honest, images
 
 
@@ -46,9 +46,10 @@ def test_the_final_split_is_read_only_when_it_is_time() -> None:
     early, late = Survey(), Survey()
     early.add(images(), gold(), with_final=False)
     late.add(images(), gold(), with_final=True)
-    assert early.num_final == 0
-    assert late.num_final == sum(image.gold_split == "final" for image in images()) > 20
-    assert 0 < late.final[0.5].f1 < 1, "the labels are noisy"
+    assert early.final == {}
+    assert len(late.final) == sum(image.gold_split == "final" for image in images()) > 20
+    figures = final_figures(late, late)
+    assert 0 < figures["f1@0.5"][0] == figures["f1@0.5"][1] < 1, "the labels are noisy"
     assert early.portrait() == late.portrait()
     assert early.num_images == sum(not image.gold_split for image in images())
 
@@ -57,10 +58,12 @@ def test_every_figure_is_told_before_and_after() -> None:
     settlement = settle(partitions(), RoundRules(), round_=1, seed=0)
     figures = {figure.metric: (figure.before, figure.after) for figure in settlement.measured}
     assert set(figures) == {
-        *(f"{name}@{iou}" for name in ("precision", "recall", "f1") for iou in (0.5, 0.75)), "ap", "ap50", "ap75",
+        *(f"{name}@{iou}" for name in ("precision", "recall", "f1") for iou in (0.5, 0.75)),
+        "ap", "ap50", "ap75", "cider",
     }  # fmt: skip
     assert all(after > before for before, after in figures.values())
-    (regions, _) = settlement.gates
+    regions, texts = settlement.gates
     assert figures["f1@0.5"] == (regions.before, regions.after)
-    assert settlement.edits.num_edits > 30
-    assert settlement.edits.num_closer / settlement.edits.num_edits > 0.95
+    assert figures["cider"] == (texts.before, texts.after)
+    assert settlement.edits_measured.num_edits > 30
+    assert settlement.edits_measured.num_closer / settlement.edits_measured.num_edits > 0.95
