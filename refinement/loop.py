@@ -11,13 +11,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
-import pyarrow.compute as pc
-
 from engine.config import AnnotatorConfig, RunConfig
 from engine.hashing import canonical_json, fingerprint
-from engine.partition import load_view, read_output, read_tables
+from engine.partition import load_view
 from engine.pipeline import Pipeline
-from engine.plan import Plan, make_plan
+from engine.plan import ARITHMETIC, Plan, make_plan
 from engine.protocols import WorkSet
 from engine.rounds import (
     RECORD,
@@ -30,27 +28,27 @@ from engine.rounds import (
     round_folder,
 )
 from engine.store import Store
-from engine.tasks import CoverStep
+from engine.tasks import CoverStep, Lane
 from refinement.config import RefineConfig
 from refinement.dataset import Gold, LabelledImage
-from refinement.drift import compare
+from refinement.drift import Survey, compare
 from refinement.examples import corpus
 from refinement.folds import EVERY_FOLD
 from refinement.kept_student import KeptStudent, keep_student, open_kept, read_kept
-from refinement.labels import count_names, judgements
+from refinement.labels import count_names
 from refinement.ledger import WHATS
 from refinement.lessons import Lessons
+from refinement.partition_merge import MergedPartition, PartitionMerge, StudentOutput
 from refinement.proposal import Proposal
 from refinement.ray_trainer import TrainingJob, train_on_ray
 from refinement.round_files import RoundFiles
-from refinement.settle import JudgedPartition, Survey, edits_of, final_figures, settle
+from refinement.settle import Final, JudgedPartition, Ruling, final_figures, final_of, settle, survey_of
 from refinement.stand_in import AGREEMENT, NUM_IMAGES, agreed_objects, as_reference
 from refinement.student import SCRATCH, Student, load_student, make_student
 from refinement.training import Progress, Report
 from refinement.training_log import TensorBoardLog
 from schemas.annotations import Frozen, Source
 from schemas.errors import RootError
-from schemas.tables import ANNOTATION_TABLES
 
 BASE = "rounds/base"
 TRAINING = "training"
@@ -254,19 +252,15 @@ class Loop:
             self.judged(before, plan), rules, round_=number, seed=self.config.seed, prefix=prefix,
             attach=Proposal(self.pipeline, self.files, number, before, source),
         )  # fmt: skip
-        partitions, counts, survey = [], dict.fromkeys(WHATS, 0), Survey()
-        for partition, judged in zip(before.partitions, self.judged(before, plan), strict=True):
-            edits = edits_of(judged, settlement, rules)
-            for edit in edits:
-                counts[edit.what] += 1
-            after = self.files.edit(number, partition, edits, source)
-            partitions.append(after)
-            survey.add(self.files.images(after), {}, with_final=False)
-        drifts = compare(self._survey(read_round(self.store, 0)).portrait(), survey.portrait(), self.settings.drift)
+        merged = self._merged(number, before, plan, settlement.ruling(rules.merge), source)
+        counts = {what: sum(partition.edits.get(what, 0) for partition in merged) for what in WHATS}
+        now = sum((partition.survey for partition in merged), start=Survey())
+        first = (survey_of(self.files.images(partition)) for partition in read_round(self.store, 0).partitions)
+        drifts = compare(sum(first, start=Survey()).portrait(), now.portrait(), self.settings.drift)
         record = RoundRecord(
             number=number,
             fingerprint=identity,
-            partitions=tuple(partitions),
+            partitions=tuple(partition.partition for partition in merged),
             gates=settlement.facts(number),
             details={
                 **settlement.details(),
@@ -279,22 +273,42 @@ class Loop:
         log.scalars({f"gold/{figure.unit}/{figure.metric}": figure.after for figure in settlement.measured}, number)
         return record
 
+    def _merged(
+        self, number: int, before: RoundRecord, plan: Plan, ruling: Ruling, source: Source
+    ) -> list[MergedPartition]:
+        """Every partition merged, on the runner, in their order."""
+        files = self.files
+        tasks = [
+            PartitionMerge(
+                number=number, partition=partition, said=said, ruling=ruling, source=source,
+                limits=files.limits, remade=files.remade, makers=files.makers, seed=files.seed,
+            ).task(self.store.url)
+            for partition, said in self._said(before, plan)
+        ]  # fmt: skip
+        step = f"round {number}: merge"
+        self.pipeline.watch(step, 0, len(tasks))
+        done: dict[str, MergedPartition] = {}
+        for task, result in self.pipeline.run_tasks(Lane(name=step, resources=ARITHMETIC, tasks=tasks)):
+            done[task.label] = MergedPartition.model_validate_json(result)
+            self.pipeline.watch(step, 1, len(tasks))
+        return [done[task.label] for task in tasks]
+
     # ------------------------------------------------------------------ reading
 
     def judged(self, before: RoundRecord, plan: Plan) -> Iterator[JudgedPartition]:
         """Partition after partition, with what the students said, and gold or what stands in for it."""
-        (student,) = plan.graph.order
-        names = plan.config.annotators[student].params["names"]
         share = NUM_IMAGES / sum(partition.standing.num_images for partition in before.partitions)
-        for partition in before.partitions:
+        for partition, said in self._said(before, plan):
             images, gold = self._reference(partition, share)
-            output = read_output(
-                self.store, student, partition.unseen.id, plan.fingerprints[student, partition.unseen.id]
-            )
-            tables = read_tables(self.store, output)
-            done = set(tables["status"]["image_id"].filter(pc.equal(tables["status"]["status"], "done")).to_pylist())
-            said = {name: tables.get(name, schema.empty_table()) for name, schema in ANNOTATION_TABLES.items()}
-            yield JudgedPartition(images, judgements([i for i in images if i.id in done], said, names), gold)
+            yield JudgedPartition(images, said.judged(self.store, partition, images), gold)
+
+    def _said(self, before: RoundRecord, plan: Plan) -> Iterator[tuple[RoundPartition, StudentOutput]]:
+        """Each partition, and where it stands what the students of a plan said of it."""
+        (student,) = plan.graph.order
+        names = tuple(plan.config.annotators[student].params["names"])
+        for partition in before.partitions:
+            output = plan.fingerprints[student, partition.unseen.id]
+            yield partition, StudentOutput(annotator=student, fingerprint=output, names=names)
 
     @cached_property
     def has_gold(self) -> bool:
@@ -313,20 +327,20 @@ class Loop:
         agreed = agreed_objects(load_view(self.store, partition.standing, self._annotated[partition.standing.id]))
         return as_reference(images, agreed, share=share, seed=self.config.seed), agreed
 
-    def _survey(self, record: RoundRecord, *, with_final: bool = False) -> Survey:
-        survey = Survey()
+    def _final(self, record: RoundRecord) -> Final:
+        found: dict[str, tuple[LabelledImage, Gold]] = {}
         for partition in record.partitions:
-            survey.add(self.files.images(partition), self.files.gold(partition), with_final=with_final)
-        return survey
+            found |= final_of(self.files.images(partition), self.files.gold(partition))
+        return found
 
     # ------------------------------------------------------------------ the end
 
     def final(self, rounds: Sequence[RoundRecord]) -> dict[str, tuple[float, float]]:
         """Figures of the labels on the `final` split before and after; the only place that reads it."""
-        first, last = (self._survey(record, with_final=True) for record in (rounds[0], rounds[-1]))
+        first, last = (self._final(record) for record in (rounds[0], rounds[-1]))
         found = final_figures(first, last)
         self.store.write_bytes(
             f"rounds/final-{rounds[-1].number:03d}.json",
-            canonical_json({"images": len(first.final), "metrics": found}).encode(),
+            canonical_json({"images": len(first), "metrics": found}).encode(),
         )
         return found
