@@ -21,7 +21,8 @@ def print_rounds(out: Console, summary: RefineSummary, *, as_json: bool) -> None
     for record in summary.rounds[1:]:
         for row in _rows(record):
             table.add_row(str(record.number), *row)
-    out.print(table)
+    if table.row_count:
+        out.print(table)
     for record in summary.rounds[1:]:
         measured = record.details["edits_measured"]
         if measured["num_edits"]:

@@ -28,7 +28,7 @@ from engine.rounds import (
     round_folder,
 )
 from engine.store import Store
-from engine.tasks import CoverStep, Lane
+from engine.tasks import CoverStep, Lane, PartitionRecord
 from refinement.config import RefineConfig
 from refinement.dataset import Gold, LabelledImage
 from refinement.drift import Survey, compare
@@ -315,16 +315,16 @@ class Loop:
         return bool(read_round(self.store, 0).details["num_gold"])
 
     @cached_property
-    def _annotated(self) -> dict[str, CoverStep]:
-        """Where the outputs of the specialists stand, by partition."""
+    def _annotated(self) -> dict[str, tuple[PartitionRecord, CoverStep]]:
+        """The partitions as they were ingested, and where the outputs of the specialists stand; by id."""
         plan = plan_of(self.store, self.config)
-        return {record.id: plan.cover_step(record) for record in plan.partitions}
+        return {record.id: (record, plan.cover_step(record)) for record in plan.partitions}
 
     def _reference(self, partition: RoundPartition, share: float) -> tuple[list[LabelledImage], Mapping[str, Gold]]:
         images = self.files.images(partition)
         if self.has_gold:
             return images, self.files.gold(partition)
-        agreed = agreed_objects(load_view(self.store, partition.standing, self._annotated[partition.standing.id]))
+        agreed = agreed_objects(load_view(self.store, *self._annotated[partition.standing.id]))
         return as_reference(images, agreed, share=share, seed=self.config.seed), agreed
 
     def _final(self, record: RoundRecord) -> Final:

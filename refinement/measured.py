@@ -107,8 +107,8 @@ def _box_figures(said: Sequence[Said]) -> dict[str, float]:
 
 
 def _ratio(sums: Iterable[tuple[float, int]]) -> float:
-    parts, wholes = zip(*sums, strict=True)
-    return sum(parts) / sum(wholes)
+    rows = list(sums)
+    return sum(part for part, _ in rows) / sum(whole for _, whole in rows)
 
 
 # ----------------------------------------------------------------------------------------------------------- edits
