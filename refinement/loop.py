@@ -252,7 +252,7 @@ class Loop:
             self.judged(before, plan), rules, round_=number, seed=self.config.seed, prefix=prefix,
             attach=Proposal(self.pipeline, self.files, number, before, source),
         )  # fmt: skip
-        merged = self._merged(number, before, plan, settlement.ruling(rules.merge), source)
+        merged = self.merge_partitions(number, before, plan, settlement.ruling(rules.merge), source)
         counts = {what: sum(partition.edits.get(what, 0) for partition in merged) for what in WHATS}
         now = sum((partition.survey for partition in merged), start=Survey())
         first = (survey_of(self.files.images(partition)) for partition in read_round(self.store, 0).partitions)
@@ -273,7 +273,7 @@ class Loop:
         log.scalars({f"gold/{figure.unit}/{figure.metric}": figure.after for figure in settlement.measured}, number)
         return record
 
-    def _merged(
+    def merge_partitions(
         self, number: int, before: RoundRecord, plan: Plan, ruling: Ruling, source: Source
     ) -> list[MergedPartition]:
         """Every partition merged, on the runner, in their order."""

@@ -31,6 +31,8 @@ from refinement.folds import EVERY_FOLD, fold_of
 from refinement.labels import gold_of
 from refinement.ledger import Edit
 from refinement.loop import Loop, RefineSummary
+from refinement.merge_rules import MergeRules
+from refinement.settle import Ruling, edits_of, survey_of
 from schemas.annotations import Source
 from schemas.errors import ConfigError, RootError
 from schemas.reader import open_export
@@ -158,6 +160,31 @@ def test_no_student_is_taught_gold_or_what_it_labels(made: tuple[Path, RunConfig
         assert taught[fold]
         labels = {image.id for image in images if fold_of(image.twin_group, config.seed, 2) == fold}
         assert taught[fold].isdisjoint(labels)
+
+
+def test_workers_write_the_edits_that_the_driver_would_have_made(made: tuple[Path, RunConfig], tmp_path: Path) -> None:
+    """All that an ignorant student proposes, accepted: each partition is a task, and comes back in its place."""
+    root, config = made
+    with opened(root, config) as pipeline:
+        loop = Loop(pipeline, parse_refine(config.refine))
+        loop.round(1, loop.carry())
+    shutil.copytree(root, tmp_path / "root")
+    ruling = Ruling(calibrations=(), accepted=frozenset({"regions", "texts"}), rules=MergeRules())
+    with opened(tmp_path / "root", config) as pipeline:
+        loop = Loop(pipeline, parse_refine(config.refine))
+        first = loop.carry()
+        plan = loop.plan_of_students(1, first)
+        source = Source(annotator="refinement", model="student", revision="r", round=2)
+        merged = loop.merge_partitions(2, first, plan, ruling, source)
+        assert len(merged) == len(first.partitions) > 1
+        for before, judged, after in zip(first.partitions, loop.judged(first, plan), merged, strict=True):
+            edits = edits_of(judged.images, judged.judged, ruling)
+            ledger = pipeline.store.read_table(after.partition.ledger.path)
+            assert ledger["annotation_id"].to_pylist() == [edit.annotation_id for edit in edits] != []
+            assert sum(after.edits.values()) == len(edits)
+            assert after.partition.unseen.id == before.unseen.id
+            assert after.partition.unseen.annotations_fingerprint != before.unseen.annotations_fingerprint
+            assert after.survey == survey_of(loop.files.images(after.partition))
 
 
 def test_a_round_made_again_by_a_driver_that_was_killed_has_the_same_bytes(
