@@ -16,6 +16,7 @@ from engine.store import Store
 from flows.progress import progress_bars
 from refinement.config import parse_refine
 from refinement.loop import Loop, RefineSummary, why_stop
+from refinement.sparse import SparseStep
 
 
 @task(name="carry", task_run_name="round 0", cache_policy=NO_CACHE, persist_result=False)
@@ -28,23 +29,37 @@ def refine_round(loop: Loop, number: int, before: RoundRecord) -> RoundRecord:
     return loop.round(number, before)
 
 
+@task(name="sparse", task_run_name="round {number}: sparse tasks", cache_policy=NO_CACHE, persist_result=False)
+def write_sparse(step: SparseStep, number: int, before: RoundRecord) -> RoundRecord:
+    return step.round(number, before)
+
+
 @flow(name="fld-refine", flow_run_name="refinement of {root}", validate_parameters=False, persist_result=False)
 def refine_flow(config: dict[str, Any], root: str, rounds: int) -> RefineSummary:
-    """Up to `rounds` rounds; ends before where gold finds nothing better, or the labels drift away."""
+    """Up to `rounds` rounds; ends before where gold finds nothing better, or the labels drift away.
+
+    With `refine.sparse` one more round follows, in which a specialist writes the texts that are missing.
+    """
     resolved = parse_config(config, where="flow parameter `config`")
     with progress_bars() as watch, Pipeline(Store(root), resolved, watch) as pipeline:
         pipeline.require_annotated()
         pipeline.decide()
         loop = Loop(pipeline, parse_refine(resolved.refine))
         done = [carry(loop)]
+        sparse = SparseStep(loop, loop.settings.sparse) if loop.settings.sparse else None
+        if sparse is not None:
+            sparse.count(done[0])  # the rounds before it take long: too few texts are said now
         ended = f"all {rounds} rounds are done"
         for number in range(1, rounds + 1):
             done.append(refine_round(loop, number, done[-1]))
             if (why := why_stop(done[-1])) != "":
                 ended = why
                 break
+        final = loop.final(done)
+        if sparse is not None:
+            done.append(write_sparse(sparse, done[-1].number + 1, done[-1]))
         create_table_artifact(key="fld-refine", table=_rows(done), description=f"Rounds of {root}: {ended}")
-        return RefineSummary(rounds=tuple(done), ended=ended, final=loop.final(done))
+        return RefineSummary(rounds=tuple(done), ended=ended, final=final)
 
 
 def _rows(rounds: Sequence[RoundRecord]) -> list[dict[str, Any]]:

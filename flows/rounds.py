@@ -5,7 +5,9 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
+from engine.rounds import RoundRecord
 from refinement.loop import RefineSummary
+from refinement.sparse_gate import NOT_MEASURED
 
 
 def print_rounds(out: Console, summary: RefineSummary, *, as_json: bool) -> None:
@@ -16,7 +18,9 @@ def print_rounds(out: Console, summary: RefineSummary, *, as_json: bool) -> None
     for record in summary.rounds[1:]:
         edits = sum(record.details["edits"].values())
         for gate in record.gates:
-            figures = (f"{gate.before:.4f}", f"{gate.after:.4f}", "accepted" if gate.accepted else "refused")
+            measured = gate.metric != NOT_MEASURED
+            before, after = (f"{value:.4f}" if measured else "-" for value in (gate.before, gate.after))
+            figures = (before, after, "accepted" if gate.accepted else "refused")
             table.add_row(str(record.number), gate.specialist, gate.metric, *figures, str(edits))
     out.print(table)
     for record in summary.rounds[1:]:
@@ -32,6 +36,8 @@ def print_rounds(out: Console, summary: RefineSummary, *, as_json: bool) -> None
             if curve["state"] == "uncalibrated":
                 where = f"{curve['source']}/{curve['family']}"
                 out.print(f"round {record.number}: {where} is uncalibrated: {curve['num_examples']} examples of gold")
+        if "sparse" in record.details:
+            _print_sparse(out, record)
     for metric, (before, after) in summary.final.items():
         out.print(f"final gold, read once: {metric} {before:.4f} -> {after:.4f}")
     if not summary.final:
@@ -39,3 +45,23 @@ def print_rounds(out: Console, summary: RefineSummary, *, as_json: bool) -> None
     if not summary.rounds[0].details["num_gold"]:
         out.print("there is no gold: metrics named agreement-... tell how far two specialists agree, not who is right")
     out.print(f"ended: {summary.ended}", markup=False)
+
+
+def _print_sparse(out: Console, record: RoundRecord) -> None:
+    """What a specialist of detailed texts learned from and wrote, and how it was measured."""
+    sparse = record.details["sparse"]
+    for gate in sparse["gates"]:
+        granularity, decision, small = gate["granularity"], gate["decision"], gate["small_set"]
+        told = f"round {record.number}: {granularity}: learned from {sparse['learned'][granularity]} texts, wrote "
+        told += f"{sparse['written'][granularity]}; "
+        if decision["state"] == "cannot_tell":
+            told += f"{NOT_MEASURED}, admitted as a specialist is: {decision['why']}"
+        else:
+            told += f"CIDEr on {decision['num_images']} gold images {decision['after']:.4f}, of brief texts "
+            told += f"{gate['brief']:.4f}, of its texts of other images {gate['another']:.4f}"
+        if small:
+            told += f"; on the {small['num_images']} of them with a text of the small set, that has "
+            told += f"{small['before']:.4f} and the specialist {small['after']:.4f}"
+        out.print(told, markup=False)
+    for reason, number in sparse["dropped"].items():
+        out.print(f"round {record.number}: filter {reason} dropped {number} of its texts", markup=False)
