@@ -1,7 +1,8 @@
 """A checkpoint: which exact files it is made of, and how they get onto this machine.
 
 It is a folder as `save_pretrained` writes it: on the Hugging Face hub, known by its commit, or on a disk, known by the
-hash of its files. With a models root, `publish` puts it there once, and every node copies it from there.
+hash of its files; or such a folder at an fsspec URL, with `SHA256SUMS` in it. With a models root, `publish` puts it
+there once, and every node copies it from there.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import hashlib
 import json
 import logging
 import re
-import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -20,7 +20,8 @@ from typing import Any
 
 import fsspec
 
-from annotators.packaged.cache import cache_folder, disk_errors, locked, require_space, sha256_of
+from annotators.hub.published import HASHES, copied, published
+from annotators.packaged.cache import cache_folder, disk_errors, sha256_of
 from engine.protocols import ModelIdentity
 from schemas.errors import ModelError
 
@@ -31,13 +32,12 @@ FILES = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
 """What a checkpoint needs: weights as safetensors alone, configs, tokenizers, chat templates."""
 CARD = "README.md"
 CODE = "*.py"
-HASHES = "SHA256SUMS"
 LOOK_UP_LIMIT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """`id` is a hub id or a local folder; `revision` a commit of the hub; `sha256` that of a local folder."""
+    """`id` is a hub id, a local folder or the URL of one; `revision` a commit of the hub; `sha256` that of a folder."""
 
     id: str
     revision: str = ""
@@ -48,7 +48,11 @@ class Checkpoint:
     @property
     def is_local(self) -> bool:
         """Also on a node that has no such folder: a hash is that of a local folder."""
-        return bool(self.sha256) or self.id.startswith(("/", ".", "~")) or self.path.is_dir()
+        return bool(self.sha256) or self.is_url or self.id.startswith(("/", ".", "~")) or self.path.is_dir()
+
+    @property
+    def is_url(self) -> bool:
+        return "://" in self.id
 
     @property
     def path(self) -> Path:
@@ -84,7 +88,7 @@ class Checkpoint:
         known = replace(self, models_root=self.models_root or models_root)
         try:
             if self.is_local:
-                return known if self.sha256 else replace(known, sha256=folder_sha256(self.path, self.patterns))
+                return known if self.sha256 else replace(known, sha256=self._sha256())
             if COMMIT.fullmatch(self.revision):
                 return known
             commit = _commit_of(self.id, self.revision or "main")
@@ -102,19 +106,25 @@ class Checkpoint:
         """
         if not (self.sha256 if self.is_local else COMMIT.fullmatch(self.revision)):
             raise ModelError(f"checkpoint {self.id} is not pinned: expected a commit of 40 hex digits as `revision`")
-        if self.is_local and self.path.is_dir():
-            found = folder_sha256(self.path, self.patterns)
+        if self.is_url or (self.is_local and self.path.is_dir()):
+            found = self._sha256()
             if found != self.sha256:
                 raise ModelError(
-                    f"{self.path} holds other files than when it was pinned (sha256 {found}, expected {self.sha256}): "
+                    f"{self.id} holds other files than when it was pinned (sha256 {found}, expected {self.sha256}): "
                     "put the old ones back, or take `sha256` out of its params to accept the new ones"
                 )
-            return self.path
+            return copied(self.id, cache_folder() / "checkpoints" / self.key) if self.is_url else self.path
         if self.models_root:
-            return _copied(f"{self.models_root.rstrip('/')}/{self.key}", cache_folder() / "checkpoints" / self.key)
+            return copied(f"{self.models_root.rstrip('/')}/{self.key}", cache_folder() / "checkpoints" / self.key)
         if self.is_local:
             raise ModelError(f"checkpoint folder {self.path} is not on this machine; set models_root for a cluster")
         return _snapshot(self.id, self.revision, self.patterns)
+
+    def _sha256(self) -> str:
+        if not self.is_url:
+            return folder_sha256(self.path, self.patterns)
+        hashes = published(self.id)
+        return _combined((hashes[name], name) for name in sorted(hashes, key=Path) if _is_one_of(name, self.patterns))
 
     def publish(self, models_root: str) -> bool:
         """Put the files and their hashes under a models root, hashes last; False where they are already there."""
@@ -143,8 +153,12 @@ def folder_sha256(folder: Path, patterns: Iterable[str] = FILES) -> str:
             f"checkpoint folder {folder} {state}: expected one that save_pretrained wrote; "
             "convert pickled weights, which are never opened"
         )
-    lines = (f"{sha256_of(path)}  {path.relative_to(folder).as_posix()}\n" for path in files)
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    return _combined((sha256_of(path), path.relative_to(folder).as_posix()) for path in files)
+
+
+def _combined(files: Iterable[tuple[str, str]]) -> str:
+    """Hex sha256 over the (sha256, name) of files."""
+    return hashlib.sha256("".join(f"{sha}  {name}\n" for sha, name in files).encode()).hexdigest()
 
 
 def licence_of(folder: Path) -> str:
@@ -158,44 +172,11 @@ def licence_of(folder: Path) -> str:
 
 def _files(folder: Path, patterns: Iterable[str]) -> list[Path]:
     wanted = tuple(patterns)
-    return sorted(p for p in folder.rglob("*") if p.is_file() and any(fnmatch.fnmatch(p.name, w) for w in wanted))
+    return sorted(p for p in folder.rglob("*") if p.is_file() and _is_one_of(p.name, wanted))
 
 
-def _copied(url: str, folder: Path) -> Path:
-    """A node's own copy of a published checkpoint: made once, under a lock, every file checked."""
-    if folder.is_dir():
-        return folder
-    with locked(f"checkpoint-{folder.parent.name}-{folder.name}"), disk_errors(folder.parent):
-        if folder.is_dir():
-            return folder
-        partial = folder.with_name(f".{folder.name}.partial")
-        shutil.rmtree(partial, ignore_errors=True)  # of a process that was killed
-        try:
-            _fetch(url, partial)
-            partial.rename(folder)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
-    return folder
-
-
-def _fetch(url: str, folder: Path) -> None:
-    """Raises `ModelError` where the files are not there, or not those that were published."""
-    fs, where = fsspec.core.url_to_fs(url)
-    try:
-        lines = fs.cat_file(f"{where}/{HASHES}").decode().splitlines()
-    except FileNotFoundError:
-        raise ModelError(f"{url} is not under the models root; run `fld models pull` with the same config") from None
-    hashes = {name: sha for sha, name in (line.split("  ", 1) for line in lines)}
-    again = f"delete {url} and run `fld models pull` with the same config"
-    try:
-        require_space(folder.parent, sum(fs.size(f"{where}/{name}") or 0 for name in hashes))
-        for name, sha in hashes.items():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            fs.get_file(f"{where}/{name}", str(folder / name))
-            if (found := sha256_of(folder / name)) != sha:
-                raise ModelError(f"{url}/{name} is not what was published (sha256 {found}, expected {sha}): {again}")
-    except FileNotFoundError as error:
-        raise ModelError(f"{url} lacks a file that was published ({error}): {again}") from error
+def _is_one_of(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatch.fnmatch(name.rpartition("/")[2], pattern) for pattern in patterns)
 
 
 def _commit_of(repo: str, revision: str) -> str:

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from annotators.hub.checkpoint import HASHES, licence_of
+from annotators.hub.checkpoint import licence_of
 from annotators.hub.params import HubParams
+from annotators.hub.published import HASHES
 from annotators.packaged.cache import cache_folder
 
 

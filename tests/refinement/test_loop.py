@@ -144,7 +144,9 @@ def test_no_student_is_taught_gold_or_what_it_labels(made: tuple[Path, RunConfig
         pipeline.decide(standing)
         images = [image for partition in first.partitions for image in loop.files.images(partition)]
         gold = {image.id for image in images if image.gold_split}
-        taught = [{image.id for image in loop.teacher.lessons(standing, fold).open().images} for fold in (0, 1, EVERY_FOLD)]
+        taught = [
+            {image.id for image in loop.teacher.lessons(standing, fold).open().images} for fold in (0, 1, EVERY_FOLD)
+        ]
     assert len(gold) == NUM_GOLD
     assert taught[EVERY_FOLD].isdisjoint(gold)
     assert len(taught[EVERY_FOLD]) == NUM
