@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import subprocess
@@ -14,7 +13,6 @@ from typing import Any
 
 import pytest
 import ray
-from PIL import Image
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -33,70 +31,20 @@ from refinement.loop import Loop, RefineSummary, why_stop
 from schemas.annotations import Source
 from schemas.errors import ConfigError, RootError
 from schemas.reader import open_export
-from tests.refinement.tiny import IMAGE_PX, scenes
-from tests.roots import fake_config, run_road
+from tests.refinement.shapes import NUM, NUM_GOLD, REFINE, digests, opened
+from tests.roots import run_road
 
 pytestmark = [
     pytest.mark.long,
     pytest.mark.timeout(600),
     pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.data.context"),
 ]
-NUM, NUM_GOLD = 40, 36
-REFINE = {
-    "student": {"preset": "tiny"},
-    "training": {"num_steps": 8, "batch_images": 4, "warmup_steps": 2, "checkpoint_steps": 4, "log_steps": 4},
-    "rules": {"gate": {"min_images": 3}},
-    "max_answer_tokens": 24,
-}
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, RunConfig]]:
-    """A root of scenes with fake labels and, for most of them, the truth as gold; and its config."""
-    folder = tmp_path_factory.mktemp("refine")
-    for name, drawn in (("plain", scenes(NUM, seed=1)), ("gold", scenes(NUM_GOLD, seed=2))):
-        (folder / name).mkdir()
-        for i, scene in enumerate(drawn):
-            Image.fromarray(scene.pixels).save(folder / name / f"{i:03d}.png")
-    (folder / "gold" / "gold.json").write_text(json.dumps(coco(scenes(NUM_GOLD, seed=2))))
-    config = fake_config(
-        folder / "plain",
-        sources=[
-            {"url": str(folder / "plain"), "name": "plain", "kind": "folder", "class_folders": False},
-            {"url": str(folder / "gold" / "gold.json"), "name": "gold", "kind": "coco", "gold": True},
-        ],
-        partitions={"max_images": 32},
-        limits={"batch_timeout_s": 60, "load_timeout_s": 120},
-        refine=REFINE,
-    )
-    run_road(folder / "root", config)
-    yield folder / "root", config
+@pytest.fixture(scope="module", autouse=True)
+def cluster() -> Iterator[None]:
+    yield
     ray.shutdown()
-
-
-def coco(drawn: list[Any]) -> dict[str, Any]:
-    names = sorted({thing.label for scene in drawn for thing in scene.things})
-    rows = []
-    for i, scene in enumerate(drawn):
-        for thing in scene.things:
-            x1, y1, x2, y2 = thing.box_xyxy
-            box = [x1, y1, x2 - x1, y2 - y1]
-            rows.append({
-                "id": len(rows) + 1, "image_id": i, "category_id": names.index(thing.label) + 1, "bbox": box,
-                "area": box[2] * box[3], "iscrowd": 0,
-            })  # fmt: skip
-    images = [{"id": i, "file_name": f"{i:03d}.png", "width": IMAGE_PX, "height": IMAGE_PX} for i in range(len(drawn))]
-    categories = [{"id": i + 1, "name": name} for i, name in enumerate(names)]
-    return {"images": images, "annotations": rows, "categories": categories}
-
-
-def opened(root: Path, config: RunConfig) -> Pipeline:
-    return Pipeline(Store(str(root)), config)
-
-
-def digests(folder: Path) -> dict[str, str]:
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def test_a_student_that_knows_nothing_is_refused_and_changes_nothing(made: tuple[Path, RunConfig]) -> None:
