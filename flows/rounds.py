@@ -18,9 +18,8 @@ def print_rounds(out: Console, summary: RefineSummary, *, as_json: bool) -> None
     for record in summary.rounds[1:]:
         edits = sum(record.details["edits"].values())
         for gate in record.gates:
-            measured = gate.metric != NOT_MEASURED
-            before, after = (f"{value:.4f}" if measured else "-" for value in (gate.before, gate.after))
-            figures = (before, after, "accepted" if gate.accepted else "refused")
+            values = (f"{value:.4f}" if gate.metric != NOT_MEASURED else "-" for value in (gate.before, gate.after))
+            figures = (*values, "accepted" if gate.accepted else "refused")
             table.add_row(str(record.number), gate.specialist, gate.metric, *figures, str(edits))
     out.print(table)
     for record in summary.rounds[1:]:

@@ -100,8 +100,8 @@ class RoundFiles:
             return partition.model_copy(update={"ledger": ledger})
         labels = apply_edits(self.labels(partition), edits, source)
         changed = {
-            name: self._write(number, partition.standing.id, name, table)
-            for name, table in ((f"{CARRIED}{family}", table) for family, table in (status or {}).items())
+            f"{CARRIED}{family}": self._write(number, partition.standing.id, f"{CARRIED}{family}", table)
+            for family, table in (status or {}).items()
         }
         files = {
             kind: {name: file for name, file in record.files.items() if name not in ANNOTATION_TABLES} | changed
