@@ -5,9 +5,9 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
+from engine.export.facts import NOT_MEASURED
 from engine.rounds import RoundRecord
 from refinement.loop import RefineSummary
-from refinement.sparse_gate import NOT_MEASURED
 
 
 def print_rounds(out: Console, summary: RefineSummary, *, as_json: bool) -> None:

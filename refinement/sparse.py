@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from engine.config import AnnotatorConfig
-from engine.export.facts import RoundFacts
+from engine.export.facts import NOT_MEASURED, RoundFacts
 from engine.export.targets import CAPTION_TASKS
 from engine.hashing import fingerprint
 from engine.partition import PartitionImages, load_view, source_tables
@@ -28,7 +28,7 @@ from refinement.ledger import WHATS
 from refinement.lessons import written_texts
 from refinement.loop import Loop
 from refinement.measured import EditsMeasured
-from refinement.sparse_gate import NOT_MEASURED, SparseGate, Told, judge_written
+from refinement.sparse_gate import SparseGate, Told, judge_written
 from refinement.sparse_texts import dropped_texts, missing_texts, texts_status, told_of
 from schemas.annotations import Granularity, Source
 from schemas.errors import RootError

@@ -19,8 +19,6 @@ from refinement.metrics_text import cider
 from schemas.annotations import Frozen, Granularity
 
 METRIC = "cider"
-NOT_MEASURED = "not measured"
-"""What stands in the place of a metric wherever the texts were admitted without gold."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,14 @@ from collections.abc import Iterable
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from engine.export.facts import NOT_MEASURED
 from engine.partition import carried_status
 from engine.rounds import RoundPartition
 from engine.store import Store
 from engine.view import PartitionView
 from refinement.ledger import Edit
 from refinement.lessons import written_texts
-from refinement.sparse_gate import NOT_MEASURED, SparseGate, Told
+from refinement.sparse_gate import SparseGate, Told
 from schemas.annotations import Granularity
 
 Texts = dict[str, tuple[str, ...]]

@@ -18,6 +18,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from engine.config import RunConfig, dump_config
 from engine.export.verify import verify
+from engine.partition import read_output
 from engine.pipeline import Pipeline
 from engine.rounds import plan_of, read_round
 from engine.store import Store
@@ -53,7 +54,13 @@ def test_a_student_that_knows_nothing_is_refused_and_changes_nothing(made: tuple
         loop = Loop(pipeline, parse_refine(config.refine))
         first = loop.carry()
         second = loop.round(1, first)
-        assert pipeline.work.images_read >= NUM + NUM_GOLD, "the students have seen every image"
+        plan = loop.plan_of_students(1, first)
+        outputs = [plan.fingerprints["student-1", partition.unseen.id] for partition in first.partitions]
+        seen = [
+            read_output(pipeline.store, "student-1", partition.unseen.id, output).done
+            for partition, output in zip(first.partitions, outputs, strict=True)
+        ]
+        assert sum(seen) == NUM + NUM_GOLD, "the students have seen every image"
         assert {gate.specialist for gate in second.gates} == {"regions", "texts"}
         assert not any(gate.accepted for gate in second.gates)
         assert "made nothing better" in why_stop(second)
