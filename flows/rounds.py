@@ -17,10 +17,11 @@ def print_rounds(out: Console, summary: RefineSummary, *, as_json: bool) -> None
     table = Table("round", "unit", "metric", "before", "after", "verdict", "edits")
     for record in summary.rounds[1:]:
         edits = sum(record.details["edits"].values())
-        for gate in record.gates:
+        by_gate = [*record.details["sparse"]["written"].values()] if "sparse" in record.details else None
+        for gate, changed in zip(record.gates, by_gate or [edits] * len(record.gates), strict=True):
             values = (f"{value:.4f}" if gate.metric != NOT_MEASURED else "-" for value in (gate.before, gate.after))
             figures = (*values, "accepted" if gate.accepted else "refused")
-            table.add_row(str(record.number), gate.specialist, gate.metric, *figures, str(edits))
+            table.add_row(str(record.number), gate.specialist, gate.metric, *figures, str(changed))
     out.print(table)
     for record in summary.rounds[1:]:
         measured = record.details["edits_measured"]
