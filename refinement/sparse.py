@@ -24,6 +24,7 @@ from engine.view import PartitionView
 from refinement.config import SparseConfig
 from refinement.dataset import gold_split_of
 from refinement.folds import EVERY_FOLD
+from refinement.labels import of_people
 from refinement.ledger import WHATS
 from refinement.lessons import written_texts
 from refinement.loop import Loop
@@ -149,7 +150,7 @@ class SparseStep:
         for partition in before.partitions:
             view = self._view(plan, partition)
             dropped.update(dropped_texts(view, _name(number)))
-            gold = source_tables(self.loop.store, partition.standing, gold=True)["texts"]
+            gold = of_people(source_tables(self.loop.store, partition.standing, gold=True))["texts"]
             labels = self.loop.files.labels(partition)["texts"]
             for granularity, found in told.items():
                 found += told_of(granularity, self._gate_images(partition), gold, labels, view, _name(number))

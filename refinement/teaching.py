@@ -85,7 +85,7 @@ class Teacher:
         folder = student_folder(number, name)
         if read_kept(self.store, folder) is None:
             job = TrainingJob(
-                open_student=start or self._base(lessons),
+                open_student=start or self.base(lessons),
                 open_data=lessons.open,
                 config=training,
                 store_url=self.store.url,
@@ -112,7 +112,7 @@ class Teacher:
             open_kept, f"{self.store.url}/{folder}", max_target_tokens=self.settings.student.max_target_tokens
         )
 
-    def _base(self, lessons: Lessons) -> OpenStudent:
+    def base(self, lessons: Lessons) -> OpenStudent:
         """What training starts from. A student from scratch is made once for all rounds."""
         student = self.settings.student
         if student.base != SCRATCH:

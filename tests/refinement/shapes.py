@@ -66,7 +66,7 @@ def coco(drawn: Sequence[Scene], told: Told = (), *, boxes: bool = True) -> dict
             box = [x1, y1, x2 - x1, y2 - y1]
             rows.append({
                 "image_id": i, "category_id": names.index(thing.label) + 1, "bbox": box, "area": box[2] * box[3],
-                "iscrowd": 0,
+                "iscrowd": 0, "segmentation": [[x1, y1, x2, y1, x2, y2]],
             })  # fmt: skip
     rows += [{"image_id": i, "granularity": granularity, "caption": text} for i, granularity, text in told]
     images = [{"id": i, "file_name": f"{i:03d}.png", "width": IMAGE_PX, "height": IMAGE_PX} for i in range(len(drawn))]
