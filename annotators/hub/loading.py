@@ -25,6 +25,8 @@ class Loaded:
     def __init__(self, model: Any, processor: Any, params: HubParams, device: torch.device) -> None:
         self.model, self.processor, self.device = model, processor, device
         self.dtype: torch.dtype = model.dtype
+        if device.type == "cpu":
+            _cast_into_layer_norms(model)
         self.passes = Passes(params.items_per_pass, to_host=self._to_host, to_device=self._to_device)
 
     @contextmanager
@@ -139,6 +141,15 @@ def _load_weights(auto: Any, folder: Path, params: HubParams, role: str) -> Any:
             "them: it was made for something else"
         )
     return model
+
+
+def _cast_into_layer_norms(model: Any) -> None:
+    """Autocast of a processor, unlike that of a GPU, leaves them alone, and they refuse a sum that came as float32."""
+    import torch
+
+    for module in model.modules():
+        if isinstance(module, torch.nn.LayerNorm):
+            module.register_forward_pre_hook(lambda norm, given: (given[0].to(norm.weight.dtype), *given[1:]))
 
 
 def load_processor(folder: Path, params: HubParams, auto_processor: str) -> Any:
