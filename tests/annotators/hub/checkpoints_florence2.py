@@ -81,8 +81,11 @@ def _teach(model: Any, processor: Any, answers: Sequence[tuple[tuple[Task, str],
     labels = said["input_ids"].masked_fill(said["attention_mask"] == 0, -100)
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
     model.train()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # more of them wait for each other, on a busy machine for minutes
     for _ in range(steps):
         loss = model(**inputs, labels=labels).loss
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+    torch.set_num_threads(threads)
