@@ -6,9 +6,12 @@ import logging
 from pathlib import Path
 
 import pytest
+import yaml
 from huggingface_hub import constants
 
 from annotators.hub.checkpoint import Checkpoint
+from engine.config import dump_config, parse_config
+from engine.registry import build_annotator, pin
 from schemas.errors import ModelError
 from tests.annotators.hub.hub_cases import COMMIT, OTHER, connect, saved
 from tests.annotators.hub.hub_server import Hub
@@ -28,6 +31,27 @@ def test_a_branch_is_pinned_to_its_commit_and_says_so(
     assert f"put `revision: {COMMIT}` into its params" in caplog.text
     assert pinned.identity.id == "org/model"
     assert pinned.identity.revision == COMMIT
+
+
+def test_a_config_without_a_commit_gets_one_for_every_worker_and_the_manifest(
+    hub: Hub, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """`config.yaml` of a root is the pinned config, and an annotator's model is what the manifest says of it."""
+    hub.add("org/model", saved(tmp_path / "m"), COMMIT)
+    given = parse_config(
+        {"annotators": {"detector": {"use": "object-detection", "params": {"checkpoint": "org/model"}}}}, where="test"
+    )
+    with caplog.at_level(logging.WARNING):
+        config = pin(given, strict=True)
+    again = parse_config(yaml.safe_load(dump_config(config)), where="test")
+    assert again.annotators["detector"].params["revision"] == COMMIT
+    assert build_annotator("detector", again.annotators["detector"]).model.revision == COMMIT
+    assert "org/model is not pinned: using commit" in caplog.text
+    caplog.clear()
+    hub.requests.clear()
+    hub.add("org/model", saved(tmp_path / "later"), OTHER)
+    assert pin(again, strict=True) == again
+    assert (hub.requests, caplog.text) == ([], "")
 
 
 def test_a_commit_asks_nobody(hub: Hub, caplog: pytest.LogCaptureFixture) -> None:
