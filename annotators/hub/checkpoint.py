@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
-import json
 import logging
 import re
 import shutil
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import fsspec
 
+from annotators.hub.hub_files import CARD, card_of, commit_of, licence_of, snapshot
 from annotators.packaged.cache import cache_folder, disk_errors, locked, require_space, sha256_of
 from engine.protocols import ModelIdentity
 from schemas.errors import ModelError
@@ -29,10 +27,8 @@ log = logging.getLogger(__name__)
 COMMIT = re.compile(r"[0-9a-f]{40}")
 FILES = ("*.safetensors", "*.json", "*.txt", "*.model", "*.jinja")
 """What a checkpoint needs: weights as safetensors alone, configs, tokenizers, chat templates."""
-CARD = "README.md"
 CODE = "*.py"
 HASHES = "SHA256SUMS"
-LOOK_UP_LIMIT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +64,17 @@ class Checkpoint:
             remote_code=self.trust_remote_code,
         )
 
-    def licence(self) -> str:
-        """What the card of the checkpoint says, where its files are on this machine; else empty."""
-        folder = self.path if self.is_local else _cached_snapshot(self.id, self.revision, self.patterns)
-        return "" if folder is None else licence_of(folder)
+    def licence(self, *, ask: bool = False) -> str:
+        """What the card says, here or under the models root; with `ask`, on the hub as well. Empty where there is none.
+
+        The card is small: a run knows the licence before any worker has fetched the weights.
+        """
+        if self.is_local and self.path.is_dir():
+            return licence_of(self.path / CARD)
+        if self.models_root:
+            return _published_licence(f"{self.models_root.rstrip('/')}/{self.key}/{CARD}")
+        card = None if self.is_local else card_of(self.id, self.revision, ask=ask)
+        return "" if card is None else licence_of(card)
 
     @property
     def key(self) -> str:
@@ -87,7 +90,7 @@ class Checkpoint:
                 return known if self.sha256 else replace(known, sha256=folder_sha256(self.path, self.patterns))
             if COMMIT.fullmatch(self.revision):
                 return known
-            commit = _commit_of(self.id, self.revision or "main")
+            commit = commit_of(self.id, self.revision or "main")
         except ModelError:
             if strict:
                 raise
@@ -114,7 +117,7 @@ class Checkpoint:
             return _copied(f"{self.models_root.rstrip('/')}/{self.key}", cache_folder() / "checkpoints" / self.key)
         if self.is_local:
             raise ModelError(f"checkpoint folder {self.path} is not on this machine; set models_root for a cluster")
-        return _snapshot(self.id, self.revision, self.patterns)
+        return snapshot(self.id, self.revision, self.patterns)
 
     def publish(self, models_root: str) -> bool:
         """Put the files and their hashes under a models root, hashes last; False where they are already there."""
@@ -147,13 +150,15 @@ def folder_sha256(folder: Path, patterns: Iterable[str] = FILES) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def licence_of(folder: Path) -> str:
-    """The licence that the card in a checkpoint's folder states, or empty."""
+def _published_licence(url: str) -> str:
     from huggingface_hub import ModelCard
 
-    if not (folder / CARD).is_file():
+    fs, where = fsspec.core.url_to_fs(url)
+    try:
+        text = fs.cat_file(where).decode(errors="replace")
+    except FileNotFoundError:
         return ""
-    return str(ModelCard.load(folder / CARD, ignore_metadata_errors=True).data.get("license") or "")
+    return str(ModelCard(text, ignore_metadata_errors=True).data.get("license") or "")
 
 
 def _files(folder: Path, patterns: Iterable[str]) -> list[Path]:
@@ -196,89 +201,3 @@ def _fetch(url: str, folder: Path) -> None:
                 raise ModelError(f"{url}/{name} is not what was published (sha256 {found}, expected {sha}): {again}")
     except FileNotFoundError as error:
         raise ModelError(f"{url} lacks a file that was published ({error}): {again}") from error
-
-
-def _commit_of(repo: str, revision: str) -> str:
-    """The commit a branch or tag of the hub stands for: asked of the hub, else of this machine's cache."""
-    from huggingface_hub import HfApi, errors
-
-    api = HfApi()
-    try:
-        with _hub_errors(repo, revision):
-            api.model_info(repo, revision=revision, timeout=LOOK_UP_LIMIT_S)  # the call below has no limit
-            return str(
-                api.resolve_revision(repo, revision=revision).resolved
-            )  # noted in the cache, for the day without
-    except ModelError:
-        try:
-            return str(api.resolve_revision(repo, revision=revision, local_files_only=True).resolved)
-        except (errors.RevisionResolutionError, errors.HFValidationError):
-            pass
-        raise
-
-
-def _snapshot(repo: str, commit: str, patterns: Iterable[str]) -> Path:
-    """The files of a commit, from the hub's cache on this machine where they are whole, else from the hub."""
-    from huggingface_hub import snapshot_download
-
-    folder = _cached_snapshot(repo, commit, patterns)
-    if folder is None or not _is_whole(folder):
-        with _hub_errors(repo, commit), disk_errors(cache_folder()):
-            folder = Path(snapshot_download(repo, revision=commit, allow_patterns=[*patterns, CARD]))
-    if not _is_whole(folder):
-        raise ModelError(f"{repo} has no weights as safetensors at {commit}: choose a revision that has, or convert it")
-    return folder
-
-
-def _cached_snapshot(repo: str, revision: str, patterns: Iterable[str]) -> Path | None:
-    """None where a file of the commit that a checkpoint needs is not here; without patterns, all would be needed."""
-    from huggingface_hub import errors, snapshot_download
-
-    try:
-        return Path(snapshot_download(repo, revision=revision, allow_patterns=[*patterns, CARD], local_files_only=True))
-    except (errors.LocalEntryNotFoundError, errors.HFValidationError):
-        return None
-
-
-def _is_whole(folder: Path) -> bool:
-    """Whether the config and all weights are there: the shards that an index names, or a single file."""
-    indexes = list(folder.glob("*.safetensors.index.json"))
-    named = {name for path in indexes for name in json.loads(path.read_text())["weight_map"].values()}
-    weights = all((folder / name).is_file() for name in named) if named else any(folder.glob("*.safetensors"))
-    return weights and (folder / "config.json").is_file()
-
-
-@contextmanager
-def _hub_errors(repo: str, revision: str) -> Iterator[None]:
-    """What the hub's client raises, as a `ModelError` that names the cure."""
-    import httpx2
-    from huggingface_hub import errors
-
-    try:
-        yield
-    except errors.GatedRepoError as error:
-        raise ModelError(f"{repo} asks for consent: accept its terms on the hub, then set HF_TOKEN") from error
-    except errors.RepositoryNotFoundError as error:
-        raise ModelError(
-            f"checkpoint {repo!r} is neither on the hub nor a folder on this machine; if it is private, set HF_TOKEN"
-        ) from error
-    except errors.RevisionNotFoundError as error:
-        raise ModelError(f"{repo} has no revision {revision!r} on the hub") from error
-    except errors.HFValidationError as error:
-        raise ModelError(
-            f"checkpoint {repo!r} is neither a hub id such as `org/name` nor an existing folder"
-        ) from error
-    except (
-        errors.LocalEntryNotFoundError,
-        errors.OfflineModeIsEnabled,
-        errors.HfHubHTTPError,
-        httpx2.HTTPError,
-    ) as error:
-        raise ModelError(
-            f"{repo} at {revision} is not in this machine's cache, and the hub cannot be reached "
-            f"({_first_line(error)}): run `fld models pull` where there is a network, or set models_root"
-        ) from error
-
-
-def _first_line(error: Any) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__
