@@ -26,13 +26,11 @@ from engine.protocols import RGB
 STAMPS = Path("/usr/share/tuxpaint/stamps")
 CLASSES = {
     "fruit": "food/fruit",
-    "vegetable": "food/vegetables",
     "bird": "animals/birds",
-    "insect": "animals/insects",
     "mammal": "animals/mammals",
     "flower": "plants/flowers",
 }
-"""Name of a class → folder of the package."""
+"""Name of a class → folder of the package: those with enough photographs for a half to stand for the class."""
 
 MIN_COLOURS = 800
 """Drawings have a few flat colours, photographs thousands: what has fewer than this is left out."""
@@ -118,7 +116,10 @@ def find_grounds() -> list[Path]:
     """Photographs that the Python packages carry: scikit-image's and scikit-learn's."""
     skimage = Path(str(resources.files("skimage"))) / "data"
     sklearn = Path(str(resources.files("sklearn"))) / "datasets" / "images"
-    names = ("astronaut.png", "coffee.png", "rocket.jpg", "chelsea.png", "motorcycle_left.png")
+    names = (
+        "astronaut.png", "brick.png", "camera.png", "chelsea.png", "clock_motion.png", "coffee.png", "grass.png",
+        "gravel.png", "hubble_deep_field.jpg", "ihc.png", "motorcycle_left.png", "retina.jpg", "rocket.jpg",
+    )  # fmt: skip
     return [path for path in (*(skimage / name for name in names), *sorted(sklearn.glob("*.jpg"))) if path.exists()]
 
 
@@ -142,8 +143,12 @@ def _photo(path: Path) -> Image.Image:
 
 
 @lru_cache(1024)
-def _cutout(path: Path) -> Image.Image:
-    return Image.open(path).convert("RGBA")
+def _cutout(path: Path, max_px: int) -> Image.Image:
+    """A cut-out without the empty margin round it, no larger than `max_px`: turning large ones takes the time."""
+    picture = Image.open(path).convert("RGBA")
+    picture = picture.crop(picture.getchannel("A").getbbox())
+    picture.thumbnail((max_px, max_px), Image.Resampling.LANCZOS)
+    return picture
 
 
 def _paste(rng: np.random.Generator, canvas: Alpha, placed: list[tuple[str, Alpha]], cutout: Cutout) -> None:
@@ -169,7 +174,7 @@ def _paste(rng: np.random.Generator, canvas: Alpha, placed: list[tuple[str, Alph
 
 
 def _posed(rng: np.random.Generator, cutout: Cutout, size: int) -> Image.Image:
-    picture = _cutout(cutout.path)
+    picture = _cutout(cutout.path, 2 * size)
     picture = picture.rotate(float(rng.uniform(-25, 25)), expand=True, resample=Image.Resampling.BICUBIC)
     if rng.random() < 0.5:
         picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)

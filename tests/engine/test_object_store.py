@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from engine.export.verify import verify
 from engine.pipeline import Pipeline
 from flows.report import make_report
+from tests.object_store import served_bucket
 from tests.roots import digest, fake_config, run_road, write_photographs
 
 PATIENT = {"batch_timeout_s": 60}
@@ -20,18 +19,8 @@ PATIENT = {"batch_timeout_s": 60}
 
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[str]:
-    """One server for all tests: s3fs remembers the address that it found first."""
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        environment.setenv("AWS_ACCESS_KEY_ID", "test")
-        environment.setenv("AWS_SECRET_ACCESS_KEY", "test")
-        environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        boto3.client("s3").create_bucket(Bucket="dataset")
-        yield "s3://dataset"
-    server.stop()
+    with served_bucket() as url:
+        yield url
 
 
 def test_a_report_on_s3_is_that_on_disk(bucket: str, tmp_path: Path) -> None:

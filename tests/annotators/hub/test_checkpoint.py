@@ -6,19 +6,18 @@ import multiprocessing
 import pickle
 import shutil
 import time
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import fsspec
 import numpy as np
 import pytest
-from moto.server import ThreadedMotoServer
 from safetensors.numpy import save_file
 
 from annotators.hub.checkpoint import HASHES, Checkpoint
 from schemas.errors import ModelError
 from tests.annotators.hub.copying import copy
+from tests.object_store import served_bucket
 
 
 def saved(folder: Path) -> Path:
@@ -48,26 +47,12 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(params=["folder", "s3"])
-def models_root(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def models_root(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     if request.param == "folder":
         yield str(tmp_path / "root")
-        return
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    for name, value in [
-        ("AWS_ENDPOINT_URL", f"http://{host}:{port}"),
-        ("AWS_ACCESS_KEY_ID", "test"),
-        ("AWS_SECRET_ACCESS_KEY", "test"),
-        ("AWS_DEFAULT_REGION", "us-east-1"),
-    ]:
-        monkeypatch.setenv(name, value)
-    fsspec.get_filesystem_class("s3").clear_instance_cache()
-    bucket = f"models-{uuid.uuid4().hex}"  # the server's buckets outlive it
-    fsspec.filesystem("s3").mkdir(bucket)
-    yield f"s3://{bucket}/of/ours"
-    fsspec.get_filesystem_class("s3").clear_instance_cache()
-    server.stop()
+    else:
+        with served_bucket() as url:
+            yield f"{url}/of/ours"
 
 
 def test_a_folder_is_known_by_its_name_and_content(tmp_path: Path) -> None:

@@ -7,31 +7,18 @@ from pathlib import Path
 
 import fsspec
 import pytest
-from moto.server import ThreadedMotoServer
 
 from engine.sources.item import Rejected, SourceSpec
 from engine.sources.open import open_source, read_chunk, read_items
 from schemas.errors import SourceError
 from tests.hostile import jpeg, write_hostile_coco, write_hostile_parquet, write_hostile_tar
+from tests.object_store import served_bucket
 
 
 @pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    for name, value in [
-        ("AWS_ENDPOINT_URL", f"http://{host}:{port}"),
-        ("AWS_ACCESS_KEY_ID", "test"),
-        ("AWS_SECRET_ACCESS_KEY", "test"),
-        ("AWS_DEFAULT_REGION", "us-east-1"),
-    ]:
-        monkeypatch.setenv(name, value)
-    fsspec.get_filesystem_class("s3").clear_instance_cache()
-    fsspec.filesystem("s3").mkdir("photographs")
-    yield "s3://photographs"
-    fsspec.get_filesystem_class("s3").clear_instance_cache()
-    server.stop()
+def bucket() -> Iterator[str]:
+    with served_bucket() as url:
+        yield url
 
 
 def test_sources_on_s3_hold_what_they_hold_on_disk(bucket: str, tmp_path: Path) -> None:
