@@ -264,11 +264,15 @@ def make_plan(
     folder: str = "",
     rounds: Sequence[RoundFacts] = (),
     earlier: Mapping[str, ModelIdentity] | None = None,
+    brought: frozenset[Kind] = frozenset(),
 ) -> Plan:
-    """Raises `ConfigError` for unknown names, wrong parameters, cycles and missing producers; touches no model."""
+    """`brought` are kinds that come with the partitions, beside those that their sources and their tables tell of.
+
+    Raises `ConfigError` for unknown names, wrong parameters, cycles and missing producers; touches no model.
+    """
     annotators = {name: build_annotator(name, c) for name, c in config.annotators.items()}
     filters = {name: build_filter(name, c) for name, c in config.filters.items()}
-    graph = build_graph(annotators, _brought(config, partitions))
+    graph = build_graph(annotators, brought | _brought(config, partitions))
     return Plan(
         store=store,
         config=config,

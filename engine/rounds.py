@@ -6,8 +6,8 @@ stand, so that coverage, report and export of a round are those of any other roo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
 
 from pydantic import Field
 
@@ -22,8 +22,10 @@ from engine.tasks import PartitionRecord
 from schemas.annotations import Frozen
 from schemas.errors import RootError
 
-REDERIVED: frozenset[Kind] = frozenset({"tokens", "region_chunks", "groundings"})
-"""What follows from texts and regions, and is made again whenever these change."""
+REDERIVED: frozenset[Kind] = frozenset({"tokens", "region_chunks", "groundings", "masks"})
+"""What follows from texts and regions, and is made again whenever these change: masks too, of the boxes there are."""
+LABELS: frozenset[Kind] = frozenset(get_args(Kind)) - REDERIVED
+"""What the labels of a round may hold. Whether any image has some of it makes no difference to what follows from it."""
 RECORD = "round.json"
 
 
@@ -93,7 +95,13 @@ def plan_of(store: Store, config: RunConfig, number: int | None = None) -> Plan:
         folder=f"{round_folder(number)}/",
         rounds=gates,
         earlier={name: build_annotator(name, c).model for name, c in config.annotators.items()},
+        brought=LABELS,
     )
+
+
+def plan_of_labels(store: Store, config: RunConfig, partitions: Sequence[PartitionRecord]) -> Plan:
+    """The plan of what follows from labels that stand in `partitions`."""
+    return make_plan(store, standing_config(config), partitions, brought=LABELS)
 
 
 def standing_config(config: RunConfig) -> RunConfig:

@@ -264,6 +264,20 @@ class CompareTask(Frozen):
         return self.partition.id
 
 
+class CallTask(Frozen):
+    """Call a function of another package on the root: `function` is "module:name", `arguments` the JSON it takes.
+
+    So stages above the engine run on its runners. The function answers with a model, and is safe to call twice.
+    """
+
+    kind: Literal["call"] = "call"
+    root: str
+    function: str
+    arguments: str
+    label: str
+    isolation: Isolation = Isolation()
+
+
 Task = Annotated[
     PartitionTask
     | ScanTask
@@ -274,7 +288,8 @@ Task = Annotated[
     | GatherTask
     | ReduceTask
     | GalleryTask
-    | CompareTask,
+    | CompareTask
+    | CallTask,
     Field(discriminator="kind"),
 ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import pkgutil
 import traceback
 from collections.abc import Callable
 from functools import partial
@@ -21,6 +22,7 @@ from engine.report.reduce import gather, reduce_terms
 from engine.tasks import (
     AdditionTask,
     AnnotateStep,
+    CallTask,
     Committed,
     CompareTask,
     DeduplicateTask,
@@ -103,6 +105,9 @@ class Worker:
                 return write_gallery(task)
             case CompareTask():
                 return compare(task)
+            case CallTask():
+                called: Frozen = pkgutil.resolve_name(task.function)(task.root, task.arguments)
+                return called
 
     def _load(self, root: str, step: AnnotateStep) -> tuple[Annotator, bool]:
         key = f"{root} {step.name} {step.config.model_dump_json()}"

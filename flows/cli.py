@@ -29,7 +29,15 @@ from engine.registry import pin
 from engine.removal.request import parse_ids
 from engine.runners.logs import LEVEL_VARIABLE
 from engine.store import Store
-from flows.estimates import estimate_table, measured_rates, stated_rates, this_machine
+from flows.estimates import (
+    Measured,
+    estimate_table,
+    measure,
+    stated_rates,
+    this_machine,
+    training_estimate,
+    training_table,
+)
 from flows.models import models_app
 from flows.opening import CONFIG_FILE, existing_root
 from flows.progress import progress_bars
@@ -230,14 +238,18 @@ def plan(
     missing = {step: sum(r.num_images for r in planned.missing(step)) for step in planned.steps}
     total = sum(r.num_images for r in planned.partitions)
     node = Resources(cpus=node_cpus, gpus=node_gpus, memory_mb=int(node_memory_gb * 1024))
+    measured = measure(config, calibrate) if calibrate else Measured()
+    training = training_estimate(config, measured)
     lanes = estimate(
         planned,
         {name: images or missing[name] for name in planned.graph.order},
-        stated_rates(config) | (measured_rates(config, calibrate) if calibrate else {}),
+        {**stated_rates(config), **measured.rates},
         [node] * nodes if nodes else [this_machine()],
     )
     if as_json:
-        found = {"new_source_chunks": chunks, "images": total, "missing_images": missing}
+        found: dict[str, Any] = {"new_source_chunks": chunks, "images": total, "missing_images": missing}
+        if training:
+            found["training"] = training.model_dump(mode="json")
         out.print_json(json.dumps({**found, "lanes": [lane.model_dump(mode="json") for lane in lanes]}))
         return
     out.print(f"{root}: {total} images ingested, {chunks} new source chunks to read")
@@ -250,6 +262,8 @@ def plan(
     out.print(table)
     if any(lane.images for lane in lanes):
         out.print(estimate_table(lanes))
+    if training:
+        out.print(training_table(training))
 
 
 @app.command()

@@ -15,7 +15,8 @@ from engine.rounds import RoundRecord
 from engine.store import Store
 from flows.progress import progress_bars
 from refinement.config import parse_refine
-from refinement.loop import Loop, RefineSummary, why_stop
+from refinement.ending import why_not_begin, why_stop
+from refinement.loop import Loop, RefineSummary
 
 
 @task(name="carry", task_run_name="round 0", cache_policy=NO_CACHE, persist_result=False)
@@ -37,12 +38,10 @@ def refine_flow(config: dict[str, Any], root: str, rounds: int) -> RefineSummary
         pipeline.decide()
         loop = Loop(pipeline, parse_refine(resolved.refine))
         done = [carry(loop)]
-        ended = f"all {rounds} rounds are done"
-        for number in range(1, rounds + 1):
-            done.append(refine_round(loop, number, done[-1]))
-            if (why := why_stop(done[-1])) != "":
-                ended = why
-                break
+        ended = why_not_begin(done[0])
+        while not ended:
+            done.append(refine_round(loop, len(done), done[-1]))
+            ended = why_stop(done[-1]) or (f"all {rounds} rounds are done" if len(done) > rounds else "")
         create_table_artifact(key="fld-refine", table=_rows(done), description=f"Rounds of {root}: {ended}")
         return RefineSummary(rounds=tuple(done), ended=ended, final=loop.final(done))
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from rich.console import Console
 from rich.table import Table
 
+from engine.rounds import RoundRecord
 from refinement.loop import RefineSummary
+
+VERDICTS = {"better": "accepted", "not_better": "refused", "cannot_tell": "refused: cannot tell"}
 
 
 def print_rounds(out: Console, summary: RefineSummary, *, as_json: bool) -> None:
@@ -14,11 +19,10 @@ def print_rounds(out: Console, summary: RefineSummary, *, as_json: bool) -> None
         return
     table = Table("round", "unit", "metric", "before", "after", "verdict", "edits")
     for record in summary.rounds[1:]:
-        edits = sum(record.details["edits"].values())
-        for gate in record.gates:
-            figures = (f"{gate.before:.4f}", f"{gate.after:.4f}", "accepted" if gate.accepted else "refused")
-            table.add_row(str(record.number), gate.specialist, gate.metric, *figures, str(edits))
-    out.print(table)
+        for row in _rows(record):
+            table.add_row(str(record.number), *row)
+    if table.row_count:
+        out.print(table)
     for record in summary.rounds[1:]:
         measured = record.details["edits_measured"]
         if measured["num_edits"]:
@@ -39,3 +43,15 @@ def print_rounds(out: Console, summary: RefineSummary, *, as_json: bool) -> None
     if not summary.rounds[0].details["num_gold"]:
         out.print("there is no gold: metrics named agreement-... tell how far two specialists agree, not who is right")
     out.print(f"ended: {summary.ended}", markup=False)
+
+
+def _rows(record: RoundRecord) -> Iterator[tuple[str, ...]]:
+    """Of each unit what its gate decided on, then every other figure that gold has something to say about."""
+    edits = str(sum(record.details["edits"].values()))
+    for gate in record.details["gates"]:
+        unit, metric = gate["unit"], gate["metric"]
+        figures = (f"{gate['before']:.4f}", f"{gate['after']:.4f}") if gate["num_images"] else ("no gold", "no gold")
+        yield unit, metric, *figures, VERDICTS[gate["state"]], edits
+        for other in record.details["measured"]:
+            if other["unit"] == unit and other["metric"] != metric:
+                yield unit, other["metric"], f"{other['before']:.4f}", f"{other['after']:.4f}", "", ""

@@ -15,7 +15,12 @@ import numpy.typing as npt
 from engine.geometry import Bools, Floats
 from schemas.annotations import Frozen
 
-Family = Literal["objects", "scene_text", "texts", "groundings", "labels", "rivals"]
+Family = Literal["objects", "labels", "rivals"]
+"""Is there such a thing at this place; does it bear this name; or the other one that the student found likeliest?
+
+These have an answer on gold. Texts have none: a caption is better or worse, not right or wrong. Their probabilities of
+words stand for themselves, weigh only against those of the same student, and the gate judges what comes of it.
+"""
 
 MIN_EXAMPLES = 30
 """With fewer judged scores, a source stays uncalibrated: the steps of the regression would be single examples."""
@@ -81,7 +86,3 @@ class Calibrations:
     def of(self, source: str, family: Family) -> Calibration:
         missing = Calibration(source=source, family=family, state="uncalibrated", num_examples=0)
         return self._known.get((source, family), missing)
-
-    def uncalibrated(self) -> list[str]:
-        """`source/family` of what must be stated as uncalibrated, sorted."""
-        return sorted(f"{c.source}/{c.family}" for c in self._known.values() if c.state == "uncalibrated")

@@ -21,10 +21,11 @@ Labels = dict[str, pa.Table]
 """Annotation tables of one partition by name."""
 
 
-def kept_labels(view: PartitionView, remade: frozenset[Kind]) -> Labels:
+def kept_labels(view: PartitionView, remade: frozenset[Kind], makers: frozenset[str]) -> Labels:
     """The rows that the verdicts keep, without the kinds that are made again from them, and without opinions on them.
 
-    Masks and similarities stay with what they are about.
+    Similarities stay with what they are about, and so do masks, but for those of the `makers`: annotators that run
+    again on the labels. A person's mask stays, and one that came with its region.
     """
     kept = {
         name: table.filter(view.verdicts[name]["kept"]) if name in VERDICT_TARGETS else table
@@ -37,6 +38,8 @@ def kept_labels(view: PartitionView, remade: frozenset[Kind]) -> Labels:
         kept["region_texts"] = kept["region_texts"].filter(pc.not_equal(kept["region_texts"]["kind"], "chunk"))
     if "groundings" in remade:
         kept |= {name: kept[name].slice(0, 0) for name in ("phrases", "phrase_regions")}
+    again = pc.is_in(kept["masks"]["annotator"], pa.array(sorted(makers), pa.string()))
+    kept["masks"] = kept["masks"].filter(pc.invert(again))
     return _without_orphans(kept)
 
 
@@ -64,8 +67,9 @@ def of_images(labels: Mapping[str, pa.Table], ids: pa.Array) -> Labels:
 def apply_edits(labels: Mapping[str, pa.Table], edits: Iterable[Edit], source: Source) -> Labels:
     """The labels after a round. What an edit touched bears `source`; what it made untrue of a label goes with it.
 
-    A region that moved loses its mask and quadrilateral; a text that changed loses its similarity, its parse and its
-    grounding. Added labels stand after the others of the table.
+    A region that moved loses its mask and quadrilateral, for it moves only where both boxes were far apart
+    (`MergeRules.settled_iou`); a text that changed loses its similarity, its parse and its grounding. Added labels
+    stand after the others of the table.
     """
     editor = _Editor(source.model_dump())
     for edit in edits:

@@ -23,6 +23,8 @@ class TrainerResources(Frozen):
     cpus_per_worker: float = Field(default=1.0, gt=0)
     gpus_per_worker: float = Field(default=0.0, ge=0)
     max_failures: int = Field(default=2, ge=0)
+    samples_per_s: float | None = Field(default=None, gt=0)
+    """Questions and answers that a worker learns from in a second, for `fld plan` of hardware that is not there."""
     room_limit_s: float = Field(default=300.0, gt=0)
     """How long to wait for processors and GPUs that others on the cluster use."""
 
@@ -42,6 +44,11 @@ class RefineConfig(Frozen):
     annotator: Resources = Field(default_factory=lambda: Resources(cpus=1, memory_mb=3000))
     max_names: int = Field(default=64, gt=0)
     max_answer_tokens: int = Field(default=256, gt=0)
+
+    @property
+    def num_students(self) -> int:
+        """Of a round: one a fold, or one for all."""
+        return 1 if self.rules.in_sample else self.rules.num_folds
 
 
 def parse_refine(settings: Mapping[str, Any]) -> RefineConfig:

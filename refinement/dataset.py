@@ -12,10 +12,12 @@ import numpy as np
 from engine.config import MAX_TARGET_TOKENS
 from engine.export.targets import write_targets
 from engine.protocols import RGB
+from refinement.attached import NO_BOXES
 from refinement.examples import TrainingImage
 from refinement.merge_regions import RegionLabel
 from refinement.merge_texts import TextLabel
-from refinement.metrics_boxes import Boxes
+from refinement.metrics_boxes import Boxes, Grounded
+from schemas.annotations import Polygon
 from schemas.sample import (
     NOT_MEASURED,
     SAMPLE_VERSION,
@@ -46,10 +48,26 @@ class LabelledImage:
 
 @dataclass(frozen=True, slots=True)
 class Gold:
-    """What people said about a gold image: the reference, never trained on, merged or filtered."""
+    """What people said about a gold image: the reference, never trained on, merged or filtered.
+
+    What is empty was not said, and judges nothing: a gold image with captions alone does not say that it shows no
+    object. `masks` stand in the order of `regions`, empty for those without, or there are none at all; `read` is scene
+    text with its boxes; `phrases` are those of texts.
+    """
 
     regions: Boxes
     texts: tuple[str, ...] = ()
+    masks: tuple[tuple[Polygon, ...], ...] = ()
+    read: Boxes = NO_BOXES
+    phrases: tuple[Grounded, ...] = ()
+
+    @property
+    def says_attached(self) -> bool:
+        """Whether anything was said that hangs on labels rather than being one that a round edits."""
+        return bool(any(self.masks) or self.read.labels or self.phrases)
+
+    def without_attached(self) -> Gold:
+        return Gold(self.regions, self.texts)
 
 
 class Images(Protocol):

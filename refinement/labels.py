@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from engine.work_set import region_classes
+from refinement.attached import NOTHING, Attached, attached_of
 from refinement.dataset import Gold, LabelledImage, gold_split_of
 from refinement.judging import Judgement, named_things
 from refinement.merge_regions import RegionLabel
@@ -48,19 +50,32 @@ def labelled_images(
     return found
 
 
-def gold_of(truth: Tables) -> dict[str, Gold]:
-    """Image id → what people said of it; images of which they said nothing are not in it."""
-    regions, texts = _objects_of(truth), _texts_of(truth["texts"], ())
+def of_people(said: Tables) -> dict[str, pa.Table]:
+    """The rows that people wrote: captions that were found on the web are nobody's reference."""
     return {
-        image: Gold(
-            Boxes(
-                np.array([r.box_xyxy for r in regions.get(image, ())], dtype=np.float64).reshape(-1, 4),
-                [r.label for r in regions.get(image, ())],
-            ),
-            tuple(text.text for text in texts.get(image, ()) if text.granularity == "brief"),
-        )
-        for image in sorted({*regions, *texts})
+        name: table.filter(pc.equal(table["annotator"], HUMAN)) if "annotator" in table.schema.names else table
+        for name, table in said.items()
     }
+
+
+def gold_of(truth: Tables) -> dict[str, Gold]:
+    """Image id → what these rows say of it; images of which they say nothing are not in it."""
+    regions, texts, attached = _objects_of(truth), _texts_of(truth["texts"], ()), attached_of(truth)
+    return {
+        image: _gold(regions.get(image, ()), texts.get(image, ()), attached.get(image, NOTHING))
+        for image in sorted({*regions, *texts, *attached})
+    }
+
+
+def _gold(regions: Sequence[RegionLabel], texts: Sequence[TextLabel], attached: Attached) -> Gold:
+    boxes = np.array([region.box_xyxy for region in regions], dtype=np.float64).reshape(-1, 4)
+    return Gold(
+        Boxes(boxes, [region.label for region in regions]),
+        tuple(text.text for text in texts if text.granularity == "brief"),
+        tuple(attached.masks.get(region.id, ()) for region in regions),
+        attached.read,
+        attached.phrases,
+    )
 
 
 def count_names(labels: Tables) -> Counter[str]:

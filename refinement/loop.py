@@ -6,58 +6,56 @@ checkpoints, the outputs of the annotator, and rounds that are finished are not 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
-import pyarrow.compute as pc
-
 from engine.config import AnnotatorConfig, RunConfig
-from engine.export.facts import RoundFacts
 from engine.hashing import canonical_json, fingerprint
-from engine.partition import load_view, read_output, read_tables
+from engine.partition import load_view
 from engine.pipeline import Pipeline
-from engine.plan import Plan, make_plan
-from engine.protocols import Kind, WorkSet
+from engine.plan import ARITHMETIC, Plan, make_plan
+from engine.protocols import WorkSet
 from engine.rounds import (
     RECORD,
     RoundPartition,
     RoundRecord,
     has_round,
     plan_of,
+    plan_of_labels,
     read_round,
     round_folder,
-    standing_config,
 )
 from engine.store import Store
-from engine.tasks import CoverStep
+from engine.tasks import CoverStep, Lane, PartitionRecord
 from refinement.config import RefineConfig
 from refinement.dataset import Gold, LabelledImage
-from refinement.drift import compare
+from refinement.drift import Survey, compare
 from refinement.examples import corpus
 from refinement.folds import EVERY_FOLD
 from refinement.kept_student import KeptStudent, keep_student, open_kept, read_kept
-from refinement.labels import count_names, judgements
+from refinement.labels import count_names
 from refinement.ledger import WHATS
 from refinement.lessons import Lessons
+from refinement.partition_merge import MergedPartition, PartitionMerge, StudentOutput
+from refinement.proposal import Proposal
 from refinement.ray_trainer import TrainingJob, train_on_ray
 from refinement.round_files import RoundFiles
-from refinement.settle import JudgedPartition, Settlement, Survey, edits_of, settle
+from refinement.settle import Final, JudgedPartition, Ruling, final_figures, final_of, settle, survey_of
 from refinement.stand_in import AGREEMENT, NUM_IMAGES, agreed_objects, as_reference
-from refinement.student import SCRATCH, load_student, make_student
+from refinement.student import SCRATCH, Student, load_student, make_student
 from refinement.training import Progress, Report
 from refinement.training_log import TensorBoardLog
 from schemas.annotations import Frozen, Source
 from schemas.errors import RootError
-from schemas.tables import ANNOTATION_TABLES
 
 BASE = "rounds/base"
 TRAINING = "training"
 """Folder of the curves of all trainings, and of gold metrics by round, as TensorBoard reads them."""
 CHECKPOINTS, RAY = "-checkpoints", "-ray"
 """What stands beside the folder of a student while it is trained."""
-VERSION = 2
+VERSION = 3
 """Version of what a round makes of the same labels and settings."""
 EVERYTHING = WorkSet(min_score=0.0, nms_iou=1.0, max_regions=1000)
 """Students judge every label: what is weak is what they are asked about."""
@@ -87,14 +85,10 @@ class Loop:
         return self.pipeline.config
 
     @cached_property
-    def remade(self) -> frozenset[Kind]:
-        """Kinds that are made again from the labels of a round."""
-        plan = make_plan(self.store, standing_config(self.config), ())
-        return frozenset(kind for annotator in plan.annotators.values() for kind in annotator.produces)
-
-    @cached_property
     def files(self) -> RoundFiles:
-        return RoundFiles(self.store, self.config.images, self.remade, self.config.seed)
+        again = plan_of_labels(self.store, self.config, ()).annotators
+        remade = frozenset(kind for annotator in again.values() for kind in annotator.produces)
+        return RoundFiles(self.store, self.config.images, remade, frozenset(again), self.config.seed)
 
     def described(self) -> dict[str, Any]:
         """What a round depends on beside the labels it begins with."""
@@ -119,7 +113,7 @@ class Loop:
         """Round 0: what the filters keep, as labels that a round can begin with."""
         plan = plan_of(self.store, self.config)
         known = {record.id: plan.fingerprints["verdicts", record.id] for record in plan.partitions}
-        identity = fingerprint({"version": VERSION, "verdicts": known, "remade": sorted(self.remade)})
+        identity = fingerprint({"version": VERSION, "verdicts": known, "remade": sorted(self.files.remade)})
         if (there := self.finished(0, identity)) is not None:
             return there
         partitions = tuple(self.files.carry(plan, record) for record in plan.partitions)
@@ -142,13 +136,9 @@ class Loop:
 
     def students(self, number: int) -> list[tuple[str, KeptStudent]]:
         """The students of a round that are trained, fold by fold; (folder, record) of each."""
-        folders = (f"{round_folder(number)}/students/{place}" for place in range(self._num_students))
+        folders = (f"{round_folder(number)}/students/{place}" for place in range(self.settings.num_students))
         kept = ((folder, read_kept(self.store, folder)) for folder in folders)
         return [(folder, record) for folder, record in kept if record is not None]
-
-    @property
-    def _num_students(self) -> int:
-        return 1 if self.settings.rules.in_sample else self.settings.rules.num_folds
 
     def train(self, number: int, before: RoundRecord, identity: str) -> None:
         """A fresh student a fold; one that is there already is not trained again."""
@@ -156,15 +146,16 @@ class Loop:
         self.pipeline.annotate(standing)
         self.pipeline.decide(standing)
         done = {folder for folder, _ in self.students(number)}
-        for place in range(self._num_students):
+        for place in range(self.settings.num_students):
             folder = f"{round_folder(number)}/students/{place}"
             if folder not in done:
                 fold = EVERY_FOLD if self.settings.rules.in_sample else place
-                self._train_one(folder, self._lessons(standing, fold), identity, number, place)
+                self._train_one(folder, self.lessons(standing, fold), identity, number, place)
             for suffix in (CHECKPOINTS, RAY):
                 self.store.delete_folder(folder + suffix)
 
-    def _lessons(self, standing: Plan, fold: int) -> Lessons:
+    def lessons(self, standing: Plan, fold: int) -> Lessons:
+        """What a student may learn from the labels of a plan, without those of its own fold."""
         return Lessons(
             root=self.store.url,
             partitions=tuple(standing.partitions),
@@ -183,7 +174,7 @@ class Loop:
         records = folder + RAY
         training = self.settings.training
         job = TrainingJob(
-            open_student=self._base(lessons),
+            open_student=self.base(lessons),
             open_data=lessons.open,
             config=training.model_copy(update={"seed": training.seed + place}),
             store_url=self.store.url,
@@ -216,7 +207,7 @@ class Loop:
 
         return report
 
-    def _base(self, lessons: Lessons) -> Any:
+    def base(self, lessons: Lessons) -> Callable[[], Student]:
         """How a worker opens the student that training starts from. One from scratch is made once for all rounds."""
         student = self.settings.student
         if student.base != SCRATCH:
@@ -256,107 +247,100 @@ class Loop:
         """Calibrate, let the gate decide, and write the labels of the round with their ledger."""
         rules = self.settings.rules
         prefix = "" if self.has_gold else AGREEMENT
-        settlement = settle(self.judged(before, plan), rules, round_=number, seed=self.config.seed, prefix=prefix)
         source = Source(annotator="refinement", model="student", revision=identity, round=number)
-        partitions, counts, survey = [], dict.fromkeys(WHATS, 0), Survey()
-        for partition, judged in zip(before.partitions, self.judged(before, plan), strict=True):
-            edits = edits_of(judged, settlement, rules)
-            for edit in edits:
-                counts[edit.what] += 1
-            after = self.files.edit(number, partition, edits, source)
-            partitions.append(after)
-            survey.add(self.files.images(after), {}, with_final=False)
-        drifts = compare(self._survey(read_round(self.store, 0)).portrait(), survey.portrait(), self.settings.drift)
+        settlement = settle(
+            self.judged(before, plan), rules, round_=number, seed=self.config.seed, prefix=prefix,
+            attach=Proposal(self.pipeline, self.files, number, before, source),
+        )  # fmt: skip
+        merged = self.merge_partitions(number, before, plan, settlement.ruling(rules.merge), source)
+        counts = {what: sum(partition.edits.get(what, 0) for partition in merged) for what in WHATS}
+        now = sum((partition.survey for partition in merged), start=Survey())
+        first = (survey_of(self.files.images(partition)) for partition in read_round(self.store, 0).partitions)
+        drifts = compare(sum(first, start=Survey()).portrait(), now.portrait(), self.settings.drift)
         record = RoundRecord(
             number=number,
             fingerprint=identity,
-            partitions=tuple(partitions),
-            gates=_gate_facts(number, settlement),
+            partitions=tuple(partition.partition for partition in merged),
+            gates=settlement.facts(number),
             details={
-                "gates": [gate.model_dump(mode="json") for gate in settlement.gates],
-                "calibrations": [curve.model_dump(mode="json") for curve in settlement.calibrations],
-                "measured": [figure.model_dump(mode="json") for figure in settlement.measured],
+                **settlement.details(),
                 "edits": counts,
-                "edits_measured": settlement.edits.model_dump(mode="json"),
                 "drift": [drift.model_dump(mode="json") for drift in drifts],
             },
         )
         self.store.write_model(f"{round_folder(number)}/{RECORD}", record)
         log = TensorBoardLog(f"{self.store.url}/{TRAINING}/gold")
-        log.scalars({f"gold/{gate.unit}/{gate.metric}": gate.after for gate in settlement.gates}, number)
+        log.scalars({f"gold/{figure.unit}/{figure.metric}": figure.after for figure in settlement.measured}, number)
         return record
+
+    def merge_partitions(
+        self, number: int, before: RoundRecord, plan: Plan, ruling: Ruling, source: Source
+    ) -> list[MergedPartition]:
+        """Every partition merged, on the runner, in their order."""
+        files = self.files
+        tasks = [
+            PartitionMerge(
+                number=number, partition=partition, said=said, ruling=ruling, source=source,
+                limits=files.limits, remade=files.remade, makers=files.makers, seed=files.seed,
+            ).task(self.store.url)
+            for partition, said in self._said(before, plan)
+        ]  # fmt: skip
+        step = f"round {number}: merge"
+        self.pipeline.watch(step, 0, len(tasks))
+        done: dict[str, MergedPartition] = {}
+        for task, result in self.pipeline.run_tasks(Lane(name=step, resources=ARITHMETIC, tasks=tasks)):
+            done[task.label] = MergedPartition.model_validate_json(result)
+            self.pipeline.watch(step, 1, len(tasks))
+        return [done[task.label] for task in tasks]
 
     # ------------------------------------------------------------------ reading
 
     def judged(self, before: RoundRecord, plan: Plan) -> Iterator[JudgedPartition]:
         """Partition after partition, with what the students said, and gold or what stands in for it."""
-        (student,) = plan.graph.order
-        names = plan.config.annotators[student].params["names"]
         share = NUM_IMAGES / sum(partition.standing.num_images for partition in before.partitions)
-        for partition in before.partitions:
+        for partition, said in self._said(before, plan):
             images, gold = self._reference(partition, share)
-            output = read_output(
-                self.store, student, partition.unseen.id, plan.fingerprints[student, partition.unseen.id]
-            )
-            tables = read_tables(self.store, output)
-            done = set(tables["status"]["image_id"].filter(pc.equal(tables["status"]["status"], "done")).to_pylist())
-            said = {name: tables.get(name, schema.empty_table()) for name, schema in ANNOTATION_TABLES.items()}
-            yield JudgedPartition(images, judgements([i for i in images if i.id in done], said, names), gold)
+            yield JudgedPartition(images, said.judged(self.store, partition, images), gold)
+
+    def _said(self, before: RoundRecord, plan: Plan) -> Iterator[tuple[RoundPartition, StudentOutput]]:
+        """Each partition, and where it stands what the students of a plan said of it."""
+        (student,) = plan.graph.order
+        names = tuple(plan.config.annotators[student].params["names"])
+        for partition in before.partitions:
+            output = plan.fingerprints[student, partition.unseen.id]
+            yield partition, StudentOutput(annotator=student, fingerprint=output, names=names)
 
     @cached_property
     def has_gold(self) -> bool:
         return bool(read_round(self.store, 0).details["num_gold"])
 
     @cached_property
-    def _annotated(self) -> dict[str, CoverStep]:
-        """Where the outputs of the specialists stand, by partition."""
+    def _annotated(self) -> dict[str, tuple[PartitionRecord, CoverStep]]:
+        """The partitions as they were ingested, and where the outputs of the specialists stand; by id."""
         plan = plan_of(self.store, self.config)
-        return {record.id: plan.cover_step(record) for record in plan.partitions}
+        return {record.id: (record, plan.cover_step(record)) for record in plan.partitions}
 
     def _reference(self, partition: RoundPartition, share: float) -> tuple[list[LabelledImage], Mapping[str, Gold]]:
         images = self.files.images(partition)
         if self.has_gold:
             return images, self.files.gold(partition)
-        agreed = agreed_objects(load_view(self.store, partition.standing, self._annotated[partition.standing.id]))
+        agreed = agreed_objects(load_view(self.store, *self._annotated[partition.standing.id]))
         return as_reference(images, agreed, share=share, seed=self.config.seed), agreed
 
-    def _survey(self, record: RoundRecord, *, with_final: bool = False) -> Survey:
-        survey = Survey()
+    def _final(self, record: RoundRecord) -> Final:
+        found: dict[str, tuple[LabelledImage, Gold]] = {}
         for partition in record.partitions:
-            survey.add(self.files.images(partition), self.files.gold(partition), with_final=with_final)
-        return survey
+            found |= final_of(self.files.images(partition), self.files.gold(partition))
+        return found
 
     # ------------------------------------------------------------------ the end
 
     def final(self, rounds: Sequence[RoundRecord]) -> dict[str, tuple[float, float]]:
-        """F1 on the `final` split before and after; the only place that reads it."""
-        first, last = (self._survey(record, with_final=True) for record in (rounds[0], rounds[-1]))
-        found = {
-            f"f1@{iou:g}": (round(first.final[iou].f1, 4), round(last.final[iou].f1, 4)) for iou in first.final
-        } if first.num_final else {}  # fmt: skip
+        """Figures of the labels on the `final` split before and after; the only place that reads it."""
+        first, last = (self._final(record) for record in (rounds[0], rounds[-1]))
+        found = final_figures(first, last)
         self.store.write_bytes(
             f"rounds/final-{rounds[-1].number:03d}.json",
-            canonical_json({"images": first.num_final, "metrics": found}).encode(),
+            canonical_json({"images": len(first), "metrics": found}).encode(),
         )
         return found
-
-
-def _gate_facts(number: int, settlement: Settlement) -> tuple[RoundFacts, ...]:
-    return tuple(
-        RoundFacts(
-            number=number, specialist=g.unit, metric=g.metric, before=g.before, after=g.after, accepted=g.accepted
-        )
-        for g in settlement.gates
-    )
-
-
-def why_stop(record: RoundRecord) -> str:
-    """Why there should be no further round; empty where there should."""
-    drifts = [drift for drift in record.details["drift"] if not drift["within"]]
-    if not any(gate.accepted for gate in record.gates):
-        reasons = "; ".join(f"{gate['unit']}: {gate['why']}" for gate in record.details["gates"])
-        return f"round {record.number} made nothing better, and its labels are those of the round before ({reasons})"
-    if drifts:
-        figures = ", ".join(drift["figure"] for drift in drifts)
-        return f"the labels of round {record.number} drifted beyond the limits of `refine.drift`: {figures}"
-    return ""

@@ -1,24 +1,29 @@
-"""Every figure of a unit on gold, before and after a round: what stands beside the one that the gate decides on."""
+"""Every figure of a unit on gold, before and after a round: what the gate decides on, and what stands beside it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
-from engine.geometry import pairwise_iou
+from engine.geometry import Floats, pairwise_iou
 from refinement.dataset import Gold, LabelledImage, boxes_of
 from refinement.ledger import Unit
+from refinement.matching import match_boxes
 from refinement.merge_regions import RegionLabel
-from refinement.metrics_boxes import IOUS, Boxes, Counts, average_precision, count_matches
+from refinement.metrics_boxes import IOUS, Boxes, Counts, average_precision, count_matches, grounding_recall
+from refinement.metrics_text import character_error_rate, cider, mask_iou
+from refinement.trial import Said, Trial, has_briefs, has_masks, has_phrases, has_read, has_regions
 from schemas.annotations import Frozen
 
 FAR = 0.1
 """Overlap with whatever is nearest under which a box is about nothing."""
+FOUND = IOUS[0]
+"""A box that overlaps one of gold by this is about the same thing: its mask and its read text are compared."""
 
 
 class Measured(Frozen):
-    """One figure of a unit; higher is better."""
+    """One figure of a unit; higher is better, but for `character_error`."""
 
     unit: Unit
     metric: str
@@ -26,21 +31,94 @@ class Measured(Frozen):
     after: float
 
 
+def measure(trial: Trial) -> tuple[Measured, ...]:
+    """Precision, recall, F1 at both IoUs and COCO average precision; IoU of masks; character error; CIDEr; grounding.
+
+    What gold says nothing about has no figure.
+    """
+    kinds: tuple[tuple[Unit, Callable[[Said], bool], Callable[[Sequence[Said]], dict[str, float]]], ...] = (
+        ("regions", has_regions, _box_figures),
+        ("regions", has_masks, lambda said: {"mask_iou": _ratio(map(mask_sums, said))}),
+        ("regions", has_read, lambda said: {"character_error": _character_error(said)}),
+        ("texts", has_briefs, lambda said: {"cider": float(ciders(said).mean())}),
+        ("texts", has_phrases, lambda said: {f"grounding_recall@{FOUND:g}": _ratio(map(grounding_sums, said))}),
+    )
+    found: list[Measured] = []
+    for unit, speaks, figures in kinds:
+        told = trial.where(speaks)
+        if len(told):
+            old, new = figures(told.before), figures(told.after)
+            found += [
+                Measured(unit=unit, metric=name, before=round(old[name], 4), after=round(new[name], 4)) for name in old
+            ]
+    return tuple(found)
+
+
+# ------------------------------------------------------------------------------------------- figures of one image
+
+
+def found_counts(said: Said) -> Counts:
+    """Boxes of gold that are found under their name."""
+    return count_matches(boxes_of(said.image.regions), said.gold.regions, min_iou=FOUND)
+
+
+def mask_sums(said: Said) -> tuple[float, int]:
+    """Sum of IoUs over the masks of gold, and their number. A mask whose region is not found, or has none, counts 0."""
+    regions = said.image.regions
+    near = match_boxes(boxes_of(regions).xyxy, said.gold.regions.xyxy, min_iou=FOUND)
+    region_of = {b: regions[a].id for a, b in zip(near.a.tolist(), near.b.tolist(), strict=True)}
+    masks = [(said.attached.masks.get(region_of.get(row, ""), ()), true) for row, true in enumerate(said.gold.masks)]
+    ious = [mask_iou(mine, true, said.image.image_wh) for mine, true in masks if true]
+    return sum(ious), len(ious)
+
+
+def grounding_sums(said: Said) -> tuple[int, int]:
+    """Phrases of gold that are found, and all."""
+    counts = grounding_recall(said.attached.phrases, said.gold.phrases, min_iou=FOUND)
+    return counts.matched, counts.gold
+
+
+def ciders(said: Sequence[Said]) -> Floats:
+    """(n,) mean CIDEr of the brief texts of each image."""
+    texts = [(row, text) for row, one in enumerate(said) for text in one.briefs]
+    rows = np.array([row for row, _ in texts], dtype=np.int64)
+    scores = cider([text for _, text in texts], [said[row].gold.texts for row in rows])
+    mean: Floats = np.bincount(rows, weights=scores, minlength=len(said)) / np.bincount(rows, minlength=len(said))
+    return mean
+
+
+def _character_error(said: Sequence[Said]) -> float:
+    """Over all scene text of gold, what is read where it stands; nothing where nothing is read there."""
+    pairs: list[tuple[str, str]] = []
+    for one in said:
+        near = match_boxes(one.attached.read.xyxy, one.gold.read.xyxy, min_iou=FOUND)
+        read = {b: one.attached.read.labels[a] for a, b in zip(near.a.tolist(), near.b.tolist(), strict=True)}
+        pairs += [(read.get(row, ""), true) for row, true in enumerate(one.gold.read.labels)]
+    return character_error_rate([mine for mine, _ in pairs], [true for _, true in pairs])
+
+
+def _box_figures(said: Sequence[Said]) -> dict[str, float]:
+    boxes, true = [boxes_of(one.image.regions) for one in said], [one.gold.regions for one in said]
+    found: dict[str, float] = {}
+    for iou in IOUS:
+        counts = sum((count_matches(a, b, min_iou=iou) for a, b in zip(boxes, true, strict=True)), Counts())
+        found |= {f"precision@{iou:g}": counts.precision, f"recall@{iou:g}": counts.recall, f"f1@{iou:g}": counts.f1}
+    return found | average_precision(boxes, true)
+
+
+def _ratio(sums: Iterable[tuple[float, int]]) -> float:
+    rows = list(sums)
+    return sum(part for part, _ in rows) / sum(whole for _, whole in rows)
+
+
+# ----------------------------------------------------------------------------------------------------------- edits
+
+
 class EditsMeasured(Frozen):
     """Labels of regions that a round changed, and how many of them came closer to gold."""
 
     num_edits: int = 0
     num_closer: int = 0
-
-
-def measure_regions(
-    before: Sequence[LabelledImage], after: Sequence[LabelledImage], gold: Mapping[str, Gold]
-) -> tuple[Measured, ...]:
-    """Precision, recall and F1 at IoU 0.5 and 0.75, and COCO average precision; nothing where there is no image."""
-    if not before:
-        return ()
-    a, b = _regions_figures(before, gold), _regions_figures(after, gold)
-    return tuple(Measured(unit="regions", metric=name, before=a[name], after=b[name]) for name in a)
 
 
 def measure_edits(
@@ -76,12 +154,3 @@ def _changed(
     old, new = ({region.id: region for region in regions} for regions in (before, after))
     pairs = ((old.get(i), new.get(i)) for i in dict.fromkeys([*old, *new]))
     return [(a, b) for a, b in pairs if a is None or b is None or (a.label, a.box_xyxy) != (b.label, b.box_xyxy)]
-
-
-def _regions_figures(images: Sequence[LabelledImage], gold: Mapping[str, Gold]) -> dict[str, float]:
-    said, true = [boxes_of(image.regions) for image in images], [gold[image.id].regions for image in images]
-    found: dict[str, float] = {}
-    for iou in IOUS:
-        counts = sum((count_matches(a, b, min_iou=iou) for a, b in zip(said, true, strict=True)), Counts())
-        found |= {f"precision@{iou:g}": counts.precision, f"recall@{iou:g}": counts.recall, f"f1@{iou:g}": counts.f1}
-    return {name: round(value, 4) for name, value in (found | average_precision(said, true)).items()}

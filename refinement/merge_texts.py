@@ -14,8 +14,9 @@ from schemas.annotations import Granularity
 class TextLabel:
     """A description with what speaks for it.
 
-    `named` are the things it speaks of (its noun chunks' heads, as the parse has them). `p` is the calibrated
-    probability of its words, `similarity` the image-text cosine of a ranker, None where there is no ranker.
+    `named` are the things it speaks of (its noun chunks' heads, as the parse has them). `p` is the probability
+    of its words to a student, which is not calibrated, `similarity` the image-text cosine of a ranker, None where there
+    is no ranker.
     """
 
     id: str

@@ -26,6 +26,10 @@ class Boxes:
     scores: Floats = field(default_factory=lambda: np.zeros(0))
 
 
+Grounded = tuple[str, Floats]
+"""A phrase and the (n, 4) boxes that it refers to, the surest first."""
+
+
 class Counts(Frozen):
     """Matches of one image, or of many when added: the sums that precision and recall are made of."""
 
@@ -100,19 +104,22 @@ def _coco_rows(images: Sequence[Boxes], category: dict[str, int]) -> list[dict[s
     return rows
 
 
-def grounding_recall(
-    predicted: Sequence[Sequence[tuple[str, Floats]]], gold: Sequence[Sequence[tuple[str, Floats]]], *, min_iou: float
-) -> Counts:
-    """Phrases whose best box is right: recall@1 as in Flickr30k Entities (Plummer et al. 2015, arXiv 1505.04870).
+def grounding_recall(predicted: Sequence[Grounded], gold: Sequence[Grounded], *, min_iou: float) -> Counts:
+    """Phrases of an image whose best box is right: recall@1 as in Flickr30k Entities (Plummer et al. 2015, 1505.04870).
 
-    Per image, (phrase, (n, 4) boxes best first) pairs. A gold phrase counts as found where the first box predicted for
-    the same words overlaps any of its gold boxes by `min_iou`. `predicted` of the counts is phrases answered.
+    A gold phrase counts as found where the first box predicted for the same words, articles apart, overlaps any of its
+    gold boxes by `min_iou`. `predicted` of the counts is phrases answered.
     """
     total = Counts()
-    for said, true in zip(predicted, gold, strict=True):
-        first = {phrase.strip().lower(): boxes[:1] for phrase, boxes in reversed(said) if len(boxes)}
-        for phrase, boxes in true:
-            best = first.get(phrase.strip().lower())
-            hit = best is not None and len(boxes) > 0 and bool(pairwise_iou(best, boxes).max() >= min_iou)
-            total += Counts(matched=int(hit), predicted=int(best is not None), gold=1)
+    first = {_words(phrase): boxes[:1] for phrase, boxes in reversed(predicted) if len(boxes)}
+    for phrase, boxes in gold:
+        best = first.get(_words(phrase))
+        hit = best is not None and len(boxes) > 0 and bool(pairwise_iou(best, boxes).max() >= min_iou)
+        total += Counts(matched=int(hit), predicted=int(best is not None), gold=1)
     return total
+
+
+def _words(phrase: str) -> str:
+    """A text that was rewritten says "the dog" where gold says "a dog"."""
+    words = phrase.lower().split()
+    return " ".join(words[1:] if len(words) > 1 and words[0] in ("a", "an", "the") else words)

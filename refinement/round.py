@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import get_args
 
 import numpy as np
 from pydantic import Field
@@ -11,17 +12,26 @@ from pydantic import Field
 from engine.geometry import pairwise_iou
 from refinement.calibration import Calibration, Calibrations, Family, fit
 from refinement.dataset import Gold, LabelledImage, boxes_of
-from refinement.gate import GateDecision, GateRules, decide_gate, f1_measure, mean_measure
+from refinement.gate import (
+    Gain,
+    GateDecision,
+    GateRules,
+    decide_gate,
+    f1_measure,
+    gain_of,
+    mean_measure,
+    ratio_measure,
+)
 from refinement.judging import Judgement
 from refinement.ledger import Edit
+from refinement.measured import FOUND, ciders, found_counts, grounding_sums, mask_sums
 from refinement.merge_regions import RegionLabel, merge_regions
 from refinement.merge_rules import MergeRules
 from refinement.merge_texts import merge_texts
-from refinement.metrics_boxes import IOUS, count_matches
-from refinement.metrics_text import cider
+from refinement.trial import Said, Trial, has_briefs, has_masks, has_phrases, has_regions
 from schemas.annotations import Frozen
 
-FAMILIES: tuple[Family, ...] = ("objects", "labels", "rivals")
+FAMILIES: tuple[Family, ...] = get_args(Family)
 MATCH = 0.5
 """A box is right on gold from this IoU on: what the calibrated probability of a box means."""
 
@@ -126,24 +136,28 @@ def _calibrated(region: RegionLabel, known: Calibrations, source: str) -> Region
 # ---------------------------------------------------------------------------------------------------------- gate
 
 
-def judge_gates(
-    images: Sequence[LabelledImage],
-    merged: Sequence[Merged],
-    gold: Mapping[str, Gold],
-    rules: GateRules,
-    *,
-    seed: int,
-    prefix: str = "",
-) -> tuple[GateDecision, ...]:
-    """Regions by F1 at IoU 0.5, texts by CIDEr, on the `gate` split; names of metrics begin with `prefix`."""
-    pairs = [(old, new.image) for old, new in zip(images, merged, strict=True) if old.gold_split == "gate"]
-    before, after = (
-        [count_matches(boxes_of(pair[i].regions), gold[pair[0].id].regions, min_iou=IOUS[0]) for pair in pairs]
-        for i in (0, 1)
-    )
-    regions = decide_gate("regions", f"{prefix}f1@0.5", f1_measure(before, after), len(pairs), rules, seed=seed)
-    told = [pair for pair in pairs if gold[pair[0].id].texts and pair[0].texts and pair[1].texts]
-    references = [gold[old.id].texts for old, _ in told]
-    old_scores, new_scores = (cider([pair[i].texts[0].text for pair in told], references) for i in (0, 1))
-    texts = decide_gate("texts", f"{prefix}cider", mean_measure(old_scores, new_scores), len(told), rules, seed=seed)
+def judge_gates(trial: Trial, rules: GateRules, *, seed: int, prefix: str = "") -> tuple[GateDecision, ...]:
+    """Regions by F1 at IoU 0.5, unless their masks get worse; texts by CIDEr, unless their groundings do.
+
+    Names of metrics begin with `prefix`.
+    """
+    boxed, told = trial.where(has_regions), trial.where(has_briefs)
+    f1 = f1_measure(*(list(map(found_counts, side)) for side in boxed))
+    regions = decide_gate(
+        "regions", f"{prefix}f1@{FOUND:g}", f1, len(boxed), rules, seed=seed,
+        beside=_beside(trial.where(has_masks), "mask_iou", mask_sums, rules, seed),
+    )  # fmt: skip
+    texts = decide_gate(
+        "texts", f"{prefix}cider", mean_measure(*map(ciders, told)), len(told), rules, seed=seed,
+        beside=_beside(trial.where(has_phrases), f"grounding_recall@{FOUND:g}", grounding_sums, rules, seed),
+    )  # fmt: skip
     return regions, texts
+
+
+def _beside(
+    trial: Trial, metric: str, sums: Callable[[Said], tuple[float, int]], rules: GateRules, seed: int
+) -> list[Gain]:
+    if not len(trial):
+        return []
+    measure = ratio_measure(*(list(map(sums, side)) for side in trial))
+    return [gain_of(metric, measure, len(trial), rules, seed=seed)]

@@ -19,7 +19,7 @@ from engine.store import FileRecord, Store
 from engine.tasks import PartitionRecord
 from refinement.carry import Labels, apply_edits, kept_labels, of_images, statuses
 from refinement.dataset import Gold, LabelledImage
-from refinement.labels import count_names, gold_of, labelled_images
+from refinement.labels import count_names, gold_of, labelled_images, of_people
 from refinement.ledger import Edit, ledger_table
 from schemas.annotations import Source
 from schemas.tables import ANNOTATION_TABLES
@@ -27,11 +27,15 @@ from schemas.tables import ANNOTATION_TABLES
 
 @dataclass(frozen=True, slots=True)
 class RoundFiles:
-    """Reads and writes labels of rounds in a root. `remade` kinds are made again from them, and never carried."""
+    """Reads and writes labels of rounds in a root.
+
+    `remade` kinds are made again from them by the annotators `makers`, and never carried.
+    """
 
     store: Store
     limits: ImageLimits
     remade: frozenset[Kind]
+    makers: frozenset[str]
     seed: int
 
     # ------------------------------------------------------------------ reading
@@ -42,7 +46,7 @@ class RoundFiles:
 
     def gold(self, partition: RoundPartition) -> dict[str, Gold]:
         """What people said of gold images, by image id."""
-        return gold_of(source_tables(self.store, partition.standing, gold=True))
+        return gold_of(of_people(source_tables(self.store, partition.standing, gold=True)))
 
     def images(self, partition: RoundPartition) -> list[LabelledImage]:
         """The images with their labels as a round works on them."""
@@ -81,7 +85,7 @@ class RoundFiles:
             kind: {"images": self._write(0, record.id, f"{kind}.images", table), **status}
             for kind, table in images.items()
         }
-        return self._partition(0, base, files, kept_labels(view, self.remade), view.gold, ())
+        return self._partition(0, base, files, kept_labels(view, self.remade, self.makers), view.gold, ())
 
     def edit(self, number: int, partition: RoundPartition, edits: Sequence[Edit], source: Source) -> RoundPartition:
         """The partition after a round; where nothing is edited, the very files of the round before."""
@@ -95,6 +99,29 @@ class RoundFiles:
         }
         truth = source_tables(self.store, partition.standing, gold=True)
         return self._partition(number, partition.standing, files, labels, truth, edits)
+
+    def draft(
+        self, number: int, name: str, partition: RoundPartition, ids: pa.Array, edits: Sequence[Edit], source: Source
+    ) -> PartitionRecord | None:
+        """Some images of a partition with their labels as `edits` would leave them, as if nobody had looked at them.
+
+        None where the partition has none of the images.
+        """
+        table = self.store.read_table(partition.unseen.files["images"].path)
+        table = table.filter(pc.is_in(table["id"], ids))
+        found = table["id"].to_pylist()
+        if not found:
+            return None
+        mine = [edit for edit in edits if edit.image_id in found]
+        labels = of_images(self.labels(partition), table["id"])
+        files = {"images": self._write(number, partition.unseen.id, f"{name}.images", table)}
+        base = partition.unseen.model_copy(
+            update={
+                "fingerprint": fingerprint({"of": partition.unseen.fingerprint, "ids": found}),
+                "num_images": len(found),
+            }
+        )
+        return self._record(number, base, name, files, apply_edits(labels, mine, source) if mine else labels)
 
     def _partition(
         self,

@@ -1,24 +1,29 @@
-"""A round over partitions: gold decides once for all, then every partition is edited on its own.
+"""A round over partitions: gold decides once for all, then every partition is edited on its own, by any worker.
 
 No more than the gold images and one partition are in memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from engine.export.facts import RoundFacts
+from refinement.attached import Attached
 from refinement.calibration import Calibration
 from refinement.dataset import Gold, LabelledImage, boxes_of
-from refinement.drift import Portrait, portrait
+from refinement.drift import Survey, survey
 from refinement.gate import GateDecision
 from refinement.judging import Judgement
 from refinement.ledger import Edit
-from refinement.measured import EditsMeasured, Measured, measure_edits, measure_regions
-from refinement.metrics_boxes import IOUS, Counts, count_matches
+from refinement.measured import EditsMeasured, Measured, measure, measure_edits
+from refinement.merge_rules import MergeRules
 from refinement.round import RoundRules, calibrate, judge_gates, merge_image
+from refinement.trial import on_trial
+from schemas.annotations import Frozen
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,14 @@ class JudgedPartition:
     gold: Mapping[str, Gold]
 
 
+class Ruling(Frozen):
+    """By what labels are edited: curves of scores, the units whose edits are accepted, and the rules of merging."""
+
+    calibrations: tuple[Calibration, ...]
+    accepted: frozenset[str]
+    rules: MergeRules
+
+
 @dataclass(frozen=True, slots=True)
 class Settlement:
     """What gold decided about a round."""
@@ -37,20 +50,55 @@ class Settlement:
     calibrations: tuple[Calibration, ...]
     gates: tuple[GateDecision, ...]
     measured: tuple[Measured, ...]
-    edits: EditsMeasured
+    edits_measured: EditsMeasured
     """Of the regions of the gate's images, as they were proposed."""
+
+    def details(self) -> dict[str, Any]:
+        """All of it as a round keeps it."""
+        return {
+            "gates": [gate.model_dump(mode="json") for gate in self.gates],
+            "calibrations": [curve.model_dump(mode="json") for curve in self.calibrations],
+            "measured": [figure.model_dump(mode="json") for figure in self.measured],
+            "edits_measured": self.edits_measured.model_dump(mode="json"),
+        }
+
+    def facts(self, number: int) -> tuple[RoundFacts, ...]:
+        """What was measured, for manifest and card; a gate that had no image has measured nothing."""
+        return tuple(
+            RoundFacts(
+                number=number, specialist=g.unit, metric=g.metric, before=g.before, after=g.after, accepted=g.accepted
+            )
+            for g in self.gates
+            if g.num_images
+        )
 
     @property
     def accepted(self) -> frozenset[str]:
         return frozenset(gate.unit for gate in self.gates if gate.accepted)
 
+    def ruling(self, rules: MergeRules) -> Ruling:
+        """What is needed to edit a partition."""
+        return Ruling(calibrations=self.calibrations, accepted=self.accepted, rules=rules)
+
+
+Attach = Callable[[Sequence[str], Sequence[Edit]], Mapping[str, Attached]]
+"""Image ids, edits → what hangs on the labels of these images after the edits, by image id."""
+
 
 def settle(
-    partitions: Iterable[JudgedPartition], rules: RoundRules, *, round_: int, seed: int, prefix: str = ""
+    partitions: Iterable[JudgedPartition],
+    rules: RoundRules,
+    *,
+    round_: int,
+    seed: int,
+    prefix: str = "",
+    attach: Attach | None = None,
 ) -> Settlement:
     """Calibrate on the `calibrate` images of all partitions, and let the `gate` images decide.
 
-    `prefix` goes before the names of metrics, to say what stands in for gold.
+    `prefix` goes before the names of metrics, to say what stands in for gold. `attach` is asked about images on which
+    gold speaks of what hangs on labels: as they are, and as all edits together would leave them. Without it that is not
+    measured.
     """
     reference: list[LabelledImage] = []
     judged: dict[str, Judgement] = {}
@@ -69,56 +117,54 @@ def settle(
     tested = [image for image in reference if image.gold_split == "gate"]
     merged = [merge_image(image, judged[image.id], calibrations, rules.merge) for image in tested]
     proposed = [result.image for result in merged]
-    gates = judge_gates(tested, merged, gold, rules.gate, seed=seed + round_, prefix=prefix)
-    measured = measure_regions(tested, proposed, gold)
+    edits = [edit for result in merged for edit in result.edits]
+    hanging = [image.id for image in tested if gold[image.id].says_attached]
+    attached = None
+    if attach and hanging:
+        standing = attach(hanging, ())
+        attached = standing, attach(hanging, edits) if edits else standing
+    trial = on_trial(tested, proposed, gold, attached)
+    measured = measure(trial)
     return Settlement(
         calibrations,
-        gates,
+        judge_gates(trial, rules.gate, seed=seed + round_, prefix=prefix),
         tuple(figure.model_copy(update={"metric": prefix + figure.metric}) for figure in measured),
         measure_edits(tested, proposed, gold),
     )
 
 
-def edits_of(partition: JudgedPartition, settlement: Settlement, rules: RoundRules) -> list[Edit]:
-    """The accepted edits of a partition, image by image. An image whose student failed stays as it is."""
+def edits_of(images: Sequence[LabelledImage], judged: Mapping[str, Judgement], ruling: Ruling) -> list[Edit]:
+    """The accepted edits of images, one after another. An image whose student failed stays as it is."""
     edits: list[Edit] = []
-    for image in partition.images:
-        if image.id in partition.judged:
-            merged = merge_image(image, partition.judged[image.id], settlement.calibrations, rules.merge)
-            edits += [edit for edit in merged.edits if edit.unit in settlement.accepted]
+    for image in images:
+        if image.id in judged:
+            merged = merge_image(image, judged[image.id], ruling.calibrations, ruling.rules)
+            edits += [edit for edit in merged.edits if edit.unit in ruling.accepted]
     return edits
 
 
-@dataclass(slots=True)
-class Survey:
-    """What the labels of a round look like as a whole, and how the `final` gold images score; added to by partition."""
+def survey_of(images: Sequence[LabelledImage]) -> Survey:
+    """What the labels look like, those on gold images left out."""
+    images = [image for image in images if not image.gold_split]
+    boxes = boxes_of([region for image in images for region in image.regions])
+    sizes = [float(image.image_wh[0] * image.image_wh[1]) for image in images for _ in image.regions]
+    texts = [text.text for image in images for text in image.texts]
+    return survey(len(images), boxes.xyxy, np.array(sizes), boxes.labels, texts)
 
-    num_images: int = 0
-    boxes: list[np.ndarray[tuple[int, ...], np.dtype[np.float64]]] = field(default_factory=list)
-    areas: list[float] = field(default_factory=list)
-    names: list[str] = field(default_factory=list)
-    texts: list[str] = field(default_factory=list)
-    final: dict[float, Counts] = field(default_factory=lambda: dict.fromkeys(IOUS, Counts()))
-    num_final: int = 0
 
-    def add(self, images: Sequence[LabelledImage], gold: Mapping[str, Gold], *, with_final: bool) -> None:
-        """Count the images; those of the `final` split only where it is time to read it."""
-        for image in images:
-            if not image.gold_split:
-                self._look(image)
-            elif with_final and image.gold_split == "final" and image.id in gold:
-                self.num_final += 1
-                for iou in IOUS:
-                    self.final[iou] += count_matches(boxes_of(image.regions), gold[image.id].regions, min_iou=iou)
+Final = Mapping[str, tuple[LabelledImage, Gold]]
+"""The images of the `final` split by id, and what gold says."""
 
-    def portrait(self) -> Portrait:
-        boxes = np.concatenate(self.boxes) if self.boxes else np.zeros((0, 4))
-        return portrait(self.num_images, boxes, np.array(self.areas), self.names, self.texts)
 
-    def _look(self, image: LabelledImage) -> None:
-        self.num_images += 1
-        boxes = boxes_of(image.regions)
-        self.boxes.append(boxes.xyxy)
-        self.areas += [float(image.image_wh[0] * image.image_wh[1])] * len(boxes.labels)
-        self.names += boxes.labels
-        self.texts += [text.text for text in image.texts]
+def final_of(images: Sequence[LabelledImage], gold: Mapping[str, Gold]) -> Final:
+    return {image.id: (image, gold[image.id]) for image in images if image.gold_split == "final" and image.id in gold}
+
+
+def final_figures(first: Final, last: Final) -> dict[str, tuple[float, float]]:
+    """Metric → (first, last) on the `final` split; nothing where there is no such image.
+
+    Masks, read text and groundings are not among them: the labels alone are compared.
+    """
+    gold = {identity: truth for identity, (_, truth) in first.items()}
+    before, after = ([labels[identity][0] for identity in gold] for labels in (first, last))
+    return {figure.metric: (figure.before, figure.after) for figure in measure(on_trial(before, after, gold))}

@@ -39,30 +39,29 @@ def test_steps_of_single_examples_are_not_certain() -> None:
     st.randoms(use_true_random=False),
 )
 def test_curve_rises_and_forgets_the_order(scores: np.ndarray, correct: np.ndarray, random: object) -> None:
-    curve = fit("model", "texts", scores, correct)
+    curve = fit("model", "labels", scores, correct)
     grid = curve.apply(np.linspace(0, 1, 50))
     assert np.all(np.diff(grid) >= 0)
     assert np.all((grid >= 0) & (grid <= 1))
     order = list(range(40))
     random.shuffle(order)  # type: ignore[attr-defined]
-    assert fit("model", "texts", scores[order], correct[order]) == curve
+    assert fit("model", "labels", scores[order], correct[order]) == curve
 
 
 def test_too_little_gold_is_stated_and_changes_no_score() -> None:
-    curve = fit("model", "texts", [0.4, 0.7], [True, True])
+    curve = fit("model", "labels", [0.4, 0.7], [True, True])
     assert (curve.state, curve.num_examples) == ("uncalibrated", 2)
     assert curve.apply([0.4, 1.7, -3.0]).tolist() == [0.4, 1.0, 0.0]
 
 
 def test_no_gold_at_all() -> None:
-    assert fit("model", "texts", [], []).state == "uncalibrated"
+    assert fit("model", "labels", [], []).state == "uncalibrated"
 
 
-def test_unknown_source_is_uncalibrated_and_known_ones_are_listed() -> None:
-    known = Calibrations([fit("b", "texts", [], []), fit("a", "texts", [0.5] * 40, [True] * 40)])
-    assert known.of("a", "texts").state == "calibrated"
+def test_unknown_source_is_uncalibrated() -> None:
+    known = Calibrations([fit("a", "labels", [0.5] * 40, [True] * 40)])
+    assert known.of("a", "labels").state == "calibrated"
     assert known.of("stranger", "objects").state == "uncalibrated"
-    assert known.uncalibrated() == ["b/texts"]
 
 
 def test_curve_survives_its_file() -> None:

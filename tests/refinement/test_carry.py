@@ -7,7 +7,7 @@ from typing import Any
 from engine.rows import concat
 from engine.view import PartitionView
 from refinement.carry import apply_edits, kept_labels, of_images, statuses
-from refinement.labels import gold_of, judgements, labelled_images
+from refinement.labels import gold_of, judgements, labelled_images, of_people
 from refinement.ledger import Edit
 from schemas.annotations import Source
 from schemas.tables import ANNOTATION_TABLES
@@ -15,7 +15,8 @@ from tests.engine.export.view_builder import box, fill, image_row, make_view, sm
 
 A, B = (image_row(small_jpeg(seed)) for seed in (1, 2))
 AFTER = Source(annotator="refinement", model="student", revision="abc", round=2)
-REMADE = frozenset({"tokens", "region_chunks", "groundings"})
+REMADE = frozenset({"tokens", "region_chunks", "groundings", "masks"})
+NOBODY: frozenset[str] = frozenset()
 
 
 def view(**more: Any) -> PartitionView:
@@ -65,7 +66,7 @@ def edit(what: Any, table: str, identity: str, **values: Any) -> Edit:
 
 
 def test_what_the_verdicts_drop_is_not_carried_and_takes_its_own_along() -> None:
-    labels = kept_labels(view(dropped=["cat"]), REMADE)
+    labels = kept_labels(view(dropped=["cat"]), REMADE, NOBODY)
     assert ids(labels, "regions") == ["dog", "sign", "car"]
     assert ids(labels, "region_texts") == ["dog-name", "sign-words", "car-name"]
     assert ids(labels, "masks") == []
@@ -73,10 +74,10 @@ def test_what_the_verdicts_drop_is_not_carried_and_takes_its_own_along() -> None
 
 
 def test_what_is_made_again_is_not_carried() -> None:
-    labels = kept_labels(view(), REMADE)
+    labels = kept_labels(view(), REMADE, NOBODY)
     assert [labels[name].num_rows for name in ("tokens", "phrases", "phrase_regions", "checks")] == [0, 0, 0, 0]
     assert "cat-chunk" not in ids(labels, "region_texts")
-    kept = kept_labels(view(), frozenset())
+    kept = kept_labels(view(), frozenset(), NOBODY)
     assert [kept[name].num_rows for name in ("tokens", "phrases", "phrase_regions", "checks")] == [1, 1, 1, 0]
     assert "cat-chunk" in ids(kept, "region_texts")
 
@@ -90,7 +91,7 @@ def test_status_is_carried_for_the_families_that_are() -> None:
 
 
 def test_edits_change_what_they_name_and_nothing_else() -> None:
-    labels = kept_labels(view(), frozenset())
+    labels = kept_labels(view(), frozenset(), NOBODY)
     edited = apply_edits(
         labels,
         [
@@ -120,19 +121,19 @@ def test_edits_change_what_they_name_and_nothing_else() -> None:
 
 def test_a_text_that_was_missing_is_added() -> None:
     new = {"granularity": "detailed", "text": "A cat sits beside a dog."}
-    edited = apply_edits(kept_labels(view(), REMADE), [edit("added", "texts", "t2", new=new)], AFTER)
+    edited = apply_edits(kept_labels(view(), REMADE, NOBODY), [edit("added", "texts", "t2", new=new)], AFTER)
     added = edited["texts"].to_pylist()[-1]
     assert (added["id"], added["granularity"], added["text"], added["composed"]) == ("t2", *new.values(), False)
     assert ids(edited, "similarities") == ["s1", "s2"]
 
 
 def test_no_edit_leaves_every_table_as_it_was() -> None:
-    labels = kept_labels(view(), frozenset())
+    labels = kept_labels(view(), frozenset(), NOBODY)
     assert all(table.equals(labels[name]) for name, table in apply_edits(labels, [], AFTER).items())
 
 
 def test_labels_are_read_as_a_round_works_on_them() -> None:
-    labels = kept_labels(view(), REMADE)
+    labels = kept_labels(view(), REMADE, NOBODY)
     first, second = labelled_images(view().images, [B["id"]], labels, ["cat", "dog", "car"], seed=0)
     assert [(region.id, region.label) for region in first.regions] == [("cat", "cat"), ("dog", "dog")], "no scene text"
     assert first.texts[0].named == ("cat", "dog")
@@ -141,7 +142,7 @@ def test_labels_are_read_as_a_round_works_on_them() -> None:
 
 
 def test_what_a_student_says_becomes_a_judgement() -> None:
-    labels = kept_labels(view(), REMADE)
+    labels = kept_labels(view(), REMADE, NOBODY)
     images = labelled_images(view().images, [], labels, ["cat", "dog"], seed=0)
     rows: dict[str, list[dict[str, Any]]] = {
         "checks": [
@@ -169,7 +170,24 @@ def test_what_a_student_says_becomes_a_judgement() -> None:
 
 
 def test_gold_is_what_people_said() -> None:
-    truth = of_images(kept_labels(view(), REMADE), view().images["id"].slice(0, 1))
+    truth = of_images(kept_labels(view(), frozenset(), NOBODY), view().images["id"].slice(0, 1))
     (gold,) = gold_of(truth).values()
     assert gold.regions.labels == ["cat", "dog"]
     assert gold.texts == ("a cat and a dog",)
+    assert gold.masks == (((1.0, 1.0, 9.0, 1.0, 9.0, 9.0),), ())
+    assert (gold.read.labels, gold.read.xyxy.tolist()) == (["OPEN"], [[0, 0, 4, 4]])
+    assert [(phrase, boxes.tolist()) for phrase, boxes in gold.phrases] == [("a cat", [[1, 1, 9, 9]])]
+
+
+def test_captions_found_on_the_web_are_nobodys_reference() -> None:
+    """An image of a gold json may be in tars, too, with whatever stood beside it on a page."""
+    said = kept_labels(view(), frozenset(), NOBODY)
+    assert gold_of(of_people(said)) == {}, "nanodet is nobody"
+    texts = said["texts"].set_column(said["texts"].schema.get_field_index("annotator"), "annotator", [["human"]])
+    assert gold_of(of_people({**said, "texts": texts}))[A["id"]].texts == ("a cat and a dog",)
+
+
+def test_masks_are_carried_unless_their_annotator_runs_again() -> None:
+    """It makes them of the boxes that a round leaves; those of people and of instance segmenters nobody makes again."""
+    assert ids(kept_labels(view(), REMADE, frozenset({"segmenter"})), "masks") == ["m"]
+    assert ids(kept_labels(view(), REMADE, frozenset({"nanodet"})), "masks") == []

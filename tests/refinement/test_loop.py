@@ -26,10 +26,13 @@ from engine.store import Store
 from flows.report import report_root
 from flows.rounds import print_rounds
 from refinement.config import parse_refine
+from refinement.ending import why_stop
 from refinement.folds import EVERY_FOLD, fold_of
 from refinement.labels import gold_of
 from refinement.ledger import Edit
-from refinement.loop import Loop, RefineSummary, why_stop
+from refinement.loop import Loop, RefineSummary
+from refinement.merge_rules import MergeRules
+from refinement.settle import Ruling, edits_of, survey_of
 from schemas.annotations import Source
 from schemas.errors import ConfigError, RootError
 from schemas.reader import open_export
@@ -83,7 +86,7 @@ def coco(drawn: list[Any]) -> dict[str, Any]:
             box = [x1, y1, x2 - x1, y2 - y1]
             rows.append({
                 "id": len(rows) + 1, "image_id": i, "category_id": names.index(thing.label) + 1, "bbox": box,
-                "area": box[2] * box[3], "iscrowd": 0,
+                "area": box[2] * box[3], "iscrowd": 0, "segmentation": [[x1, y1, x2, y1, x2, y2]],
             })  # fmt: skip
     images = [{"id": i, "file_name": f"{i:03d}.png", "width": IMAGE_PX, "height": IMAGE_PX} for i in range(len(drawn))]
     categories = [{"id": i + 1, "name": name} for i, name in enumerate(names)]
@@ -106,7 +109,11 @@ def test_a_student_that_knows_nothing_is_refused_and_changes_nothing(made: tuple
         first = loop.carry()
         second = loop.round(1, first)
         assert pipeline.work.images_read >= NUM + NUM_GOLD, "the students have seen every image"
-        assert {gate.specialist for gate in second.gates} == {"regions", "texts"}
+        assert {gate.specialist for gate in second.gates} == {"regions"}, "of texts gold says nothing"
+        assert "texts: nothing to judge texts by" in why_stop(second)
+        measured = {figure["metric"]: (figure["before"], figure["after"]) for figure in second.details["measured"]}
+        assert measured["mask_iou"] == (0.0, 0.0), "gold has masks, the labels have none"
+        assert not measured.keys() & {"cider", "character_error", "grounding_recall@0.5"}, "gold has nothing of these"
         assert not any(gate.accepted for gate in second.gates)
         assert "made nothing better" in why_stop(second)
         for before, after in zip(first.partitions, second.partitions, strict=True):
@@ -144,7 +151,7 @@ def test_no_student_is_taught_gold_or_what_it_labels(made: tuple[Path, RunConfig
         pipeline.decide(standing)
         images = [image for partition in first.partitions for image in loop.files.images(partition)]
         gold = {image.id for image in images if image.gold_split}
-        taught = [{image.id for image in loop._lessons(standing, fold).open().images} for fold in (0, 1, EVERY_FOLD)]
+        taught = [{image.id for image in loop.lessons(standing, fold).open().images} for fold in (0, 1, EVERY_FOLD)]
     assert len(gold) == NUM_GOLD
     assert taught[EVERY_FOLD].isdisjoint(gold)
     assert len(taught[EVERY_FOLD]) == NUM
@@ -153,6 +160,31 @@ def test_no_student_is_taught_gold_or_what_it_labels(made: tuple[Path, RunConfig
         assert taught[fold]
         labels = {image.id for image in images if fold_of(image.twin_group, config.seed, 2) == fold}
         assert taught[fold].isdisjoint(labels)
+
+
+def test_workers_write_the_edits_that_the_driver_would_have_made(made: tuple[Path, RunConfig], tmp_path: Path) -> None:
+    """All that an ignorant student proposes, accepted: each partition is a task, and comes back in its place."""
+    root, config = made
+    with opened(root, config) as pipeline:
+        loop = Loop(pipeline, parse_refine(config.refine))
+        loop.round(1, loop.carry())
+    shutil.copytree(root, tmp_path / "root")
+    ruling = Ruling(calibrations=(), accepted=frozenset({"regions", "texts"}), rules=MergeRules())
+    with opened(tmp_path / "root", config) as pipeline:
+        loop = Loop(pipeline, parse_refine(config.refine))
+        first = loop.carry()
+        plan = loop.plan_of_students(1, first)
+        source = Source(annotator="refinement", model="student", revision="r", round=2)
+        merged = loop.merge_partitions(2, first, plan, ruling, source)
+        assert len(merged) == len(first.partitions) > 1
+        for before, judged, after in zip(first.partitions, loop.judged(first, plan), merged, strict=True):
+            edits = edits_of(judged.images, judged.judged, ruling)
+            ledger = pipeline.store.read_table(after.partition.ledger.path)
+            assert ledger["annotation_id"].to_pylist() == [edit.annotation_id for edit in edits] != []
+            assert sum(after.edits.values()) == len(edits)
+            assert after.partition.unseen.id == before.unseen.id
+            assert after.partition.unseen.annotations_fingerprint != before.unseen.annotations_fingerprint
+            assert after.survey == survey_of(loop.files.images(after.partition))
 
 
 def test_a_round_made_again_by_a_driver_that_was_killed_has_the_same_bytes(
@@ -204,7 +236,7 @@ def test_without_gold_specialists_that_agree_stand_in_and_are_named(
         first = loop.carry()
         second = loop.round(1, first)
         final = loop.final([first, second])
-    assert [gate.metric for gate in second.gates] == ["agreement-f1@0.5", "agreement-cider"]
+    assert [gate.metric for gate in second.gates] == ["agreement-f1@0.5"]
     regions, texts = second.details["gates"]
     assert (regions["state"], texts["state"]) == ("not_better", "cannot_tell"), "this student knows nothing"
     assert regions["before"] > 0.5

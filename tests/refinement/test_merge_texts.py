@@ -4,8 +4,6 @@ from dataclasses import replace
 
 import pytest
 
-from refinement.ledger import Edit
-from refinement.merge_groundings import stale_images
 from refinement.merge_rules import MergeRules
 from refinement.merge_texts import TextLabel, consistency, fit_of, merge_texts
 
@@ -63,8 +61,3 @@ def test_missing_granularity_is_added_and_others_are_left_alone() -> None:
 def test_worst_of_several_texts_gives_way() -> None:
     merged = merge_texts("image", [replace(RIGHT, id="a", text="cat, chair"), WRONG], [RIGHT], REGIONS, RULES)
     assert [text.id for text in merged.labels] == ["a", "new"]
-
-
-def test_groundings_of_edited_images_are_stale() -> None:
-    edits = [Edit(unit="regions", image_id="a", table="regions", annotation_id="x", what="removed", why="w")]
-    assert stale_images(edits) == {"a"}

@@ -70,8 +70,8 @@ def rows(*given: tuple[float, ...]) -> Floats:
 
 
 def test_grounding_recall_asks_for_the_first_box_alone() -> None:
-    gold = [[("a cat", rows(SQUARE)), ("the dog", rows(FAR)), ("a hat", rows(FAR))]]
-    said = [[("A cat", rows(CLOSE, FAR)), ("the dog", rows(SQUARE, FAR))]]  # the dog's right box comes second
+    gold = [("a cat", rows(SQUARE)), ("the dog", rows(FAR)), ("a hat", rows(FAR))]
+    said = [("The cat", rows(CLOSE, FAR)), ("the dog", rows(SQUARE, FAR))]  # the dog's right box comes second
     counts = grounding_recall(said, gold, min_iou=0.5)
     assert (counts.matched, counts.predicted, counts.gold) == (1, 2, 3)
     assert counts.recall == pytest.approx(1 / 3)
