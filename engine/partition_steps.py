@@ -161,7 +161,7 @@ def _cover(store: Store, task: PartitionTask, step: CoverStep, live: Mapping[str
 
 def _report_aggregate(store: Store, task: PartitionTask, step: ReportStep) -> OutputRecord:
     view = load_view(store, task.partition, step.reads)
-    tables = report_tables(view, frozenset(step.derived))
+    tables = report_tables(view, frozenset(step.derived), step.keeps_low)
     return _write(store, task, "report", step.fingerprint, tables)
 
 

@@ -83,10 +83,14 @@ class CoverStep(Frozen):
 
 
 class ReportStep(Frozen):
-    """Aggregate what a report needs of a partition. `derived` are pairs of annotators that saw each other's answers."""
+    """Aggregate what a report needs of a partition.
+
+    `derived` are pairs of annotators that saw each other's answers, `keeps_low` the filters that keep low values.
+    """
 
     reads: CoverStep
     derived: tuple[tuple[str, str], ...]
+    keeps_low: tuple[str, ...]
     fingerprint: str
 
 

@@ -292,7 +292,7 @@ def report(
     against: Annotated[str, typer.Option(help="Another root, or the same one, to compare with.")] = "",
     set_: Set = None,
     against_set: Annotated[list[str] | None, typer.Option(help="key.path=value, over the other's config.")] = None,
-    words: Annotated[str, typer.Option(help="A word list: `coco`, or a text file with a name on each line.")] = "",
+    words: Annotated[str, typer.Option(help="`coco`, `lvis`, `openimages`, or a file of names.")] = "",
     floor: Annotated[int, typer.Option(help="Regions that a word of the list should have.")] = 10,
     images: Annotated[int, typer.Option(help="Images of the gallery.")] = NUM_IMAGES,
     round_: AfterRound = None,

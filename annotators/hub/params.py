@@ -58,7 +58,7 @@ class HubParams(Frozen):
             update={
                 "revision": source.revision,
                 "sha256": source.sha256,
-                "licence": self.licence or source.licence(),
+                "licence": self.licence or source.licence(ask=strict),
                 "models_root": source.models_root,
             }
         )

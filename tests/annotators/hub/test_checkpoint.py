@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from annotators.hub.checkpoint import Checkpoint
-from annotators.hub.published import HASHES
+from annotators.hub.checkpoint import HASHES, Checkpoint
 from schemas.errors import ModelError
 from tests.annotators.hub.copying import copy
 from tests.object_store import served_bucket
