@@ -77,7 +77,7 @@ def make_report(
         plan, old = before
         compared, pairs = compare_roots(pipeline.plan(), plan, pipeline.run_tasks)
         pages.append(changes(facts, old, compared, pairs, (pages, pages_of(old))))
-        against = old.name
+        against = old.root
     return write_pages(
         store, pages, folder=folder, title=pipeline.config.name, root=store.url, version=version("fld-engine"),
         against=against, kept_tables=tables,

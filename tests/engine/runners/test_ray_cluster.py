@@ -11,9 +11,9 @@ import ray
 from ray.cluster_utils import Cluster
 
 from engine.config import RunnerConfig
+from engine.messages import Ready
 from engine.pipeline import make_backend
 from engine.protocols import Resources
-from engine.tasks import Ready
 from schemas.errors import RunnerError
 from tests.roots import digest, fake_config, run_road, write_photographs
 
