@@ -13,6 +13,7 @@ from engine.export.task import export_group
 from engine.ingest.deduplicate import deduplicate
 from engine.ingest.pack import add_to_partition, pack
 from engine.ingest.scan import scan
+from engine.messages import Committed, Done, Event, Failed, Loading, Progress
 from engine.partition_steps import run_partition
 from engine.protocols import Annotator, Remembering
 from engine.registry import build_annotator
@@ -23,19 +24,13 @@ from engine.tasks import (
     AdditionTask,
     AnnotateStep,
     CallTask,
-    Committed,
     CompareTask,
     DeduplicateTask,
-    Done,
-    Event,
     ExportTask,
-    Failed,
     GalleryTask,
     GatherTask,
-    Loading,
     PackTask,
     PartitionTask,
-    Progress,
     ReduceTask,
     ScanTask,
     Span,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
@@ -29,11 +29,31 @@ class TrainerResources(Frozen):
     """How long to wait for processors and GPUs that others on the cluster use."""
 
 
+class FineTuningConfig(TrainingConfig):
+    """A short training of a student that has learned everything else; both defaults ours."""
+
+    num_steps: int = Field(default=500, gt=0)
+    learning_rate: float = Field(default=1e-4, gt=0)
+
+
+class SparseConfig(Frozen):
+    """Tasks with too few texts: a specialist learns them from the few there are, and writes those that are missing.
+
+    `min_texts` of each of the `granularities` must be there to learn from; ours. The paper says no number.
+    """
+
+    granularities: tuple[Literal["detailed", "more_detailed"], ...] = Field(
+        default=("detailed", "more_detailed"), min_length=1
+    )
+    min_texts: int = Field(default=100, gt=0)
+    training: FineTuningConfig = Field(default_factory=FineTuningConfig)
+
+
 class RefineConfig(Frozen):
     """Student, training, merge and gate of every round.
 
     `max_names` names, the most frequent ones, are candidates when a student is asked what a region is. `annotator` is
-    what one worker of the students needs when they look at all images again.
+    what one worker of the students needs when they look at all images again. `sparse` asks for a step after the rounds.
     """
 
     student: StudentConfig = Field(default_factory=StudentConfig)
@@ -44,6 +64,7 @@ class RefineConfig(Frozen):
     annotator: Resources = Field(default_factory=lambda: Resources(cpus=1, memory_mb=3000))
     max_names: int = Field(default=64, gt=0)
     max_answer_tokens: int = Field(default=256, gt=0)
+    sparse: SparseConfig | None = None
 
     @property
     def num_students(self) -> int:

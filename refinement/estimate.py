@@ -71,7 +71,7 @@ def measured_rate(loop: Loop, plan: Plan) -> float | None:
     The worker has its share of a step, as in training. None where no image has a target. Changes the root of the loop:
     a student from scratch is kept there.
     """
-    lessons = loop.lessons(plan, EVERY_FOLD)
+    lessons = loop.teacher.lessons(plan, EVERY_FOLD)
     data = lessons.open()
     if not data.images:
         return None
@@ -85,7 +85,7 @@ def measured_rate(loop: Loop, plan: Plan) -> float | None:
     try:
         torch.set_num_threads(1)  # as a worker has on processors
         train(
-            loop.base(lessons)(),
+            loop.teacher.base(lessons)(),
             data,
             short,
             device="cuda" if torch.cuda.is_available() else "cpu",

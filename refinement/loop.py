@@ -6,9 +6,9 @@ checkpoints, the outputs of the annotator, and rounds that are finished are not 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from engine.config import AnnotatorConfig, RunConfig
@@ -32,29 +32,20 @@ from engine.tasks import CoverStep, Lane, PartitionRecord
 from refinement.config import RefineConfig
 from refinement.dataset import Gold, LabelledImage
 from refinement.drift import Survey, compare
-from refinement.examples import corpus
 from refinement.folds import EVERY_FOLD
-from refinement.kept_student import KeptStudent, keep_student, open_kept, read_kept
+from refinement.kept_student import KeptStudent, read_kept
 from refinement.labels import count_names
 from refinement.ledger import WHATS
-from refinement.lessons import Lessons
 from refinement.partition_merge import MergedPartition, PartitionMerge, StudentOutput
 from refinement.proposal import Proposal
-from refinement.ray_trainer import TrainingJob, train_on_ray
 from refinement.round_files import RoundFiles
 from refinement.settle import Final, JudgedPartition, Ruling, final_figures, final_of, settle, survey_of
 from refinement.stand_in import AGREEMENT, NUM_IMAGES, agreed_objects, as_reference
-from refinement.student import SCRATCH, Student, load_student, make_student
-from refinement.training import Progress, Report
+from refinement.teaching import TRAINING, Teacher, student_folder
 from refinement.training_log import TensorBoardLog
 from schemas.annotations import Frozen, Source
 from schemas.errors import RootError
 
-BASE = "rounds/base"
-TRAINING = "training"
-"""Folder of the curves of all trainings, and of gold metrics by round, as TensorBoard reads them."""
-CHECKPOINTS, RAY = "-checkpoints", "-ray"
-"""What stands beside the folder of a student while it is trained."""
 VERSION = 3
 """Version of what a round makes of the same labels and settings."""
 EVERYTHING = WorkSet(min_score=0.0, nms_iou=1.0, max_regions=1000)
@@ -85,6 +76,10 @@ class Loop:
         return self.pipeline.config
 
     @cached_property
+    def teacher(self) -> Teacher:
+        return Teacher(self.pipeline, self.settings)
+
+    @cached_property
     def files(self) -> RoundFiles:
         again = plan_of_labels(self.store, self.config, ()).annotators
         remade = frozenset(kind for annotator in again.values() for kind in annotator.produces)
@@ -92,7 +87,7 @@ class Loop:
 
     def described(self) -> dict[str, Any]:
         """What a round depends on beside the labels it begins with."""
-        settings = self.settings.model_dump(mode="json", exclude={"annotator", "trainer"})
+        settings = self.settings.model_dump(mode="json", exclude={"annotator", "trainer", "sparse"})
         return {"version": VERSION, "settings": settings, "seed": self.config.seed}
 
     def finished(self, number: int, identity: str) -> RoundRecord | None:
@@ -103,7 +98,8 @@ class Loop:
         if record.fingerprint != identity:
             raise RootError(
                 f"round {number} of {self.store.url} was made of other labels or with other settings of `refine`; "
-                f"rounds are never changed: refine a copy of the root, or delete {self.store.url}/rounds"
+                "rounds are never changed: refine a copy of the root, or delete "
+                f"{self.store.url}/{round_folder(number)} and the rounds after it"
             )
         return record
 
@@ -136,86 +132,17 @@ class Loop:
 
     def students(self, number: int) -> list[tuple[str, KeptStudent]]:
         """The students of a round that are trained, fold by fold; (folder, record) of each."""
-        folders = (f"{round_folder(number)}/students/{place}" for place in range(self.settings.num_students))
+        folders = (student_folder(number, str(place)) for place in range(self.settings.num_students))
         kept = ((folder, read_kept(self.store, folder)) for folder in folders)
         return [(folder, record) for folder, record in kept if record is not None]
 
     def train(self, number: int, before: RoundRecord, identity: str) -> None:
         """A fresh student a fold; one that is there already is not trained again."""
-        standing = plan_of(self.store, self.config, before.number)
-        self.pipeline.annotate(standing)
-        self.pipeline.decide(standing)
-        done = {folder for folder, _ in self.students(number)}
+        standing, training = self.teacher.standing(before), self.settings.training
         for place in range(self.settings.num_students):
-            folder = f"{round_folder(number)}/students/{place}"
-            if folder not in done:
-                fold = EVERY_FOLD if self.settings.rules.in_sample else place
-                self._train_one(folder, self.lessons(standing, fold), identity, number, place)
-            for suffix in (CHECKPOINTS, RAY):
-                self.store.delete_folder(folder + suffix)
-
-    def lessons(self, standing: Plan, fold: int) -> Lessons:
-        """What a student may learn from the labels of a plan, without those of its own fold."""
-        return Lessons(
-            root=self.store.url,
-            partitions=tuple(standing.partitions),
-            covers=tuple(standing.cover_step(record) for record in standing.partitions),
-            limits=self.config.images,
-            max_target_tokens=min(
-                self.config.export.max_target_tokens,
-                self.settings.student.max_target_tokens - 2,  # its begin and end marks
-            ),
-            fold=fold,
-            num_folds=self.settings.rules.num_folds,
-            seed=self.config.seed,
-        )
-
-    def _train_one(self, folder: str, lessons: Lessons, identity: str, number: int, place: int) -> None:
-        records = folder + RAY
-        training = self.settings.training
-        job = TrainingJob(
-            open_student=self.base(lessons),
-            open_data=lessons.open,
-            config=training.model_copy(update={"seed": training.seed + place}),
-            store_url=self.store.url,
-            checkpoints=folder + CHECKPOINTS,
-            fingerprint=f"{identity}-{place}",
-            output=folder,
-        )
-        storage = self.store.path(records) if self.store.local else f"{self.store.url}/{records}"
-        self.pipeline.release_workers()
-        train_on_ray(
-            job,
-            self.settings.trainer,
-            storage=storage,
-            address=self.config.runner.ray_address,
-            report=self._report(number, place),
-        )
-
-    def _report(self, number: int, place: int) -> Report:
-        """Tells the watch of the pipeline and TensorBoard how a training goes; steps done again count once."""
-        log = TensorBoardLog(f"{self.store.url}/{TRAINING}/round-{number:03d}/student-{place}")
-        step, total, done = f"round {number}: student {place}", self.settings.training.num_steps, 0
-        self.pipeline.watch(step, 0, total)
-
-        def report(progress: Progress) -> None:
-            nonlocal done
-            log(progress)
-            if progress.step > done:
-                self.pipeline.watch(step, progress.step - done, total)
-                done = progress.step
-
-        return report
-
-    def base(self, lessons: Lessons) -> Callable[[], Student]:
-        """How a worker opens the student that training starts from. One from scratch is made once for all rounds."""
-        student = self.settings.student
-        if student.base != SCRATCH:
-            return partial(load_student, student.base, student.revision, max_target_tokens=student.max_target_tokens)
-        if read_kept(self.store, BASE) is None:
-            every = replace(lessons, fold=EVERY_FOLD)
-            keep_student(make_student(student, corpus(every.open().images)), self.store, BASE)
-        return partial(open_kept, f"{self.store.url}/{BASE}", max_target_tokens=student.max_target_tokens)
+            lessons = self.teacher.lessons(standing, EVERY_FOLD if self.settings.rules.in_sample else place)
+            seeded = training.model_copy(update={"seed": training.seed + place})
+            self.teacher.teach(number, str(place), lessons, seeded, identity=identity)
 
     def look_again(self, number: int, before: RoundRecord) -> Plan:
         """The students as an annotator on all images; returns the plan of their outputs."""

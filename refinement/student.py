@@ -43,6 +43,9 @@ class Student:
 
     def save(self, folder: Path) -> None:
         """Write in the native format: `Florence2ForConditionalGeneration.from_pretrained(folder)` opens it."""
+        words = self.processor.tokenizer.backend_tokenizer
+        words.no_truncation()  # what a training last asked of it would be kept in the file
+        words.no_padding()
         self.model.save_pretrained(folder)
         self.processor.save_pretrained(folder)
 
