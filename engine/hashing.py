@@ -11,7 +11,7 @@ FINGERPRINT_CHARS = 16
 ANNOTATION_ID_CHARS = 24
 
 
-def sha256_hex(data: bytes) -> str:
+def sha256_hex(data: bytes | memoryview) -> str:
     return hashlib.sha256(data).hexdigest()
 
 

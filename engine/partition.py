@@ -63,8 +63,12 @@ class PartitionImages:
 
     def data(self, index: int) -> bytes:
         """The original bytes."""
+        return bytes(self.view(index))
+
+    def view(self, index: int) -> memoryview:
+        """The original bytes where they lie: from a local root, they are read when they are first looked at."""
         row = self._rows[index]
-        return bytes(self._tar[row["offset"] : row["offset"] + row["num_bytes"]])
+        return self._tar[row["offset"] : row["offset"] + row["num_bytes"]]
 
     def pixels(self, index: int) -> RGB:
         """The decoded image. Raises `UnreadableImage`, though ingest has read the same bytes before."""

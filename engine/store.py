@@ -39,6 +39,8 @@ from schemas.errors import RootError
 from schemas.tables import SCHEMA_VERSION
 
 ROOT_FILE = "root.json"
+WRITEBACK_BYTES = 1 << 20
+"""Writes at least this large go to disk at once; pages of smaller ones would be written again and again."""
 
 
 class FileRecord(Frozen):
@@ -114,7 +116,7 @@ class Store:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         temporary = f"{path}.{uuid.uuid4().hex[:8]}.tmp"
         try:
-            with open(temporary, "wb") as stream:
+            with io.BufferedWriter(_DiskFile(temporary, "wb")) as stream:
                 yield stream
                 stream.flush()
                 os.fsync(stream.fileno())
@@ -177,6 +179,20 @@ class Store:
             self.write_bytes(ROOT_FILE, canonical_json({"schema_version": SCHEMA_VERSION}).encode())
         except OSError as error:
             raise RootError(f"cannot write to root {self.url}: {error}; give a writable --root") from error
+
+
+class _DiskFile(io.FileIO):
+    """A file that goes to disk while it grows; else all of it lies in memory until fsync, and the disk idles till then.
+
+    Linux answers `POSIX_FADV_DONTNEED` on a dirty range by starting to write it. It would drop what is written by then,
+    but nothing is: readers find the file in memory still.
+    """
+
+    def write(self, data: Any, /) -> int:
+        written = super().write(data)
+        if written >= WRITEBACK_BYTES and hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(self.fileno(), self.tell() - written, written, os.POSIX_FADV_DONTNEED)
+        return written
 
 
 def record_path(step: str, partition: str, fingerprint: str) -> str:

@@ -31,7 +31,7 @@ class TarStream:
         self._stream = stream
         self._hash = hashlib.sha256()
         self._hasher = ThreadPoolExecutor(1, thread_name_prefix="fld-hash")
-        self._chunk: list[bytes] = []
+        self._chunk: list[bytes | memoryview] = []
         self._written = 0
         self.num_bytes = 0
 
@@ -48,7 +48,7 @@ class TarStream:
         finally:
             self._hasher.shutdown()
 
-    def add(self, name: str, data: bytes) -> int:
+    def add(self, name: str, data: bytes | memoryview) -> int:
         """Append a member; returns the offset of its bytes. Raises `ValueError` for names USTAR cannot hold."""
         self._append(header(name, len(data)))
         offset = self.num_bytes
@@ -62,7 +62,7 @@ class TarStream:
     def sha256(self) -> str:
         return self._hash.hexdigest()
 
-    def _append(self, data: bytes) -> None:
+    def _append(self, data: bytes | memoryview) -> None:
         self._chunk.append(data)
         self.num_bytes += len(data)
 

@@ -56,21 +56,19 @@ def small_florence2():
     return Florence2ForConditionalGeneration(config), processor
 
 
-def pretrained(base):
-    return Florence2ForConditionalGeneration.from_pretrained(base), Florence2Processor.from_pretrained(base)
-
-
 def pairs(reader, export, args, part, parts, state):
     """Training pairs without end, each with its key and the state after it: the epoch, and the position in it."""
-    epoch, position = state
+    epoch, position = state[0], reader.Position(*state[1])
     while True:
-        for sample, after in export.epoch(
-            epoch=epoch, seed=args.seed, part=part, parts=parts, position=reader.Position(*position)
-        ):
+        given = position > (0, 0)  # of an epoch that is resumed, little may be left
+        for sample, after in export.epoch(epoch=epoch, seed=args.seed, part=part, parts=parts, position=position):
             pair = reader.choose(sample, args.tasks, seed=args.seed, epoch=epoch)
             if pair is not None:
+                given = True
                 yield pair, sample.key, (epoch, tuple(after))
-        epoch, position = epoch + 1, (0, 0)
+        if not given:
+            sys.exit(f"part {part} of {parts} has no sample with a target of --tasks {args.tasks or 'any'}")
+        epoch, position = epoch + 1, reader.Position()
 
 
 def batches(stream, processor, size):
@@ -109,7 +107,8 @@ def main():
     device = torch.device(f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if torch.cuda.is_available() else "cpu")
     if world > 1:
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    model, processor = pretrained(args.base) if args.base else small_florence2()
+    kinds = (Florence2ForConditionalGeneration, Florence2Processor)
+    model, processor = [kind.from_pretrained(args.base) for kind in kinds] if args.base else small_florence2()
     optimizer = torch.optim.AdamW(model.to(device).train().parameters(), lr=args.lr)
     start, losses, states = 0, [], [(0, (0, 0))] * world
     if Path(args.save).exists():

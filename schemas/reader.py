@@ -186,9 +186,13 @@ def read_sample(file: BinaryIO, shard: str, place: Place) -> Sample:
     check_version(major, f"sample {place.key} of shard {shard}")
     if hashlib.sha256(image).hexdigest() != sha256:
         raise ShardError(shard, f"the image of {place.key} is not the one its json speaks of")
-    if not isinstance(targets, list) or not all({"task", "prompt", "target"} <= set(target) for target in targets):
+    if not isinstance(targets, list) or not all(_is_target(target) for target in targets):
         raise ShardError(shard, f"the targets of {place.key} cannot be read")
     return Sample(place.key, image, record, shard)
+
+
+def _is_target(target: object) -> bool:
+    return isinstance(target, dict) and {"task", "prompt", "target"} <= target.keys()
 
 
 def _header(file: BinaryIO, offset: int, size: int, shard: str) -> tuple[str, int] | None:

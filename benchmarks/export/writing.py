@@ -1,17 +1,22 @@
-"""MB/s of our shard writer against `webdataset.ShardWriter`, plain `tarfile`, and a raw write of the same bytes.
+"""MB/s of our shard writer against `webdataset.ShardWriter`, plain `tarfile`, and raw writes of the same bytes.
 
-    python benchmarks/export/writing.py --samples 2000 --repeats 7 --processes 1 --folder /data/somewhere
+    python benchmarks/export/writing.py --samples 2000 --repeats 9 --processes 1 2 --folder /data/somewhere
 
-The contenders take turns in every round, beginning with another one each time; a number is the median of its rounds.
-All get the same samples in memory, and every shard is on disk (fsync) before a clock stops; on tmpfs that costs
-nothing, and what is measured is the processor. With several processes, each writes its own samples at the same time as
-the others, and the clock runs from the first start to the last end. Before a speed is printed, every member of every
+What is measured is the writing of shards alone, from samples that are assembled and images that are in memory; what
+comes before it is measured by `assembling.py`. In every round all contenders take turns, with each number of processes,
+beginning with another one each time; a number is the median of its rounds. Several processes write their own samples at
+the same time, and the clock runs from the first start to the last end. Before a speed is printed, every member of every
 shard is read back and compared by sha256; of ours and the raw ones, the shards too.
 
-On a machine that does other work, the best round and the seconds of a core say more than the median.
+All do the same for durability: a temporary name, fsync, rename, for every shard. `raw write` is large writes and then
+an fsync, `raw, early` asks the disk to begin at once, as our writer does: the most that the disk gives. On tmpfs fsync
+costs nothing, and what is measured is the processor. Ours makes a second pass over every image, to compare it with the
+sha256 it was ingested under, one over every shard for the manifest, and writes the rows of `index.parquet`. The others
+hash nothing; `raw, hashed` writes the bytes and then computes their sha256, as whoever publishes sums must.
 
-Ours makes a second pass over every image, to compare it with the sha256 it was ingested under, one over every shard for
-the manifest, and writes the rows of `index.parquet`. The others hash nothing.
+`others` is how many cores other work on the machine used at the median. `--quiet 0.2` waits up to ten seconds for the
+others to use less before a contender starts, and leaves out the rounds in which they used more all the same. Seconds of
+a core per GB hardly depend on them.
 """
 
 from __future__ import annotations
@@ -27,12 +32,13 @@ import sys
 import tarfile
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+import psutil
 import webdataset
 
 from benchmarks.export.samples import make_samples, prepare_all
@@ -42,6 +48,7 @@ from engine.store import Store
 
 Images = Mapping[str, bytes]
 SHARD = 500
+CHUNK = 4 << 20
 
 
 def ours(folder: Path, samples: list[PreparedSample], images: Images, shards: list[bytes]) -> None:
@@ -51,86 +58,111 @@ def ours(folder: Path, samples: list[PreparedSample], images: Images, shards: li
 
 
 def shard_writer(folder: Path, samples: list[PreparedSample], images: Images, shards: list[bytes]) -> None:
-    pattern = str(folder / "shard-%04d.tar")
-    with webdataset.ShardWriter(pattern, maxcount=SHARD, maxsize=1 << 40, verbose=0, post=sync) as writer:
+    pattern = str(folder / "shard-%04d.tar.tmp")
+    with webdataset.ShardWriter(pattern, maxcount=SHARD, maxsize=1 << 40, verbose=0, post=commit) as writer:
         for sample in samples:
             writer.write({"__key__": sample.id, "jpg": images[sample.id], "json": sample.json, "txt": sample.txt})
 
 
 def plain_tarfile(folder: Path, samples: list[PreparedSample], images: Images, shards: list[bytes]) -> None:
     for number, start in enumerate(range(0, len(samples), SHARD)):
-        path = folder / f"shard-{number:04d}.tar"
+        path = folder / f"shard-{number:04d}.tar.tmp"
         with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
             for sample in samples[start : start + SHARD]:
                 for extension, data in (("jpg", images[sample.id]), ("json", sample.json), ("txt", sample.txt)):
                     info = tarfile.TarInfo(f"{sample.id}.{extension}")
                     info.size = len(data)
                     tar.addfile(info, io.BytesIO(data))
-        sync(str(path))
+        commit(str(path))
 
 
-def raw(folder: Path, samples: list[PreparedSample], images: Images, shards: list[bytes]) -> None:
+def raw(
+    folder: Path, samples: list[PreparedSample], images: Images, shards: list[bytes], *, early: bool = False
+) -> None:
     for number, shard in enumerate(shards):
-        path = folder / f"shard-{number:04d}.tar"
-        with open(path, "wb") as file:
-            for start in range(0, len(shard), 4 << 20):
-                file.write(memoryview(shard)[start : start + (4 << 20)])
-        sync(str(path))
+        path = folder / f"shard-{number:04d}.tar.tmp"
+        with open(path, "wb", buffering=0) as file:
+            for start in range(0, len(shard), CHUNK):
+                file.write(memoryview(shard)[start : start + CHUNK])
+                if early:
+                    os.posix_fadvise(file.fileno(), start, CHUNK, os.POSIX_FADV_DONTNEED)
+        commit(str(path))
 
 
-def sync(path: str) -> None:
+def raw_early(folder: Path, samples: list[PreparedSample], images: Images, shards: list[bytes]) -> None:
+    raw(folder, samples, images, shards, early=True)
+
+
+def raw_hashed(folder: Path, samples: list[PreparedSample], images: Images, shards: list[bytes]) -> None:
+    raw(folder, samples, images, shards)
+    for shard in shards:
+        hashlib.sha256(shard).hexdigest()
+
+
+def commit(path: str) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     os.fsync(descriptor)
     os.close(descriptor)
+    os.replace(path, path.removesuffix(".tmp"))
 
 
 CONTENDERS: dict[str, Callable[..., None]] = {
-    "ours": ours, "ShardWriter": shard_writer, "tarfile": plain_tarfile, "raw write": raw,
+    "ours": ours, "ShardWriter": shard_writer, "tarfile": plain_tarfile, "raw write": raw, "raw, early": raw_early,
+    "raw, hashed": raw_hashed,
 }  # fmt: skip
+
+
+class Step(NamedTuple):
+    """One contender in one round: with how many processes."""
+
+    turn: int
+    processes: int
+    name: str
+
+
+class Span(NamedTuple):
+    """What one process measured of a step: when it began and ended, its and the whole machine's busy seconds."""
+
+    start: float
+    end: float
+    busy: float
+    all_busy: float
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--samples", type=int, default=2000, help="per process")
     parser.add_argument("--image-kb", type=int, default=100)
-    parser.add_argument("--repeats", type=int, default=7)
-    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--processes", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--quiet", type=float, default=float("inf"), help="most cores that others may have used")
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
     arguments = parser.parse_args()
+    steps = steps_of(arguments.repeats, arguments.processes)
     context = multiprocessing.get_context("spawn")
-    barrier, queue = context.Barrier(arguments.processes), context.Queue()
+    barrier, queue = context.Barrier(max(arguments.processes)), context.Queue()
     workers = [
-        context.Process(target=work, args=(vars(arguments), number, barrier, queue))
-        for number in range(arguments.processes)
+        context.Process(target=work, args=(vars(arguments), steps, number, barrier, queue))
+        for number in range(max(arguments.processes))
     ]
     for worker in workers:
         worker.start()
-    found = [queue.get() for _ in workers]
+    found = sorted((queue.get() for _ in workers), key=lambda one: one[0])
     for worker in workers:
         worker.join()
-    num_bytes = sum(size for size, _ in found)
-    seconds = {
-        name: [
-            max(spans[name][n][1] for _, spans in found) - min(spans[name][n][0] for _, spans in found)
-            for n in range(arguments.repeats)
-        ]
-        for name in CONTENDERS
-    }
-    print(
-        f"{arguments.processes} process(es), {num_bytes / 1e6:.0f} MB, {arguments.repeats} rounds in {arguments.folder}"
-    )
-    for name, times in seconds.items():
-        rates = [num_bytes / 1e6 / reduce(times) for reduce in (statistics.median, min)]
-        shares = [reduce(seconds["raw write"]) / reduce(times) for reduce in (statistics.median, min)]
-        busy = statistics.median(sum(spans[name][n][2] for _, spans in found) for n in range(arguments.repeats))
-        print(
-            f"{name:12} median {rates[0]:5.0f} MB/s, {shares[0]:.2f} of raw; best {rates[1]:5.0f} MB/s, {shares[1]:.2f}"
-            f"; {busy / num_bytes * 1e9:.2f} s of a core per GB"
-        )
+    size = statistics.fmean(num_bytes for _, num_bytes, _ in found)
+    print(f"{arguments.samples} samples, {size / 1e6:.0f} MB a process, {arguments.repeats} rounds, {arguments.folder}")
+    show(steps, [spans for _, _, spans in found], size, arguments.quiet)
 
 
-def work(arguments: dict[str, Any], number: int, barrier: Any, queue: Any) -> None:
-    """One process: every contender in every round, and what it wrote compared in the first."""
+def steps_of(repeats: int, processes: Sequence[int]) -> list[Step]:
+    """Rounds of all contenders, each beginning with another one."""
+    once = [(number, name) for number in sorted(set(processes)) for name in CONTENDERS]
+    return [Step(turn, *once[(turn + n) % len(once)]) for turn in range(repeats) for n in range(len(once))]
+
+
+def work(arguments: dict[str, Any], steps: Sequence[Step], number: int, barrier: Any, queue: Any) -> None:
+    """One process: its part of every step, and what it wrote compared in the first round."""
     drafts, images = make_samples(arguments["samples"], arguments["image_kb"], number)
     samples = prepare_all(drafts)
     folder = Path(tempfile.mkdtemp(prefix="fld-bench-", dir=arguments["folder"]))
@@ -139,24 +171,42 @@ def work(arguments: dict[str, Any], number: int, barrier: Any, queue: Any) -> No
         shards = [path.read_bytes() for path in sorted(folder.rglob("*.tar"))]
         expected = sorted(digests(folder))
         assert len(expected) == 3 * len(samples)
-        spans: dict[str, list[tuple[float, float, float]]] = {name: [] for name in CONTENDERS}
-        names = list(CONTENDERS)
-        for turn in range(arguments["repeats"]):
-            for name in names[turn % len(names) :] + names[: turn % len(names)]:
-                shutil.rmtree(folder)
-                folder.mkdir()
-                os.sync()
-                barrier.wait()
-                start, busy = time.monotonic(), time.process_time()
-                CONTENDERS[name](folder, samples, images, shards)
-                spans[name].append((start, time.monotonic(), time.process_time() - busy))
-                if turn == 0:
-                    assert sorted(digests(folder)) == expected, f"{name} wrote other members"
-                    if name in ("ours", "raw write"):
-                        assert [path.read_bytes() for path in sorted(folder.rglob("*.tar"))] == shards
-        queue.put((sum(map(len, shards)), spans))
+        spans: dict[Step, Span] = {}
+        for step in steps:
+            shutil.rmtree(folder)
+            folder.mkdir()
+            if number == 0:
+                wait_for_quiet(arguments["quiet"])
+            barrier.wait()
+            if number < step.processes:
+                start, busy, all_busy = time.monotonic(), time.process_time(), machine_busy()
+                CONTENDERS[step.name](folder, samples, images, shards)
+                end = time.monotonic()
+                spans[step] = Span(start, end, time.process_time() - busy, machine_busy() - all_busy)
+            barrier.wait()
+            if step.turn == 0 and number < step.processes:
+                assert sorted(digests(folder)) == expected, f"{step.name} wrote other members"
+                if step.name == "ours" or step.name.startswith("raw"):
+                    assert [path.read_bytes() for path in sorted(folder.rglob("*.tar"))] == shards
+        queue.put((number, sum(map(len, shards)), spans))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def machine_busy() -> float:
+    """Seconds that all cores together were busy since the machine started."""
+    times = psutil.cpu_times()
+    return float(sum(times) - times.idle - times.iowait - times.guest)
+
+
+def wait_for_quiet(most: float, patience_s: float = 10.0, look_s: float = 0.25) -> None:
+    """Return once fewer than `most` cores are busy, or patience is at its end."""
+    end = time.monotonic() + patience_s
+    while most < psutil.cpu_count() and time.monotonic() < end:
+        before = machine_busy()
+        time.sleep(look_s)
+        if machine_busy() - before < most * look_s:
+            return
 
 
 def digests(folder: Path) -> Iterator[tuple[str, str]]:
@@ -165,6 +215,37 @@ def digests(folder: Path) -> Iterator[tuple[str, str]]:
         with tarfile.open(path) as tar:
             for info in tar:
                 yield info.name, hashlib.sha256(tar.extractfile(info).read()).hexdigest()  # type: ignore[union-attr]
+
+
+def show(steps: Sequence[Step], found: Sequence[Mapping[Step, Span]], size: float, quiet: float) -> None:
+    """A line for each contender and number of processes."""
+    speeds: dict[tuple[int, str], float] = {}
+    least = min(step.processes for step in steps)
+    for processes in sorted({step.processes for step in steps}):
+        for name in ["raw write", *(name for name in CONTENDERS if name != "raw write")]:
+            rounds = []
+            for step in steps:
+                if (step.processes, step.name) == (processes, name):
+                    spans = [spans[step] for spans in found[:processes]]
+                    seconds = max(span.end for span in spans) - min(span.start for span in spans)
+                    busy = sum(span.busy for span in spans)
+                    rounds.append((seconds, busy, (max(span.all_busy for span in spans) - busy) / seconds))
+            kept = [one for one in rounds if one[2] <= quiet]
+            if not kept:
+                print(f"{processes} × {name:12} no quiet round of {len(rounds)}")
+                continue
+            seconds, busy, others = map(statistics.median, zip(*kept, strict=True))
+            speeds[processes, name] = processes * size / 1e6 / seconds
+            best = processes * size / 1e6 / min(one[0] for one in kept)
+            shares = [
+                f"{speeds[processes, name] / speeds[other]:5.2f} of {what}"
+                for other, what in (((processes, "raw write"), "raw"), ((least, name), f"{least} process"))
+                if other in speeds
+            ]
+            print(
+                f"{processes} × {name:12} {speeds[processes, name]:5.0f} MB/s (best {best:5.0f}), {', '.join(shares)}; "
+                f"{busy / processes / size * 1e9:.2f} s of a core per GB; others {others:.1f}, {len(kept)} rounds"
+            )
 
 
 if __name__ == "__main__":

@@ -57,12 +57,13 @@ class WrittenGroup:
     index: pa.Table
 
 
+Image = bytes | memoryview
 _Written = tuple[ShardRecord, list[tuple[Place, Facts]]]
 
 
 @dataclass(frozen=True, slots=True)
 class _Packed:
-    jpg: bytes
+    jpg: Image
     json: bytes
     txt: bytes
     prepared: PreparedSample
@@ -88,7 +89,7 @@ def prepare(sample: Sample) -> PreparedSample:
 
 def write_group(
     samples: Iterable[PreparedSample],
-    read_image: Callable[[str], bytes],
+    read_image: Callable[[str], Image],
     out: Store,
     *,
     group: int,
@@ -100,8 +101,9 @@ def write_group(
     """Write the shards `shards/{split}-{group}-{number}.tar` of one group, and their offsets, under the folder `out`.
 
     `read_image` gives the original bytes of an image by id; `on_sample` is told the id of each image when its turn
-    comes. A shard is written while the images of the next one are read: memory holds the bytes of two shards, and the
-    prepared samples. Each shard appears under its name whole, or not at all.
+    comes. A shard is written, and its images are compared with their ids, while those of the next one are read or
+    re-encoded: memory holds the images of two shards, as `read_image` gives them, and the prepared samples. Each shard
+    appears under its name whole, or not at all.
 
     Raises `RootError` where the bytes are not those the image is named after.
     """
@@ -109,21 +111,24 @@ def write_group(
     for sample in samples:
         by_split[sample.split].append(sample)
     written: list[Future[_Written]] = []
-    with ThreadPoolExecutor(1, thread_name_prefix="fld-shard") as writer:
+    with ThreadPoolExecutor(2, thread_name_prefix="fld-shard") as pool:
         for split in sorted(by_split):
             dealt = sorted(by_split[split], key=lambda s: hashlib.sha256(f"{seed}:{s.id}".encode()).digest())
             packed = _pack_all(dealt, read_image, images, on_sample)
             for number, members in enumerate(_deal(packed, limits)):
+                members.sort(key=lambda member: member.prepared.id)
                 if written:
                     written[-1].result()
-                written.append(writer.submit(_write_shard, out, f"{split}-{group:05d}-{number:04d}.tar", members))
+                checked = pool.submit(_check_images, members)
+                name = f"{split}-{group:05d}-{number:04d}.tar"
+                written.append(pool.submit(_write_shard, out, name, members, checked))
     shards = [future.result() for future in written]
     return WrittenGroup([record for record, _ in shards], index_table([row for _, rows in shards for row in rows]))
 
 
 def _pack_all(
     samples: Sequence[PreparedSample],
-    read_image: Callable[[str], bytes],
+    read_image: Callable[[str], Image],
     images: ImageLimits,
     on_sample: Callable[[str], None],
 ) -> Iterator[_Packed]:
@@ -132,20 +137,31 @@ def _pack_all(
         yield _pack(sample, read_image(sample.id), images)
 
 
-def _pack(sample: PreparedSample, original: bytes, images: ImageLimits) -> _Packed:
+def _pack(sample: PreparedSample, original: Image, images: ImageLimits) -> _Packed:
     """The sample's three members. The image is the original bytes, or a JPEG (4:4:4) of its upright RGB pixels."""
-    sha256 = sha256_hex(original)
-    if not sha256.startswith(sample.id):
-        raise RootError(
-            f"image {sample.id}: the stored bytes have sha256 {sha256}, they are not those that were ingested; "
-            "the root is damaged: ingest the image again into a new root"
-        )
     if not sample.reencoded:
         return _Packed(original, sample.json, sample.txt, sample)
-    jpg = jpeg_bytes(decode(original, images).pixels, quality=JPEG_QUALITY)
+    _check_image(sample.id, original)
+    jpg = jpeg_bytes(decode(bytes(original), images).pixels, quality=JPEG_QUALITY)
     parsed = parse_sample(sample.json)
     image = parsed.image.model_copy(update={"sha256": sha256_hex(jpg)})
     return _Packed(jpg, canonical_json(parsed.model_copy(update={"image": image})), sample.txt, sample)
+
+
+def _check_images(members: Sequence[_Packed]) -> None:
+    """Compare the images of a shard that are handed on as they are with their ids."""
+    for member in members:
+        if not member.prepared.reencoded:
+            _check_image(member.prepared.id, member.jpg)
+
+
+def _check_image(image_id: str, original: Image) -> None:
+    sha256 = sha256_hex(original)
+    if not sha256.startswith(image_id):
+        raise RootError(
+            f"image {image_id}: the stored bytes have sha256 {sha256}, they are not those that were ingested; "
+            "the root is damaged: ingest the image again into a new root"
+        )
 
 
 def _deal(packed: Iterable[_Packed], limits: ShardLimits) -> Iterator[list[_Packed]]:
@@ -162,18 +178,21 @@ def _deal(packed: Iterable[_Packed], limits: ShardLimits) -> Iterator[list[_Pack
         yield shard
 
 
-def _write_shard(out: Store, name: str, members: Sequence[_Packed]) -> _Written:
+def _write_shard(out: Store, name: str, members: Sequence[_Packed], checked: Future[None]) -> _Written:
+    """Write members in the order given; the shard appears once `checked` has ended well."""
     rows = []
-    with out.open_commit(f"{SHARDS}/{name}") as stream, TarStream(stream) as tar:
-        for position, sample in enumerate(sorted(members, key=lambda m: m.prepared.id)):
-            start = tar.num_bytes
-            prepared = sample.prepared
-            spans: list[int] = []
-            for extension in EXTENSIONS:
-                data = getattr(sample, extension)
-                spans += tar.add(f"{prepared.id}.{extension}", data), len(data)
-            place = Place(prepared.id, prepared.split, name, position, start, tar.num_bytes - start, *spans)
-            rows.append((place, prepared.facts))
+    with out.open_commit(f"{SHARDS}/{name}") as stream:
+        with TarStream(stream) as tar:
+            for position, sample in enumerate(members):
+                start = tar.num_bytes
+                prepared = sample.prepared
+                spans: list[int] = []
+                for extension in EXTENSIONS:
+                    data = getattr(sample, extension)
+                    spans += tar.add(f"{prepared.id}.{extension}", data), len(data)
+                place = Place(prepared.id, prepared.split, name, position, start, tar.num_bytes - start, *spans)
+                rows.append((place, prepared.facts))
+        checked.result()
     offsets = out.write_bytes(
         f"{SHARDS}/{name}{IDX}", shard_offsets([*(place.offset for place, _ in rows), tar.num_bytes - 2 * BLOCK])
     )

@@ -44,9 +44,9 @@ def export_group(task: ExportTask, report: Report) -> GroupResult:
         unit = next(units)
         report(Span(step="export", start=unit, stop=unit + 1), 1)
 
-    def read_image(image_id: str) -> bytes:
+    def read_image(image_id: str) -> memoryview:
         images, index = places[image_id]
-        return images.data(index)
+        return images.view(index)
 
     written = write_group(
         _prepared(store, task, facts),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.store import Store
+from engine.store import WRITEBACK_BYTES, Store
 from schemas.errors import RootError
 from schemas.tables import SCHEMA_VERSION
 
@@ -38,6 +38,16 @@ def test_an_interrupted_write_leaves_nothing_under_the_final_name(store: Store) 
         interrupted()
     assert not store.exists("partitions/p.tar")
     assert store.list_names("partitions") == set()
+
+
+def test_a_file_of_large_and_small_pieces_comes_back_whole(tmp_path: Path) -> None:
+    """Large pieces are sent to the disk while the next ones come: none may be dropped or moved by that."""
+    pieces = [bytes([n]) * size for n, size in enumerate((5, 3 * WRITEBACK_BYTES + 1, 7, WRITEBACK_BYTES, 4096))]
+    store = Store(str(tmp_path))
+    with store.open_commit("shards/a.tar") as stream:
+        stream.writelines(pieces)
+    assert store.read_bytes("shards/a.tar") == b"".join(pieces)
+    assert store.list_names("shards") == {"a.tar"}
 
 
 @given(st.lists(st.tuples(st.text(), st.floats(allow_nan=False)), max_size=20))

@@ -77,6 +77,13 @@ def test_two_processes_share_an_epoch_and_resume(export: Path, tmp_path: Path) -
     assert set(seen.values()) == {1}, "three steps of two samples on two processes are one epoch of twelve"
 
 
+def test_tasks_that_no_sample_has_are_said_and_not_waited_for(export: Path, tmp_path: Path) -> None:
+    command = [sys.executable, str(EXAMPLE), str(export), "--save", str(tmp_path / "c.pt"), "--tasks", '{"<ODD>": 1}']
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert done.stderr.endswith("part 0 of 1 has no sample with a target of --tasks {'<ODD>': 1}\n")
+
+
 def test_it_imports_nothing_of_the_engine_and_is_short() -> None:
     tree = ast.parse(EXAMPLE.read_text())
     imported = {

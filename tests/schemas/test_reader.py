@@ -264,6 +264,12 @@ def test_an_image_that_is_not_the_one_its_json_speaks_of_is_named(export: Path, 
         keys(folder)
 
 
+@pytest.mark.parametrize("targets", [None, {}, [5], [["task", "prompt", "target"]], [{"task": "<OD>"}]])
+def test_targets_that_are_none_are_told_with_their_shard(export: Path, tmp_path: Path, targets: Any) -> None:
+    with pytest.raises(ShardError, match=r"shard train-.* is damaged: the targets of .* cannot be read"):
+        keys(rewritten(export, tmp_path / "other", {"targets": targets}))
+
+
 def test_the_carried_reader_is_this_file(export: Path) -> None:
     spec = importlib.util.spec_from_file_location("carried", export / "reader.py")
     assert spec is not None
