@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -20,8 +21,10 @@ from schemas.tables import STATUS
 
 log = logging.getLogger(__name__)
 
-DECODE_AHEAD = 8
-"""Images decoded before the model asks for them. Two threads keep ahead of any model slower than 5 ms an image."""
+DECODERS = 2
+"""Threads that decode; they keep ahead of any model slower than 5 ms an image (ours)."""
+AHEAD_BYTES = 256 << 20
+"""Pixels decoded before the model asks for them: a batch of up to 80 images of a megapixel (ours)."""
 
 Report = Callable[[Span, int], None]
 
@@ -65,7 +68,8 @@ def annotate_group(
         if span.step in by_name:
             run = by_name[span.step]
             todo = [i for i in range(span.start, span.stop) if i not in run.outcomes]
-            samples = _samples(run, images, dict(_decode_ahead(images, todo if _sees(run) else [])), todo, seed)
+            pixels = dict(_decode_ahead(images, todo if _sees(run) else [], len(todo)))
+            samples = _samples(run, images, pixels, todo, seed)
             first = span.start // run.annotator.batch_size * run.annotator.batch_size
             batch = [i for i in range(first, first + run.annotator.batch_size) if i in waiting[run.name]]
             _run_batch(run, samples, report, isolated=todo != batch)
@@ -77,7 +81,7 @@ def _stream(runs: Sequence[Run], images: PartitionImages, seed: int, report: Rep
     waiting = {run.name: [i for i in range(len(images)) if i not in run.outcomes] for run in runs}
     seeing = sorted({i for run in runs if _sees(run) for i in waiting[run.name]})
     pixels: dict[int, RGB | str] = {}
-    decoded = _decode_ahead(images, seeing)
+    decoded = _decode_ahead(images, seeing, max((run.annotator.batch_size for run in runs if _sees(run)), default=0))
     for start in range(len(images)):
         for run in runs:
             size = run.annotator.batch_size
@@ -98,18 +102,28 @@ def _sees(run: Run) -> bool:
     return "pixels" in run.annotator.requires
 
 
-def _decode_ahead(images: PartitionImages, indices: Sequence[int]) -> Iterator[tuple[int, RGB | str]]:
-    """Decoded images in order, or the reason why one could not be decoded."""
-    with ThreadPoolExecutor(max_workers=2, thread_name_prefix="decode") as pool:
-        ahead: list[tuple[int, Future[RGB | str]]] = []
-        upcoming = iter(indices)
-        while True:
-            while len(ahead) < DECODE_AHEAD and (index := next(upcoming, None)) is not None:
-                ahead.append((index, pool.submit(_decode, images, index)))
-            if not ahead:
-                return
-            index, future = ahead.pop(0)
+def _decode_ahead(images: PartitionImages, indices: Sequence[int], most: int) -> Iterator[tuple[int, RGB | str]]:
+    """Decoded images in order, or the reason why one could not be decoded.
+
+    While a model works on a batch, up to `most` images of the next are decoded, as far as memory has room for them.
+    """
+    with ThreadPoolExecutor(max_workers=DECODERS, thread_name_prefix="decode") as pool:
+        ahead: deque[tuple[int, Future[RGB | str]]] = deque()
+        upcoming = deque(indices)
+        held = 0
+        while upcoming or ahead:
+            while upcoming and (len(ahead) < DECODERS or (len(ahead) < most and held < AHEAD_BYTES)):
+                held += _num_bytes(images, upcoming[0])
+                ahead.append((upcoming[0], pool.submit(_decode, images, upcoming.popleft())))
+            index, future = ahead.popleft()
+            held -= _num_bytes(images, index)
             yield index, future.result()
+
+
+def _num_bytes(images: PartitionImages, index: int) -> int:
+    """What its pixels take."""
+    _, width, height = images.identity(index)
+    return 3 * width * height
 
 
 def _decode(images: PartitionImages, index: int) -> RGB | str:

@@ -12,13 +12,14 @@ import pyarrow.compute as pc
 from engine import coverage
 from engine.annotate import Outcome, Report, Run, annotate_group, outcome_tables
 from engine.decide import decide
+from engine.messages import Committed
 from engine.partition import PartitionImages, load_view, read_output, read_tables, source_tables
 from engine.protocols import Annotator
 from engine.registry import build_filter
 from engine.report.aggregate import report_tables
 from engine.rows import annotations_by_image, concat
 from engine.store import FileRecord, OutputRecord, Store
-from engine.tasks import AnnotateStep, Committed, CoverStep, DecideStep, PartitionTask, ReportStep
+from engine.tasks import AnnotateStep, CoverStep, DecideStep, PartitionTask, ReportStep
 from engine.work_set import cut_to_work_set, select_kinds
 from schemas.annotations import Annotations, Source
 
@@ -161,7 +162,7 @@ def _cover(store: Store, task: PartitionTask, step: CoverStep, live: Mapping[str
 
 def _report_aggregate(store: Store, task: PartitionTask, step: ReportStep) -> OutputRecord:
     view = load_view(store, task.partition, step.reads)
-    tables = report_tables(view, frozenset(step.derived))
+    tables = report_tables(view, frozenset(step.derived), step.keeps_low)
     return _write(store, task, "report", step.fingerprint, tables)
 
 

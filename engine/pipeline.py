@@ -16,6 +16,7 @@ from engine.export.stage import ExportSummary, export_root
 from engine.ingest.ingest import ingest, new_chunks, read_journal
 from engine.ingest.tables import IngestRecord
 from engine.lease import LeaseHolder
+from engine.messages import Committed, Done, Progress
 from engine.plan import Plan
 from engine.registry import pin
 from engine.removal import request as removal
@@ -24,7 +25,7 @@ from engine.rounds import plan_of
 from engine.runners.local import LocalBackend
 from engine.runners.supervisor import Backend, Supervisor
 from engine.store import OutputRecord, Store, record_path
-from engine.tasks import Committed, Done, ExportTask, Lane, PackTask, PartitionTask, Progress, ScanTask, Task
+from engine.tasks import ExportTask, Lane, PackTask, PartitionTask, ScanTask, Task
 from schemas.errors import AccountingError, RootError
 
 log = logging.getLogger(__name__)

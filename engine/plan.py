@@ -145,7 +145,10 @@ class Plan:
     def report_step(self, record: PartitionRecord) -> ReportStep:
         """How to aggregate a partition for a report."""
         return ReportStep(
-            reads=self.cover_step(record), derived=self.derived, fingerprint=self.fingerprints["report", record.id]
+            reads=self.cover_step(record),
+            derived=self.derived,
+            keeps_low=tuple(name for name, judge in self.filters.items() if getattr(judge, "keeps_low", False)),
+            fingerprint=self.fingerprints["report", record.id],
         )
 
     @cached_property

@@ -170,7 +170,8 @@ class Filter(Protocol):
     tables of `requires` are whole.
 
     A filter that keeps low values (numbers of things, overlaps) says so with a class attribute `keeps_low = True`;
-    reports then draw its bound the right way round.
+    reports then draw its bound the right way round. One whose value is the row's own score says `of_score = True`; its
+    bounds are drawn into the histograms of scores.
     """
 
     version: int

@@ -15,7 +15,7 @@ from engine.config import RunConfig
 from engine.export.facts import RoundFacts
 from engine.ingest.ingest import read_journal, read_partitions
 from engine.plan import Plan, make_plan
-from engine.protocols import Kind
+from engine.protocols import Kind, ModelIdentity
 from engine.registry import build_annotator, build_filter
 from engine.store import FileRecord, Store
 from engine.tasks import PartitionRecord
@@ -46,13 +46,14 @@ class RoundRecord(Frozen):
     """A finished round. Round 0 holds what the filters kept of the specialists' labels.
 
     `fingerprint` covers the labels it began with and all settings; `gates` are its decisions, `details` everything else
-    that it measured.
+    that it measured. `models` are specialists that it made, by the name on their annotations.
     """
 
     number: int
     fingerprint: str
     partitions: tuple[RoundPartition, ...]
     gates: tuple[RoundFacts, ...] = ()
+    models: Mapping[str, ModelIdentity] = Field(default_factory=dict)
     details: Mapping[str, Any] = Field(default_factory=dict)
 
 
@@ -87,14 +88,15 @@ def plan_of(store: Store, config: RunConfig, number: int | None = None) -> Plan:
             f"{len(partitions)} now: images were added or removed since; refine again, in a copy of the root"
         )
     standing = [partition.standing for partition in record.partitions]
-    gates = [gate for past in range(1, number + 1) for gate in read_round(store, past).gates]
+    past = [read_round(store, earlier) for earlier in range(1, number + 1)]
+    makers = {name: build_annotator(name, c).model for name, c in config.annotators.items()}
     return make_plan(
         store,
         standing_config(config),
         standing,
         folder=f"{round_folder(number)}/",
-        rounds=gates,
-        earlier={name: build_annotator(name, c).model for name, c in config.annotators.items()},
+        rounds=[gate for record in past for gate in record.gates],
+        earlier=makers | {name: model for record in past for name, model in record.models.items()},
         brought=LABELS,
     )
 

@@ -1,4 +1,4 @@
-"""What a driver asks of a worker, and what a worker reports back. All of it crosses processes."""
+"""What a driver asks of a worker. All of it crosses processes; what a worker reports back is in `engine.messages`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from engine.export.selection import Selection
 from engine.images import ImageLimits
 from engine.protocols import Kind, Resources
 from engine.sources.item import SourceChunk
-from engine.store import FileRecord, OutputRecord
+from engine.store import FileRecord
 from schemas.annotations import Frozen
 
 
@@ -83,10 +83,14 @@ class CoverStep(Frozen):
 
 
 class ReportStep(Frozen):
-    """Aggregate what a report needs of a partition. `derived` are pairs of annotators that saw each other's answers."""
+    """Aggregate what a report needs of a partition.
+
+    `derived` are pairs of annotators that saw each other's answers, `keeps_low` the filters that keep low values.
+    """
 
     reads: CoverStep
     derived: tuple[tuple[str, str], ...]
+    keeps_low: tuple[str, ...]
     fingerprint: str
 
 
@@ -264,6 +268,20 @@ class CompareTask(Frozen):
         return self.partition.id
 
 
+class CallTask(Frozen):
+    """Call a function of another package on the root: `function` is "module:name", `arguments` the JSON it takes.
+
+    So stages above the engine run on its runners. The function answers with a model, and is safe to call twice.
+    """
+
+    kind: Literal["call"] = "call"
+    root: str
+    function: str
+    arguments: str
+    label: str
+    isolation: Isolation = Isolation()
+
+
 Task = Annotated[
     PartitionTask
     | ScanTask
@@ -274,7 +292,8 @@ Task = Annotated[
     | GatherTask
     | ReduceTask
     | GalleryTask
-    | CompareTask,
+    | CompareTask
+    | CallTask,
     Field(discriminator="kind"),
 ]
 
@@ -285,64 +304,3 @@ class Lane(Frozen):
     name: str
     resources: Resources
     tasks: Sequence[Task]
-
-
-# ---------------------------------------------------------------- what workers report
-
-
-class Ready(Frozen):
-    """The worker's process is up."""
-
-    event: Literal["ready"] = "ready"
-
-
-class Loading(Frozen):
-    """A model is about to be loaded."""
-
-    event: Literal["loading"] = "loading"
-    step: str
-
-
-class Progress(Frozen):
-    """Work on a span is about to begin; `finished` counts the units completed since the last report."""
-
-    event: Literal["progress"] = "progress"
-    span: Span
-    finished: int = 0
-
-
-class Committed(Frozen):
-    """Data files of a step are written; the driver makes them count by writing the record."""
-
-    event: Literal["committed"] = "committed"
-    output: OutputRecord
-    models_loaded: int = 0
-    images_read: int = 0
-    images_annotated: int = 0
-    seconds: float = 0.0  # spent in the annotator on these
-
-
-class Done(Frozen):
-    """The task is complete. `result` is the JSON of its result type; empty for partition tasks."""
-
-    event: Literal["done"] = "done"
-    result: str = ""
-
-
-class Failed(Frozen):
-    """The task raised. `fatal` errors are of a kind that no retry mends."""
-
-    event: Literal["failed"] = "failed"
-    error: str
-    detail: str
-    fatal: bool
-
-
-class Lost(Frozen):
-    """The worker is gone: `killed` or `hung`. Made by the driver's side."""
-
-    event: Literal["lost"] = "lost"
-    cause: Literal["killed", "hung"]
-
-
-Event = Ready | Loading | Progress | Committed | Done | Failed | Lost

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import pkgutil
 import traceback
 from collections.abc import Callable
 from functools import partial
@@ -12,6 +13,7 @@ from engine.export.task import export_group
 from engine.ingest.deduplicate import deduplicate
 from engine.ingest.pack import add_to_partition, pack
 from engine.ingest.scan import scan
+from engine.messages import Committed, Done, Event, Failed, Loading, Progress
 from engine.partition_steps import run_partition
 from engine.protocols import Annotator, Remembering
 from engine.registry import build_annotator
@@ -21,19 +23,14 @@ from engine.report.reduce import gather, reduce_terms
 from engine.tasks import (
     AdditionTask,
     AnnotateStep,
-    Committed,
+    CallTask,
     CompareTask,
     DeduplicateTask,
-    Done,
-    Event,
     ExportTask,
-    Failed,
     GalleryTask,
     GatherTask,
-    Loading,
     PackTask,
     PartitionTask,
-    Progress,
     ReduceTask,
     ScanTask,
     Span,
@@ -103,6 +100,9 @@ class Worker:
                 return write_gallery(task)
             case CompareTask():
                 return compare(task)
+            case CallTask():
+                called: Frozen = pkgutil.resolve_name(task.function)(task.root, task.arguments)
+                return called
 
     def _load(self, root: str, step: AnnotateStep) -> tuple[Annotator, bool]:
         key = f"{root} {step.name} {step.config.model_dump_json()}"

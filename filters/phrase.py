@@ -26,6 +26,7 @@ class PhraseConfidence:
 
     version = 1
     target: ClassVar[str] = "phrases"
+    of_score: ClassVar[bool] = True
     requires: frozenset[str] = frozenset({"phrases"})
 
     def __init__(self, params: Params | None = None) -> None:
@@ -76,6 +77,7 @@ class PhraseBoxConfidence:
 
     version = 1
     target: ClassVar[str] = "phrase_regions"
+    of_score: ClassVar[bool] = True
     requires: frozenset[str] = frozenset({"phrase_regions"})
 
     def __init__(self, params: Params | None = None) -> None:

@@ -36,6 +36,7 @@ class RegionConfidence:
 
     version = 1
     target: ClassVar[str] = "regions"
+    of_score: ClassVar[bool] = True
     requires: frozenset[str] = frozenset({"regions", "region_texts"})
 
     def __init__(self, params: Params | None = None) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 from rich.table import Table
@@ -19,17 +21,28 @@ from engine.sources.item import Rejected, SourceSpec
 from engine.sources.open import open_source, read_chunk
 from engine.store import Store
 
+if TYPE_CHECKING:
+    from refinement.estimate import TrainingEstimate
+
 
 def stated_rates(config: RunConfig) -> dict[str, float]:
     """Images per second of one worker, by annotator, where the config states it."""
     return {name: one.images_per_s for name, one in config.annotators.items() if one.images_per_s is not None}
 
 
-def measured_rates(config: RunConfig, num_images: int) -> dict[str, float]:
+@dataclass(frozen=True, slots=True)
+class Measured:
     """Images per second of each annotator in one local worker, loading left out, the first and slower batch included.
 
-    The images are run in a temporary root. Raises `SourceError` where the sources hold no readable image.
+    `samples_per_s` is how fast a worker trains the student of `refine`; None without that key, or without labels.
     """
+
+    rates: Mapping[str, float] = field(default_factory=dict)
+    samples_per_s: float | None = None
+
+
+def measure(config: RunConfig, num_images: int) -> Measured:
+    """Rates on the first images, run in a temporary root. Raises `SourceError` where there is no readable image."""
     with tempfile.TemporaryDirectory(prefix="fld-calibrate-") as folder:
         photographs = Path(folder) / "photographs"
         photographs.mkdir()
@@ -48,7 +61,27 @@ def measured_rates(config: RunConfig, num_images: int) -> dict[str, float]:
             pipeline.preflight()
             pipeline.ingest()
             pipeline.annotate()
-            return pipeline.work.rates()
+            return Measured(pipeline.work.rates(), _training_rate(pipeline) if config.refine else None)
+
+
+def _training_rate(pipeline: Pipeline) -> float | None:
+    from refinement.config import parse_refine
+    from refinement.estimate import measured_rate
+    from refinement.loop import Loop
+
+    pipeline.release_workers()
+    pipeline.decide()
+    return measured_rate(Loop(pipeline, parse_refine(pipeline.config.refine)), pipeline.plan())
+
+
+def training_estimate(config: RunConfig, measured: Measured) -> TrainingEstimate | None:
+    """What training takes in a round of `fld refine`; None where the config has no key `refine`."""
+    if not config.refine:
+        return None
+    from refinement.config import parse_refine
+    from refinement.estimate import estimate_training
+
+    return estimate_training(parse_refine(config.refine), measured.samples_per_s)
 
 
 def _bytes_of(config: RunConfig) -> Iterator[bytes]:
@@ -80,6 +113,30 @@ def estimate_table(lanes: Sequence[LaneEstimate]) -> Table:
         table.add_row("all, one after another", "", "", "", *map(_number, sums))
     else:
         table.caption = "a rate comes from `images_per_s` in the config, or from --calibrate N"
+    return table
+
+
+def training_table(found: TrainingEstimate) -> Table:
+    """Memory, steps and hours of the students of a round."""
+    table = Table("student", "parameters", "MB of a worker", "training", "s/step", "hours", title="refine, each round")
+    needs = ("?", "the base cannot be opened here")
+    if (known := found.footprint) is not None:
+        weights, gradients, moments, activations, total = map(
+            _number,
+            (known.weights_mb, known.gradients_mb, known.optimiser_mb, known.activations_mb, known.total_mb),
+        )
+        parts = f"weights {weights}, gradients {gradients}, AdamW {moments}, activations up to {activations}"
+        needs = (f"{known.parameters:,}", f"up to {total}: {parts}")
+    steps = f"{found.num_students} students of {found.num_workers} workers: {found.num_steps:,} steps of "
+    table.add_row(
+        found.base,
+        *needs,
+        f"{steps}{found.samples_per_step} samples",
+        _number(found.seconds_per_step) or "rate?",
+        _number(found.hours),
+    )
+    if found.hours is None:
+        table.caption = "the rate comes from `refine.trainer.samples_per_s` in the config, or from --calibrate N"
     return table
 
 

@@ -17,6 +17,7 @@ from flows.progress import progress_bars
 from refinement.config import parse_refine
 from refinement.ending import why_not_begin, why_stop
 from refinement.loop import Loop, RefineSummary
+from refinement.sparse import SparseStep
 
 
 @task(name="carry", task_run_name="round 0", cache_policy=NO_CACHE, persist_result=False)
@@ -29,21 +30,35 @@ def refine_round(loop: Loop, number: int, before: RoundRecord) -> RoundRecord:
     return loop.round(number, before)
 
 
+@task(name="sparse", task_run_name="round {number}: sparse tasks", cache_policy=NO_CACHE, persist_result=False)
+def write_sparse(step: SparseStep, number: int, before: RoundRecord) -> RoundRecord:
+    return step.round(number, before)
+
+
 @flow(name="fld-refine", flow_run_name="refinement of {root}", validate_parameters=False, persist_result=False)
 def refine_flow(config: dict[str, Any], root: str, rounds: int) -> RefineSummary:
-    """Up to `rounds` rounds; ends before where gold finds nothing better, or the labels drift away."""
+    """Up to `rounds` rounds; ends before where gold finds nothing better, or the labels drift away.
+
+    With `refine.sparse` one more round follows, in which a specialist writes the texts that are missing.
+    """
     resolved = parse_config(config, where="flow parameter `config`")
     with progress_bars() as watch, Pipeline(Store(root), resolved, watch) as pipeline:
         pipeline.require_annotated()
         pipeline.decide()
         loop = Loop(pipeline, parse_refine(resolved.refine))
         done = [carry(loop)]
+        sparse = SparseStep(loop, loop.settings.sparse) if loop.settings.sparse else None
+        if sparse is not None:
+            sparse.count(done[0])  # the rounds before it take long: too few texts are said now
         ended = why_not_begin(done[0])
         while not ended:
             done.append(refine_round(loop, len(done), done[-1]))
             ended = why_stop(done[-1]) or (f"all {rounds} rounds are done" if len(done) > rounds else "")
+        final = loop.final(done)
+        if sparse is not None:
+            done.append(write_sparse(sparse, len(done), done[-1]))
         create_table_artifact(key="fld-refine", table=_rows(done), description=f"Rounds of {root}: {ended}")
-        return RefineSummary(rounds=tuple(done), ended=ended, final=loop.final(done))
+        return RefineSummary(rounds=tuple(done), ended=ended, final=final)
 
 
 def _rows(rounds: Sequence[RoundRecord]) -> list[dict[str, Any]]:

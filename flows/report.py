@@ -24,7 +24,7 @@ from flows.summary import RUN_FILE
 FOLDER = "report"
 NUM_IMAGES = 80
 WORD_LISTS = {"coco": COCO_CLASSES}
-"""Lists that come along. Others (LVIS, Objects365, Open Images, Visual Genome) are given as a file."""
+"""Lists that come from a model here; `engine.report.wordlist` ships more. Others are given as a file."""
 
 Other = tuple[str, Sequence[str], int | None]
 """A root to compare with, `--set` overrides of its config, and a round of it."""
@@ -50,28 +50,33 @@ def report_root(
     store, config = existing_root(root, overrides)
     with progress_bars() as watch, Pipeline(store, config, watch, round_=round_) as pipeline:
         return make_report(
-            pipeline, before, words=listed, words_name=words, words_floor=words_floor, num_images=num_images
-        )
+            pipeline, before, about=_about(overrides, round_), words=listed, words_name=words, words_floor=words_floor,
+            num_images=num_images,
+        )  # fmt: skip
 
 
 def make_report(
     pipeline: Pipeline,
     before: tuple[Plan, Facts] | None = None,
     *,
+    about: str = "",
     words: Sequence[str] = (),
     words_name: str = "",
     words_floor: int = 10,
     num_images: int = NUM_IMAGES,
 ) -> list[str]:
-    """Do what is missing of verdicts, coverage and aggregates, and write the pages; returns their paths in the root."""
+    """Do what is missing of verdicts, coverage and aggregates, and write the pages; returns their paths in the root.
+
+    `about` says which of a root's reports this is; see `Facts`.
+    """
     store, folder = pipeline.store, pipeline.plan().folder + FOLDER
-    facts = _facts(pipeline, words, num_images, words_name=words_name, words_floor=words_floor)
+    facts = _facts(pipeline, words, num_images, about=about, words_name=words_name, words_floor=words_floor)
     tables = write_tables(store, f"{folder}/data", facts)
     pages, against = pages_of(facts), ""
     if before is not None:
         plan, old = before
         compared, pairs = compare_roots(pipeline.plan(), plan, pipeline.run_tasks)
-        pages.append(changes(facts, old, compared, pairs))
+        pages.append(changes(facts, old, compared, pairs, (pages, pages_of(old))))
         against = old.root
     return write_pages(
         store, pages, folder=folder, title=pipeline.config.name, root=store.url, version=version("fld-engine"),
@@ -88,8 +93,12 @@ def read_runs(store: Store) -> list[Mapping[str, Any]]:
 def _before(root: str, overrides: Sequence[str], round_: int | None) -> tuple[Plan, Facts]:
     store, config = existing_root(root, overrides)
     with Pipeline(store, config, round_=round_) as pipeline:
-        facts = _facts(pipeline, (), 0)
+        facts = _facts(pipeline, (), 0, about=_about(overrides, round_))
         return pipeline.plan(), facts
+
+
+def _about(overrides: Sequence[str], round_: int | None) -> str:
+    return ", ".join([*([] if round_ is None else [f"round {round_}"]), *(f"with {given}" for given in overrides)])
 
 
 def _facts(pipeline: Pipeline, words: Sequence[str], num_images: int, **about: Any) -> Facts:

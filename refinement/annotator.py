@@ -35,7 +35,7 @@ class StudentAnnotator:
         names: tuple[str, ...] = ()
         max_answer_tokens: int = Field(default=256, gt=0)
 
-    version = 1
+    version = 2
     requires: frozenset[Kind] = frozenset({"pixels"})
     optional: frozenset[Kind] = frozenset({"objects", "brief_texts", "detailed_texts"})
     produces: frozenset[Kind] = frozenset({"objects", "brief_texts", "checks", "region_categories"})
@@ -50,9 +50,12 @@ class StudentAnnotator:
     def load(self) -> None:
         import torch
 
+        self._students = [open_kept(folder) for folder in self.params.folders]
         if not torch.cuda.is_available():
             torch.set_num_threads(1)
-        self._students = [open_kept(folder) for folder in self.params.folders]
+            return
+        for student in self._students:
+            student.model.to("cuda")
 
     def annotate(self, batch: Sequence[Sample]) -> Sequence[Annotations]:
         """Sightings in the order they were said, then checks of the labels that the sample comes with."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
@@ -23,15 +23,37 @@ class TrainerResources(Frozen):
     cpus_per_worker: float = Field(default=1.0, gt=0)
     gpus_per_worker: float = Field(default=0.0, ge=0)
     max_failures: int = Field(default=2, ge=0)
+    samples_per_s: float | None = Field(default=None, gt=0)
+    """Questions and answers that a worker learns from in a second, for `fld plan` of hardware that is not there."""
     room_limit_s: float = Field(default=300.0, gt=0)
     """How long to wait for processors and GPUs that others on the cluster use."""
+
+
+class FineTuningConfig(TrainingConfig):
+    """A short training of a student that has learned everything else; both defaults ours."""
+
+    num_steps: int = Field(default=500, gt=0)
+    learning_rate: float = Field(default=1e-4, gt=0)
+
+
+class SparseConfig(Frozen):
+    """Tasks with too few texts: a specialist learns them from the few there are, and writes those that are missing.
+
+    `min_texts` of each of the `granularities` must be there to learn from; ours. The paper says no number.
+    """
+
+    granularities: tuple[Literal["detailed", "more_detailed"], ...] = Field(
+        default=("detailed", "more_detailed"), min_length=1
+    )
+    min_texts: int = Field(default=100, gt=0)
+    training: FineTuningConfig = Field(default_factory=FineTuningConfig)
 
 
 class RefineConfig(Frozen):
     """Student, training, merge and gate of every round.
 
     `max_names` names, the most frequent ones, are candidates when a student is asked what a region is. `annotator` is
-    what one worker of the students needs when they look at all images again.
+    what one worker of the students needs when they look at all images again. `sparse` asks for a step after the rounds.
     """
 
     student: StudentConfig = Field(default_factory=StudentConfig)
@@ -42,6 +64,12 @@ class RefineConfig(Frozen):
     annotator: Resources = Field(default_factory=lambda: Resources(cpus=1, memory_mb=3000))
     max_names: int = Field(default=64, gt=0)
     max_answer_tokens: int = Field(default=256, gt=0)
+    sparse: SparseConfig | None = None
+
+    @property
+    def num_students(self) -> int:
+        """Of a round: one a fold, or one for all."""
+        return 1 if self.rules.in_sample else self.rules.num_folds
 
 
 def parse_refine(settings: Mapping[str, Any]) -> RefineConfig:

@@ -7,7 +7,7 @@ has a limit; a figure beyond its limit is named, and a refine run stops there un
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -50,23 +50,49 @@ class Drift(Frozen):
     within: bool
 
 
-def portrait(
+class Survey(Frozen):
+    """Counts of the labels of some images: boxes, areas and lengths of texts by bin, phrases in lower case. Adds up."""
+
+    num_images: int = 0
+    areas: tuple[int, ...] = (0,) * (len(AREA_EDGES) - 1)
+    lengths: tuple[int, ...] = (0,) * (len(LENGTH_EDGES) - 1)
+    phrases: Mapping[str, int] = Field(default_factory=dict)
+
+    def __add__(self, other: Survey) -> Survey:
+        return Survey(
+            num_images=self.num_images + other.num_images,
+            areas=_sums(self.areas, other.areas),
+            lengths=_sums(self.lengths, other.lengths),
+            phrases=dict(Counter(self.phrases) + Counter(other.phrases)),
+        )
+
+    def portrait(self) -> Portrait:
+        """The same for any order of what was added."""
+        return Portrait(
+            phrase_entropy=entropy(self.phrases),
+            boxes_per_image=sum(self.areas) / max(self.num_images, 1),
+            areas=_shares(self.areas),
+            lengths=_shares(self.lengths),
+        )
+
+
+def survey(
     num_images: int, boxes_xyxy: Floats, image_areas: Floats, phrases: Iterable[str], texts: Iterable[str]
-) -> Portrait:
-    """Summarise labels: (n, 4) boxes with the (n,) areas of their images, one phrase a region, texts of images."""
+) -> Survey:
+    """Count labels: (n, 4) boxes with the (n,) areas of their images, one phrase a region, texts of images."""
     relative = areas(boxes_xyxy.reshape(-1, 4)) / image_areas if len(boxes_xyxy) else np.zeros(0)
     lengths = np.array([len(text.split()) for text in texts], dtype=np.float64)
-    return Portrait(
-        phrase_entropy=entropy(phrases),
-        boxes_per_image=len(boxes_xyxy) / max(num_images, 1),
-        areas=_shares(relative, AREA_EDGES),
-        lengths=_shares(lengths, LENGTH_EDGES),
+    return Survey(
+        num_images=num_images,
+        areas=_histogram(relative, AREA_EDGES),
+        lengths=_histogram(lengths, LENGTH_EDGES),
+        phrases=dict(Counter(phrase.strip().lower() for phrase in phrases)),
     )
 
 
-def entropy(phrases: Iterable[str]) -> float:
-    """Shannon entropy of the phrases, in bits: 0 where all are the same."""
-    counts = np.array(list(Counter(phrase.strip().lower() for phrase in phrases).values()), dtype=np.float64)
+def entropy(phrases: Mapping[str, int]) -> float:
+    """Shannon entropy of counted phrases, in bits: 0 where all are the same."""
+    counts = np.array([phrases[phrase] for phrase in sorted(phrases)], dtype=np.float64)
     if not len(counts):
         return 0.0
     shares = counts / counts.sum()
@@ -101,11 +127,18 @@ def _distance(figure: str, before: tuple[float, ...], now: tuple[float, ...], li
     return Drift(figure=figure, before=means[0], now=means[1], distance=distance, limit=limit, within=distance <= limit)
 
 
-def _shares(values: npt.NDArray[np.float64], edges: tuple[float, ...]) -> tuple[float, ...]:
-    """Shares of the values by bin; what lies beyond the edges counts to the outermost bins."""
-    counts, _ = np.histogram(np.clip(values, edges[0], edges[-1]), bins=edges)
-    total = max(int(counts.sum()), 1)
-    return tuple(round(float(count) / total, 6) for count in counts)
+def _histogram(values: npt.NDArray[np.float64], edges: tuple[float, ...]) -> tuple[int, ...]:
+    """Numbers of values by bin; what lies beyond the edges counts to the outermost bins."""
+    return tuple(np.histogram(np.clip(values, edges[0], edges[-1]), bins=edges)[0].tolist())
+
+
+def _sums(one: tuple[int, ...], other: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(a + b for a, b in zip(one, other, strict=True))
+
+
+def _shares(counts: tuple[int, ...]) -> tuple[float, ...]:
+    total = max(sum(counts), 1)
+    return tuple(round(count / total, 6) for count in counts)
 
 
 def _mean_bin(shares: tuple[float, ...]) -> float:

@@ -10,14 +10,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from engine.hashing import annotation_id
-from engine.protocols import RGB
 from refinement.dataset import Images, LabelledImage, boxes_of
 from refinement.merge_regions import RegionLabel
 from refinement.merge_texts import TextLabel
-from refinement.scoring import Scorer
-from refinement.student import Student, encode
-from schemas.target_language import parse_answer, parse_text, write_prompt
-from schemas.tasks import Task
+from refinement.scoring import Regions, Scorer
+from refinement.sight import answer, look
+from refinement.student import Student
+from schemas.target_language import parse_answer, parse_text
 
 _WORD = re.compile(r"[\w'-]+")
 MIN_SIDE_PX = 1.0
@@ -46,49 +45,33 @@ def judge_all(
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Judgement]:
     """Judge images by id. `names` are all labels of the dataset; `progress` is told (done, of how many)."""
-    scorer = Scorer(student)
     judged: dict[str, Judgement] = {}
     for start in range(0, len(images), batch_size):
         part = images[start : start + batch_size]
-        pixels = [read(image.id) for image in part]
-        boxes = answer(student, pixels, "<OD>", max_tokens=max_tokens)
-        texts = answer(student, pixels, "<CAPTION>", max_tokens=max_tokens)
-        for image, array, said, written in zip(part, pixels, boxes, texts, strict=True):
-            judged[image.id] = judge(scorer, image, array, names, (said, written), round_=round_)
+        sight = look(student, [read(image.id) for image in part])
+        boxes, texts = (answer(sight, task, max_tokens=max_tokens) for task in ("<OD>", "<CAPTION>"))
+        judgements = judge(Scorer(sight), part, names, list(zip(boxes, texts, strict=True)), round_=round_)
+        judged.update(zip([image.id for image in part], judgements, strict=True))
         if progress:
             progress(start + len(part), len(images))
     return judged
 
 
 def judge(
-    scorer: Scorer, image: LabelledImage, pixels: RGB, names: Sequence[str], answers: tuple[str, str], *, round_: int
-) -> Judgement:
-    """Score the labels of an image and the student's own `answers` to `<OD>` and `<CAPTION>`."""
-    seen = _sightings(image, answers[0], round_)
-    words = parse_text(answers[1])
-    texts = [(text.granularity, text.text) for text in image.texts]
-    *old_p, new_p = scorer.texts(pixels, [*texts, ("brief", words)])
-    identity = annotation_id("texts", image.id, "student", round_, 0)
-    written = TextLabel(identity, "brief", words, named_things(words, names), new_p)
-    return Judgement(
-        old=_scored(scorer, pixels, image.regions, names),
-        seen=_scored(scorer, pixels, seen, names),
-        old_texts=tuple(replace(text, p=max(p, 0.0)) for text, p in zip(image.texts, old_p, strict=True)),
-        seen_texts=(written,) if words else (),
-    )
-
-
-def answer(student: Student, images: Sequence[RGB], task: Task, *, max_tokens: int) -> list[str]:
-    """Greedy answers to a task without input, one an image, tokens of the target language included."""
-    import torch
-
-    inputs = encode(student, images, [(row, write_prompt(task)) for row in range(len(images))])
-    inputs.pop("image_rows")
-    student.model.eval()
-    with torch.inference_mode():
-        ids = student.model.generate(**inputs, max_new_tokens=max_tokens, num_beams=1, do_sample=False)
-    texts: list[str] = student.processor.tokenizer.batch_decode(ids, skip_special_tokens=False)
-    return texts
+    scorer: Scorer,
+    images: Sequence[LabelledImage],
+    names: Sequence[str],
+    answers: Sequence[tuple[str, str]],
+    *,
+    round_: int,
+) -> list[Judgement]:
+    """Score the labels of the images of a sight and the student's own `answers` to `<OD>` and `<CAPTION>`."""
+    seen = [_sightings(image, said, round_) for image, (said, _) in zip(images, answers, strict=True)]
+    written = [_written(image, said, names, round_) for image, (_, said) in zip(images, answers, strict=True)]
+    regions = _scored(scorer, [*enumerate(image.regions for image in images), *enumerate(seen)], names)
+    texts = _scored_texts(scorer, [*enumerate(image.texts for image in images), *enumerate(written)])
+    num = len(images)
+    return [Judgement(*parts) for parts in zip(regions[:num], regions[num:], texts[:num], texts[num:], strict=True)]
 
 
 def _sightings(image: LabelledImage, said: str, round_: int) -> list[RegionLabel]:
@@ -104,15 +87,31 @@ def _sightings(image: LabelledImage, said: str, round_: int) -> list[RegionLabel
     return list(found.values())
 
 
+def _written(image: LabelledImage, said: str, names: Sequence[str], round_: int) -> tuple[TextLabel, ...]:
+    words = parse_text(said)
+    identity = annotation_id("texts", image.id, "student", round_, 0)
+    return (TextLabel(identity, "brief", words, named_things(words, names), 0.0),) if words else ()
+
+
 def _scored(
-    scorer: Scorer, pixels: RGB, regions: Sequence[RegionLabel], names: Sequence[str]
-) -> tuple[RegionLabel, ...]:
-    boxes = boxes_of(regions)
-    scores = scorer.regions(pixels, boxes.xyxy, boxes.labels, names)
-    return tuple(
-        replace(region, p=max(s.box, 0.0), p_label=max(s.label, 0.0), rival=s.rival, p_rival=s.p_rival)
-        for region, s in zip(regions, scores, strict=True)
-    )
+    scorer: Scorer, groups: Sequence[tuple[int, Sequence[RegionLabel]]], names: Sequence[str]
+) -> list[tuple[RegionLabel, ...]]:
+    """Groups of regions, each with the row of its image, with the scores of the student."""
+    boxes = [(row, boxes_of(regions)) for row, regions in groups]
+    scores = scorer.regions([Regions(row, group.xyxy, group.labels) for row, group in boxes], names)
+    return [
+        tuple(
+            replace(region, p=max(s.box, 0.0), p_label=max(s.label, 0.0), rival=s.rival, p_rival=s.p_rival)
+            for region, s in zip(regions, group, strict=True)
+        )
+        for (_, regions), group in zip(groups, scores, strict=True)
+    ]
+
+
+def _scored_texts(scorer: Scorer, groups: Sequence[tuple[int, Sequence[TextLabel]]]) -> list[tuple[TextLabel, ...]]:
+    """The same for texts."""
+    scores = iter(scorer.texts([(row, text.granularity, text.text) for row, texts in groups for text in texts]))
+    return [tuple(replace(text, p=max(next(scores), 0.0)) for text in texts) for _, texts in groups]
 
 
 def named_things(text: str, names: Sequence[str]) -> tuple[str, ...]:

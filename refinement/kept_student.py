@@ -14,6 +14,8 @@ from schemas.annotations import Frozen
 
 RECORD = "student.json"
 WEIGHTS = "model.safetensors"
+HASHES = "SHA256SUMS"
+"""Lets annotators of a model hub open the folder where it stands, on an object store too."""
 
 
 class KeptStudent(Frozen):
@@ -31,6 +33,8 @@ def keep_student(student: Student, store: Store, folder: str) -> KeptStudent:
             data = file.read_bytes()
             sums[file.name] = sha256_hex(data)
             store.write_bytes(f"{folder}/{file.name}", data)
+    lines = "".join(f"{sha256}  {name}\n" for name, sha256 in sums.items())
+    store.write_bytes(f"{folder}/{HASHES}", lines.encode())
     kept = KeptStudent(weights=sums[WEIGHTS])
     store.write_model(f"{folder}/{RECORD}", kept)
     return kept

@@ -1,10 +1,13 @@
-"""What the student of a fold may learn from: the standing labels of a root, without gold and without its own fold."""
+"""What a student may learn from: the standing labels of a root, without gold and without its own fold."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from engine.export.assemble import assemble
 from engine.images import ImageLimits
@@ -14,6 +17,7 @@ from engine.store import Store
 from engine.tasks import CoverStep, PartitionRecord
 from refinement.examples import TrainingImage, from_sample
 from refinement.folds import EVERY_FOLD, fold_of, trains_on
+from schemas.annotations import Granularity
 
 KEPT_IMAGES = 256
 """Decoded images that a worker remembers."""
@@ -21,7 +25,10 @@ KEPT_IMAGES = 256
 
 @dataclass(frozen=True, slots=True)
 class Lessons:
-    """Where to find labels and images; any worker can open it. `fold` is of `num_folds`, or `EVERY_FOLD`."""
+    """Where to find labels and images; any worker can open it. `fold` is of `num_folds`, or `EVERY_FOLD`.
+
+    With `granularities`, the texts of these alone, without those that were composed by rule.
+    """
 
     root: str
     partitions: tuple[PartitionRecord, ...]
@@ -31,6 +38,7 @@ class Lessons:
     fold: int
     num_folds: int
     seed: int
+    granularities: tuple[Granularity, ...] = ()
 
     def open(self) -> LessonImages:
         """Read all labels, in the order of the partitions; images are decoded when they are asked for."""
@@ -41,15 +49,24 @@ class Lessons:
             view = load_view(store, record, cover)
             pixels = PartitionImages(store, record, self.limits)
             rows = {pixels.identity(row)[0]: row for row in range(len(pixels))}
+            written = set(written_texts(view.annotations["texts"], self.granularities)["id"].to_pylist())
             for sample in assemble(view, lambda group: "train", self.max_target_tokens):
-                row = rows[sample.id]
-                if sample.targets and self._taught(pixels.twin_group(row)):
-                    images.append(from_sample(sample))
+                row, image = rows[sample.id], from_sample(sample)
+                if self.granularities:
+                    image = replace(image, targets=tuple(t for t in image.targets if written >= {*t.annotation_ids}))
+                if image.targets and self._taught(pixels.twin_group(row)):
+                    images.append(image)
                     places.append((pixels, row))
         return LessonImages(images, places)
 
     def _taught(self, twin_group: str) -> bool:
         return self.fold == EVERY_FOLD or trains_on(self.fold, fold_of(twin_group, self.seed, self.num_folds))
+
+
+def written_texts(texts: pa.Table, granularities: Sequence[Granularity]) -> pa.Table:
+    """The rows of some granularities that people or models wrote: nothing that was composed by rule."""
+    asked = pc.is_in(texts["granularity"], pa.array(granularities, pa.string()))
+    return texts.filter(pc.and_(asked, pc.invert(texts["composed"])))
 
 
 class LessonImages:

@@ -7,17 +7,15 @@ checkpoints, the outputs of the annotator, and rounds that are finished are not 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
-
-import pyarrow.compute as pc
 
 from engine.config import AnnotatorConfig, RunConfig
 from engine.hashing import canonical_json, fingerprint
-from engine.partition import load_view, read_output, read_tables
+from engine.partition import load_view
 from engine.pipeline import Pipeline
-from engine.plan import Plan, make_plan
+from engine.plan import ARITHMETIC, Plan, make_plan
 from engine.protocols import WorkSet
 from engine.rounds import (
     RECORD,
@@ -30,33 +28,24 @@ from engine.rounds import (
     round_folder,
 )
 from engine.store import Store
-from engine.tasks import CoverStep, PartitionRecord
+from engine.tasks import CoverStep, Lane, PartitionRecord
 from refinement.config import RefineConfig
 from refinement.dataset import Gold, LabelledImage
-from refinement.drift import compare
-from refinement.examples import corpus
+from refinement.drift import Survey, compare
 from refinement.folds import EVERY_FOLD
-from refinement.kept_student import KeptStudent, keep_student, open_kept, read_kept
-from refinement.labels import count_names, judgements
+from refinement.kept_student import KeptStudent, read_kept
+from refinement.labels import count_names
 from refinement.ledger import WHATS
-from refinement.lessons import Lessons
+from refinement.partition_merge import MergedPartition, PartitionMerge, StudentOutput
 from refinement.proposal import Proposal
-from refinement.ray_trainer import TrainingJob, train_on_ray
 from refinement.round_files import RoundFiles
-from refinement.settle import JudgedPartition, Survey, edits_of, final_figures, settle
+from refinement.settle import Final, JudgedPartition, Ruling, final_figures, final_of, settle, survey_of
 from refinement.stand_in import AGREEMENT, NUM_IMAGES, agreed_objects, as_reference
-from refinement.student import SCRATCH, load_student, make_student
-from refinement.training import Progress, Report
+from refinement.teaching import TRAINING, Teacher, student_folder
 from refinement.training_log import TensorBoardLog
 from schemas.annotations import Frozen, Source
 from schemas.errors import RootError
-from schemas.tables import ANNOTATION_TABLES
 
-BASE = "rounds/base"
-TRAINING = "training"
-"""Folder of the curves of all trainings, and of gold metrics by round, as TensorBoard reads them."""
-CHECKPOINTS, RAY = "-checkpoints", "-ray"
-"""What stands beside the folder of a student while it is trained."""
 VERSION = 3
 """Version of what a round makes of the same labels and settings."""
 EVERYTHING = WorkSet(min_score=0.0, nms_iou=1.0, max_regions=1000)
@@ -87,6 +76,10 @@ class Loop:
         return self.pipeline.config
 
     @cached_property
+    def teacher(self) -> Teacher:
+        return Teacher(self.pipeline, self.settings)
+
+    @cached_property
     def files(self) -> RoundFiles:
         again = plan_of_labels(self.store, self.config, ()).annotators
         remade = frozenset(kind for annotator in again.values() for kind in annotator.produces)
@@ -94,7 +87,7 @@ class Loop:
 
     def described(self) -> dict[str, Any]:
         """What a round depends on beside the labels it begins with."""
-        settings = self.settings.model_dump(mode="json", exclude={"annotator", "trainer"})
+        settings = self.settings.model_dump(mode="json", exclude={"annotator", "trainer", "sparse"})
         return {"version": VERSION, "settings": settings, "seed": self.config.seed}
 
     def finished(self, number: int, identity: str) -> RoundRecord | None:
@@ -105,7 +98,8 @@ class Loop:
         if record.fingerprint != identity:
             raise RootError(
                 f"round {number} of {self.store.url} was made of other labels or with other settings of `refine`; "
-                f"rounds are never changed: refine a copy of the root, or delete {self.store.url}/rounds"
+                "rounds are never changed: refine a copy of the root, or delete "
+                f"{self.store.url}/{round_folder(number)} and the rounds after it"
             )
         return record
 
@@ -138,89 +132,17 @@ class Loop:
 
     def students(self, number: int) -> list[tuple[str, KeptStudent]]:
         """The students of a round that are trained, fold by fold; (folder, record) of each."""
-        folders = (f"{round_folder(number)}/students/{place}" for place in range(self._num_students))
+        folders = (student_folder(number, str(place)) for place in range(self.settings.num_students))
         kept = ((folder, read_kept(self.store, folder)) for folder in folders)
         return [(folder, record) for folder, record in kept if record is not None]
 
-    @property
-    def _num_students(self) -> int:
-        return 1 if self.settings.rules.in_sample else self.settings.rules.num_folds
-
     def train(self, number: int, before: RoundRecord, identity: str) -> None:
         """A fresh student a fold; one that is there already is not trained again."""
-        standing = plan_of(self.store, self.config, before.number)
-        self.pipeline.annotate(standing)
-        self.pipeline.decide(standing)
-        done = {folder for folder, _ in self.students(number)}
-        for place in range(self._num_students):
-            folder = f"{round_folder(number)}/students/{place}"
-            if folder not in done:
-                fold = EVERY_FOLD if self.settings.rules.in_sample else place
-                self._train_one(folder, self._lessons(standing, fold), identity, number, place)
-            for suffix in (CHECKPOINTS, RAY):
-                self.store.delete_folder(folder + suffix)
-
-    def _lessons(self, standing: Plan, fold: int) -> Lessons:
-        return Lessons(
-            root=self.store.url,
-            partitions=tuple(standing.partitions),
-            covers=tuple(standing.cover_step(record) for record in standing.partitions),
-            limits=self.config.images,
-            max_target_tokens=min(
-                self.config.export.max_target_tokens,
-                self.settings.student.max_target_tokens - 2,  # its begin and end marks
-            ),
-            fold=fold,
-            num_folds=self.settings.rules.num_folds,
-            seed=self.config.seed,
-        )
-
-    def _train_one(self, folder: str, lessons: Lessons, identity: str, number: int, place: int) -> None:
-        records = folder + RAY
-        training = self.settings.training
-        job = TrainingJob(
-            open_student=self._base(lessons),
-            open_data=lessons.open,
-            config=training.model_copy(update={"seed": training.seed + place}),
-            store_url=self.store.url,
-            checkpoints=folder + CHECKPOINTS,
-            fingerprint=f"{identity}-{place}",
-            output=folder,
-        )
-        storage = self.store.path(records) if self.store.local else f"{self.store.url}/{records}"
-        self.pipeline.release_workers()
-        train_on_ray(
-            job,
-            self.settings.trainer,
-            storage=storage,
-            address=self.config.runner.ray_address,
-            report=self._report(number, place),
-        )
-
-    def _report(self, number: int, place: int) -> Report:
-        """Tells the watch of the pipeline and TensorBoard how a training goes; steps done again count once."""
-        log = TensorBoardLog(f"{self.store.url}/{TRAINING}/round-{number:03d}/student-{place}")
-        step, total, done = f"round {number}: student {place}", self.settings.training.num_steps, 0
-        self.pipeline.watch(step, 0, total)
-
-        def report(progress: Progress) -> None:
-            nonlocal done
-            log(progress)
-            if progress.step > done:
-                self.pipeline.watch(step, progress.step - done, total)
-                done = progress.step
-
-        return report
-
-    def _base(self, lessons: Lessons) -> Any:
-        """How a worker opens the student that training starts from. One from scratch is made once for all rounds."""
-        student = self.settings.student
-        if student.base != SCRATCH:
-            return partial(load_student, student.base, student.revision, max_target_tokens=student.max_target_tokens)
-        if read_kept(self.store, BASE) is None:
-            every = replace(lessons, fold=EVERY_FOLD)
-            keep_student(make_student(student, corpus(every.open().images)), self.store, BASE)
-        return partial(open_kept, f"{self.store.url}/{BASE}", max_target_tokens=student.max_target_tokens)
+        standing, training = self.teacher.standing(before), self.settings.training
+        for place in range(self.settings.num_students):
+            lessons = self.teacher.lessons(standing, EVERY_FOLD if self.settings.rules.in_sample else place)
+            seeded = training.model_copy(update={"seed": training.seed + place})
+            self.teacher.teach(number, str(place), lessons, seeded, identity=identity)
 
     def look_again(self, number: int, before: RoundRecord) -> Plan:
         """The students as an annotator on all images; returns the plan of their outputs."""
@@ -257,19 +179,15 @@ class Loop:
             self.judged(before, plan), rules, round_=number, seed=self.config.seed, prefix=prefix,
             attach=Proposal(self.pipeline, self.files, number, before, source),
         )  # fmt: skip
-        partitions, counts, survey = [], dict.fromkeys(WHATS, 0), Survey()
-        for partition, judged in zip(before.partitions, self.judged(before, plan), strict=True):
-            edits = edits_of(judged, settlement, rules)
-            for edit in edits:
-                counts[edit.what] += 1
-            after = self.files.edit(number, partition, edits, source)
-            partitions.append(after)
-            survey.add(self.files.images(after), {}, with_final=False)
-        drifts = compare(self._survey(read_round(self.store, 0)).portrait(), survey.portrait(), self.settings.drift)
+        merged = self.merge_partitions(number, before, plan, settlement.ruling(rules.merge), source)
+        counts = {what: sum(partition.edits.get(what, 0) for partition in merged) for what in WHATS}
+        now = sum((partition.survey for partition in merged), start=Survey())
+        first = (survey_of(self.files.images(partition)) for partition in read_round(self.store, 0).partitions)
+        drifts = compare(sum(first, start=Survey()).portrait(), now.portrait(), self.settings.drift)
         record = RoundRecord(
             number=number,
             fingerprint=identity,
-            partitions=tuple(partitions),
+            partitions=tuple(partition.partition for partition in merged),
             gates=settlement.facts(number),
             details={
                 **settlement.details(),
@@ -282,22 +200,42 @@ class Loop:
         log.scalars({f"gold/{figure.unit}/{figure.metric}": figure.after for figure in settlement.measured}, number)
         return record
 
+    def merge_partitions(
+        self, number: int, before: RoundRecord, plan: Plan, ruling: Ruling, source: Source
+    ) -> list[MergedPartition]:
+        """Every partition merged, on the runner, in their order."""
+        files = self.files
+        tasks = [
+            PartitionMerge(
+                number=number, partition=partition, said=said, ruling=ruling, source=source,
+                limits=files.limits, remade=files.remade, makers=files.makers, seed=files.seed,
+            ).task(self.store.url)
+            for partition, said in self._said(before, plan)
+        ]  # fmt: skip
+        step = f"round {number}: merge"
+        self.pipeline.watch(step, 0, len(tasks))
+        done: dict[str, MergedPartition] = {}
+        for task, result in self.pipeline.run_tasks(Lane(name=step, resources=ARITHMETIC, tasks=tasks)):
+            done[task.label] = MergedPartition.model_validate_json(result)
+            self.pipeline.watch(step, 1, len(tasks))
+        return [done[task.label] for task in tasks]
+
     # ------------------------------------------------------------------ reading
 
     def judged(self, before: RoundRecord, plan: Plan) -> Iterator[JudgedPartition]:
         """Partition after partition, with what the students said, and gold or what stands in for it."""
-        (student,) = plan.graph.order
-        names = plan.config.annotators[student].params["names"]
         share = NUM_IMAGES / sum(partition.standing.num_images for partition in before.partitions)
-        for partition in before.partitions:
+        for partition, said in self._said(before, plan):
             images, gold = self._reference(partition, share)
-            output = read_output(
-                self.store, student, partition.unseen.id, plan.fingerprints[student, partition.unseen.id]
-            )
-            tables = read_tables(self.store, output)
-            done = set(tables["status"]["image_id"].filter(pc.equal(tables["status"]["status"], "done")).to_pylist())
-            said = {name: tables.get(name, schema.empty_table()) for name, schema in ANNOTATION_TABLES.items()}
-            yield JudgedPartition(images, judgements([i for i in images if i.id in done], said, names), gold)
+            yield JudgedPartition(images, said.judged(self.store, partition, images), gold)
+
+    def _said(self, before: RoundRecord, plan: Plan) -> Iterator[tuple[RoundPartition, StudentOutput]]:
+        """Each partition, and where it stands what the students of a plan said of it."""
+        (student,) = plan.graph.order
+        names = tuple(plan.config.annotators[student].params["names"])
+        for partition in before.partitions:
+            output = plan.fingerprints[student, partition.unseen.id]
+            yield partition, StudentOutput(annotator=student, fingerprint=output, names=names)
 
     @cached_property
     def has_gold(self) -> bool:
@@ -316,20 +254,20 @@ class Loop:
         agreed = agreed_objects(load_view(self.store, *self._annotated[partition.standing.id]))
         return as_reference(images, agreed, share=share, seed=self.config.seed), agreed
 
-    def _survey(self, record: RoundRecord, *, with_final: bool = False) -> Survey:
-        survey = Survey()
+    def _final(self, record: RoundRecord) -> Final:
+        found: dict[str, tuple[LabelledImage, Gold]] = {}
         for partition in record.partitions:
-            survey.add(self.files.images(partition), self.files.gold(partition), with_final=with_final)
-        return survey
+            found |= final_of(self.files.images(partition), self.files.gold(partition))
+        return found
 
     # ------------------------------------------------------------------ the end
 
     def final(self, rounds: Sequence[RoundRecord]) -> dict[str, tuple[float, float]]:
         """Figures of the labels on the `final` split before and after; the only place that reads it."""
-        first, last = (self._survey(record, with_final=True) for record in (rounds[0], rounds[-1]))
+        first, last = (self._final(record) for record in (rounds[0], rounds[-1]))
         found = final_figures(first, last)
         self.store.write_bytes(
             f"rounds/final-{rounds[-1].number:03d}.json",
-            canonical_json({"images": len(first.final), "metrics": found}).encode(),
+            canonical_json({"images": len(first), "metrics": found}).encode(),
         )
         return found

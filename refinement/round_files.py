@@ -87,14 +87,28 @@ class RoundFiles:
         }
         return self._partition(0, base, files, kept_labels(view, self.remade, self.makers), view.gold, ())
 
-    def edit(self, number: int, partition: RoundPartition, edits: Sequence[Edit], source: Source) -> RoundPartition:
-        """The partition after a round; where nothing is edited, the very files of the round before."""
+    def edit(
+        self,
+        number: int,
+        partition: RoundPartition,
+        edits: Sequence[Edit],
+        source: Source,
+        status: Mapping[str, pa.Table] | None = None,
+    ) -> RoundPartition:
+        """The partition after a round; where nothing is edited, the very files of the round before.
+
+        `status` says, by family, how far it is annotated now where a round changed that.
+        """
         if not edits:
             ledger = self._write(number, partition.standing.id, "ledger", ledger_table((), number))
             return partition.model_copy(update={"ledger": ledger})
         labels = apply_edits(self.labels(partition), edits, source)
+        changed = {
+            f"{CARRIED}{family}": self._write(number, partition.standing.id, f"{CARRIED}{family}", table)
+            for family, table in (status or {}).items()
+        }
         files = {
-            kind: {name: file for name, file in record.files.items() if name not in ANNOTATION_TABLES}
+            kind: {name: file for name, file in record.files.items() if name not in ANNOTATION_TABLES} | changed
             for kind, record in (("standing", partition.standing), ("unseen", partition.unseen))
         }
         truth = source_tables(self.store, partition.standing, gold=True)

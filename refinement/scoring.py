@@ -7,20 +7,16 @@ a text through its caption task.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from engine.export.targets import CAPTION_TASKS
 from engine.geometry import Floats
-from engine.protocols import RGB
-from refinement.student import IGNORED, Student, encode, encode_targets
+from refinement.sight import Question, Said, Sight
 from schemas.annotations import Granularity
 from schemas.target_language import (
-    NUM_BINS,
     Instance,
     location_tokens,
     normalise_label,
@@ -29,9 +25,6 @@ from schemas.target_language import (
     write_prompt,
 )
 
-BOX_TOLERANCE = 0.05
-"""A coordinate is supported by all the probability within this share of the axis: the exact one of 1,000 bins says
-more about the student's sharpness than about the label."""
 NOT_ASKED = -1.0
 """Score of a label that the target language cannot say."""
 
@@ -50,117 +43,103 @@ class RegionScore:
     p_rival: float
 
 
+@dataclass(frozen=True, slots=True)
+class Regions:
+    """Regions of the image at row `image` of a sight: (n, 4) boxes in pixels and their n labels."""
+
+    image: int
+    boxes_xyxy: Floats
+    labels: Sequence[str]
+
+
 class Scorer:
-    """Scores labels with a student. Batches hold one question each; the vision tower runs once an image."""
+    """Scores labels of the images of a sight, all questions of a kind together, `batch_size` answers at a time."""
 
-    def __init__(self, student: Student, *, batch_size: int = 32) -> None:
-        from refinement.step import ForcedAnswers
-
-        self._student, self._batch_size = student, batch_size
-        self._forced = ForcedAnswers(student.model).eval()
-        vocabulary = student.processor.tokenizer
-        self._first_bin = int(vocabulary.convert_tokens_to_ids("<loc_0>"))
+    def __init__(self, sight: Sight, *, batch_size: int = 32) -> None:
+        self._sight, self._batch_size = sight, batch_size
 
     # ------------------------------------------------------------------------------------------------ regions
 
-    def regions(
-        self, pixels: RGB, boxes_xyxy: Floats, labels: Sequence[str], candidates: Sequence[str]
-    ) -> list[RegionScore]:
-        """Score the (n, 4) boxes and n labels of one image; a label is also compared with all `candidates`."""
-        if not len(labels):
-            return []
-        boxes = self.boxes(pixels, boxes_xyxy, labels)
-        names = self.names(pixels, boxes_xyxy, sorted({*map(normalise_label, (*labels, *candidates))} - {""}))
+    def regions(self, asked: Sequence[Regions], candidates: Sequence[str]) -> list[list[RegionScore]]:
+        """Scores of each group of regions; a label is compared with those of its group and all `candidates`."""
+        supports = self.boxes(asked)
+        names = self.names(
+            asked, [sorted({*map(normalise_label, (*group.labels, *candidates))} - {""}) for group in asked]
+        )
         scores = []
-        for box, label, likely in zip(boxes, labels, names, strict=True):
-            own = normalise_label(label)
-            rival = max((name for name in likely if name != own), key=lambda name: likely[name], default="")
-            scores.append(RegionScore(box, likely.get(own, NOT_ASKED), rival, likely.get(rival, 0.0)))
+        for group, boxes, likely in zip(asked, supports, names, strict=True):
+            owns = map(normalise_label, group.labels)
+            scores.append([_region_score(*one) for one in zip(boxes, owns, likely, strict=True)])
         return scores
 
-    def names(self, pixels: RGB, boxes_xyxy: Floats, candidates: Sequence[str]) -> list[Mapping[str, float]]:
-        """For each of (n, 4) boxes, the probability of every candidate name; they sum to 1.
+    def names(self, asked: Sequence[Regions], candidates: Sequence[Sequence[str]]) -> list[list[Mapping[str, float]]]:
+        """For each box of each group, the probability of every candidate name of the group; they sum to 1.
 
         The whole name is said with its end, so that "cat" is not the beginning of "cat food".
         """
-        wh = (pixels.shape[1], pixels.shape[0])
-        prompts = [write_prompt("<REGION_TO_CATEGORY>", location_tokens(box, wh)) for box in boxes_xyxy.tolist()]
-        asked = [(prompt, name) for prompt in prompts for name in candidates]
-        likelihoods = self._log_likelihoods(pixels, asked).reshape(len(prompts), len(candidates))
-        shifted = np.exp(likelihoods - likelihoods.max(axis=1, keepdims=True, initial=-np.inf))
-        shares = shifted / shifted.sum(axis=1, keepdims=True)
-        return [dict(zip(candidates, row.tolist(), strict=True)) for row in shares]
+        questions = [
+            Question(group.image, prompt, name)
+            for group, names in zip(asked, candidates, strict=True)
+            for prompt in self._prompts(group)
+            for name in names
+        ]
+        said = iter(self._force(questions))
+        return [
+            [_shares(names, [float(next(said).logs.sum()) for _ in names]) for _ in group.labels]
+            for group, names in zip(asked, candidates, strict=True)
+        ]
 
-    def boxes(self, pixels: RGB, boxes_xyxy: Floats, labels: Sequence[str]) -> list[float]:
-        """Support of each of (n, 4) boxes in the answer that holds all of them; `NOT_ASKED` where it cannot be said.
+    def boxes(self, asked: Sequence[Regions]) -> list[list[float]]:
+        """Support of each box in the answer that holds all of its group; `NOT_ASKED` where it cannot be said.
 
         Everything before a box is given as the label has it, so a false neighbour costs only itself.
         """
-        wh = (pixels.shape[1], pixels.shape[0])
-        instances = [Instance(n, (tuple(b),)) for n, b in zip(labels, boxes_xyxy.tolist(), strict=True)]
-        written = write_answer("<OD>", instances, wh)
-        scores = [NOT_ASKED] * len(labels)
-        if not written.target:
-            return scores
-        (said, probabilities), *_ = self._probabilities(pixels, [(write_prompt("<OD>"), written.target)])
-        bins = said - self._first_bin
-        places = np.flatnonzero((bins >= 0) & (bins < NUM_BINS))
-        reach = int(BOX_TOLERANCE * NUM_BINS)
-        for rank in range(min(len(places) // 4, len(written.spoken))):
-            support = [
-                _mass(probabilities[place, self._first_bin : self._first_bin + NUM_BINS], int(bins[place]), reach)
-                for place in places[4 * rank : 4 * rank + 4]
-            ]
-            scores[written.spoken[rank]] = math.prod(support) ** 0.25
+        scores = [[NOT_ASKED] * len(group.labels) for group in asked]
+        written = []
+        for row, group in enumerate(asked):
+            boxes = zip(group.labels, group.boxes_xyxy.tolist(), strict=True)
+            instances = [Instance(name, (tuple(box),)) for name, box in boxes]
+            answer = write_answer("<OD>", instances, self._sight.sizes_wh[group.image])
+            if answer.target:
+                written.append((row, answer))
+        questions = [Question(asked[row].image, write_prompt("<OD>"), answer.target) for row, answer in written]
+        for (row, answer), said in zip(written, self._force(questions), strict=True):
+            whole = said.support[: len(said.support) // 4 * 4].reshape(-1, 4)  # a long answer may be cut
+            for region, support in zip(answer.spoken, whole, strict=False):
+                scores[row][region] = float(support.prod() ** 0.25)
         return scores
+
+    def _prompts(self, group: Regions) -> list[str]:
+        wh = self._sight.sizes_wh[group.image]
+        return [write_prompt("<REGION_TO_CATEGORY>", location_tokens(box, wh)) for box in group.boxes_xyxy.tolist()]
 
     # -------------------------------------------------------------------------------------------------- texts
 
-    def texts(self, pixels: RGB, texts: Sequence[tuple[Granularity, str]]) -> list[float]:
-        """Probability a token of each text, the geometric mean; `NOT_ASKED` where it cannot be said."""
-        scores = [NOT_ASKED] * len(texts)
-        asked, rows = [], []
-        for row, (granularity, text) in enumerate(texts):
-            if words := normalise_text(text):
-                asked.append((write_prompt(CAPTION_TASKS[granularity]), words))
-                rows.append(row)
-        for row, value in zip(rows, self._log_likelihoods(pixels, asked, per_token=True), strict=True):
-            scores[row] = float(np.exp(value))
+    def texts(self, asked: Sequence[tuple[int, Granularity, str]]) -> list[float]:
+        """Probability a token of texts of images, the geometric mean; `NOT_ASKED` where it cannot be said."""
+        scores = [NOT_ASKED] * len(asked)
+        rows = [row for row, (_, _, text) in enumerate(asked) if normalise_text(text)]
+        questions = []
+        for row in rows:
+            image, granularity, text = asked[row]
+            questions.append(Question(image, write_prompt(CAPTION_TASKS[granularity]), normalise_text(text)))
+        for row, said in zip(rows, self._force(questions), strict=True):
+            scores[row] = float(np.exp(said.logs.mean()))
         return scores
 
-    # ------------------------------------------------------------------------------------------------ forcing
+    def _force(self, questions: Sequence[Question]) -> list[Said]:
+        from refinement.forced import force
 
-    def _log_likelihoods(self, pixels: RGB, asked: Sequence[tuple[str, str]], *, per_token: bool = False) -> Floats:
-        """(n,) log-likelihoods of (prompt, target) pairs, summed over tokens or their mean; the start mark is free."""
-        import torch
-
-        found: list[float] = []
-        for inputs, labels in self._batches(pixels, asked):
-            with torch.inference_mode():
-                losses = self._forced(inputs, labels)[:, 1:]
-            said = (labels[:, 1:] != IGNORED).sum(dim=1).clamp(min=1)
-            total = -losses.sum(dim=1)
-            found.extend((total / said if per_token else total).tolist())
-        return np.array(found, dtype=np.float64)
-
-    def _probabilities(self, pixels: RGB, asked: Sequence[tuple[str, str]]) -> list[tuple[Any, Any]]:
-        """For each pair, (t,) ids of the answer and (t, vocabulary) probabilities of what could stand there."""
-        import torch
-
-        found: list[tuple[Any, Any]] = []
-        for inputs, labels in self._batches(pixels, asked):
-            with torch.inference_mode():
-                shares = self._forced.logits(inputs, labels).softmax(dim=-1)
-            found.extend(zip(labels.numpy(), shares.numpy(), strict=True))
-        return found
-
-    def _batches(self, pixels: RGB, asked: Sequence[tuple[str, str]]) -> Any:
-        for start in range(0, len(asked), self._batch_size):
-            part = asked[start : start + self._batch_size]
-            inputs = encode(self._student, [pixels], [(0, prompt) for prompt, _ in part])
-            yield inputs, encode_targets(self._student, [target for _, target in part])
+        return force(self._sight, questions, batch_size=self._batch_size)
 
 
-def _mass(probabilities: Floats, middle: int, reach: int) -> float:
-    """Probability within `reach` bins of the middle."""
-    return float(probabilities[max(middle - reach, 0) : middle + reach + 1].sum())
+def _region_score(box: float, own: str, likely: Mapping[str, float]) -> RegionScore:
+    rival = max((name for name in likely if name != own), key=lambda name: likely[name], default="")
+    return RegionScore(box, likely.get(own, NOT_ASKED), rival, likely.get(rival, 0.0))
+
+
+def _shares(names: Sequence[str], likelihoods: Sequence[float]) -> Mapping[str, float]:
+    """Log-likelihoods of names as shares of one probability."""
+    logs = np.array(likelihoods, dtype=np.float64)
+    shifted = np.exp(logs - logs.max(initial=-np.inf))
+    return dict(zip(names, (shifted / shifted.sum()).tolist(), strict=True))

@@ -38,7 +38,9 @@ def make_scratch(folder: Path, size: Preset, corpus: Iterable[str], *, seed: int
     processor = build_processor(size, corpus)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = Florence2ForConditionalGeneration(_config(size, processor))
+        model = Florence2ForConditionalGeneration(
+            florence2_config(size, vocab_size=len(processor.tokenizer), image_token_id=processor.image_token_id)
+        )
         initialise(model, processor.tokenizer.convert_tokens_to_ids(list(_locations())))
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
@@ -79,7 +81,8 @@ def _locations() -> Iterable[str]:
     return (token for token in SPECIAL_TOKENS if token.startswith("<loc_"))
 
 
-def _config(size: Preset, processor: Any) -> Any:
+def florence2_config(size: Preset, *, vocab_size: int, image_token_id: int) -> Any:
+    """Config of a student of this size."""
     from transformers import BartConfig, Florence2Config, Florence2VisionConfig
 
     heads = tuple(width // size.head_width for width in size.stage_widths)
@@ -95,7 +98,7 @@ def _config(size: Preset, processor: Any) -> Any:
         drop_path_rate=size.dropout,
     )
     text = BartConfig(
-        vocab_size=len(processor.tokenizer),
+        vocab_size=vocab_size,
         d_model=size.text_width,
         max_position_embeddings=size.max_positions,
         encoder_layers=size.text_layers,
@@ -106,6 +109,4 @@ def _config(size: Preset, processor: Any) -> Any:
         decoder_ffn_dim=4 * size.text_width,
         dropout=size.dropout,
     )
-    return Florence2Config(
-        vision_config=vision.to_dict(), text_config=text.to_dict(), image_token_id=processor.image_token_id
-    )
+    return Florence2Config(vision_config=vision.to_dict(), text_config=text.to_dict(), image_token_id=image_token_id)

@@ -1,4 +1,4 @@
-"""A round over partitions: gold decides once for all, then every partition is edited on its own.
+"""A round over partitions: gold decides once for all, then every partition is edited on its own, by any worker.
 
 No more than the gold images and one partition are in memory.
 """
@@ -6,7 +6,7 @@ No more than the gold images and one partition are in memory.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,13 +15,15 @@ from engine.export.facts import RoundFacts
 from refinement.attached import Attached
 from refinement.calibration import Calibration
 from refinement.dataset import Gold, LabelledImage, boxes_of
-from refinement.drift import Portrait, portrait
+from refinement.drift import Survey, survey
 from refinement.gate import GateDecision
 from refinement.judging import Judgement
 from refinement.ledger import Edit
 from refinement.measured import EditsMeasured, Measured, measure, measure_edits
+from refinement.merge_rules import MergeRules
 from refinement.round import RoundRules, calibrate, judge_gates, merge_image
 from refinement.trial import on_trial
+from schemas.annotations import Frozen
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,14 @@ class JudgedPartition:
     images: Sequence[LabelledImage]
     judged: Mapping[str, Judgement]
     gold: Mapping[str, Gold]
+
+
+class Ruling(Frozen):
+    """By what labels are edited: curves of scores, the units whose edits are accepted, and the rules of merging."""
+
+    calibrations: tuple[Calibration, ...]
+    accepted: frozenset[str]
+    rules: MergeRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +75,10 @@ class Settlement:
     @property
     def accepted(self) -> frozenset[str]:
         return frozenset(gate.unit for gate in self.gates if gate.accepted)
+
+    def ruling(self, rules: MergeRules) -> Ruling:
+        """What is needed to edit a partition."""
+        return Ruling(calibrations=self.calibrations, accepted=self.accepted, rules=rules)
 
 
 Attach = Callable[[Sequence[str], Sequence[Edit]], Mapping[str, Attached]]
@@ -119,53 +133,38 @@ def settle(
     )
 
 
-def edits_of(partition: JudgedPartition, settlement: Settlement, rules: RoundRules) -> list[Edit]:
-    """The accepted edits of a partition, image by image. An image whose student failed stays as it is."""
+def edits_of(images: Sequence[LabelledImage], judged: Mapping[str, Judgement], ruling: Ruling) -> list[Edit]:
+    """The accepted edits of images, one after another. An image whose student failed stays as it is."""
     edits: list[Edit] = []
-    for image in partition.images:
-        if image.id in partition.judged:
-            merged = merge_image(image, partition.judged[image.id], settlement.calibrations, rules.merge)
-            edits += [edit for edit in merged.edits if edit.unit in settlement.accepted]
+    for image in images:
+        if image.id in judged:
+            merged = merge_image(image, judged[image.id], ruling.calibrations, ruling.rules)
+            edits += [edit for edit in merged.edits if edit.unit in ruling.accepted]
     return edits
 
 
-@dataclass(slots=True)
-class Survey:
-    """What the labels of a round look like as a whole, and those of the `final` gold images; added to by partition."""
-
-    num_images: int = 0
-    boxes: list[np.ndarray[tuple[int, ...], np.dtype[np.float64]]] = field(default_factory=list)
-    areas: list[float] = field(default_factory=list)
-    names: list[str] = field(default_factory=list)
-    texts: list[str] = field(default_factory=list)
-    final: dict[str, tuple[LabelledImage, Gold]] = field(default_factory=dict)
-
-    def add(self, images: Sequence[LabelledImage], gold: Mapping[str, Gold], *, with_final: bool) -> None:
-        """Count the images; keep those of the `final` split where it is time to read it."""
-        for image in images:
-            if not image.gold_split:
-                self._look(image)
-            elif with_final and image.gold_split == "final" and image.id in gold:
-                self.final[image.id] = image, gold[image.id]
-
-    def portrait(self) -> Portrait:
-        boxes = np.concatenate(self.boxes) if self.boxes else np.zeros((0, 4))
-        return portrait(self.num_images, boxes, np.array(self.areas), self.names, self.texts)
-
-    def _look(self, image: LabelledImage) -> None:
-        self.num_images += 1
-        boxes = boxes_of(image.regions)
-        self.boxes.append(boxes.xyxy)
-        self.areas += [float(image.image_wh[0] * image.image_wh[1])] * len(boxes.labels)
-        self.names += boxes.labels
-        self.texts += [text.text for text in image.texts]
+def survey_of(images: Sequence[LabelledImage]) -> Survey:
+    """What the labels look like, those on gold images left out."""
+    images = [image for image in images if not image.gold_split]
+    boxes = boxes_of([region for image in images for region in image.regions])
+    sizes = [float(image.image_wh[0] * image.image_wh[1]) for image in images for _ in image.regions]
+    texts = [text.text for image in images for text in image.texts]
+    return survey(len(images), boxes.xyxy, np.array(sizes), boxes.labels, texts)
 
 
-def final_figures(first: Survey, last: Survey) -> dict[str, tuple[float, float]]:
-    """Metric → (in the first survey, in the last one) on the `final` split; nothing where there is no such image.
+Final = Mapping[str, tuple[LabelledImage, Gold]]
+"""The images of the `final` split by id, and what gold says."""
+
+
+def final_of(images: Sequence[LabelledImage], gold: Mapping[str, Gold]) -> Final:
+    return {image.id: (image, gold[image.id]) for image in images if image.gold_split == "final" and image.id in gold}
+
+
+def final_figures(first: Final, last: Final) -> dict[str, tuple[float, float]]:
+    """Metric → (first, last) on the `final` split; nothing where there is no such image.
 
     Masks, read text and groundings are not among them: the labels alone are compared.
     """
-    gold = {identity: truth for identity, (_, truth) in first.final.items()}
-    before, after = ([survey.final[identity][0] for identity in gold] for survey in (first, last))
+    gold = {identity: truth for identity, (_, truth) in first.items()}
+    before, after = ([labels[identity][0] for identity in gold] for labels in (first, last))
     return {figure.metric: (figure.before, figure.after) for figure in measure(on_trial(before, after, gold))}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -42,6 +43,9 @@ class Student:
 
     def save(self, folder: Path) -> None:
         """Write in the native format: `Florence2ForConditionalGeneration.from_pretrained(folder)` opens it."""
+        words = self.processor.tokenizer.backend_tokenizer
+        words.no_truncation()  # what a training last asked of it would be kept in the file
+        words.no_padding()
         self.model.save_pretrained(folder)
         self.processor.save_pretrained(folder)
 
@@ -71,39 +75,64 @@ def load_student(base: str, revision: str = "", *, max_target_tokens: int = 512)
 
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
-    try:
+    with _opening(base):
         model = Florence2ForConditionalGeneration.from_pretrained(base, revision=revision or "main")
         processor = Florence2Processor.from_pretrained(base, revision=revision or "main")
+    return Student(model, processor, max_target_tokens)
+
+
+def load_config(base: str, revision: str = "") -> tuple[Any, Any]:
+    """Config and processor of a native Florence-2, without weights. Raises `ModelError` like `load_student`."""
+    from transformers import Florence2Config, Florence2Processor
+
+    with _opening(base):
+        config = Florence2Config.from_pretrained(base, revision=revision or "main")
+        return config, Florence2Processor.from_pretrained(base, revision=revision or "main")
+
+
+@contextmanager
+def _opening(base: str) -> Iterator[None]:
+    try:
+        yield
     except (OSError, ValueError) as error:
         raise ModelError(
             f"student base {base!r} cannot be opened as a native Florence-2: {error}; give a hub id such as "
             f"florence-community/Florence-2-base, a folder that save_pretrained wrote, or {SCRATCH!r}"
         ) from error
-    return Student(model, processor, max_target_tokens)
 
 
 def encode(student: Student, images: Sequence[RGB], asked: Sequence[tuple[int, str]]) -> dict[str, Any]:
     """Model inputs of questions about images: `asked` are (row of `images`, prompt).
 
-    Prompts stand in the frame that `Florence2Processor` gives them, and several may share an image, whose pixels are
-    then encoded once: the rows of `pixel_values` are those of `images`, `image_rows` says which one belongs to which
-    prompt.
+    Several prompts may share an image, whose pixels are then encoded once: the rows of `pixel_values` are those of
+    `images`, `image_rows` says which one belongs to which prompt.
     """
     import torch
+
+    return {
+        **encode_prompts(student, [prompt for _, prompt in asked]),
+        "pixel_values": encode_pixels(student, images),
+        "image_rows": torch.tensor([row for row, _ in asked]),
+    }
+
+
+def encode_pixels(student: Student, images: Sequence[RGB]) -> Any:
+    """(n, 3, height, width) pixels as the vision tower takes them."""
     from PIL import Image
 
+    return student.processor.image_processor([Image.fromarray(image) for image in images], return_tensors="pt")[
+        "pixel_values"
+    ]
+
+
+def encode_prompts(student: Student, prompts: Sequence[str]) -> dict[str, Any]:
+    """`input_ids` and `attention_mask`, (n, longest) each, of prompts in the frame `Florence2Processor` gives them."""
     processor = student.processor
     tokenizer = processor.tokenizer
     frame = processor.image_token * processor.num_image_tokens + tokenizer.bos_token
-    texts = [f"{frame}{prompt}{tokenizer.eos_token}" for _, prompt in asked]
+    texts = [f"{frame}{prompt}{tokenizer.eos_token}" for prompt in prompts]
     tokens = tokenizer(texts, add_special_tokens=False, padding=True, return_tensors="pt")
-    pixels = processor.image_processor([Image.fromarray(image) for image in images], return_tensors="pt")
-    return {
-        "input_ids": tokens["input_ids"],
-        "attention_mask": tokens["attention_mask"],
-        "pixel_values": pixels["pixel_values"],
-        "image_rows": torch.tensor([row for row, _ in asked]),
-    }
+    return {name: tokens[name] for name in ("input_ids", "attention_mask")}
 
 
 def encode_targets(student: Student, targets: Sequence[str]) -> Any:
@@ -115,10 +144,15 @@ def encode_targets(student: Student, targets: Sequence[str]) -> Any:
     return ids.masked_fill(ids == tokenizer.pad_token_id, IGNORED)
 
 
-def embed(model: Any, inputs: dict[str, Any]) -> Any:
-    """(n, longest, width) prompt embeddings with the features of each prompt's image in their places."""
-    ids = inputs["input_ids"]
-    words = model.get_input_embeddings()(ids)
-    seen = model.get_image_features(inputs["pixel_values"]).pooler_output[inputs["image_rows"]]
-    places = (ids == model.config.image_token_id).unsqueeze(-1)
+def embed(model: Any, input_ids: Any, seen: Any) -> Any:
+    """(n, longest, width) embeddings of prompts; (n, image tokens, width) features of their images stand in them."""
+    words = model.get_input_embeddings()(input_ids)
+    places = (input_ids == model.config.image_token_id).unsqueeze(-1)
     return words.masked_scatter(places, seen.to(words.dtype))
+
+
+def shifted(labels: Any, config: Any) -> Any:
+    """What the decoder has heard before it says each label: the start token, then the labels but the last."""
+    heard = labels.new_full(labels.shape, config.decoder_start_token_id)
+    heard[:, 1:] = labels[:, :-1]
+    return heard.masked_fill(heard == IGNORED, config.pad_token_id)

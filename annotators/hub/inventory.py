@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from annotators.hub.checkpoint import HASHES, licence_of
+from annotators.hub.checkpoint import HASHES
+from annotators.hub.hub_files import CARD, licence_of
 from annotators.hub.params import HubParams
 from annotators.packaged.cache import cache_folder
 
@@ -51,7 +52,9 @@ def _of_the_hub() -> list[CachedCheckpoint]:
     except CacheNotFound:
         return []
     return [
-        CachedCheckpoint(repo.repo_id, revision.commit_hash, revision.size_on_disk, licence_of(revision.snapshot_path))
+        CachedCheckpoint(
+            repo.repo_id, revision.commit_hash, revision.size_on_disk, licence_of(revision.snapshot_path / CARD)
+        )
         for repo in repos
         if repo.repo_type == "model"
         for revision in repo.revisions
@@ -61,7 +64,9 @@ def _of_the_hub() -> list[CachedCheckpoint]:
 def _of_models_roots() -> list[CachedCheckpoint]:
     folders = sorted(path for path in (cache_folder() / "checkpoints").glob("*/*") if not path.name.startswith("."))
     return [
-        CachedCheckpoint(folder.parent.name.replace("--", "/"), folder.name, _num_bytes(folder), licence_of(folder))
+        CachedCheckpoint(
+            folder.parent.name.replace("--", "/"), folder.name, _num_bytes(folder), licence_of(folder / CARD)
+        )
         for folder in folders
     ]
 

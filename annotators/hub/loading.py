@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from annotators.hub.params import DeviceName, HubParams
-from annotators.hub.passes import Inputs, Passes
+from annotators.hub.passes import Inputs, Passes, is_out_of_memory
 from engine.protocols import RGB
 from schemas.errors import ModelError
 
@@ -25,7 +25,9 @@ class Loaded:
     def __init__(self, model: Any, processor: Any, params: HubParams, device: torch.device) -> None:
         self.model, self.processor, self.device = model, processor, device
         self.dtype: torch.dtype = model.dtype
-        self.passes = Passes(params.items_per_pass, self._to_device)
+        if device.type == "cpu":
+            _cast_into_layer_norms(model)
+        self.passes = Passes(params.items_per_pass, to_host=self._to_host, to_device=self._to_device)
 
     @contextmanager
     def inference(self) -> Iterator[None]:
@@ -70,18 +72,24 @@ class Loaded:
                 output[name] = value.float()
         return output
 
-    def _to_device(self, inputs: Inputs) -> Inputs:
-        """Tensors from pinned host memory on the device; pixels in the model's precision, coordinates in their own."""
+    def _to_host(self, inputs: Inputs) -> Inputs:
+        """Pixels in the model's precision, coordinates in their own; for a cuda device, in pinned memory."""
         import torch
 
-        moved = dict(inputs)
-        for name, value in inputs.items():
-            if isinstance(value, torch.Tensor):
-                tensor = value.to(self.dtype) if name.startswith("pixel_values") else value
-                if self.device.type == "cuda":
-                    tensor = tensor.pin_memory()
-                moved[name] = tensor.to(self.device, non_blocking=True)
-        return moved
+        def ready(name: str, tensor: torch.Tensor) -> torch.Tensor:
+            tensor = tensor.to(self.dtype) if name.startswith("pixel_values") else tensor
+            return tensor.pin_memory() if self.device.type == "cuda" else tensor
+
+        return {name: ready(name, v) if isinstance(v, torch.Tensor) else v for name, v in inputs.items()}
+
+    def _to_device(self, inputs: Inputs) -> Inputs:
+        """Copies from pinned memory, which nothing waits for before the device needs them."""
+        import torch
+
+        return {
+            name: v.to(self.device, non_blocking=True) if isinstance(v, torch.Tensor) else v
+            for name, v in inputs.items()
+        }
 
 
 def load(
@@ -104,28 +112,44 @@ def load(
     fitting = set(kinds) or {config.model_type for config in auto._model_mapping}
     _check_kind(folder, params, role, fitting)
     try:
-        model, report = auto.from_pretrained(
-            folder,
-            dtype=getattr(torch, params.dtype),
-            use_safetensors=True,
-            local_files_only=True,
-            trust_remote_code=params.trust_remote_code,
-            output_loading_info=True,
-        )
-        if missing := sorted(report["missing_keys"]):
+        model = _load_weights(auto, folder, params, role).to(device).eval()
+    except (OSError, ValueError, RuntimeError, MemoryError, _safetensor_error()) as error:
+        if is_out_of_memory(error):
             raise ModelError(
-                f"checkpoint {params.checkpoint} lacks {len(missing)} weights that {role} needs, {missing[0]} among "
-                "them: it was made for something else"
-            )
-        model = model.to(device).eval()
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise ModelError(
-            f"checkpoint {params.checkpoint} does not fit into the memory of {device} as {params.dtype}: "
-            "choose a smaller one, dtype bfloat16, or a larger device"
-        ) from error
-    except (OSError, ValueError, RuntimeError, _safetensor_error()) as error:
+                f"checkpoint {params.checkpoint} does not fit into the memory of {device} as {params.dtype}: "
+                "choose a smaller one, dtype bfloat16, or a larger device"
+            ) from error
         raise ModelError(f"checkpoint {params.checkpoint} cannot be loaded from {folder}: {error}") from error
     return Loaded(model, load_processor(folder, params, auto_processor), params, device)
+
+
+def _load_weights(auto: Any, folder: Path, params: HubParams, role: str) -> Any:
+    """The model with all of its weights; none of them is made up."""
+    import torch
+
+    model, report = auto.from_pretrained(
+        folder,
+        dtype=getattr(torch, params.dtype),
+        use_safetensors=True,
+        local_files_only=True,
+        trust_remote_code=params.trust_remote_code,
+        output_loading_info=True,
+    )
+    if missing := sorted(report["missing_keys"]):
+        raise ModelError(
+            f"checkpoint {params.checkpoint} lacks {len(missing)} weights that {role} needs, {missing[0]} among "
+            "them: it was made for something else"
+        )
+    return model
+
+
+def _cast_into_layer_norms(model: Any) -> None:
+    """Autocast of a processor, unlike that of a GPU, leaves them alone, and they refuse a sum that came as float32."""
+    import torch
+
+    for module in model.modules():
+        if isinstance(module, torch.nn.LayerNorm):
+            module.register_forward_pre_hook(lambda norm, given: (given[0].to(norm.weight.dtype), *given[1:]))
 
 
 def load_processor(folder: Path, params: HubParams, auto_processor: str) -> Any:

@@ -22,7 +22,7 @@ class HubParams(Frozen):
     )
     """Not part of a fingerprint: the model's identity says the first five, the others where it comes from and runs."""
 
-    checkpoint: str = Field(min_length=1, description="hub id such as `org/name`, or a local folder")
+    checkpoint: str = Field(min_length=1, description="hub id such as `org/name`, a local folder, or its URL")
     revision: str = Field(
         default="", description="commit of the hub; without one the newest is looked up, and recorded"
     )
@@ -58,7 +58,7 @@ class HubParams(Frozen):
             update={
                 "revision": source.revision,
                 "sha256": source.sha256,
-                "licence": self.licence or source.licence(),
+                "licence": self.licence or source.licence(ask=strict),
                 "models_root": source.models_root,
             }
         )

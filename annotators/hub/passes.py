@@ -14,16 +14,30 @@ Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 Inputs = Mapping[str, Any]
 
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
+"""What a plain `RuntimeError` says where memory is short: CUDA and mps, the allocator of a processor, cuBLAS."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that a device, or this machine, has no room; torch has a class for some of them alone."""
+    import torch
+
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in OUT_OF_MEMORY)
+
 
 class Passes:
     """Runs items through a model, at most `size` a pass; after an out-of-memory error, at most what has worked since.
 
-    `to_device` moves prepared inputs to the device.
+    `to_host` makes prepared inputs ready to be sent, ahead of the device as preparation is; `to_device` sends them.
     """
 
-    def __init__(self, size: int, to_device: Callable[[Inputs], Inputs]) -> None:
+    def __init__(
+        self, size: int, *, to_host: Callable[[Inputs], Inputs], to_device: Callable[[Inputs], Inputs]
+    ) -> None:
         self._asked = self._size = size
-        self._to_device = to_device
+        self._to_host, self._to_device = to_host, to_device
 
     @property
     def reduced(self) -> bool:
@@ -41,17 +55,20 @@ class Passes:
 
         Items of one pass share a bucket, such as the size of their tensors, so that nothing is padded and an item's
         answer does not depend on its neighbours beyond rounding. The next pass is prepared while one is on the device.
-        An item that does not fit alone raises torch's own `OutOfMemoryError`.
+        An item that does not fit alone raises torch's own error.
         """
         answers: dict[int, Answer] = {}
         todo = self._cut(items, bucket)
+
+        def ready(indices: list[int]) -> Inputs:
+            return self._to_host(prepare([items[i] for i in indices]))
+
         with ThreadPoolExecutor(max_workers=1, thread_name_prefix="prepare") as pool:
             ahead: Future[Inputs] | None = None
             while todo:
                 indices = todo.popleft()
-                prepared = ahead or pool.submit(prepare, [items[i] for i in indices])
-                inputs = prepared.result()
-                ahead = pool.submit(prepare, [items[i] for i in todo[0]]) if todo else None
+                inputs = (ahead or pool.submit(ready, indices)).result()
+                ahead = pool.submit(ready, todo[0]) if todo else None
                 given = self._try(forward, inputs, len(indices))
                 if given is None:
                     todo = self._smaller([indices, *todo])
@@ -75,8 +92,8 @@ class Passes:
 
         try:
             return forward(self._to_device(inputs))
-        except torch.OutOfMemoryError:
-            if num == 1:
+        except (RuntimeError, MemoryError) as error:
+            if num == 1 or not is_out_of_memory(error):
                 raise
         self._size = num // 2
         log.warning("out of memory with %d items a pass: going on with %d", num, self._size)

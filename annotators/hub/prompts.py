@@ -11,6 +11,7 @@ from pydantic import Field
 
 from annotators.composition import TARGET_WORDS
 from annotators.hub.views import View, around
+from engine.export.selection import Selection
 from engine.protocols import Kind, Sample
 from schemas.annotations import Annotations, Box, Frozen, Phrase, Question, Region
 
@@ -37,6 +38,9 @@ class FactParams(Frozen):
 
     granularities: tuple[DetailedGranularity, ...] = Field(
         default=("detailed", "more_detailed"), min_length=1, description="texts to write, one request each"
+    )
+    share: float = Field(
+        default=1.0, gt=0, le=1, description="of the images to write about, by hash of their twins; others get no text"
     )
     max_regions: int = Field(default=30, ge=0, description="objects that are told, the surest first; ours")
     max_read: int = Field(default=10, ge=0, description="pieces of read text that are told, the surest first; ours")
@@ -67,8 +71,11 @@ class Doubt:
 def descriptions(sample: Sample, params: FactParams, *, with_image: bool) -> list[tuple[DetailedGranularity, Prompt]]:
     """A prompt for each granularity. What they share comes first, so that a server can keep it between requests.
 
-    Without the image there is nothing to say about one of which nothing is known: no prompts.
+    Without the image there is nothing to say about one of which nothing is known: no prompts. Nor for an image that is
+    not in the share: refinement can make a specialist of the texts of a small one.
     """
+    if not Selection(fraction=params.share).has(sample.twin_group or sample.id, sample.seed):
+        return []
     known = facts(sample, params)
     if not known and not with_image:
         return []

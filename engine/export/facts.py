@@ -23,6 +23,8 @@ FACTS_VERSION = 1
 """Version of what the record of a group counts; bumped when the same tables give other facts."""
 
 Reasons = Mapping[str, int]
+NOT_MEASURED = "not measured"
+"""Metric of a round's specialist that was taken over without a reference to score it on."""
 
 
 class SourceFacts(Frozen):

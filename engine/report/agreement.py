@@ -37,7 +37,7 @@ def agreement_counts(view: PartitionView, derived: frozenset[tuple[str, str]]) -
     done with. `derived` are (a, b) where a has seen b's answers, or b a's: they are listed with the mark `derived`, and
     not compared.
     """
-    regions, names = _sure_regions(view)
+    regions, names = sure_regions(view)
     makers = _strings(regions["annotator"])
     rows: Rows = []
     for a, b in permutations(sorted(set(makers)), 2):
@@ -91,7 +91,31 @@ def _references(view: PartitionView) -> Iterator[tuple[str, pa.Table, np.ndarray
             yield family, objects, _strings(class_names(objects, texts))
 
 
-def _sure_regions(view: PartitionView) -> tuple[pa.Table, np.ndarray]:
+def disagreement(view: PartitionView, derived: frozenset[tuple[str, str]]) -> dict[str, int]:
+    """Regions of each image that a specialist is sure of and no other has a region on, by image id.
+
+    Sure regions and images are those of `agreement_counts`; a specialist that has seen the other's answers is no other.
+    Images without a second specialist are left out.
+    """
+    regions, _ = sure_regions(view)
+    makers, images = _strings(regions["annotator"]), _strings(regions["image_id"])
+    boxes = boxes_xyxy(regions)
+    done = {name: _done(view, name) for name in sorted(set(makers))}
+    independent = {a: [b for b in done if b != a and (a, b) not in derived] for a in done}
+    found: dict[str, int] = {}
+    for image in np.unique(images):
+        mine = np.flatnonzero(images == image)
+        iou = pairwise_iou(boxes[mine], boxes[mine])
+        for i, row in enumerate(mine):
+            others = [name for name in independent[makers[row]] if image in done[name]]
+            if others:
+                seen = (iou[i] >= MATCH_IOU) & np.isin(makers[mine], others)
+                found[str(image)] = found.get(str(image), 0) + int(not seen.any())
+    return found
+
+
+def sure_regions(view: PartitionView) -> tuple[pa.Table, np.ndarray]:
+    """Object regions of ordinary images that are kept or went only because another covers them, and their classes."""
     regions = view.annotations["regions"]
     mine = pc.is_in(regions["image_id"], value_set=ordinary_images(view).combine_chunks())
     if "regions" in view.verdicts:

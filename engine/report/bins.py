@@ -27,14 +27,23 @@ def score_bins(scores: Floats) -> Ints:
     return np.clip(np.floor(scores * SCORE_BINS + 1e-9), 0, SCORE_BINS - 1).astype(np.int64)
 
 
-def value_bins(values: Floats) -> Ints:
-    """(n,) bin of `VALUE_EDGES` that holds each value a filter decided on; bin 0 holds everything below 0."""
-    bins = np.searchsorted(VALUE_EDGES, values, side="right")
+def value_bins(values: Floats, *, keeps_low: bool = False) -> Ints:
+    """(n,) bin of `VALUE_EDGES` that holds each value a filter decided on; bin 0 holds everything below 0.
+
+    A value on an edge is in the bin above it, so that all of a bin passes a bound on its lower edge; for a filter that
+    keeps low values it is in the bin below, so that all of that bin passes a bound on its upper edge.
+    """
+    bins = np.searchsorted(VALUE_EDGES, values, side="left" if keeps_low else "right")
     return np.clip(bins, 0, len(VALUE_EDGES)).astype(np.int64)
 
 
-def value_low(value_bin: int) -> float:
-    """Lower edge of a bin of `value_bins`; -1 for the first, which holds everything below 0."""
+def value_edge(value_bin: int, *, keeps_low: bool = False) -> float:
+    """The bound that a bin of `value_bins` just passes: its lower edge, or its upper one where low values are kept.
+
+    -1 stands below the first bin, and half an octave more than the last edge above the last.
+    """
+    if keeps_low:
+        return float(VALUE_EDGES[value_bin] if value_bin < len(VALUE_EDGES) else VALUE_EDGES[-1] * np.sqrt(2.0))
     return -1.0 if value_bin == 0 else float(VALUE_EDGES[value_bin - 1])
 
 

@@ -27,6 +27,7 @@ def facts_of(
     journal: list[IngestRecord],
     runs: Sequence[Mapping[str, Any]],
     *,
+    about: str = "",
     words: Sequence[str] = (),
     words_name: str = "",
     words_floor: int = 10,
@@ -37,6 +38,7 @@ def facts_of(
     images = counts.filter([name == "images" for name in counts["measure"].to_pylist()])
     return Facts(
         root=plan.store.url,
+        about=about,
         config=plan.config.name,
         coverage=coverage_report(found.coverage),
         status=read_status(plan, journal),
@@ -77,6 +79,7 @@ def _filters(plan: Plan) -> dict[str, dict[str, Any]]:
             "target": judge.target,
             "params": judge.params.model_dump(mode="json"),
             "keeps_low": getattr(judge, "keeps_low", False),
+            "of_score": getattr(judge, "of_score", False),
         }
         for name, judge in plan.filters.items()
     }

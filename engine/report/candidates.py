@@ -1,8 +1,8 @@
 """Images of a partition that are worth looking at, for the gallery: a plain sample, and what is unusual.
 
-Strata: `sample` (images by id, which is as good as at random), `most boxes`, `lowest kept score`, `disagreement` (the
-kept region that lies furthest from every other specialist's) and `dropped most`. Rare phrases are found after the
-merge, when it is known which are rare.
+Strata: `sample` (images by id, which is as good as at random), `most boxes`, `lowest kept score`, `disagreement` (most
+regions that no other specialist has a region on) and `dropped most`. Rare phrases are found after the merge, when it is
+known which are rare.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.columns import boxes_xyxy, floats, positions
-from engine.geometry import Floats, pairwise_iou
-from engine.report.agreement import MATCH_IOU
+from engine.columns import floats, positions
+from engine.geometry import Floats
+from engine.report.agreement import disagreement
 from engine.report.exported import HUMAN, judged
 from engine.report.tables import CANDIDATES, merge_candidates
 from engine.view import PartitionView
@@ -23,8 +23,13 @@ from engine.view import PartitionView
 Rows = list[tuple[str, str, float, str, str, str]]
 
 
-def candidates_of(view: PartitionView, kept: Mapping[str, pa.Table]) -> pa.Table:
-    """Rows of `CANDIDATES`: the first few images of every stratum and source of this partition."""
+def candidates_of(
+    view: PartitionView, kept: Mapping[str, pa.Table], derived: frozenset[tuple[str, str]] = frozenset()
+) -> pa.Table:
+    """Rows of `CANDIDATES`: the first few images of every stratum and source of this partition.
+
+    `derived` are pairs of annotators of which one has seen the other's answers.
+    """
     images = kept["images"]
     ids, sources = images["id"].to_pylist(), images["source"].to_pylist()
     rows: Rows = []
@@ -41,24 +46,10 @@ def candidates_of(view: PartitionView, kept: Mapping[str, pa.Table]) -> pa.Table
     regions = judged(view, "regions")
     dropped = _number(images, regions.filter(pc.invert(regions["kept"])))
     add("dropped most", _or_nan(dropped), "{value:.0f} regions were dropped")
-    add("disagreement", _disagreement(images, kept["regions"]), "{value:.0f} regions that another specialist lacks")
+    alone = disagreement(view, derived)
+    values = np.array([alone.get(i, 0) for i in ids], dtype=np.float64)
+    add("disagreement", _or_nan(values), "{value:.0f} regions that one specialist alone has")
     return merge_candidates([_table(rows)])
-
-
-def _disagreement(images: pa.Table, regions: pa.Table) -> Floats:
-    """(n,) kept regions that no other specialist has a region on; NaN where one specialist alone saw objects."""
-    objects = regions.filter(pc.equal(regions["kind"], "object"))
-    place = positions(objects["image_id"], images["id"])
-    makers = objects["annotator"].to_numpy(zero_copy_only=False).astype(str)
-    found = np.full(images.num_rows, np.nan)
-    boxes = boxes_xyxy(objects)
-    for i in np.unique(place):
-        mine = np.flatnonzero(place == i)
-        if len(set(makers[mine])) > 1:
-            other = makers[mine][:, None] != makers[mine][None, :]
-            seen = (pairwise_iou(boxes[mine], boxes[mine]) >= MATCH_IOU) & other
-            found[i] = float((~seen.any(axis=1)).sum())
-    return _or_nan(found)
 
 
 def _number(images: pa.Table, rows: pa.Table) -> Floats:

@@ -21,7 +21,9 @@ DEFINITIONS: Mapping[str, Definition] = {
     "funnel": Definition(
         "Funnel", "Found are all items of the sources. Duplicates have the bytes of an earlier item; known ones were "
         "ingested before; quarantined ones could not be used, each with a reason. Ingested images are annotated, and "
-        "kept unless a filter of images drops them. found = ingested + duplicates + known + quarantined.", OURS,
+        "kept unless a filter of images drops them. found = ingested + duplicates + known + quarantined. Annotated "
+        "are the images that the specialist with most images was done with. Exported samples are kept images that are "
+        "not gold, in shards of the export as it lies in the root. Shares are of what was found.", OURS,
     ),
     "kept": Definition(
         "Kept", "Annotations that every filter passed and whose parent was kept. All images count, gold ones too. "
@@ -36,7 +38,15 @@ DEFINITIONS: Mapping[str, Definition] = {
         "run on because something it requires was missing. Rates are images a second of one worker, in the last run "
         "that it worked in.", OURS,
     ),
-    "stage": Definition("Stage seconds", "Wall-clock time of each stage in each run, from the root's run.json.", OURS),
+    "stage": Definition(
+        "Stage seconds", "Wall-clock time of each stage, added up over all runs of the root's run.json. Images a "
+        "second: all images of the root by these seconds, so that a stage that was run again is slower.", OURS,
+    ),
+    "run": Definition(
+        "Runs", "From the root's run.json. ingested: images that were new in that run. images read: pictures opened, "
+        "once for each group of specialists. models loaded: over all workers. outputs: files of a partition and a step "
+        "that were written; what was there already is not written again. seconds: of all stages.", OURS,
+    ),
     "annotation": Definition(
         "Image annotations", "text: texts of that granularity. region-text: images with at least one region that has "
         "a text of that kind. phrase-region: texts with at least one grounded phrase. Kept ones of images that are "
@@ -87,7 +97,8 @@ DEFINITIONS: Mapping[str, Definition] = {
     "vocabulary": Definition(
         "Terms", "Lemmas in lower case. noun: an object that is no proper noun. verb: an action. adjective: ADJ. "
         "adjective and noun: relation amod to a noun. subject, verb, object: nsubj or the agent, with dobj, obj or "
-        "nsubjpass, of the same verb. caption: the whole text in lower case. class: category phrase of a region.", OURS,
+        "nsubjpass, of the same verb. caption: the whole text in lower case. class: category phrase of a region. "
+        "different: terms; occurrences: all times they occur; once: terms that occur one time.", OURS,
     ),
     "growth": Definition(
         "Vocabulary growth", "Different terms met in the first share of the images. Images are taken in the order of "
@@ -105,8 +116,11 @@ DEFINITIONS: Mapping[str, Definition] = {
     ),
     "words": Definition(
         "Word list", "Names of a list that the user gave, in lower case. regions: kept object regions with that "
-        "category phrase. mentions: texts' nouns with that lemma. absent: neither; under the floor: fewer regions "
-        "than the floor. best source: where most of its regions are from, else where most such images would be.", OURS,
+        "category phrase; dropped regions: those that filters dropped. mentions: objects of kept texts with that "
+        "name, a lemma with up to three words that modify it before it. absent: neither region nor mention; under the "
+        "floor: fewer regions than the floor. best source: the one with most kept regions of it an image; where none "
+        "has any, with most dropped ones; else with most mentions. None where nothing of it was seen at all: then no "
+        "source of this dataset would fill it.", OURS,
     ),
     "area": Definition(
         "Box area", "Share of the image that a box covers, in half octaves.", f"{PAPER}, Figure 5"
@@ -115,6 +129,13 @@ DEFINITIONS: Mapping[str, Definition] = {
     "centres": Definition(
         "Box centres", "Centres of boxes on a grid of 32 × 32 cells over the image, the top left first.",
         f"{PAPER}, Figure 5",
+    ),
+    "class_centres": Definition(
+        "Box centres of a class", "Centres of the kept object regions of a class on a grid of 8 × 8 cells over the "
+        "image, the top left first.", OURS,
+    ),
+    "number": Definition(
+        "Boxes of a class per image", "Kept object regions of that class in each image that has any.", OURS
     ),
     "per_image": Definition("Boxes per image", "Kept boxes of each image, images without any included.", PAPER),
     "size": Definition(
@@ -125,11 +146,13 @@ DEFINITIONS: Mapping[str, Definition] = {
     "mask_fill": Definition("Mask fill", "Area of a mask by the area of its box.", OURS),
     "score": Definition(
         "Score", "What the specialist says of its own annotation. Scores of different specialists are not comparable "
-        "until they are calibrated.", OURS,
+        "until they are calibrated. Lines are the bounds of the filters that decide on scores; bounds of single "
+        "classes are not drawn, and people's annotations pass every filter.", OURS,
     ),
     "value": Definition(
         "Value", "What a filter decided on, for the annotations it was asked about: those that the filters before it "
-        "had passed. Annotations of people pass every filter and are left out.", OURS,
+        "had passed. Annotations of people pass every filter and are left out. Counts stand at the edge of their bin: "
+        "values from it up where a filter keeps high ones, values up to it where it keeps low ones.", OURS,
     ),
     "slider": Definition(
         "Moving a bound", "Of the annotations that the filter was asked about: how many pass at the bound set, and how "
@@ -151,7 +174,8 @@ DEFINITIONS: Mapping[str, Definition] = {
     ),
     "difference_roots": Definition(
         "Before, now, change", "The same number, by the same definition, of the root that is compared with and of this "
-        "one; change is now minus before.", OURS,
+        "one; change is now minus before. Numbers are those of all tables and charts of the other pages, the changed "
+        "ones first; what only one side has has no change.", OURS,
     ),
     "gallery": Definition(
         "Sample", "Images of every source in turn: by id, with most boxes, with the lowest kept score, with most "

@@ -14,7 +14,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from PIL import Image
 
-from engine.decide import METADATA
 from engine.images import ImageLimits, decode
 from engine.partition import PartitionImages, load_view
 from engine.report.exported import verdicts_of
@@ -109,15 +108,6 @@ def image_record(view: PartitionView, image_id: str) -> Row:
         "boxes_left_out": max(0, len(boxes) - MAX_BOXES),
         "labels": [{"label": r["label"], "score": r["score"]} for r in _rows(view.annotations["labels"], image_id)],
     }
-
-
-def thresholds_of(view: PartitionView) -> dict[str, Any]:
-    """Filters of a partition's verdicts: `{name: {filter, version, params, target}}`."""
-    found: dict[str, Any] = {}
-    for target, verdicts in view.verdicts.items():
-        filters = json.loads((verdicts.schema.metadata or {}).get(METADATA, b"{}"))
-        found |= {name: {**described, "target": target} for name, described in filters.items()}
-    return found
 
 
 def _text(row: Row) -> Row:

@@ -58,12 +58,16 @@ class Chart:
 
 @dataclass(frozen=True)
 class TableBlock:
-    """A table that is shown open. `definitions` maps columns (or the first cell of rows) to keys of `DEFINITIONS`."""
+    """A table that is shown open, `whole` without a scroll bar of its own.
+
+    `definitions` maps columns (or cells) to keys of `DEFINITIONS`.
+    """
 
     title: str
     definition: str
     data: Data
     definitions: Mapping[str, str] = field(default_factory=dict)
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -162,15 +166,16 @@ def heat(title: str, definition: str, name: str, grid: Sequence[int], side: int)
 
 
 def matrix(
-    title: str, definition: str, name: str, x: Sequence[str], rows: Mapping[str, Sequence[int]], *, xlabel: str
+    title: str, definition: str, name: str, x: Sequence[str], rows: Mapping[str, Sequence[int]], *, xlabel: str, of: str
 ) -> Chart:
-    """Counts of each of `rows` over `x`, drawn as shares of the row; its table holds the counts."""
+    """Counts `of` something for each of `rows` over `x`, drawn as shares of the row; its table holds the counts."""
     cells = [
         [i, j, round(n / max(1, sum(values)), 4)]
         for j, values in enumerate(rows.values())
         for i, n in enumerate(values)
     ]
-    spec = {"type": "matrix", "x": list(x), "y": list(rows), "xlabel": xlabel, "cells": [c for c in cells if c[2]]}
+    filled = [cell for cell in cells if cell[2]]
+    spec = {"type": "matrix", "x": list(x), "y": list(rows), "xlabel": xlabel, "of": of, "cells": filled}
     table: list[Row] = [(key, *values) for key, values in rows.items()]
     return Chart(title, definition, spec, Data(name, ("class", *x), table), _alt(title, list(x), rows))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,8 +22,11 @@ KEPT, DROPPED, DROPPED_HERE, DROPPED_LATER = "kept", "dropped", "dropped_here", 
 Rows = list[tuple[object, ...]]
 
 
-def score_counts(view: PartitionView) -> Rows:
-    """Rows of `COUNTS` over all rows of ordinary images, kept or not: scores, filter values, reasons and verdicts."""
+def score_counts(view: PartitionView, keeps_low: Collection[str] = ()) -> Rows:
+    """Rows of `COUNTS` over all rows of ordinary images, kept or not: scores, filter values, reasons and verdicts.
+
+    `keeps_low` are the filters that keep low values.
+    """
     rows: Rows = []
     ordinary = ordinary_images(view).combine_chunks()
     for target in VERDICT_TARGETS:
@@ -30,7 +35,9 @@ def score_counts(view: PartitionView) -> Rows:
         rows += _verdicts(target, table.filter(mine))
         if target != "images":
             rows += _scores(target, table.filter(mine))
-        rows += _values(target, verdicts_of(view, target).filter(mine), table.filter(mine))
+        if target == "regions":
+            rows += _kinds(table.filter(mine))
+        rows += _values(target, verdicts_of(view, target).filter(mine), table.filter(mine), keeps_low)
     return rows
 
 
@@ -55,7 +62,13 @@ def _scores(target: str, table: pa.Table) -> Rows:
     return rows
 
 
-def _values(target: str, verdicts: pa.Table, table: pa.Table) -> Rows:
+def _kinds(regions: pa.Table) -> Rows:
+    """Objects and scene text of each specialist: bounds differ between them."""
+    counted = regions.group_by(["annotator", "kind"]).aggregate([([], "count_all")]).to_pylist()
+    return [("kind", "regions", row["annotator"], row["kind"], 0, row["count_all"]) for row in counted]
+
+
+def _values(target: str, verdicts: pa.Table, table: pa.Table, keeps_low: Collection[str]) -> Rows:
     """What each filter decided on: rows that are kept, that it dropped, and that went later or with a parent.
 
     A filter that drops a row is the last that was asked of it; rows it passed and that went later have a later
@@ -73,7 +86,7 @@ def _values(target: str, verdicts: pa.Table, table: pa.Table) -> Rows:
         for after in filters[i + 1 :]:
             later |= asked[after]
         told = asked[name] & ~np.isnan(value) & (groups != HUMAN)
-        bins = value_bins(np.where(told, value, 0.0))
+        bins = value_bins(np.where(told, value, 0.0), keeps_low=name in keeps_low)
         for group in np.unique(groups[told]):
             of_group = told & (groups == group)
             for label, mine in ((KEPT, kept), (DROPPED_HERE, ~kept & ~later), (DROPPED_LATER, ~kept & later)):

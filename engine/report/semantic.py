@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from engine.columns import equals, positions
 from engine.report.bins import COMPLEXITY_BINS, COUNT_BINS, complexity_bins, number_bins
 from engine.report.tables import count_rows
-from engine.report.words import Found, terms_of
+from engine.report.words import Found, mentions_of, terms_of
 from engine.semantics import parse_of
 from schemas.annotations import GRANULARITIES
 
@@ -67,6 +67,16 @@ def term_occurrences(kept: Mapping[str, pa.Table], tokens: pa.Table) -> pa.Table
         for kind, place, terms in found
     ]
     return pa.concat_tables(tables)
+
+
+def mentions(kept: Mapping[str, pa.Table], tokens: pa.Table) -> pa.Table:
+    """Every name of a thing in kept texts, with the source of its image for a family; columns as above."""
+    texts, images = kept["texts"], kept["images"]
+    place, names = mentions_of(tokens, texts["id"])
+    image = texts["image_id"].take(pa.array(place))
+    source = images["source"].take(pa.array(positions(image, images["id"])))
+    columns = {"kind": pa.repeat("mention", len(place)), "family": source, "term": pa.array(names, pa.string())}
+    return pa.table({**columns, "image_id": image})
 
 
 def _distribution(measure: str, family: str, bins: np.ndarray, num_bins: int) -> Rows:

@@ -20,6 +20,9 @@ SIZES = ("small", "medium", "large")
 SIZE_BOUNDS = (32.0**2, 96.0**2)
 """COCO's size classes: areas in square pixels (cocodataset.org/#detection-eval)."""
 SHAPES = ("area", "aspect", "centres", "per_image")
+CLASS_GRID_SIDE = 8
+"""Cells along a side of the grid for centres of one class; that of a family has more boxes to fill finer ones."""
+NO_MASK = -1
 
 Rows = list[tuple[object, ...]]
 
@@ -46,10 +49,11 @@ def spatial_counts(kept: Mapping[str, pa.Table], masks: pa.Table) -> Rows:
     return rows
 
 
-def class_rows(kept: Mapping[str, pa.Table]) -> pa.Table:
+def class_rows(kept: Mapping[str, pa.Table], masks: pa.Table) -> pa.Table:
     """One row for every kept object region: source, term (its class), image_id, size (0 small, 1 medium, 2 large).
 
-    `class_area` and `class_aspect` are the bins of its shape, in the edges of `engine.coverage_boxes`.
+    `class_area` and `class_aspect` are bins in the edges of `engine.coverage_boxes`, `class_centre` a cell of a grid of
+    `CLASS_GRID_SIDE`, `class_overlap` (with any other region) and `class_fill` twentieths; `NO_MASK` without a mask.
     """
     regions = next(boxes for family, boxes in families(kept) if family == "region-text")
     image = positions(regions["image_id"], kept["images"]["id"])
@@ -58,10 +62,17 @@ def class_rows(kept: Mapping[str, pa.Table]) -> pa.Table:
     boxes, images = boxes_xyxy(regions), kept["images"]
     image_wh = np.stack([floats(images, "width"), floats(images, "height")], axis=1)[image]
     sides = boxes[:, 2:] - boxes[:, :2]
+    cells = np.floor((boxes[:, :2] + boxes[:, 2:]) / 2 / image_wh * CLASS_GRID_SIDE).clip(0, CLASS_GRID_SIDE - 1)
+    place, fills = _fills(regions, boxes, masks)
+    filled = np.full(len(boxes), NO_MASK, dtype=np.int64)
+    filled[place] = iou_bins(fills)
     columns = {
         "size": size_classes(boxes),
         "class_area": _bins(areas(boxes) / (image_wh[:, 0] * image_wh[:, 1]), AREA_EDGES),
         "class_aspect": _bins(sides[:, 0] / sides[:, 1], ASPECT_EDGES),
+        "class_centre": (cells[:, 1] * CLASS_GRID_SIDE + cells[:, 0]).astype(np.int64),
+        "class_overlap": iou_bins(neighbours(boxes, codes(regions["image_id"]))) if len(boxes) else [],
+        "class_fill": filled,
     }
     table = pa.table({"source": source, "term": names, "image_id": regions["image_id"], **columns})
     return table.filter(pc.not_equal(table["term"], ""))
@@ -99,19 +110,22 @@ def _of_boxes(family: str, by: str, table: pa.Table, images: pa.Table, masks: pa
     if len(boxes):
         overlap = neighbours(boxes, codes(table["image_id"]))
         rows += count_rows("overlap", family, by, "", _histogram(overlap))
-    rows += count_rows("mask_fill", family, by, "", _histogram(_fills(table, boxes, masks)))
+    rows += count_rows("mask_fill", family, by, "", _histogram(_fills(table, boxes, masks)[1]))
     return rows
 
 
-def _fills(table: pa.Table, boxes: Floats, masks: pa.Table) -> Floats:
-    """Share of its box that a mask covers, for these boxes that have one; the best of several, as in an export."""
+def _fills(table: pa.Table, boxes: Floats, masks: pa.Table) -> tuple[Ints, Floats]:
+    """Rows of the boxes that have a mask, and the share of its box that each covers.
+
+    Of several masks of a box the best counts, as in an export.
+    """
     masks = masks.sort_by([("score", "descending"), ("id", "ascending")])
     first = positions(masks["subject_id"], masks["subject_id"]) == np.arange(masks.num_rows)
     masks = masks.filter(pa.array(first))
     place = positions(masks["subject_id"], table["id"])
     mine: Bools = place >= 0
     covered = [mask_area(polygons) for polygons in masks["polygons"].filter(pa.array(mine)).to_pylist()]
-    return np.array(covered, dtype=np.float64) / np.maximum(areas(boxes)[place[mine]], 1e-9)
+    return place[mine], np.array(covered, dtype=np.float64) / np.maximum(areas(boxes)[place[mine]], 1e-9)
 
 
 def mask_area(polygons: Sequence[Any]) -> float:

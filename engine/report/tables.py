@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-VERSION = 1
+VERSION = 2
 """Version of a partition's aggregates; bumped when the same tables give others."""
 
 _string = pa.string()
@@ -31,8 +31,8 @@ COUNTS = pa.schema(
 TERMS = pa.schema(
     [
         ("bucket", pa.int32()),  # of the term's hash, in [0, `NUM_BUCKETS`)
-        ("kind", _string),  # one of `KINDS` or `SHAPE_KINDS`
-        ("family", _string),  # granularity of the text, source of the image for classes, or bin of a shape
+        ("kind", _string),  # one of `KINDS`, `EVIDENCE_KINDS` or `SHAPE_KINDS`
+        ("family", _string),  # granularity of the text, source of the image for classes and evidence, or bin of a shape
         ("term", _string),
         ("count", pa.int64()),
         ("images", pa.int64()),  # that hold it
@@ -45,8 +45,16 @@ TERMS = pa.schema(
 """Whatever has an open vocabulary. A term's least image id tells at which share of the images it turned up first."""
 
 KINDS = ("noun", "verb", "adjective", "proper_noun", "adjective_noun", "subject_verb_object", "caption", "class")
-SHAPE_KINDS = ("class_area", "class_aspect")
-"""Boxes of a class by bin of area or aspect, as terms whose family is the bin; kept for frequent classes alone."""
+EVIDENCE_KINDS = ("mention", "dropped_class")
+"""What tells that a source shows something that is not kept: names in its texts, and classes of regions dropped there.
+
+They are kept for the words of a word list alone.
+"""
+SHAPE_KINDS = ("class_area", "class_aspect", "class_overlap", "class_fill", "class_number", "class_centre")
+"""Boxes (images, for `class_number`) of a class by bin of a shape, as terms whose family is the bin in two digits.
+
+They are kept for frequent classes alone.
+"""
 NUM_BUCKETS = 256
 """Finest division of the vocabulary; a reduce task takes one bucket or a run of them."""
 

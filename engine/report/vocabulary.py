@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.report.tables import SHAPE_KINDS, select
+from engine.report.tables import EVIDENCE_KINDS, SHAPE_KINDS, select
 
 NUM_TOP = 200
 NUM_SHAPED = 50
@@ -41,9 +41,10 @@ _KEYS = ["kind", "family"]
 
 
 class Vocabulary(NamedTuple):
-    """Summaries of terms. `top` and `rare` hold up to `NUM_TOP` of each kind and family; `wanted` all asked for.
+    """Summaries of terms. `top` and `rare` hold up to `NUM_TOP` of each kind and family; `wanted` all asked for, as
+    classes and as evidence (`EVIDENCE_KINDS`), which is nowhere else.
 
-    `shapes` are the boxes of the `NUM_SHAPED` most frequent classes by bin of area and aspect.
+    `shapes` are the boxes of the `NUM_SHAPED` most frequent classes by bin of each shape.
     """
 
     spectrum: pa.Table
@@ -79,18 +80,17 @@ def summarise(terms: pa.Table, wanted: Sequence[str]) -> Vocabulary:
     """Sum up merged terms, each family and all together. `wanted` are classes in lower case."""
     is_shape = pc.is_in(terms["kind"], value_set=pa.array(SHAPE_KINDS))
     shapes, terms = terms.filter(is_shape), terms.filter(pc.invert(is_shape))
-    rows = pa.concat_tables([terms.drop_columns("bucket").select(TOP.names).cast(TOP), _all_families(terms)])
+    is_evidence = pc.is_in(terms["kind"], value_set=pa.array(EVIDENCE_KINDS))
+    is_wanted = pc.is_in(terms["term"], value_set=pa.array(list(wanted), _string))
+    asked = terms.filter(pc.and_(is_wanted, pc.or_(is_evidence, pc.equal(terms["kind"], "class"))))
+    rows = _with_all_families(terms.filter(pc.invert(is_evidence)))
     spectrum = rows.group_by([*_KEYS, "count"]).aggregate([([], "count_all")])
-    is_wanted = pc.and_(
-        pc.is_in(rows["kind"], value_set=pa.array(["class", "noun"])),
-        pc.is_in(rows["term"], value_set=pa.array(list(wanted), _string)),
-    )
     return Vocabulary(
         spectrum=spectrum.rename_columns(SPECTRUM.names).cast(SPECTRUM),
         growth=_growth(rows),
         top=rows,
         rare=rows,
-        wanted=rows.filter(is_wanted),
+        wanted=_with_all_families(asked),
         shapes=shapes.select(TOP.names).cast(TOP),
     ).merged()
 
@@ -104,7 +104,8 @@ def richness(spectrum: pa.Table) -> Richness:
     return Richness(distinct=sum(terms), total=total, once=once, entropy_bits=math.fsum(parts) + 0.0)
 
 
-def _all_families(terms: pa.Table) -> pa.Table:
+def _with_all_families(terms: pa.Table) -> pa.Table:
+    """The rows, and one for each term's sum over all families."""
     sums = ("count", "small", "medium", "large")
     merged = terms.group_by(["kind", "term"]).aggregate([*((name, "sum") for name in sums), ("first", "min")])
     columns = {
@@ -114,7 +115,8 @@ def _all_families(terms: pa.Table) -> pa.Table:
         "images": pa.nulls(merged.num_rows, pa.int64()),
         "first": merged["first_min"],
     }
-    return pa.table([columns[name] for name in TOP.names], schema=TOP)
+    sums_table = pa.table([columns[name] for name in TOP.names], schema=TOP)
+    return pa.concat_tables([terms.select(TOP.names).cast(TOP), sums_table])
 
 
 def _of_frequent(shapes: pa.Table, top: pa.Table) -> pa.Table:

@@ -25,6 +25,8 @@ from engine.semantics import NOUNS, parse_of
 Strings = npt.NDArray[np.object_]
 Found = tuple[str, Ints, Strings]
 """Kind, (n,) place of the text in the list asked for, (n,) terms."""
+MOST_MODIFIERS = 3
+"""Words before an object that a name may have: names of LVIS have at most three words, those of Open Images five."""
 
 
 def terms_of(tokens: pa.Table, text_ids: pa.ChunkedArray) -> Iterator[Found]:
@@ -44,6 +46,33 @@ def terms_of(tokens: pa.Table, text_ids: pa.ChunkedArray) -> Iterator[Found]:
         yield kind, parse.text[role], lemma[role]
     yield "adjective_noun", *_pairs(rows, parse.text, lemma, head)
     yield "subject_verb_object", *_triples(rows, parse.text, lemma, head, parse.action)
+
+
+def mentions_of(tokens: pa.Table, text_ids: pa.ChunkedArray) -> tuple[Ints, Strings]:
+    """Names of things in the texts: (n,) place of the text, (n,) names, one for every way an object can be named.
+
+    An object is named by its lemma, and by this lemma after one, two or three of the words right before it that modify
+    it (`compound` or `amod`), as they stand: "fire hydrant" and "hydrant" in "a red fire hydrant", and "red fire
+    hydrant" too.
+    """
+    rows = tokens.filter(pa.array(positions(tokens["text_id"], text_ids) >= 0))
+    parse, lemma = parse_of(rows, text_ids), _lemmas(rows)
+    word: Strings = pc.utf8_lower(rows["text"]).to_numpy(zero_copy_only=False).astype(object)
+    modifies = one_of(rows["dep"], ("compound", "amod"))
+    index = ints(rows, "index")
+    order = np.lexsort((index, parse.text))
+    place: list[int] = []
+    names: list[str] = []
+    for at in np.flatnonzero(parse.object[order]):
+        row, name = order[at], str(lemma[order[at]])
+        for back in range(MOST_MODIFIERS + 1):
+            place.append(int(parse.text[row]))
+            names.append(name)
+            before = order[at - back - 1] if at > back else -1
+            if before < 0 or parse.text[before] != parse.text[row] or not modifies[before]:
+                break
+            name = f"{word[before]} {name}"
+    return np.array(place, dtype=np.int64), _joined(names)
 
 
 def _lemmas(rows: pa.Table) -> Strings:

@@ -13,11 +13,12 @@ from multiprocessing.process import BaseProcess
 
 import psutil
 
+from engine.messages import Event, Lost, Ready
 from engine.protocols import Resources
 from engine.runners.fit import fit_workers
 from engine.runners.logs import configure_worker_logging
 from engine.runners.supervisor import WorkerHandle
-from engine.tasks import Event, Lost, Ready, Task
+from engine.tasks import Task
 from engine.worker import Worker, worker_environment
 
 VISIBLE_GPUS = "CUDA_VISIBLE_DEVICES"

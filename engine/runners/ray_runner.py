@@ -13,11 +13,12 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
+from engine.messages import Event, Lost, Ready
 from engine.protocols import Resources
 from engine.runners.fit import fit_workers
 from engine.runners.logs import LEVEL_VARIABLE, configure_worker_logging
 from engine.runners.supervisor import WorkerHandle
-from engine.tasks import Event, Lost, Ready, Task
+from engine.tasks import Task
 from engine.worker import Worker, worker_environment
 from schemas.errors import RunnerError
 

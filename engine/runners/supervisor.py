@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from engine.config import Limits
+from engine.messages import Committed, Done, Event, Failed, Loading, Lost, Progress
 from engine.protocols import Resources
 from engine.runners.isolation import isolate
-from engine.tasks import Committed, Done, Event, Failed, Lane, Loading, Lost, Progress, Span, Task
+from engine.tasks import Lane, Span, Task
 from schemas.errors import FldError, ModelError, RunnerError
 
 log = logging.getLogger(__name__)

@@ -1,6 +1,7 @@
 """COCO json: an image folder with captions, boxes and masks that people made.
 
-Captions become brief texts, boxes become object regions with their category as phrase, polygons and run-length masks
+Captions become texts, brief ones unless their `granularity` (a field of ours, which the COCO export writes) is
+`detailed` or `more_detailed`; boxes become object regions with their category as phrase, polygons and run-length masks
 become masks; all of source `human`, score 1, revision the first twelve hex digits of the json's sha256. Coordinates are
 those of the upright image. Boxes and polygons that reach beyond the frame are cut to it. Crowd regions (`iscrowd`) mark
 several objects at once: they are rejected, as COCO's own evaluation leaves them out. An annotation that cannot be used

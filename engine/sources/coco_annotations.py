@@ -9,19 +9,23 @@ from typing import Any
 from engine.geometry import polygon_area
 from engine.sources.item import MAX_TEXT_CHARS, Rejected, clean_text, too_long
 from engine.sources.rle import decode_rle, mask_polygons
-from schemas.annotations import Mask, Region, RegionText, Source, Text
+from schemas.annotations import GRANULARITIES, Mask, Region, RegionText, Source, Text
 
 Record = Mapping[str, Any]
 Box = tuple[float, float, float, float]
 
 
 def parse_caption(record: Record, place: str, source: Source) -> Iterator[Text | Rejected]:
-    """The caption of an annotation as a brief text; an empty one gives nothing."""
+    """The caption of an annotation as a text, brief unless its field `granularity` says otherwise; none if empty."""
     text = clean_text(str(record["caption"] or ""))
+    granularity = record.get("granularity", "brief")
     if len(text) > MAX_TEXT_CHARS:
         yield too_long(place, text)
+    elif granularity not in GRANULARITIES:
+        detail = f"granularity {_short(granularity)}: expected one of {', '.join(GRANULARITIES)}"
+        yield Rejected(uri=place, reason="bad_granularity", detail=detail, what="annotation")
     elif text:
-        yield Text(granularity="brief", text=text, score=1.0, source=source)
+        yield Text(granularity=granularity, text=text, score=1.0, source=source)
 
 
 def parse_region(

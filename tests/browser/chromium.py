@@ -17,6 +17,15 @@ needs_chromium = pytest.mark.skipif(
 )
 
 
+COUNT_JUMPS = """
+window.jumps = 0;
+new PerformanceObserver((list) => {
+  for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.jumps += entry.value;
+}).observe({ type: "layout-shift", buffered: true });
+"""
+"""Adds up what moves without a hand of the reader's: cumulative layout shift, web.dev/articles/cls."""
+
+
 @dataclass
 class Watched:
     """A page, what its console said, and the addresses it asked for beside its own file and data in it."""
@@ -45,6 +54,7 @@ def opened(browser: Browser, path: Path, *, fragment: str = "", scheme: str = "l
     context = browser.new_context(
         color_scheme="dark" if scheme == "dark" else "light", viewport={"width": width, "height": 900}
     )
+    context.add_init_script(COUNT_JUMPS)
     watched = Watched(context.new_page())
     address = path.absolute().as_uri()
     watched.page.on("console", lambda m: watched.errors.append(m.text) if m.type in ("error", "warning") else None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 from PIL import Image, ImageDraw
@@ -45,8 +46,18 @@ def write_source(folder: Path, num: int = 6) -> Path:
     return path
 
 
+def copied(pipeline: Pipeline, folder: Path) -> Path:
+    """A root that may be changed: a copy of this one, with its config in it."""
+    shutil.copytree(pipeline.store.path(""), folder / "root")
+    return folder / "root"
+
+
 def synthetic_root(folder: Path, num: int = 6) -> Pipeline:
-    """A whole road over `write_source`: human boxes and captions, and two fake detectors."""
+    """A whole road over `write_source`: human boxes and captions, two fake detectors, and a real parser."""
     source = write_source(folder / "source", num)
-    config = fake_config(source, sources=[{"url": str(source), "name": "made", "kind": "coco"}])
+    config = fake_config(
+        source,
+        sources=[{"url": str(source), "name": "made", "kind": "coco"}],
+        annotators={"parser": {"use": "spacy-parser"}},
+    )
     return run_road(folder / "root", config)

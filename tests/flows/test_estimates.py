@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from typer.testing import CliRunner
 
 from engine.config import load_config, parse_config
 from flows.cli import app
-from flows.estimates import measured_rates, stated_rates
+from flows.estimates import measure, stated_rates
 from tests.roots import write_photographs
 
 
@@ -20,7 +21,7 @@ def test_a_calibration_measures_each_annotator_on_the_first_images(tmp_path: Pat
         "slower": {"use": "fake", "params": {"seconds": 0.4}},
     }
     config = parse_config({"sources": [{"url": str(tmp_path / "photographs")}], "annotators": annotators}, where="test")
-    rates = measured_rates(config, 2)
+    rates = measure(config, 2).rates
     assert rates.keys() == {"slow", "slower"}
     assert rates["slow"] <= 5.0, "0.2 s of work for an image are at most 5 images a second"
     assert rates["slower"] <= 2.5
@@ -41,6 +42,37 @@ def test_a_plan_on_paper_prints_hours_without_a_root(tmp_path: Path) -> None:
     assert "64" in told.output, "64 GPUs take one worker each"
     assert "0.156" in told.output, "3.6 M images at 100 a second are 10 worker hours, 10 / 64 h on all"
     assert not (tmp_path / "root").exists(), "a plan touches nothing"
+
+
+REFINE = {
+    "student": {"preset": "tiny"},
+    "training": {"num_steps": 900, "batch_images": 4},
+    "trainer": {"num_workers": 2},
+}
+
+
+def test_a_plan_tells_what_training_takes(tmp_path: Path) -> None:
+    """Two students of 900 steps, each step 12 samples on two workers that learn from 24 a second: 0.25 s, 0.125 h."""
+    trainer = {**REFINE["trainer"], "samples_per_s": 24}
+    recipe = tmp_path / "one.yaml"
+    recipe.write_text(json.dumps({"annotators": {"a": {"use": "fake"}}, "refine": {**REFINE, "trainer": trainer}}))
+    arguments = ["plan", str(recipe), "--root", str(tmp_path / "root")]
+    told = CliRunner().invoke(app, arguments)
+    assert told.exit_code == 0, told.output
+    assert all(words in told.output for words in ("AdamW", "900 steps", "0.25", "0.125"))
+    training = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).output)["training"]
+    assert (training["samples_per_step"], training["hours"]) == (12, pytest.approx(0.125))
+    unknown = CliRunner().invoke(app, [*arguments, "--set", "refine.trainer.samples_per_s=null"])
+    assert "--calibrate" in unknown.output
+
+
+def test_a_calibration_trains_on_the_labels_of_the_first_images(tmp_path: Path) -> None:
+    write_photographs(tmp_path / "photographs", 3)
+    sources = [{"url": str(tmp_path / "photographs")}]
+    tree = {"sources": sources, "annotators": {"detector": {"use": "fake"}}, "refine": REFINE}
+    rate = measure(parse_config(tree, where="test"), 3).samples_per_s
+    assert rate is not None
+    assert rate > 0
 
 
 def test_the_cluster_recipe_fits_eight_nodes_of_eight_gpus(tmp_path: Path) -> None:

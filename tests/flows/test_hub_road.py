@@ -1,4 +1,4 @@
-"""The whole road on small checkpoints of every architecture: both runners, killed and resumed, moved and broken."""
+"""The whole road on small checkpoints of every architecture: both runners, killed and resumed, moved, broken."""
 
 from __future__ import annotations
 
@@ -8,39 +8,45 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
+from annotators.hub.checkpoint import folder_sha256
 from engine.config import RunConfig
+from engine.export.manifest import Manifest
 from engine.ingest.ingest import read_journal
 from engine.pipeline import Pipeline, Work
 from engine.status import read_status
 from schemas.errors import FldError
 from schemas.tables import ANNOTATION_TABLES
+from schemas.tasks import Task
+from tests.annotators.endpoint.server import MODEL, Server, said, serving
 from tests.annotators.hub.checkpoints_captioners import build_blip, build_git
 from tests.annotators.hub.checkpoints_chat import build_idefics3, build_llava
 from tests.annotators.hub.checkpoints_detection import (
     build_detr,
+    build_dfine,
     build_grounding_dino,
     build_mm_grounding_dino,
     build_owlv2,
     build_rtdetr,
 )
 from tests.annotators.hub.checkpoints_encoders import build_clip, build_siglip, build_siglip2
-from tests.annotators.hub.checkpoints_florence2 import build_florence2
+from tests.annotators.hub.checkpoints_florence2 import ANSWERS, build_florence2
 from tests.annotators.hub.checkpoints_masks import build_sam
 from tests.roots import digest, fake_config, run_road, write_photographs
 
 BUILDERS: tuple[Callable[[Path], Path], ...] = (
-    *(build_rtdetr, build_detr, build_grounding_dino, build_mm_grounding_dino, build_owlv2),
-    *(build_blip, build_git, build_florence2, build_sam, build_clip, build_siglip, build_siglip2),
-    *(build_llava, build_idefics3),
+    *(build_rtdetr, build_dfine, build_detr, build_grounding_dino, build_mm_grounding_dino, build_owlv2),
+    *(build_blip, build_git, build_sam, build_clip, build_siglip, build_siglip2, build_llava, build_idefics3),
 )
-NUM_IMAGES = 5
+FLORENCE2: tuple[Task, ...] = ("<CAPTION>", "<OD>", "<OCR_WITH_REGION>")
+OF_REGIONS: tuple[Task, ...] = ("<REGION_TO_DESCRIPTION>", "<REGION_TO_OCR>")
+NUM_IMAGES = 5  # in three partitions
 DRIVER = """
 import sys
 from pathlib import Path
@@ -57,6 +63,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
     for build in BUILDERS:
         build(folder / build.__name__.removeprefix("build_"))
+    taught = {(task, about): said for (task, about), said in ANSWERS.items() if task in FLORENCE2 + OF_REGIONS}
+    build_florence2(folder / "florence2", taught)
     return folder
 
 
@@ -67,8 +75,14 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def annotators(models: Path) -> dict[str, Any]:
-    """Every role by a checkpoint, and each architecture in some role."""
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[Server]:
+    with serving(lambda request, before: said("A dog beside a red ball.", ("A", 0.5), ("dog", 0.5))) as server:
+        yield server
+
+
+def annotators(models: Path, endpoint: Server) -> dict[str, Any]:
+    """Every role by a checkpoint, and each architecture in some role; a writer behind an endpoint beside them."""
 
     def by(use: str, checkpoint: str, **params: Any) -> dict[str, Any]:
         return {
@@ -80,28 +94,29 @@ def annotators(models: Path) -> dict[str, Any]:
         }
 
     short = {"max_new_tokens": 12}
-    once, few = {"questions": ["holds"], "max_regions": 2}, {"max_regions": 10}
+    few = {"max_regions": 10}
+    asked = {"base_url": endpoint.url, "model": MODEL, "granularities": ["detailed"]}
     return {
         "detector": by("object-detection", "rtdetr", **few),
         "second-detector": by("object-detection", "detr", min_score=0.1, **few),
+        "third-detector": by("object-detection", "dfine", **few),
         "open-detector": by("zero-shot-detection", "owlv2", vocabulary=["cat", "dog"], min_score=0.9, **few),
         "captioner": by("image-to-text", "blip", **short),
         "second-captioner": by("image-to-text", "git", **short),
         "crop-captioner": by("image-to-text", "git", texts=False, regions=True, **short),
-        "florence2": by("florence2", "florence2", tasks=["<CAPTION>", "<OD>", "<OCR_WITH_REGION>"], max_new_tokens=40),
-        "region-florence2": by(
-            "florence2", "florence2", tasks=["<REGION_TO_DESCRIPTION>", "<REGION_TO_OCR>"], max_new_tokens=20
-        ),
+        "florence2": by("florence2", "florence2", tasks=FLORENCE2, max_new_tokens=40),
+        "region-florence2": by("florence2", "florence2", tasks=OF_REGIONS, max_new_tokens=20),
         "masks": by("box-masks", "sam"),
         "writer": by("chat-captioner", "llava", **short),
         "second-writer": by("chat-captioner", "idefics3", granularities=["detailed"], **short),
+        "third-writer": {"use": "endpoint-captioner", "params": asked, "resources": {"memory_mb": 200}},
         "parser": {"use": "spacy-parser"},
         "grounder": by("zero-shot-detection", "grounding_dino"),
         "second-grounder": by("zero-shot-detection", "mm_grounding_dino", max_phrases=5),
         "ranker": by("dual-encoder", "clip"),
         "second-ranker": by("dual-encoder", "siglip", texts=False),
         "text-ranker": by("dual-encoder", "siglip2", regions=False),
-        "verifier": by("chat-verifier", "llava", **once),
+        "verifier": by("chat-verifier", "llava", max_regions=2, max_phrases=2),
     }
 
 
@@ -111,12 +126,14 @@ FILTERS: dict[str, Any] = {
     "region-check": {"params": {"min_score": 0.1}},
     "region-text-similarity": {"params": {"min_similarity": -0.9}},
     "text-similarity": {"params": {"min_similarity": -0.9}},
+    "phrase-check": {"params": {"min_score": 0.1}},
 }
 
 
-def config_of(models: Path, photos: Path, **changes: Any) -> RunConfig:
+def config_of(models: Path, photos: Path, endpoint: Server, **changes: Any) -> RunConfig:
     given = {
-        "annotators": annotators(models),
+        "annotators": annotators(models, endpoint),
+        "partitions": {"max_images": 2},
         "filters": FILTERS,
         "limits": {"batch_timeout_s": 120, "load_timeout_s": 120},
         **changes,
@@ -126,17 +143,16 @@ def config_of(models: Path, photos: Path, **changes: Any) -> RunConfig:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(models: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
-    return run_road(
-        tmp_path_factory.mktemp("undisturbed") / "root",
-        config_of(models, photos, runner={"kind": "local", "workers": 1}),
-    )
+def undisturbed(models: Path, photos: Path, endpoint: Server, tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
+    return run_road(tmp_path_factory.mktemp("undisturbed") / "root", config_of(models, photos, endpoint))
 
 
-def test_every_specialist_says_something_about_every_image(undisturbed: Pipeline, models: Path) -> None:
+def test_every_specialist_says_something_about_every_image(
+    undisturbed: Pipeline, models: Path, endpoint: Server
+) -> None:
     status = read_status(undisturbed.plan(), read_journal(undisturbed.store))
     done = {name: (counts.done, counts.failed) for name, counts in status.annotated.items()}
-    assert done == dict.fromkeys(annotators(models), (NUM_IMAGES, 0))
+    assert done == dict.fromkeys(annotators(models, endpoint), (NUM_IMAGES, 0))
     written = {
         table: undisturbed.store.fs.glob(f"{undisturbed.store.base}/stages/*/*{table}*.parquet")
         for table in ANNOTATION_TABLES
@@ -144,16 +160,23 @@ def test_every_specialist_says_something_about_every_image(undisturbed: Pipeline
     assert {table for table, files in written.items() if not files} <= {"labels"}
 
 
-def test_ray_writes_the_same_bytes(undisturbed: Pipeline, models: Path, photos: Path, tmp_path: Path) -> None:
-    run_road(tmp_path / "root", config_of(models, photos, runner={"kind": "ray"}))
-    assert digest(tmp_path / "root") == digest(undisturbed.store.base)
+def test_the_manifest_says_which_weights_spoke(undisturbed: Pipeline, models: Path, endpoint: Server) -> None:
+    manifest = undisturbed.store.read_model("export/manifest.json", Manifest)
+    for name, given in annotators(models, endpoint).items():
+        model = manifest.models[name]
+        if "checkpoint" in given.get("params", {}):
+            folder = Path(given["params"]["checkpoint"])
+            assert (model.id, model.sha256) == (folder.name, folder_sha256(folder))
+        assert not model.remote_code
+    assert manifest.models["third-writer"].id == MODEL
 
 
-def test_a_killed_run_goes_on_to_the_same_bytes_with_checkpoints_that_have_moved(
-    undisturbed: Pipeline, models: Path, photos: Path, tmp_path: Path
+def test_a_killed_run_goes_on_under_ray_to_the_same_bytes_with_checkpoints_that_have_moved(
+    undisturbed: Pipeline, models: Path, photos: Path, endpoint: Server, tmp_path: Path
 ) -> None:
+    """A driver of the local runner dies over the first partition; Ray does the rest, with every specialist."""
     root, given = tmp_path / "root", tmp_path / "config.json"
-    given.write_text(config_of(models, photos).model_dump_json())
+    given.write_text(config_of(models, photos, endpoint).model_dump_json())
     driver = subprocess.Popen([sys.executable, "-c", DRIVER, str(root), str(given)])
     deadline = time.monotonic() + 240
     while not (root / "stages/writer").exists() and driver.poll() is None and time.monotonic() < deadline:
@@ -165,9 +188,10 @@ def test_a_killed_run_goes_on_to_the_same_bytes_with_checkpoints_that_have_moved
     assert not alive
     elsewhere = tmp_path / "elsewhere"
     shutil.copytree(models, elsewhere)
-    run_road(root, config_of(elsewhere, photos))
+    rest = run_road(root, config_of(elsewhere, photos, endpoint, runner={"kind": "ray", "workers": 1})).work
+    assert {name for name, (images, _) in rest.annotated.items() if images} == set(annotators(models, endpoint))
     assert digest(root) == digest(undisturbed.store.base)
-    assert run_road(root, config_of(models, photos)).work == Work()  # moved back: nothing is to do
+    assert run_road(root, config_of(models, photos, endpoint)).work == Work()  # moved back: nothing is to do
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from refinement.drift import DriftLimits, Portrait, beyond, compare, entropy, portrait
+from refinement.drift import DriftLimits, Portrait, Survey, beyond, compare, survey
 
 BOXES = np.array([[0.0, 0, 10, 10], [0.0, 0, 50, 50], [20.0, 20, 30, 30], [0.0, 0, 100, 90]])
 PHRASES = ["cat", "dog", "bus", "kite"]
@@ -11,7 +11,7 @@ TEXTS = ["a cat and a dog", "a bus in the rain"]
 
 
 def of(boxes: np.ndarray = BOXES, phrases: list[str] = PHRASES, texts: list[str] = TEXTS) -> Portrait:
-    return portrait(2, boxes, np.full(len(boxes), 10_000.0), phrases, texts)
+    return survey(2, boxes, np.full(len(boxes), 10_000.0), phrases, texts).portrait()
 
 
 def figures(now: Portrait) -> set[str]:
@@ -23,9 +23,16 @@ def test_same_labels_have_not_drifted() -> None:
 
 
 def test_entropy_is_the_bits_of_a_choice() -> None:
-    assert entropy(PHRASES) == 2.0
-    assert entropy(["cat", "Cat "]) == 0.0
-    assert entropy([]) == 0.0
+    assert of().phrase_entropy == 2.0
+    assert of(phrases=["cat", "Cat "]).phrase_entropy == 0.0
+    assert of(phrases=[]).phrase_entropy == 0.0
+
+
+def test_surveys_of_parts_add_up_to_that_of_the_whole() -> None:
+    """Workers survey a partition each, and finish in any order."""
+    sizes = np.full(len(BOXES), 10_000.0)
+    parts = [survey(1, BOXES[i::2], sizes[i::2], PHRASES[i::2], TEXTS[i::2]) for i in range(2)]
+    assert sum(parts, start=Survey()).portrait() == sum(parts[::-1], start=Survey()).portrait() == of()
 
 
 @pytest.mark.parametrize(

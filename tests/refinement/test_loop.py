@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import subprocess
@@ -14,12 +13,12 @@ from typing import Any
 
 import pytest
 import ray
-from PIL import Image
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from engine.config import RunConfig, dump_config
 from engine.export.verify import verify
+from engine.partition import read_output
 from engine.pipeline import Pipeline
 from engine.rounds import plan_of, read_round
 from engine.store import Store
@@ -31,73 +30,25 @@ from refinement.folds import EVERY_FOLD, fold_of
 from refinement.labels import gold_of
 from refinement.ledger import Edit
 from refinement.loop import Loop, RefineSummary
+from refinement.merge_rules import MergeRules
+from refinement.settle import Ruling, edits_of, survey_of
 from schemas.annotations import Source
 from schemas.errors import ConfigError, RootError
 from schemas.reader import open_export
-from tests.refinement.tiny import IMAGE_PX, scenes
-from tests.roots import fake_config, run_road
+from tests.refinement.shapes import NUM, NUM_GOLD, REFINE, digests, opened
+from tests.roots import run_road
 
 pytestmark = [
     pytest.mark.long,
     pytest.mark.timeout(600),
     pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.data.context"),
 ]
-NUM, NUM_GOLD = 40, 36
-REFINE = {
-    "student": {"preset": "tiny"},
-    "training": {"num_steps": 8, "batch_images": 4, "warmup_steps": 2, "checkpoint_steps": 4, "log_steps": 4},
-    "rules": {"gate": {"min_images": 3}},
-    "max_answer_tokens": 24,
-}
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, RunConfig]]:
-    """A root of scenes with fake labels and, for most of them, the truth as gold; and its config."""
-    folder = tmp_path_factory.mktemp("refine")
-    for name, drawn in (("plain", scenes(NUM, seed=1)), ("gold", scenes(NUM_GOLD, seed=2))):
-        (folder / name).mkdir()
-        for i, scene in enumerate(drawn):
-            Image.fromarray(scene.pixels).save(folder / name / f"{i:03d}.png")
-    (folder / "gold" / "gold.json").write_text(json.dumps(coco(scenes(NUM_GOLD, seed=2))))
-    config = fake_config(
-        folder / "plain",
-        sources=[
-            {"url": str(folder / "plain"), "name": "plain", "kind": "folder", "class_folders": False},
-            {"url": str(folder / "gold" / "gold.json"), "name": "gold", "kind": "coco", "gold": True},
-        ],
-        partitions={"max_images": 32},
-        limits={"batch_timeout_s": 60, "load_timeout_s": 120},
-        refine=REFINE,
-    )
-    run_road(folder / "root", config)
-    yield folder / "root", config
+@pytest.fixture(scope="module", autouse=True)
+def cluster() -> Iterator[None]:
+    yield
     ray.shutdown()
-
-
-def coco(drawn: list[Any]) -> dict[str, Any]:
-    names = sorted({thing.label for scene in drawn for thing in scene.things})
-    rows = []
-    for i, scene in enumerate(drawn):
-        for thing in scene.things:
-            x1, y1, x2, y2 = thing.box_xyxy
-            box = [x1, y1, x2 - x1, y2 - y1]
-            rows.append({
-                "id": len(rows) + 1, "image_id": i, "category_id": names.index(thing.label) + 1, "bbox": box,
-                "area": box[2] * box[3], "iscrowd": 0, "segmentation": [[x1, y1, x2, y1, x2, y2]],
-            })  # fmt: skip
-    images = [{"id": i, "file_name": f"{i:03d}.png", "width": IMAGE_PX, "height": IMAGE_PX} for i in range(len(drawn))]
-    categories = [{"id": i + 1, "name": name} for i, name in enumerate(names)]
-    return {"images": images, "annotations": rows, "categories": categories}
-
-
-def opened(root: Path, config: RunConfig) -> Pipeline:
-    return Pipeline(Store(str(root)), config)
-
-
-def digests(folder: Path) -> dict[str, str]:
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def test_a_student_that_knows_nothing_is_refused_and_changes_nothing(made: tuple[Path, RunConfig]) -> None:
@@ -106,7 +57,13 @@ def test_a_student_that_knows_nothing_is_refused_and_changes_nothing(made: tuple
         loop = Loop(pipeline, parse_refine(config.refine))
         first = loop.carry()
         second = loop.round(1, first)
-        assert pipeline.work.images_read >= NUM + NUM_GOLD, "the students have seen every image"
+        plan = loop.plan_of_students(1, first)
+        outputs = [plan.fingerprints["student-1", partition.unseen.id] for partition in first.partitions]
+        seen = [
+            read_output(pipeline.store, "student-1", partition.unseen.id, output).done
+            for partition, output in zip(first.partitions, outputs, strict=True)
+        ]
+        assert sum(seen) == NUM + NUM_GOLD, "the students have seen every image"
         assert {gate.specialist for gate in second.gates} == {"regions"}, "of texts gold says nothing"
         assert "texts: nothing to judge texts by" in why_stop(second)
         measured = {figure["metric"]: (figure["before"], figure["after"]) for figure in second.details["measured"]}
@@ -149,7 +106,9 @@ def test_no_student_is_taught_gold_or_what_it_labels(made: tuple[Path, RunConfig
         pipeline.decide(standing)
         images = [image for partition in first.partitions for image in loop.files.images(partition)]
         gold = {image.id for image in images if image.gold_split}
-        taught = [{image.id for image in loop._lessons(standing, fold).open().images} for fold in (0, 1, EVERY_FOLD)]
+        taught = [
+            {image.id for image in loop.teacher.lessons(standing, fold).open().images} for fold in (0, 1, EVERY_FOLD)
+        ]
     assert len(gold) == NUM_GOLD
     assert taught[EVERY_FOLD].isdisjoint(gold)
     assert len(taught[EVERY_FOLD]) == NUM
@@ -158,6 +117,31 @@ def test_no_student_is_taught_gold_or_what_it_labels(made: tuple[Path, RunConfig
         assert taught[fold]
         labels = {image.id for image in images if fold_of(image.twin_group, config.seed, 2) == fold}
         assert taught[fold].isdisjoint(labels)
+
+
+def test_workers_write_the_edits_that_the_driver_would_have_made(made: tuple[Path, RunConfig], tmp_path: Path) -> None:
+    """All that an ignorant student proposes, accepted: each partition is a task, and comes back in its place."""
+    root, config = made
+    with opened(root, config) as pipeline:
+        loop = Loop(pipeline, parse_refine(config.refine))
+        loop.round(1, loop.carry())
+    shutil.copytree(root, tmp_path / "root")
+    ruling = Ruling(calibrations=(), accepted=frozenset({"regions", "texts"}), rules=MergeRules())
+    with opened(tmp_path / "root", config) as pipeline:
+        loop = Loop(pipeline, parse_refine(config.refine))
+        first = loop.carry()
+        plan = loop.plan_of_students(1, first)
+        source = Source(annotator="refinement", model="student", revision="r", round=2)
+        merged = loop.merge_partitions(2, first, plan, ruling, source)
+        assert len(merged) == len(first.partitions) > 1
+        for before, judged, after in zip(first.partitions, loop.judged(first, plan), merged, strict=True):
+            edits = edits_of(judged.images, judged.judged, ruling)
+            ledger = pipeline.store.read_table(after.partition.ledger.path)
+            assert ledger["annotation_id"].to_pylist() == [edit.annotation_id for edit in edits] != []
+            assert sum(after.edits.values()) == len(edits)
+            assert after.partition.unseen.id == before.unseen.id
+            assert after.partition.unseen.annotations_fingerprint != before.unseen.annotations_fingerprint
+            assert after.survey == survey_of(loop.files.images(after.partition))
 
 
 def test_a_round_made_again_by_a_driver_that_was_killed_has_the_same_bytes(

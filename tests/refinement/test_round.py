@@ -106,7 +106,7 @@ def settled(every: Sequence[LabelledImage], truth: Mapping[str, Gold], judge) ->
         for old, new in zip(every, merged, strict=True)
     ]
     proposed = tuple(edit for result in merged for edit in result.edits)
-    edits = tuple(edits_of(partition, settlement, rules))
+    edits = tuple(edits_of(partition.images, partition.judged, settlement.ruling(rules.merge)))
     return Result(tuple(standing), edits, proposed, settlement.calibrations, settlement.gates)
 
 

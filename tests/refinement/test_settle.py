@@ -5,7 +5,7 @@ from __future__ import annotations
 from refinement.dataset import LabelledImage
 from refinement.judging import Judgement
 from refinement.round import RoundRules
-from refinement.settle import JudgedPartition, Survey, edits_of, final_figures, settle
+from refinement.settle import JudgedPartition, edits_of, final_figures, final_of, settle, survey_of
 from tests.refinement.test_round import TRUTH, gold, honest, images
 
 
@@ -28,30 +28,32 @@ def test_partition_by_partition_gives_the_edits_of_all_at_once() -> None:
     settlement = settle(partitions(), rules, round_=1, seed=0)
     assert settlement == whole
     assert settlement.accepted == {"regions", "texts"}
-    edits = [edit for partition in partitions() for edit in edits_of(partition, settlement, rules)]
-    assert edits == edits_of(everything, whole, rules)
+    ruling = settlement.ruling(rules.merge)
+    edits = [edit for partition in partitions() for edit in edits_of(partition.images, partition.judged, ruling)]
+    assert edits == edits_of(everything.images, everything.judged, ruling)
     assert len(edits) > 100
 
 
 def test_an_image_whose_student_failed_keeps_its_labels() -> None:
     rules = RoundRules()
-    settlement = settle(partitions(), rules, round_=1, seed=0)
+    ruling = settle(partitions(), rules, round_=1, seed=0).ruling(rules.merge)
     first = partitions()[0]
-    lost = next(iter(edits_of(first, settlement, rules))).image_id
-    without = JudgedPartition(first.images, {k: v for k, v in first.judged.items() if k != lost}, first.gold)
-    assert lost not in {edit.image_id for edit in edits_of(without, settlement, rules)}
+    lost = next(iter(edits_of(first.images, first.judged, ruling))).image_id
+    without = {k: v for k, v in first.judged.items() if k != lost}
+    assert lost not in {edit.image_id for edit in edits_of(first.images, without, ruling)}
 
 
-def test_the_final_split_is_read_only_when_it_is_time() -> None:
-    early, late = Survey(), Survey()
-    early.add(images(), gold(), with_final=False)
-    late.add(images(), gold(), with_final=True)
-    assert early.final == {}
-    assert len(late.final) == sum(image.gold_split == "final" for image in images()) > 20
-    figures = final_figures(late, late)
+def test_final_figures_are_those_of_the_final_split() -> None:
+    final = final_of(images(), gold())
+    assert len(final) == sum(image.gold_split == "final" for image in images()) > 20
+    figures = final_figures(final, final)
     assert 0 < figures["f1@0.5"][0] == figures["f1@0.5"][1] < 1, "the labels are noisy"
-    assert early.portrait() == late.portrait()
-    assert early.num_images == sum(not image.gold_split for image in images())
+
+
+def test_a_survey_leaves_gold_images_out() -> None:
+    found = survey_of(images())
+    assert found.num_images == sum(not image.gold_split for image in images()) < len(images())
+    assert sum(found.areas) == sum(len(image.regions) for image in images() if not image.gold_split)
 
 
 def test_every_figure_is_told_before_and_after() -> None:

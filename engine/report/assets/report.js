@@ -111,7 +111,7 @@ function heatOption(spec) {
 function matrixOption(spec) {
   const style = axisStyle(), percent = (part) => `${+(100 * part).toPrecision(3)}%`;
   const most = Math.max(...spec.cells.map((cell) => cell[2]), 0.01);
-  return { ...base(), tooltip: { ...base().tooltip, trigger: "item", formatter: (p) => `${percent(p.value[2])} of the boxes` },
+  return { ...base(), tooltip: { ...base().tooltip, trigger: "item", formatter: (p) => `${percent(p.value[2])} of the ${spec.of}` },
     grid: { left: 8, right: 14, top: 8, bottom: 62, containLabel: true, show: true, borderColor: fld.colour("line"), backgroundColor: fld.colour("heat0") },
     xAxis: { type: "category", data: spec.x, name: spec.xlabel, nameGap: 24, ...style, splitLine: { show: false } },
     yAxis: { type: "category", data: spec.y, inverse: true, ...style, splitLine: { show: false }, axisLabel: { ...style.axisLabel, width: 110, overflow: "truncate", interval: 0 } },

@@ -7,24 +7,24 @@
   if (!sliders.length) { says.textContent = "No filter was asked about anything."; document.getElementById("slider-chart").remove(); return; }
   sliders.forEach((slider, i) => select.append(fld.make("option", { value: i }, `${slider.filter} on ${slider.of}`)));
   const sum = (values) => values.reduce((total, n) => total + n, 0);
-  // The filter that drops most comes first: its bound matters most.
-  const dropped = sliders.map((slider) => slider.low.length > 4 ? sum(slider.dropped_here) : -1);
+  // The filter that drops most comes first, one that keeps high values before others: its bound matters most.
+  const dropped = sliders.map((slider) => slider.edges.length > 4 ? (slider.keeps === "high") * 1e15 + sum(slider.dropped_here) : -1);
   select.value = dropped.indexOf(Math.max(...dropped));
   const current = () => sliders[Number(select.value)];
-  // Bounds on offer: every lower edge, and the run's own. Bound k passes bins from k on (high), or up to k (low).
-  const bounds = (slider) => [...new Set([...slider.low, slider.bound ?? slider.low[0]])].sort((a, b) => a - b);
-  const passes = (slider, bound, low) => slider.keeps === "high" ? low >= bound - 1e-9 : low <= bound + 1e-9;
+  // Bounds on offer: every edge, and the run's own. A bound passes bins from its edge on (high), or up to it (low).
+  const bounds = (slider) => [...new Set([...slider.edges, slider.bound ?? slider.edges[0]])].sort((a, b) => a - b);
+  const passes = (slider, bound, edge) => slider.keeps === "high" ? edge >= bound - 1e-9 : edge <= bound + 1e-9;
   fld.whatPasses = (slider, bound) => {
-    const of = (label) => sum(slider[label].filter((_, i) => passes(slider, bound, slider.low[i])));
+    const of = (label) => sum(slider[label].filter((_, i) => passes(slider, bound, slider.edges[i])));
     const asked = sum(slider.kept) + sum(slider.dropped_here) + sum(slider.dropped_later);
     return { asked, passing: of("kept") + of("dropped_here") + of("dropped_later"), kept: of("kept"), added: of("dropped_here"), today: sum(slider.kept) };
   };
   function chartSpec() {
     const slider = current(), bound = bounds(slider)[Number(range.value)];
-    const at = slider.low.findIndex((low) => low >= bound - 1e-9);
-    return { type: "bar", x: slider.low.map((low) => String(+low.toFixed(2))), xlabel: "value from", ylabel: "annotations", stack: true,
+    const at = slider.edges.findIndex((edge) => edge >= bound - 1e-9);
+    return { type: "bar", x: slider.edges.map((edge) => String(+edge.toFixed(2))), xlabel: slider.keeps === "high" ? "value from" : "value up to", ylabel: "annotations", stack: true,
       series: [{ name: "kept", data: slider.kept }, { name: "dropped here", data: slider.dropped_here }, { name: "dropped later", data: slider.dropped_later }],
-      marks: [{ at: at < 0 ? slider.low.length - 1 : at, label: `bound ${+bound.toFixed(2)}` }] };
+      marks: [{ at: at < 0 ? slider.edges.length - 1 : at, label: `bound ${+bound.toFixed(2)}` }] };
   }
   let draw = null;
   function tell() {

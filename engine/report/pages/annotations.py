@@ -48,7 +48,7 @@ def figures_block(title: str, definition: str, name: str, figures: Sequence[Figu
     ]  # fmt: skip
     defined = {UNITS.get(f.figure, f.figure.replace("_", " ")): _definition(f.figure) for f in figures}
     data = Data(name, ("family", "text", "figure", "this dataset", "FLD-5B", "difference"), rows)
-    return TableBlock(title, definition, data, {**defined, "difference": "difference"})
+    return TableBlock(title, definition, data, {**defined, "difference": "difference"}, whole=True)
 
 
 def _definition(figure: str) -> str:

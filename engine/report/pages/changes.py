@@ -8,13 +8,28 @@ from typing import Any
 from engine.report.compare import CHANGES, CompareResult
 from engine.report.model import Card, Chart, Data, Page, Row, Section, TableBlock, bars
 from engine.report.pages.facts import Facts, share
-from engine.report.tables import KINDS, select
-from engine.report.vocabulary import richness
-from schemas.tables import VERDICT_TARGETS
+
+DRAWN = ("family", "label", "xyxy", "score", "kept")
+"""Of a box beside another."""
+LEFT_OUT = ("gallery", "thresholds", "FLD-5B", "difference")
+"""Tables and columns without numbers of this dataset; those of `thresholds` are among the distributions."""
+
+Number = tuple[str, str, str, str]
+"""Page, title of the table, key of the row, column."""
 
 
-def changes(now: Facts, before: Facts, compared: CompareResult, pairs: Sequence[Mapping[str, Any]]) -> Page:
-    """The page `changes.html`. `pairs` are the images that changed most: id, changes, gallery records of both sides."""
+def changes(
+    now: Facts,
+    before: Facts,
+    compared: CompareResult,
+    pairs: Sequence[Mapping[str, Any]],
+    pages: tuple[Sequence[Page], Sequence[Page]],
+) -> Page:
+    """The page `changes.html`.
+
+    `pairs` are the images that changed most: id, changes, gallery records of both sides. `pages` are the other pages of
+    both roots, now and before.
+    """
     cards = [
         Card("images in both", compared.images.get("both", 0), "change"),
         *(Card(f"regions {c}", compared.changes.get("region-text", {}).get(c, 0), "change") for c in CHANGES[1:]),
@@ -34,18 +49,39 @@ def changes(now: Facts, before: Facts, compared: CompareResult, pairs: Sequence[
             TableBlock("Images that changed most", "change", Data("changed-images", ("changes", "image"), images)),
         ]),
         Section("Before beside after", "" if pairs else "No image changed.", widget="pairs"),
-        Section("Every number", "", [_numbers(now, before)], wide=True),
+        Section("Every number", "", [_numbers(*pages)], wide=True),
         Section("Every distribution", "Bins whose count changed.", [_counts(now, before)], wide=True),
     ]  # fmt: skip
-    lead = f"{now.root} (now) against {before.root} (before)."
-    return Page("changes", "Changes", lead, sections, cards, payload={"pairs": list(pairs)}, script="changes")
+    lead = f"Now: {now.name}. Before: {before.name}."
+    return Page(
+        "changes",
+        "Changes",
+        lead,
+        sections,
+        cards,
+        payload={"pairs": [_kept_of(pair) for pair in pairs]},
+        script="changes",
+    )
 
 
 def _part(counted: Mapping[str, int], change: str) -> float:
     return share(counted.get(change, 0), sum(counted.values())) or 0.0
 
 
-def _numbers(now: Facts, before: Facts) -> TableBlock:
+def _kept_of(pair: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A pair with what is drawn of it: kept boxes and texts."""
+    sides = {}
+    for side in ("before", "after"):
+        image = pair[side]
+        sides[side] = image and {
+            **image,
+            "boxes": [{key: box[key] for key in DRAWN} for box in image["boxes"] if box["kept"]],
+            "texts": [text for text in image["texts"] if text["kept"]],
+        }
+    return {**pair, **sides}
+
+
+def _numbers(now: Sequence[Page], before: Sequence[Page]) -> TableBlock:
     ours, theirs = dict(numbers(now)), dict(numbers(before))
     rows: list[Row] = []
     for key in dict.fromkeys((*ours, *theirs)):
@@ -53,29 +89,27 @@ def _numbers(now: Facts, before: Facts) -> TableBlock:
         if new or old:
             change = None if new is None or old is None else round(new - old, 4)
             rows.append((*key, old, new, change))
-    columns = ("page", "of", "figure", "before", "now", "change")
+    rows.sort(key=lambda row: row[6] == 0)  # stable: what changed comes first
+    columns = ("page", "table", "of", "figure", "before", "now", "change")
     return TableBlock("Numbers", "difference_roots", Data("changed-numbers", columns, rows))
 
 
-def numbers(facts: Facts) -> Iterator[tuple[tuple[str, str, str], float | None]]:
-    """Every single number of the other pages: (page, of, figure) and its value."""
-    status, coverage = facts.status, facts.coverage
-    for name in ("found", "ingested", "duplicates", "known", "exported_samples"):
-        yield ("Overview", "images", name.replace("_", " ")), getattr(status, name)
-    for reason, n in status.quarantined.items():
-        yield ("Overview", "quarantined", reason), n
-    for target in VERDICT_TARGETS:
-        of = target.replace("_", " ")
-        yield ("Overview", of, "kept"), coverage.kept[target]
-        for reason, n in sorted(coverage.dropped[target].items()):
-            yield ("Overview", of, f"dropped: {reason}"), n
-    for page, figures in (("Annotation statistics", coverage.table2), ("Semantic coverage", coverage.table3)):
-        for f in figures:
-            yield (page, f"{f.family} {f.text}".replace("_", " "), f.figure.replace("_", " ")), f.ours
-    for kind in KINDS:
-        found = richness(select(facts.vocabulary.spectrum, kind=kind, family=""))
-        yield ("Semantic coverage", kind.replace("_", " "), "different"), found.distinct
-        yield ("Semantic coverage", kind.replace("_", " "), "entropy, bits"), round(found.entropy_bits, 4)
+def numbers(pages: Sequence[Page]) -> Iterator[tuple[Number, float | None]]:
+    """Every number in the tables and charts of these pages, by its page, table, row and column.
+
+    The key of a row is made of its texts and its first cell.
+    """
+    for page in pages:
+        for block in (block for section in page.sections for block in section.blocks):
+            data = block.data
+            keys = [i for i in range(len(data.columns)) if i == 0 or not data.numeric[i]]
+            figures = [i for i in range(len(data.columns)) if i not in keys and data.columns[i] not in LEFT_OUT]
+            for row in data.rows if data.name not in LEFT_OUT else ():
+                of = " / ".join(str(row[i]) for i in keys)
+                for i in figures:
+                    value = row[i]
+                    if value is None or isinstance(value, int | float):
+                        yield (page.title, block.title, of, data.columns[i]), value
 
 
 def _counts(now: Facts, before: Facts) -> TableBlock:

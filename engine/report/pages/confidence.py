@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from engine.report.agreement import CALIBRATION_BINS, FOUND, HIT, MISS, MISSED, OTHER, SAME
-from engine.report.bins import IOU_BINS, SCORE_BINS, value_low
+from engine.report.bins import IOU_BINS, SCORE_BINS, value_edge
+from engine.report.exported import HUMAN
 from engine.report.model import Chart, Data, Page, Row, Section, TableBlock, bars, slug
 from engine.report.pages.facts import Facts, dense, share
 from engine.report.scores import DROPPED, DROPPED_HERE, DROPPED_LATER, KEPT
@@ -16,11 +17,11 @@ from schemas.tables import VERDICT_TARGETS
 def confidence(facts: Facts) -> Page:
     """The page `confidence.html`."""
     sliders = list(thresholds(facts))
-    columns = ("filter", "of", "bound", "value from", KEPT, "dropped here", "dropped later")
+    columns = ("filter", "of", "bound", "keeps", "value edge", KEPT, "dropped here", "dropped later")
     rows: list[Row] = [
-        (s["filter"], s["of"], s["bound"], low, k, h, later)
+        (s["filter"], s["of"], s["bound"], s["keeps"], edge, k, h, later)
         for s in sliders
-        for low, k, h, later in zip(s["low"], s[KEPT], s[DROPPED_HERE], s[DROPPED_LATER], strict=True)
+        for edge, k, h, later in zip(s["edges"], s[KEPT], s[DROPPED_HERE], s[DROPPED_LATER], strict=True)
     ]
     widget = Section(
         "What moving a bound would keep",
@@ -42,34 +43,45 @@ def confidence(facts: Facts) -> Page:
 
 
 def thresholds(facts: Facts) -> Iterator[dict[str, Any]]:
-    """One entry for each filter and group it judges: its bound, its side, and counts by value, in bins from `low`."""
+    """One entry for each filter and group it judges: its bound, its side, and counts by the bins that `edges` pass."""
     for family in facts.families("value"):
         target, _, group = family.partition("/")
         for name in facts.makers("value", family):
             columns = {label: facts.bins("value", family, name, label) for label in (KEPT, DROPPED_HERE, DROPPED_LATER)}
             bins = sorted({i for column in columns.values() for i in column})
             described = facts.filters.get(name, {})
+            keeps_low = bool(described.get("keeps_low"))
             yield {
                 "filter": name,
                 "of": f"{target.replace('_', ' ')} / {group.replace('_', ' ')}",
-                "keeps": "low" if described.get("keeps_low") else "high",
-                "bound": _bound(described.get("params", {}), group),
-                "low": [value_low(i) for i in bins],
+                "keeps": "low" if keeps_low else "high",
+                "bound": next(iter(bounds_of(described.get("params", {}), group, _kinds(facts, target, group))), None),
+                "edges": [value_edge(i, keeps_low=keeps_low) for i in bins],
                 **{label: [column.get(i, 0) for i in bins] for label, column in columns.items()},
             }
 
 
-def _bound(params: Mapping[str, Any], group: str) -> float | None:
-    """The bound that holds for a group: the parameter of its name, else the first number."""
+def bounds_of(params: Mapping[str, Any], group: str, kinds: Sequence[str]) -> list[float]:
+    """The bounds that a filter's parameters set for a granularity or a specialist, the one for most rows first.
+
+    That of a parameter of the group's name comes before those of the kinds of regions that a specialist draws, the most
+    frequent first, and these before the first number of all. Bounds of single classes are none of a group's.
+    """
     of_annotator = params.get("annotators", {})
-    if isinstance(of_annotator, Mapping) and group in of_annotator:
-        return float(of_annotator[group])
-    if isinstance(params.get(group), int | float):
-        return float(params[group])
-    if "text" in group and isinstance(params.get("scene_text"), int | float):
-        return float(params["scene_text"])
+    named = of_annotator.get(group) if isinstance(of_annotator, Mapping) else None
+    own = params.get(group) if named is None else named
+    if isinstance(own, int | float):
+        return [float(own)]
+    parameters = [{"object": "objects", "text": "scene_text"}.get(kind, kind) for kind in kinds]
+    of_kinds = [float(params[name]) for name in parameters if isinstance(params.get(name), int | float)]
     numbers = [float(v) for v in params.values() if isinstance(v, int | float) and not isinstance(v, bool)]
-    return numbers[0] if numbers else None
+    return of_kinds or numbers[:1]
+
+
+def _kinds(facts: Facts, target: str, by: str) -> list[str]:
+    """Kinds of regions that a specialist draws, the most frequent first."""
+    counts = facts.labels("kind", target, by) if target == "regions" else {}
+    return sorted(counts, key=lambda kind: (-counts[kind], kind))
 
 
 def _scores(facts: Facts) -> Iterator[Chart]:
@@ -85,14 +97,14 @@ def _scores(facts: Facts) -> Iterator[Chart]:
 
 
 def _marks(facts: Facts, target: str, by: str) -> Sequence[Mapping[str, Any]]:
-    """Bounds of the confidence filters of a target."""
-    found = []
+    """Bounds of the filters that decide on the score of a target; none for people, whose rows pass every filter."""
+    found: dict[float, str] = {}
     for name, described in facts.filters.items():
-        if described.get("target") == target and "confidence" in name:
-            bound = _bound(described.get("params", {}), by)
-            if bound is not None and 0 <= bound < 1:
-                found.append({"at": round(bound * SCORE_BINS), "label": f"{name} {bound:g}"})
-    return found
+        if described.get("target") == target and described.get("of_score") and by != HUMAN:
+            for bound in bounds_of(described.get("params", {}), by, _kinds(facts, target, by)):
+                if 0 <= bound < 1:
+                    found.setdefault(bound, f"{name} {bound:g}")
+    return [{"at": round(bound * SCORE_BINS), "label": label} for bound, label in sorted(found.items())]
 
 
 def _agreement(facts: Facts) -> Iterator[Chart | TableBlock]:

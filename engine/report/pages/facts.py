@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -32,11 +32,14 @@ class Specialist:
 class Facts:
     """Everything the pages of one root are made from.
 
-    `runs` are the root's attempts (`run.json`), oldest first. `filters` maps a filter's name to its target and its
-    parameters. `words` are the names of the user's list, in lower case and its order.
+    `about` says which of its rounds and what else than its own config, as a reader gave it; empty for neither.
+    `runs` are the root's attempts (`run.json`), oldest first. `filters` maps a filter's name to its `target`, its
+    `params` and what it says of its value (`keeps_low`, `of_score`). `words` are the names of the user's list, in lower
+    case and its order.
     """
 
     root: str
+    about: str
     config: str
     coverage: CoverageReport
     status: StatusReport
@@ -50,7 +53,11 @@ class Facts:
     words: Sequence[str] = ()
     words_name: str = ""
     words_floor: int = 10
-    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The root, with what sets this report of it apart from others."""
+        return f"{self.root}, {self.about}" if self.about else self.root
 
     def bins(self, measure: str, family: str, by: str = "", label: str = "") -> dict[int, int]:
         """Counts of a measure by bin."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from jinja2.utils import htmlsafe_json_dumps
 
 from engine.report.model import Data, Page, Row, Section, TableBlock
 from engine.report.pages.facts import Facts
@@ -43,7 +44,7 @@ def within(images: Sequence[Mapping[str, Any]], max_bytes: int) -> list[Mapping[
     order = sorted(range(len(images)), key=lambda i: (-len(images[i]["strata"]), images[i]["id"]))
     taken, total = [], 0
     for i in order:
-        size = len(json.dumps(images[i], ensure_ascii=False).encode())
+        size = len(htmlsafe_json_dumps(images[i]))  # as the page holds it, where an escaped letter has six
         if total + size <= max_bytes:
             taken.append(i)
             total += size

@@ -19,20 +19,20 @@ NAMES = {
 def overview(facts: Facts) -> Page:
     """The page `index.html`."""
     status, coverage = facts.status, facts.coverage
-    exported = NAMES | {"images": "images"}
     cards = [
         Card("images kept", coverage.kept["images"], "kept", f"of {status.found} found"),
-        *(Card(exported[t], coverage.kept[t], "kept") for t in ("texts", "regions", "phrases", "phrase_regions")),
+        *(Card(NAMES[t], coverage.kept[t], "kept") for t in ("texts", "regions", "phrases", "phrase_regions")),
         Card("samples exported", status.exported_samples, "funnel", f"{status.exported_shards} shards"),
     ]
     sections = [
         Section("From sources to samples", "", [_funnel(facts), _sources(facts)]),
+        Section("Families at a glance", "As the paper's Table 2 counts them.", [_families(facts)], wide=True),
         Section("What was dropped, and why", "", [_kept(facts), _reasons(facts)]),
         Section("Specialists", "", [_specialists(facts)], wide=True),
         Section("Time", "", [_stages(facts)]),
         Section("Runs", "", [_runs(facts)], wide=True),
     ]
-    lead = f"Root {facts.root}, config {facts.config}: {status.partitions} partitions."
+    lead = f"Root {facts.name}; config {facts.config}; {status.partitions} partitions."
     return Page("index", "Overview", lead, sections, cards)
 
 
@@ -50,11 +50,12 @@ def _funnel(facts: Facts) -> Chart:
         "exported": status.exported_samples,
     }
     chart = bars(
-        "Images, step by step", "funnel", "funnel", list(steps), {"images": list(steps.values())},
+        "Images, step by step", "funnel", "funnel",
+        [f"{name} {n / status.found:.0%}" if status.found else name for name, n in steps.items()],
+        {"images": list(steps.values())},
         xlabel="step", ylabel="images", kind="rows",
     )  # fmt: skip
     rows: list[Row] = [(name, number, share(number, status.found)) for name, number in steps.items()]
-    rows += [(f"quarantined: {reason}", n, share(n, status.found)) for reason, n in status.quarantined.items()]
     return Chart(
         chart.title, chart.definition, chart.spec, Data("funnel", ("step", "images", "share"), rows), chart.alt
     )
@@ -64,6 +65,21 @@ def _sources(facts: Facts) -> TableBlock:
     total = sum(facts.sources.values())
     rows: list[Row] = [(name, n, share(n, total)) for name, n in sorted(facts.sources.items())]
     return TableBlock("Images by source", "funnel", Data("sources", ("source", "images", "share"), rows))
+
+
+def _families(facts: Facts) -> TableBlock:
+    """Annotations and regions of each family and text, this dataset's beside FLD-5B's; nothing on both sides is out."""
+    groups = dict.fromkeys((f.family, f.text) for f in facts.coverage.table2)
+    rows: list[Row] = []
+    for family, text in groups:
+        found = {f.figure: f for f in facts.coverage.table2 if (f.family, f.text) == (family, text)}
+        cells = [found.get(figure) for figure in ("annotations", "regions")]
+        values = [value for f in cells for value in ((f.ours, f.reference) if f else (None, None))]
+        if any(values):
+            rows.append((family, text.replace("_", " "), *values))
+    columns = ("family", "text", "image annotations", "FLD-5B's annotations", "regions", "FLD-5B's regions")
+    defined = {"image annotations": "annotation", "regions": "region", "phrase-region, derived": "derived"}
+    return TableBlock("Annotation families", "annotation", Data("families", columns, rows), defined)
 
 
 def _kept(facts: Facts) -> Chart:
@@ -82,7 +98,9 @@ def _kept(facts: Facts) -> Chart:
 
 
 def _reasons(facts: Facts) -> TableBlock:
-    rows: list[Row] = []
+    found = facts.status.found
+    quarantined = sorted(facts.status.quarantined.items(), key=lambda item: (-item[1], item[0]))
+    rows: list[Row] = [("found items", f"quarantined: {reason}", n, share(n, found)) for reason, n in quarantined]
     for target in VERDICT_TARGETS:
         reasons = facts.coverage.dropped[target]
         total = facts.coverage.kept[target] + sum(reasons.values())
@@ -108,15 +126,19 @@ def _specialists(facts: Facts) -> TableBlock:
 
 
 def _stages(facts: Facts) -> Chart:
-    """Seconds of each stage over all runs."""
+    """Seconds of each stage over all runs, and the images of the root by them."""
     total: Counter[str] = Counter()
     for run in facts.runs:
         total.update({stage: float(s) for stage, s in _summary(run).get("seconds", {}).items()})
     seconds = {stage: round(s, 2) for stage, s in total.items()}
-    return bars(
+    chart = bars(
         "Seconds by stage, all runs", "stage", "stages", list(seconds) or ["no run"],
         {"seconds": list(seconds.values()) or [0]}, xlabel="stage", ylabel="seconds", kind="rows",
     )  # fmt: skip
+    images = facts.status.ingested
+    rows: list[Row] = [(stage, s, round(images / s, 3) if s else None) for stage, s in seconds.items()]
+    data = Data("stages", ("stage", "seconds", "images a second"), rows)
+    return Chart(chart.title, chart.definition, chart.spec, data, chart.alt)
 
 
 def _runs(facts: Facts) -> TableBlock:
@@ -127,7 +149,7 @@ def _runs(facts: Facts) -> TableBlock:
         keys = ("runner", "ingested", "images_read", "models_loaded", "outputs_written")
         seconds = round(sum(summary.get("seconds", {}).values()), 1)
         rows.append((number, *(summary.get(key) for key in keys), seconds))
-    return TableBlock("Runs", "stage", Data("runs", columns, rows))
+    return TableBlock("Runs", "run", Data("runs", columns, rows))
 
 
 def _summary(run: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -84,8 +84,8 @@ def _richness(facts: Facts) -> TableBlock:
             repeated = share(found.total - found.distinct, found.total) if kind == "caption" else None
             rows.append((NAMES[kind], _spaced(family) or "all", found.distinct, found.total, found.once,
                          round(found.entropy_bits, 4), repeated))  # fmt: skip
-    columns = ("terms", "of", "different", "occurrences", "once", "entropy, bits", "duplicates")
-    defined = {"entropy, bits": "entropy", "duplicates": "duplicates", "terms": "vocabulary"}
+    columns = ("terms", "of", "different", "occurrences", "once", "entropy, bits", "share duplicates")
+    defined = {"entropy, bits": "entropy", "share duplicates": "duplicates", "terms": "vocabulary"}
     return TableBlock("Vocabulary, entropy and duplicates", "vocabulary", Data("vocabulary", columns, rows), defined)
 
 
@@ -125,10 +125,10 @@ def _terms(facts: Facts, which: str) -> Iterator[TableBlock]:
 
 def _words(facts: Facts) -> Section:
     found = word_coverage(facts.vocabulary.wanted, facts.words, facts.sources, facts.words_floor)
-    columns = ("word", "regions", "mentions", "state", "best source")
+    columns = ("word", "regions", "dropped regions", "mentions", "state", "best source", "because of")
     order = {"absent": 0, "under the floor": 1, "covered": 2}
     found.sort(key=lambda w: (order[w.state], w.regions, w.word))
-    rows: list[Row] = [(w.word, w.regions, w.mentions, w.state, w.best_source) for w in found]
+    rows: list[Row] = [tuple(w) for w in found]
     states = {state: sum(w.state == state for w in found) for state in order}
     numbers = {"words": list(states.values())}
     chart = bars(f"Words of {facts.words_name}", "words", "word-list-states", list(states), numbers,
@@ -138,7 +138,7 @@ def _words(facts: Facts) -> Section:
         f"than {facts.words_floor} regions, {states['absent']} absent."
     )
     block = TableBlock("Word by word", "words", Data("word-list", columns, rows))
-    return Section("Coverage of a word list", text, [chart, block])
+    return Section("Coverage of a word list", text, [chart, block], wide=True)
 
 
 def _spaced(name: str) -> str:

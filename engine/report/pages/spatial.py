@@ -8,11 +8,12 @@ from engine.coverage_boxes import AREA_EDGES, ASPECT_EDGES, HEAT_MAP_SIDE, MAX_P
 from engine.report.bins import IOU_BINS
 from engine.report.model import Chart, Data, Page, Row, Section, TableBlock, bars, heat, matrix, slug
 from engine.report.pages.facts import Facts, dense, share, trimmed
-from engine.report.spatial import SIZES
+from engine.report.spatial import CLASS_GRID_SIDE, SIZES
 from engine.report.tables import select
 from engine.report.vocabulary import ALL
 
 NUM_CLASSES = 20
+NUM_MAPS = 6
 FAMILIES = ("region-text", "scene-text", "phrase-region", "derived-phrase-region")
 
 
@@ -25,9 +26,14 @@ def spatial(facts: Facts) -> Page:
     makers = {f"{by} ({f})": (f, by) for f in present for by in facts.makers("area", f)}
     if len(makers) > 1:
         sections.append(Section("By specialist", "", list(_distributions(facts, makers, "specialist"))))
+        centres = [_centres(facts, family, by) for family, by in makers.values()]
+        sections.append(Section("Where each specialist's boxes are", "", centres))
     sections.append(
         Section("By class", "Classes of kept object regions.", [_classes(facts), *_shapes_of_classes(facts)])
     )
+    centres = list(_centres_of_classes(facts))
+    if centres:
+        sections.append(Section("Where the most frequent classes are", "", centres))
     lead = "How big boxes are, what shape, where, and how many; the paper shows these in Figure 5."
     return Page("spatial", "Spatial coverage", lead, sections)
 
@@ -64,9 +70,10 @@ def _shares(
     return Chart(chart.title, measure, chart.spec, Data(chart.id, columns, rows), chart.alt)
 
 
-def _centres(facts: Facts, family: str) -> Chart:
-    grid = dense(facts.bins("centres", family), HEAT_MAP_SIDE**2)
-    return heat(f"Box centres, {family}", "centres", slug("centres", family), grid, HEAT_MAP_SIDE)
+def _centres(facts: Facts, family: str, by: str = "") -> Chart:
+    grid = dense(facts.bins("centres", family, by), HEAT_MAP_SIDE**2)
+    of = f"{by} ({family})" if by else family
+    return heat(f"Box centres, {of}", "centres", slug("centres", family, by), grid, HEAT_MAP_SIDE)
 
 
 def _classes(facts: Facts) -> TableBlock:
@@ -80,24 +87,41 @@ def _classes(facts: Facts) -> TableBlock:
 
 
 def _shapes_of_classes(facts: Facts) -> Iterator[Chart]:
-    """Area and aspect of the most frequent classes."""
+    """Shapes of the most frequent classes, one line for each; empty ones of the edges are left out."""
+    twentieths = [f"{i / IOU_BINS:g}" for i in range(IOU_BINS)]
+    numbers = [f"{i}+" if i == MAX_PER_IMAGE else str(i) for i in range(MAX_PER_IMAGE + 1)]
+    for kind, measure, title, xlabel, x in (
+        ("class_area", "area", "Box area", "share of the image from", [_percent(low) for low in AREA_EDGES[:-1]]),
+        ("class_aspect", "aspect", "Aspect ratio", "width by height from", [f"{low:.3g}" for low in ASPECT_EDGES[:-1]]),
+        ("class_number", "number", "Boxes per image", "boxes", numbers),
+        ("class_overlap", "overlap", "Overlap with another box", "highest IoU from", twentieths),
+        ("class_fill", "mask_fill", "Mask fill", "share of the box from", twentieths),
+    ):
+        counts = _of_classes(facts, kind, NUM_CLASSES, len(x))
+        if any(map(any, counts.values())):
+            low, high = trimmed(counts)
+            cut = {name: values[low:high] for name, values in counts.items() if any(values)}
+            of = "images" if kind == "class_number" else "boxes"
+            yield matrix(f"{title} by class", measure, slug(measure, "class"), x[low:high], cut, xlabel=xlabel, of=of)
+
+
+def _centres_of_classes(facts: Facts) -> Iterator[Chart]:
+    grids = _of_classes(facts, "class_centre", NUM_MAPS, CLASS_GRID_SIDE**2)
+    for place, (name, grid) in enumerate(grids.items(), start=1):
+        title = f"Box centres, class {name}"
+        yield heat(title, "class_centres", slug("centres-of-class", str(place)), grid, CLASS_GRID_SIDE)
+
+
+def _of_classes(facts: Facts, kind: str, num_classes: int, num_bins: int) -> dict[str, list[int]]:
+    """Counts by bin of a shape of the most frequent classes, the most frequent first."""
     classes = select(facts.vocabulary.top, kind="class", family=ALL).sort_by(
         [("count", "descending"), ("term", "ascending")]
     )
-    names = classes["term"].to_pylist()[:NUM_CLASSES]
-    for measure, edges, title, xlabel in (
-        ("area", AREA_EDGES, "Box area by class", "share of the image from"),
-        ("aspect", ASPECT_EDGES, "Aspect ratio by class", "width by height from"),
-    ):
-        counts = {name: [0] * (len(edges) - 1) for name in names}
-        for row in select(facts.vocabulary.shapes, kind=f"class_{measure}").to_pylist():
-            if row["term"] in counts:
-                counts[row["term"]][int(row["family"])] = row["count"]
-        if counts:
-            low, high = trimmed(counts)
-            x = [_percent(edge) if measure == "area" else f"{edge:.3g}" for edge in edges[low:high]]
-            cut = {name: values[low:high] for name, values in counts.items()}
-            yield matrix(title, measure, slug(measure, "class"), x, cut, xlabel=xlabel)
+    counts = {name: [0] * num_bins for name in classes["term"].to_pylist()[:num_classes]}
+    for row in select(facts.vocabulary.shapes, kind=kind).to_pylist():
+        if row["term"] in counts:
+            counts[row["term"]][int(row["family"])] = row["count"]
+    return counts
 
 
 def _percent(part: float) -> str:

@@ -29,6 +29,59 @@ def build_rtdetr(folder: Path) -> Path:
     return _saved(model, RTDetrImageProcessorPil(size={"height": 64, "width": 64}), folder)
 
 
+def build_dfine(folder: Path) -> Path:
+    """D-FINE with a tiny HGNet v2, 64 px, 20 queries."""
+    import torch
+    from transformers import DFineConfig, DFineForObjectDetection, HGNetV2Config, RTDetrImageProcessorPil
+
+    torch.manual_seed(0)
+    backbone = HGNetV2Config(
+        embedding_size=8, depths=[1, 1, 1, 1], hidden_sizes=[8, 16, 24, 32], stem_channels=[3, 8, 8],
+        stage_in_channels=[8, 8, 16, 24], stage_mid_channels=[8, 8, 8, 8], stage_out_channels=[8, 16, 24, 32],
+        stage_num_blocks=[1, 1, 1, 1], stage_downsample=[False, True, True, True],
+        stage_light_block=[False, False, True, True], stage_kernel_size=[3, 3, 5, 5],
+        stage_numb_of_layers=[1, 1, 1, 1], out_features=["stage2", "stage3", "stage4"],
+    )  # fmt: skip
+    config = DFineConfig(
+        backbone_config=backbone, encoder_hidden_dim=32, encoder_in_channels=[16, 24, 32], encoder_layers=1,
+        encoder_ffn_dim=32, encoder_attention_heads=2, d_model=32, num_queries=20, decoder_in_channels=[32, 32, 32],
+        decoder_ffn_dim=32, decoder_layers=2, decoder_attention_heads=2, id2label=CLASSES,
+        label2id={name: i for i, name in CLASSES.items()}, anchor_image_size=None,
+    )  # fmt: skip
+    model = DFineForObjectDetection(config)
+    _spread(model, 0.05)
+    _brighten(model)
+    _widen(model)
+    return _saved(model, RTDetrImageProcessorPil(size={"height": 64, "width": 64}), folder)
+
+
+def build_deformable_detr(folder: Path) -> Path:
+    """Deformable DETR, whose kin DINO is, with a tiny ResNet and images of their own proportions."""
+    import torch
+    from transformers import (
+        DeformableDetrConfig,
+        DeformableDetrForObjectDetection,
+        DeformableDetrImageProcessorPil,
+        ResNetConfig,
+    )
+
+    torch.manual_seed(0)
+    backbone = ResNetConfig(
+        embedding_size=8, hidden_sizes=[8, 16, 24, 32], depths=[1, 1, 1, 1], layer_type="basic",
+        out_features=["stage2", "stage3", "stage4"],
+    )  # fmt: skip
+    config = DeformableDetrConfig(
+        use_timm_backbone=False, use_pretrained_backbone=False, backbone=None, backbone_config=backbone, d_model=32,
+        encoder_layers=1, decoder_layers=2, encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=32,
+        decoder_ffn_dim=32, num_queries=20, num_feature_levels=3, id2label=CLASSES,
+        label2id={name: i for i, name in CLASSES.items()},
+    )  # fmt: skip
+    model = DeformableDetrForObjectDetection(config)
+    _spread(model, 0.05)
+    _widen(model)
+    return _saved(model, DeformableDetrImageProcessorPil(size={"shortest_edge": 48, "longest_edge": 96}), folder)
+
+
 def build_detr(folder: Path) -> Path:
     """DETR with a tiny ResNet and images of their own proportions: 48 px on the shorter side, 20 queries."""
     import torch
@@ -56,6 +109,15 @@ def _widen(model: Any) -> None:
         for name, weights in model.named_parameters():
             if "class" in name and weights.dim() > 1:
                 weights.mul_(8)
+
+
+def _brighten(model: Any) -> None:
+    """Convolutions that keep what they see as strong as it came: from their start, pictures drown in biases."""
+    import torch
+
+    for weights in model.parameters():
+        if weights.dim() == 4:
+            torch.nn.init.kaiming_normal_(weights)
 
 
 def _spread(model: Any, by: float) -> None:

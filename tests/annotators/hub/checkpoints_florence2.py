@@ -30,13 +30,15 @@ ANSWERS: Mapping[tuple[Task, str], str] = {
     ("<MORE_DETAILED_CAPTION>", ""): "The rocket is being launched into a clear blue sky beside a flag.",
     ("<OD>", ""): f"cat{_locs(10, 20, 500, 600)}{_locs(300, 40, 900, 700)}chair{_locs(100, 200, 800, 990)}"
     f"cup{_locs(5, 5, 100, 100)}{_locs(600, 600, 650, 700)}",
-    ("<DENSE_REGION_CAPTION>", ""): f"red motorcycle{_locs(10, 20, 500, 600)}white shirts{_locs(100, 200, 800, 990)}",
+    ("<DENSE_REGION_CAPTION>", ""): f"red motorcycle{_locs(10, 20, 500, 600)}{_locs(300, 40, 900, 700)}"
+    f"white shirts{_locs(100, 200, 800, 990)}{_locs(5, 5, 100, 100)}{_locs(600, 600, 650, 700)}",
     ("<OCR_WITH_REGION>", ""): f"STOP{_locs(10, 20, 200, 20, 200, 60, 10, 60)}"
     f"EXIT{_locs(500, 520, 700, 530, 700, 600, 500, 590)}",
-    ("<OPEN_VOCABULARY_DETECTION>", "cat"): f"cat{_locs(30, 20, 500, 600)}{_locs(300, 40, 900, 700)}",
+    ("<OPEN_VOCABULARY_DETECTION>", "cat"): f"cat{_locs(10, 20, 500, 600)}{_locs(300, 40, 900, 700)}"
+    f"{_locs(100, 200, 800, 990)}{_locs(5, 5, 100, 100)}{_locs(600, 600, 650, 700)}",
     ("<OPEN_VOCABULARY_DETECTION>", "flag"): f"flag<poly>{_locs(30, 20, 500, 600, 20, 900)}</poly>",
     ("<CAPTION_TO_PHRASE_GROUNDING>", CAPTION): f"A cat{_locs(10, 20, 500, 600)}{_locs(300, 40, 900, 700)}"
-    f"a wooden chair{_locs(100, 200, 800, 990)}",
+    f"a wooden chair{_locs(100, 200, 800, 990)}{_locs(5, 5, 100, 100)}{_locs(600, 600, 650, 700)}",
     ("<REFERRING_EXPRESSION_SEGMENTATION>", "cat"): f"<poly>{_locs(30, 20, 500, 600, 20, 900)}</poly>"
     f"<poly>{_locs(600, 600, 700, 600, 650, 800)}</poly>",
     ("<REFERRING_EXPRESSION_SEGMENTATION>", "wooden chair"): _locs(100, 200, 800, 200, 800, 990, 100, 990),
@@ -81,8 +83,11 @@ def _teach(model: Any, processor: Any, answers: Sequence[tuple[tuple[Task, str],
     labels = said["input_ids"].masked_fill(said["attention_mask"] == 0, -100)
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
     model.train()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # more of them wait for each other, on a busy machine for minutes
     for _ in range(steps):
         loss = model(**inputs, labels=labels).loss
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+    torch.set_num_threads(threads)

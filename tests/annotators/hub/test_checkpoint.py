@@ -146,8 +146,26 @@ def test_a_relative_folder_is_found_under_the_models_root_by_a_node_without_it(
 def test_not_published_says_what_to_run(tmp_path: Path, models_root: str) -> None:
     checkpoint = pinned(saved(tmp_path / "clip"), models_root)
     shutil.rmtree(tmp_path / "clip")
-    with pytest.raises(ModelError, match=f"{checkpoint.key} is not under the models root; run `fld models pull`"):
+    with pytest.raises(ModelError, match=f"{checkpoint.key} holds no SHA256SUMS: .* run `fld models pull`"):
         checkpoint.folder()
+
+
+def test_a_published_checkpoint_is_opened_by_its_url(tmp_path: Path, models_root: str, cache: Path) -> None:
+    """As a student of a root on an object store is."""
+    folder = pinned(saved(tmp_path / "clip"), models_root)
+    folder.publish(models_root)
+    url = f"{models_root}/{folder.key}" if "://" in models_root else f"file://{models_root}/{folder.key}"
+    checkpoint = Checkpoint(url).pinned(models_root="", strict=True)
+    assert checkpoint.sha256 == folder.sha256
+    assert contents(checkpoint.folder()) == contents(tmp_path / "clip")
+    assert cache in checkpoint.folder().parents
+    fs, where = fsspec.core.url_to_fs(url)
+    fs.pipe_file(f"{where}/{HASHES}", b"0" * 64 + b"  config.json\n")
+    with pytest.raises(ModelError, match="holds other files than when it was pinned"):
+        checkpoint.folder()
+    fs.rm(f"{where}/{HASHES}")
+    with pytest.raises(ModelError, match="holds no SHA256SUMS"):
+        Checkpoint(url).pinned(models_root="", strict=True)
 
 
 def test_an_upload_that_broke_off_is_not_taken_for_a_checkpoint(tmp_path: Path, models_root: str) -> None:

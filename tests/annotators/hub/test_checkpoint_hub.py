@@ -6,9 +6,13 @@ import logging
 from pathlib import Path
 
 import pytest
+import yaml
 from huggingface_hub import constants
 
 from annotators.hub.checkpoint import Checkpoint
+from annotators.hub.params import HubParams
+from engine.config import dump_config, parse_config
+from engine.registry import build_annotator, pin
 from schemas.errors import ModelError
 from tests.annotators.hub.hub_cases import COMMIT, OTHER, connect, saved
 from tests.annotators.hub.hub_server import Hub
@@ -28,6 +32,27 @@ def test_a_branch_is_pinned_to_its_commit_and_says_so(
     assert f"put `revision: {COMMIT}` into its params" in caplog.text
     assert pinned.identity.id == "org/model"
     assert pinned.identity.revision == COMMIT
+
+
+def test_a_config_without_a_commit_gets_one_for_every_worker_and_the_manifest(
+    hub: Hub, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """`config.yaml` of a root is the pinned config, and an annotator's model is what the manifest says of it."""
+    hub.add("org/model", saved(tmp_path / "m"), COMMIT)
+    given = parse_config(
+        {"annotators": {"detector": {"use": "object-detection", "params": {"checkpoint": "org/model"}}}}, where="test"
+    )
+    with caplog.at_level(logging.WARNING):
+        config = pin(given, strict=True)
+    again = parse_config(yaml.safe_load(dump_config(config)), where="test")
+    assert again.annotators["detector"].params["revision"] == COMMIT
+    assert build_annotator("detector", again.annotators["detector"]).model.revision == COMMIT
+    assert "org/model is not pinned: using commit" in caplog.text
+    caplog.clear()
+    hub.requests.clear()
+    hub.add("org/model", saved(tmp_path / "later"), OTHER)
+    assert pin(again, strict=True) == again
+    assert (hub.requests, caplog.text) == ([], "")
 
 
 def test_a_commit_asks_nobody(hub: Hub, caplog: pytest.LogCaptureFixture) -> None:
@@ -50,6 +75,20 @@ def test_weights_configs_and_card_alone_are_fetched_and_once(hub: Hub, tmp_path:
     hub.requests.clear()
     assert checkpoint.folder() == folder
     assert hub.requests == [], "what is here is not asked for again"
+
+
+def test_the_licence_is_known_before_the_weights_are_here(hub: Hub, tmp_path: Path) -> None:
+    """Else the manifest of a first run would say that none is stated, and that of the next run another thing."""
+    hub.add("org/model", saved(tmp_path / "m"), COMMIT)
+    params = HubParams(checkpoint="org/model", revision=COMMIT)
+    assert params.pinned(models_root="", strict=False).licence == ""
+    assert hub.requests == [], "a plan asks nobody"
+    assert params.pinned(models_root="", strict=True).licence == "apache-2.0"
+    assert hub.downloads == ["README.md"]
+    hub.repos.clear()
+    assert params.pinned(models_root="", strict=True).licence == "apache-2.0"
+    folderless = HubParams(checkpoint="org/none", revision=COMMIT).pinned(models_root="", strict=True)
+    assert folderless.licence == "", "a card that is not there stops nobody"
 
 
 def test_code_is_fetched_only_where_the_config_trusts_it(hub: Hub, tmp_path: Path) -> None:
@@ -146,6 +185,7 @@ def test_a_checkpoint_of_the_hub_is_published_with_its_card(hub: Hub, tmp_path: 
     checkpoint = Checkpoint("org/model", COMMIT, models_root=str(root))
     assert checkpoint.publish(str(root))
     hub.repos.clear()
+    assert checkpoint.licence() == "apache-2.0"
     copy = checkpoint.folder()
     assert copy == tmp_path / "fld-cache" / "checkpoints" / "org--model" / COMMIT
     for name in ("model.safetensors", "config.json", "README.md"):

@@ -123,7 +123,7 @@ def test_boxes_and_labels_are_those_of_the_library(folder: Path, known: Annotati
     drawn = [region for region in found.regions if not region.masks]
     assert [whole(region.box_xyxy) for region in drawn] == boxes
     assert [region.texts[0].text for region in drawn] == labels
-    assert len(boxes) * 4 >= 8
+    assert len(boxes) >= 5
     assert {region.texts[0].kind for region in drawn} == {"brief" if task == "<DENSE_REGION_CAPTION>" else "phrase"}
 
 
@@ -157,6 +157,7 @@ def test_phrases_of_a_text_have_the_boxes_of_the_library(folder: Path, known: An
     answer = library.answer(sample, "<CAPTION_TO_PHRASE_GROUNDING>", CAPTION)
     pairs = [(phrase.phrase, whole(r.box_xyxy)) for phrase in found.phrases for r in phrase.regions]
     assert pairs == list(zip(answer["labels"], map(whole, answer["bboxes"]), strict=True))
+    assert len(pairs) >= 5
     assert [CAPTION[phrase.start : phrase.end] for phrase in found.phrases] == ["A cat", "a wooden chair"]
     assert {phrase.text_id for phrase in found.phrases} == {"t0"}
 

@@ -183,6 +183,31 @@ def test_bfloat16_runs_in_autocast_and_stays_close(clip: Path) -> None:
     assert not torch.equal(a, b.float())
 
 
+class OfHost(torch.Tensor):
+    """A tensor that says when it was pinned, which takes a device that this machine may not have."""
+
+    def pin_memory(self, device: object = None) -> torch.Tensor:
+        return self.as_subclass(Pinned)
+
+
+class Pinned(torch.Tensor):
+    """In memory that a device copies from by itself."""
+
+
+def test_inputs_of_a_cuda_device_wait_in_pinned_memory(clip: Path) -> None:
+    """Those of a processor do not: there is nothing to copy, and pinning without a device is an error."""
+    loaded = opened(clip, dtype="bfloat16")
+    inputs = {"pixel_values": torch.ones(2, 3).as_subclass(OfHost), "boxes": torch.ones(2, 4).as_subclass(OfHost)}
+    inputs_of_both = {**inputs, "sizes": [(1, 2)]}
+    here = loaded._to_host(inputs_of_both)
+    assert not any(isinstance(value, Pinned) for value in here.values())
+    loaded.device = torch.device("cuda")
+    there = loaded._to_host(inputs_of_both)
+    assert all(isinstance(there[name], Pinned) for name in inputs)
+    assert [there[name].dtype for name in inputs] == [torch.bfloat16, torch.float32]
+    assert there["sizes"] == [(1, 2)]
+
+
 def test_answers_carry_no_gradients(clip: Path) -> None:
     loaded = opened(clip)
     with loaded.inference():
@@ -245,8 +270,11 @@ def test_code_of_a_checkpoint_runs_where_the_config_says_so(own: Path, tmp_path:
     assert params_of(own, trust_remote_code=True).identity.remote_code
 
 
-def test_a_model_that_does_not_fit(own: Path) -> None:
-    """It raises what torch raises while weights are put on a device that is full."""
-    (own / "own.py").write_text(OWN.replace("self.post_init()", "import torch; raise torch.OutOfMemoryError('full')"))
+@pytest.mark.parametrize(
+    "full", ["raise torch.OutOfMemoryError('full')", "torch.empty(1 << 52, device='cpu')"], ids=["device", "machine"]
+)
+def test_a_model_that_does_not_fit(own: Path, full: str) -> None:
+    """It raises what torch raises while weights are put on a device that is full, or while they are read."""
+    (own / "own.py").write_text(OWN.replace("self.post_init()", f"import torch; {full}"))
     with pytest.raises(ModelError, match="does not fit into the memory of cpu as float32: choose a smaller one, dtype"):
         opened(own, trust_remote_code=True)

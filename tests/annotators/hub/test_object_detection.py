@@ -15,13 +15,18 @@ from engine.protocols import RGB, Sample
 from schemas.annotations import Annotations, Region
 from schemas.errors import ModelError
 from tests.annotators.hub.checkpoints_chat import build_llava
-from tests.annotators.hub.checkpoints_detection import build_detr, build_rtdetr
+from tests.annotators.hub.checkpoints_detection import (
+    build_deformable_detr,
+    build_detr,
+    build_dfine,
+    build_rtdetr,
+)
 from tests.annotators.hub.shared import Limited, image_samples, pinned
 
 MIN_SCORE = 0.1
 
 
-@pytest.fixture(scope="module", params=[build_rtdetr, build_detr], ids=["rtdetr", "detr"])
+@pytest.fixture(scope="module", params=[build_rtdetr, build_dfine, build_detr, build_deformable_detr])
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     build: Callable[[Path], Path] = request.param
     return build(tmp_path_factory.mktemp("detector"))
@@ -71,7 +76,8 @@ def test_a_batch_of_many_sizes_says_what_each_image_alone_says(folder: Path) -> 
     """Within 1e-3 of scores and 0.05 px of boxes: another pass size may change the last digits."""
     batch = image_samples([(60, 80), (64, 64), (60, 80), (90, 40), (64, 64), (60, 80), (1, 1), (40, 90)])
     at_once = detector(folder, items_per_pass=8).annotate(batch)
-    alone = [detector(folder, items_per_pass=1).annotate([sample])[0] for sample in batch[:4]]
+    one_by_one = detector(folder, items_per_pass=1)
+    alone = [one_by_one.annotate([sample])[0] for sample in batch[:4]]
     assert sum(len(a.regions) for a in alone) >= 5
     for one, same in zip(alone, at_once, strict=False):
         assert_close(one, same)

@@ -22,6 +22,12 @@ def unmoved(inputs: Inputs) -> Inputs:
     return inputs
 
 
+def passes_of(
+    size: int, *, to_host: Callable[[Inputs], Inputs] = unmoved, to_device: Callable[[Inputs], Inputs] = unmoved
+) -> Passes:
+    return Passes(size, to_host=to_host, to_device=to_device)
+
+
 class Device:
     """Writes each word backwards, for at most `room` words a pass."""
 
@@ -46,20 +52,20 @@ def prepare_threads() -> list[str]:
 
 def test_answers_come_in_the_order_of_the_items_though_passes_go_by_bucket() -> None:
     device = Device()
-    assert Passes(2, unmoved).run(WORDS, prepared, device, bucket=len) == backwards(WORDS)
+    assert passes_of(2).run(WORDS, prepared, device, bucket=len) == backwards(WORDS)
     assert device.tried == [["an", "on"], ["at", "by"], ["no"], ["dog", "cat"], ["box", "red"]]
 
 
 def test_without_buckets_passes_follow_the_items() -> None:
     device = Device()
-    passes = Passes(3, unmoved)
+    passes = passes_of(3)
     assert passes.run(["a", "b", "c", "d"], prepared, device) == ["a", "b", "c", "d"]
     assert device.tried == [["a", "b", "c"], ["d"]]
     assert not passes.reduced
 
 
 def test_nothing_to_do_prepares_nothing() -> None:
-    assert Passes(3, unmoved).run([], lambda items: pytest.fail("prepared"), Device()) == []
+    assert passes_of(3).run([], lambda items: pytest.fail("prepared"), Device()) == []
 
 
 def test_inputs_are_moved_to_the_device_once_a_pass() -> None:
@@ -69,18 +75,18 @@ def test_inputs_are_moved_to_the_device_once_a_pass() -> None:
         moved.append(inputs["words"])
         return {**inputs, "letters": inputs["letters"] + 1}
 
-    assert Passes(2, move).run(["a", "b", "c"], prepared, Device()) == ["b", "c", "d"]
+    assert passes_of(2, to_device=move).run(["a", "b", "c"], prepared, Device()) == ["b", "c", "d"]
     assert moved == [["a", "b"], ["c"]]
 
 
 def test_the_next_pass_is_prepared_while_one_is_on_the_device() -> None:
-    """The device waits for the preparation of the next pass: with nothing prepared ahead it would wait forever."""
+    """The device waits until the next pass is ready to be sent: with nothing done ahead it would wait forever."""
     ready = {word: threading.Event() for word in "abc"}
     following = {"a": "b", "b": "c"}
 
-    def prepare(words: list[str]) -> Inputs:
-        ready[words[0]].set()
-        return prepared(words)
+    def pinned(inputs: Inputs) -> Inputs:
+        ready[inputs["words"][0]].set()
+        return inputs
 
     def forward(inputs: Inputs) -> Sequence[str]:
         word = inputs["words"][0]
@@ -88,7 +94,7 @@ def test_the_next_pass_is_prepared_while_one_is_on_the_device() -> None:
             assert ready[following[word]].wait(timeout=60), "the next pass was not prepared ahead"
         return [word]
 
-    assert Passes(1, unmoved).run("abc", prepare, forward) == ["a", "b", "c"]
+    assert passes_of(1, to_host=pinned).run("abc", prepared, forward) == ["a", "b", "c"]
 
 
 def test_only_one_pass_is_prepared_ahead() -> None:
@@ -104,7 +110,7 @@ def test_only_one_pass_is_prepared_ahead() -> None:
         assert len(asked) <= done + 1
         return inputs["words"]  # type: ignore[no-any-return]
 
-    assert Passes(1, unmoved).run("abcdef", prepare, forward) == list("abcdef")
+    assert passes_of(1).run("abcdef", prepare, forward) == list("abcdef")
 
 
 @pytest.mark.parametrize(
@@ -115,7 +121,7 @@ def test_only_one_pass_is_prepared_ahead() -> None:
 def test_out_of_memory_halves_the_pass_and_loses_nothing(asked: int, room: int, works: int) -> None:
     words = [f"{number:02d}" for number in range(20)]
     device = Device(room)
-    passes = Passes(asked, unmoved)
+    passes = passes_of(asked)
     assert passes.run(words, prepared, device) == backwards(words)
     assert passes.reduced
     done = [tried for tried in device.tried if len(tried) <= room]
@@ -125,7 +131,7 @@ def test_out_of_memory_halves_the_pass_and_loses_nothing(asked: int, room: int, 
 
 def test_the_size_that_worked_is_remembered() -> None:
     device = Device(room=2)
-    passes = Passes(8, unmoved)
+    passes = passes_of(8)
     passes.run(list("abcdefgh"), prepared, device)
     device.tried.clear()
     assert passes.run(list("abcdefgh"), prepared, device) == list("abcdefgh")
@@ -135,7 +141,7 @@ def test_the_size_that_worked_is_remembered() -> None:
 def test_buckets_stay_apart_after_out_of_memory() -> None:
     """`prepared` raises where words of different lengths share a pass."""
     device = Device(room=1)
-    assert Passes(4, unmoved).run(WORDS, prepared, device, bucket=len) == backwards(WORDS)
+    assert passes_of(4).run(WORDS, prepared, device, bucket=len) == backwards(WORDS)
     assert {len({len(word) for word in tried}) for tried in device.tried} == {1}
 
 
@@ -145,15 +151,46 @@ def test_no_room_for_the_inputs_halves_the_pass_as_well() -> None:
             raise torch.OutOfMemoryError("no room")
         return inputs
 
-    passes = Passes(4, move)
+    passes = passes_of(4, to_device=move)
     assert passes.run(list("abcde"), prepared, Device()) == list("abcde")
+    assert passes.reduced
+
+
+def no_room_on_this_machine() -> None:
+    torch.empty(1 << 52)
+
+
+def no_room_says_the_driver() -> None:
+    raise RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be reported elsewhere")
+
+
+def no_room_on_mps() -> None:
+    raise RuntimeError("MPS backend out of memory (MPS allocated: 8.00 GB, other allocations: 1.00 GB)")
+
+
+def no_room_for_cublas() -> None:
+    raise RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`")
+
+
+@pytest.mark.parametrize("full", [no_room_on_this_machine, no_room_says_the_driver, no_room_on_mps, no_room_for_cublas])
+def test_what_torch_has_no_class_for_is_out_of_memory_as_well(full: Callable[[], None]) -> None:
+    """The first raises torch's own; the others are what it says on devices that this machine does not have."""
+    device = Device()
+
+    def forward(inputs: Inputs) -> Sequence[str]:
+        if len(inputs["words"]) > 2:
+            full()
+        return device(inputs)
+
+    passes = passes_of(4)
+    assert passes.run(list("abcde"), prepared, forward) == list("abcde")
     assert passes.reduced
 
 
 def test_an_item_that_does_not_fit_alone_raises_torchs_error() -> None:
     device = Device(room=0)
     with pytest.raises(torch.OutOfMemoryError, match="no room"):
-        Passes(4, unmoved).run(list("abcd"), prepared, device)
+        passes_of(4).run(list("abcd"), prepared, device)
     assert [len(tried) for tried in device.tried] == [4, 2, 1]
     assert not prepare_threads()
 
@@ -166,7 +203,7 @@ def test_an_error_in_preparation_reaches_the_caller_and_ends_the_thread(bad: str
         return prepared(words)
 
     with pytest.raises(ValueError, match=f"{bad} is not a picture"):
-        Passes(2, unmoved).run(list("abcd"), prepare, Device())
+        passes_of(2).run(list("abcd"), prepare, Device())
     assert not prepare_threads()
 
 
@@ -175,7 +212,7 @@ def test_an_error_on_the_device_reaches_the_caller_and_ends_the_thread() -> None
         raise RuntimeError("device lost")
 
     with pytest.raises(RuntimeError, match="device lost"):
-        Passes(2, unmoved).run(list("abcd"), prepared, forward)
+        passes_of(2).run(list("abcd"), prepared, forward)
     assert not prepare_threads()
 
 
@@ -183,4 +220,4 @@ def test_an_error_on_the_device_reaches_the_caller_and_ends_the_thread() -> None
 def test_a_pass_that_answers_another_number_of_items_is_refused(wrong: Callable[[list[str]], list[str]]) -> None:
     """Else answers would silently belong to other items."""
     with pytest.raises(ValueError, match="zip"):
-        Passes(2, unmoved).run(list("abcd"), prepared, lambda inputs: wrong(inputs["words"]))
+        passes_of(2).run(list("abcd"), prepared, lambda inputs: wrong(inputs["words"]))

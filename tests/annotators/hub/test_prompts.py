@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from annotators.hub import prompts
@@ -46,6 +48,18 @@ def test_descriptions_differ_only_at_their_end() -> None:
     assert detailed.text[:end] == longer.text[:end]
     assert "about 30 words" in detailed.text[end:]
     assert "about 70 words" in longer.text[end:]
+
+
+def test_a_share_of_the_images_is_described_and_a_larger_share_holds_it() -> None:
+    """What makes a small set of detailed texts affordable, and lets it grow without losing what was paid for."""
+    images = [replace(known(), id=f"{number:032x}") for number in range(200)]
+    described = [
+        {image.id for image in images if prompts.descriptions(image, FactParams(share=share), with_image=True)}
+        for share in (0.1, 0.3, 1.0)
+    ]
+    assert described[0] < described[1] < described[2]
+    assert 8 <= len(described[0]) <= 36, "a tenth of 200"
+    assert len(described[2]) == 200
 
 
 def test_doubts_name_what_is_marked() -> None:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from engine.report.semantic import semantic_counts
-from engine.report.words import terms_of
+from engine.report.words import mentions_of, terms_of
 from engine.semantics import parse_of
 from tests.engine.report.captions import CAPTIONS, Caption
 from tests.tables import annotations, rows
@@ -47,6 +47,24 @@ def test_elements_of_a_caption(caption: Caption) -> None:
     found = {kind: tuple(terms) for kind, _, terms in terms_of(table, IDS)}
     assert found["adjective_noun"] == caption.pairs
     assert found["subject_verb_object"] == caption.triples
+
+
+@pytest.mark.parametrize(
+    ("caption", "names"),
+    [
+        (5, "light, traffic light"),  # A traffic light
+        (9, "hat, man, red hat"),  # A man in a red hat
+        (12, "big old tree, old tree, tree"),  # A big old tree
+        (24, "cat, mat, sleeping cat"),  # A sleeping cat lies on a mat
+        (25, "city street, new york city street, street, york city street"),  # New York City streets
+    ],
+)
+def test_names_of_things_are_found_with_the_words_that_modify_them(caption: int, names: str) -> None:
+    """A word list has “traffic light” and “teddy bear”, which no single lemma is."""
+    table = rows("tokens", *tokens(CAPTIONS[caption]))
+    place, found = mentions_of(table.take(np.random.default_rng(0).permutation(table.num_rows)), IDS)
+    assert place.tolist() == [0] * len(found)
+    assert ", ".join(sorted(found)) == names
 
 
 def test_there_are_thirty_captions_and_no_two_alike() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import resources
 from typing import Any
 
 import numpy as np
@@ -9,9 +10,10 @@ import pyarrow as pa
 import pytest
 
 from engine.decide import decide
-from engine.report.agreement import agreement_counts, reference_counts
-from engine.report.bins import NUM_VALUE_BINS, score_bins, value_bins, value_low
+from engine.report.agreement import agreement_counts, disagreement, reference_counts
+from engine.report.bins import NUM_VALUE_BINS, score_bins, value_bins, value_edge
 from engine.report.compare import Kept, compare_image
+from engine.report.pages.confidence import bounds_of
 from engine.report.scores import score_counts
 from engine.report.spatial import mask_area, neighbours, size_classes
 from engine.report.vocabulary import ALL, TOP
@@ -113,8 +115,13 @@ def test_values_tell_who_dropped_what() -> None:
         region("r3", "a", (0, 0, 9, 9), 0.1),
         region("r4", "human", (60, 60, 99, 99), 1.0),
     )
-    counted = score_counts(view(regions, named(r1="x", r2="x", r3="x", r4="y"), {"a": ("i",)}))
-    values = {(*row[1:4], round(value_low(row[4]), 2)): row[5] for row in counted if row[0] == "value"}
+    seen = view(regions, named(r1="x", r2="x", r3="x", r4="y"), {"a": ("i",)})
+    counted = score_counts(seen, keeps_low=("region-nms",))
+    values = {
+        (*row[1:4], round(value_edge(row[4], keeps_low=row[2] == "region-nms"), 2)): row[5]
+        for row in counted
+        if row[0] == "value"
+    }
     assert values == {
         ("regions/a", "region-confidence", "kept", 0.9): 1,
         ("regions/a", "region-confidence", "dropped_later", 0.5): 1,
@@ -133,8 +140,11 @@ def test_gold_images_are_in_no_score() -> None:
 def test_a_bound_lies_on_the_edge_of_its_bin(bound: float) -> None:
     """Else a slider set to a run's own bound would not give the run's own numbers."""
     (its_bin,) = value_bins(np.array([bound]))
-    assert value_low(int(its_bin)) == pytest.approx(bound, abs=1e-9)
+    assert value_edge(int(its_bin)) == pytest.approx(bound, abs=1e-9)
     assert value_bins(np.array([bound - 1e-4])) == its_bin - 1
+    (below,) = value_bins(np.array([bound]), keeps_low=True)
+    assert value_edge(int(below), keeps_low=True) == pytest.approx(bound, abs=1e-9)
+    assert value_bins(np.array([bound + 1e-4]), keeps_low=True) == below + 1
 
 
 def test_values_beyond_all_edges_are_counted() -> None:
@@ -192,19 +202,66 @@ def test_words_that_are_absent_or_rare_and_who_would_fill_them() -> None:
 
     wanted = pa.Table.from_pylist(
         [row("class", "web", "dog", 12), row("class", "photos", "dog", 3), row("class", ALL, "dog", 15),
-         row("noun", ALL, "zebra", 2), row("noun", "brief", "zebra", 2)],
+         row("mention", ALL, "zebra", 2), row("mention", "web", "zebra", 2),
+         row("mention", ALL, "fire hydrant", 9), row("mention", "web", "fire hydrant", 9),
+         row("dropped_class", ALL, "fire hydrant", 1), row("dropped_class", "photos", "fire hydrant", 1)],
         schema=TOP,
     )  # fmt: skip
-    found = word_coverage(wanted, ["dog", "zebra", "unicorn"], {"web": 100, "photos": 10}, floor=10)
-    assert [tuple(w) for w in found] == [
-        ("dog", 15, 0, "covered", "photos"),
-        ("zebra", 0, 2, "under the floor", ""),
-        ("unicorn", 0, 0, "absent", ""),
+    words = ["dog", "zebra", "fire hydrant", "unicorn"]
+    assert [tuple(w) for w in word_coverage(wanted, words, {"web": 100, "photos": 10}, floor=10)] == [
+        ("dog", 15, 0, 0, "covered", "photos", "kept regions"),
+        ("zebra", 0, 0, 2, "under the floor", "web", "its texts"),
+        ("fire hydrant", 0, 1, 9, "under the floor", "photos", "dropped regions"),
+        ("unicorn", 0, 0, 0, "absent", "", ""),
     ]
 
 
 def test_a_word_list_is_read_line_by_line(tmp_path: Any) -> None:
-    (tmp_path / "names.txt").write_text("# classes\nDog,dog/1\nTraffic light\tx\n\nDog\n", encoding="utf-8")
-    assert read_words(str(tmp_path / "names.txt")) == ["dog", "traffic light"]
+    lines = "# classes\nDog,dog/1\nTraffic light\tx\n\nDog\nbow_tie_(garment)\n"
+    (tmp_path / "names.txt").write_text(lines, encoding="utf-8")
+    assert read_words(str(tmp_path / "names.txt")) == ["dog", "traffic light", "bow tie"]
     with pytest.raises(ConfigError, match="does not exist"):
         read_words(str(tmp_path / "none.txt"))
+
+
+@pytest.mark.parametrize(("name", "num", "one"), [("lvis", 1203, "traffic light"), ("openimages", 601, "sea turtle")])
+def test_shipped_lists_are_whole_and_say_whose_they_are(name: str, num: int, one: str) -> None:
+    text = resources.files("engine.report").joinpath("wordlists", f"{name}.txt").read_text("utf-8")
+    assert sum(not line.startswith("#") for line in text.splitlines()) == num
+    assert "CC BY 4.0" in text
+    assert one in read_words(name)
+
+
+@pytest.mark.parametrize(
+    ("params", "by", "kinds", "expected"),
+    [
+        ({"objects": 0.35, "scene_text": 0.5, "annotators": {}, "classes": {}}, "detector", ["object"], [0.35]),
+        ({"objects": 0.35, "scene_text": 0.5, "annotators": {}, "classes": {}}, "ocr", ["text"], [0.5]),
+        ({"objects": 0.35, "scene_text": 0.5, "annotators": {}, "classes": {}}, "texture", ["object"], [0.35]),
+        ({"objects": 0.35, "scene_text": 0.5, "annotators": {}}, "student", ["text", "object"], [0.5, 0.35]),
+        ({"objects": 0.35, "scene_text": 0.5, "annotators": {"ocr": 0.7}}, "ocr", ["text"], [0.7]),
+        ({"brief": 10.0, "detailed": 40.0}, "detailed", [], [40.0]),
+        ({"abstract": True, "extra": ()}, "grounder", [], []),
+    ],
+)
+def test_bounds_are_those_of_what_a_specialist_draws(
+    params: dict[str, Any], by: str, kinds: list[str], expected: list[float]
+) -> None:
+    """Whatever its name is: a bound beside the one that decides would mislead."""
+    assert bounds_of(params, by, kinds) == expected
+
+
+def test_disagreement_counts_what_no_independent_specialist_has() -> None:
+    """a and b have the same dog, of which the filters keep one; a's other box is alone. c reads what a writes."""
+    regions = rows(
+        "regions",
+        region("r1", "a", (0, 0, 50, 50), 0.9),
+        region("r2", "b", (0, 0, 50, 48), 0.8),
+        region("r3", "a", (60, 60, 90, 90)),
+        region("r4", "c", (60, 60, 90, 90)),
+        region("r5", "a", (0, 0, 9, 9), image="j"),
+    )
+    names = named(r1="dog", r2="dog", r3="dog", r4="cat", r5="dog")
+    seen = view(regions, names, {"a": ("i", "j"), "b": ("i",), "c": ("i",)})
+    assert disagreement(seen, frozenset({("a", "c"), ("c", "a")})) == {"i": 2}
+    assert disagreement(seen, frozenset()) == {"i": 0}

