@@ -46,7 +46,7 @@ from refinement.training_log import TensorBoardLog
 from schemas.annotations import Frozen, Source
 from schemas.errors import RootError
 
-VERSION = 3
+VERSION = 4
 """Version of what a round makes of the same labels and settings."""
 EVERYTHING = WorkSet(min_score=0.0, nms_iou=1.0, max_regions=1000)
 """Students judge every label: what is weak is what they are asked about."""

@@ -26,10 +26,10 @@ class MergeRules(Frozen):
     match_iou: float = Field(default=0.5, gt=0, le=1)
     jitter_iou: float = Field(default=0.2, gt=0, le=1)
     """A label and a sighting of the same name that are left over and overlap by this are one thing, badly placed."""
-    admit_precision: float = Field(default=0.5, ge=0, le=1)
-    """A box that only the student sees is added where it is right at least so often."""
-    drop_below: float = Field(default=0.25, ge=0, le=1)
-    """A label that the student does not find is removed where it is right less often than this."""
+    admit_precision: float | None = Field(default=0.5, ge=0, le=1)
+    """A box that only the student sees is added where it is right at least so often; None: never."""
+    drop_below: float | None = Field(default=0.25, ge=0, le=1)
+    """A label that the student does not find is removed where it is right less often than this; None: never."""
     relabel_margin: float = Field(default=0.1, ge=0, le=1)
     """Another label stands where it is more likely by at least this."""
     settled_iou: float = Field(default=0.5, ge=0, le=1)
@@ -66,12 +66,12 @@ def should_relabel(p_old: float, p_other: float, rules: MergeRules) -> bool:
 
 def should_drop(p_old: float, rules: MergeRules) -> bool:
     """Whether a label that the student did not find is removed."""
-    return p_old < rules.drop_below
+    return rules.drop_below is not None and p_old < rules.drop_below
 
 
 def should_admit(p_new: float, rules: MergeRules) -> bool:
     """Whether a box that only the student found becomes a label."""
-    return p_new >= rules.admit_precision
+    return rules.admit_precision is not None and p_new >= rules.admit_precision
 
 
 def should_rewrite(old_fit: float, new_fit: float, rules: MergeRules) -> bool:

@@ -109,8 +109,13 @@ def _judge_by_gold(
 def merge_image(
     image: LabelledImage, judged: Judgement, calibrations: Sequence[Calibration], rules: MergeRules
 ) -> Merged:
-    """Reconcile the labels of an image with what its student thought and saw."""
+    """Reconcile the labels of an image with what its student thought and saw.
+
+    Where gold was too small for a curve of boxes, nobody knows how often a label, or a sighting, of that score is right:
+    then none is removed, or added. What a student prefers of two names or places needs no curve.
+    """
     known = Calibrations(calibrations)
+    rules = _as_far_as_known(rules, known)
     old, seen = (
         [_calibrated(region, known, source) for region in regions]
         for source, regions in (("labels", judged.old), ("student", judged.seen))
@@ -121,6 +126,15 @@ def merge_image(
     )
     merged = replace(image, regions=regions.labels, texts=texts.labels)
     return Merged(merged, (*regions.edits, *texts.edits))
+
+
+def _as_far_as_known(rules: MergeRules, known: Calibrations) -> MergeRules:
+    unknown = {
+        rule: None
+        for source, rule in (("labels", "drop_below"), ("student", "admit_precision"))
+        if known.of(source, "objects").state == "uncalibrated"
+    }
+    return rules.model_copy(update=unknown)
 
 
 def _calibrated(region: RegionLabel, known: Calibrations, source: str) -> RegionLabel:

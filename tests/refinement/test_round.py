@@ -147,6 +147,16 @@ def test_without_enough_gold_nothing_is_taken_over_and_that_is_said(num_gold: in
     assert result.images == tuple(images(num_gold))
 
 
+def test_without_a_curve_of_boxes_nothing_is_removed_or_added() -> None:
+    """Gold of twelve images: the scores of this judge are good, but nobody can know."""
+    result = run(honest(TRUTH), num_gold=12)
+    assert {c.state for c in result.calibrations if c.family == "objects"} == {"uncalibrated"}
+    told = {edit.what for edit in result.proposed if edit.unit == "regions"}
+    assert "relabelled" in told, "of two names it can still say which it prefers"
+    assert told.isdisjoint({"removed", "added"})
+    assert {edit.what for edit in run(honest(TRUTH)).proposed} >= {"removed", "added"}
+
+
 def test_calibration_never_sees_what_the_gate_judges_on() -> None:
     """The same round with other truth on the gate images fits the same curves."""
     judge = honest(TRUTH)
