@@ -111,8 +111,8 @@ def merge_image(
 ) -> Merged:
     """Reconcile the labels of an image with what its student thought and saw.
 
-    Where gold was too small for a curve of boxes, nobody knows how often a label, or a sighting, of that score is right:
-    then none is removed, or added. What a student prefers of two names or places needs no curve.
+    Where gold was too small for a curve of boxes, nobody knows how often labels, or sightings, of a score are right:
+    then none are removed, or added. What a student prefers of two names or places needs no curve.
     """
     known = Calibrations(calibrations)
     rules = _as_far_as_known(rules, known)
