@@ -15,14 +15,13 @@ from engine.config import AnnotatorConfig
 from engine.export.facts import NOT_MEASURED, RoundFacts
 from engine.export.targets import CAPTION_TASKS
 from engine.hashing import fingerprint
-from engine.partition import PartitionImages, load_view, source_tables
+from engine.partition import load_view, source_tables
 from engine.plan import Plan, make_plan
 from engine.protocols import ModelIdentity
 from engine.registry import build_annotator, build_filter, pin
 from engine.rounds import RECORD, RoundPartition, RoundRecord, round_folder
 from engine.view import PartitionView
 from refinement.config import SparseConfig
-from refinement.dataset import gold_split_of
 from refinement.folds import EVERY_FOLD
 from refinement.labels import of_people
 from refinement.ledger import WHATS
@@ -151,21 +150,12 @@ class SparseStep:
             view = self._view(plan, partition)
             dropped.update(dropped_texts(view, _name(number)))
             gold = of_people(source_tables(self.loop.store, partition.standing, gold=True))["texts"]
+            deciding = [image.id for image in self.loop.files.images(partition) if image.gold_split == "gate"]
             labels = self.loop.files.labels(partition)["texts"]
             for granularity, found in told.items():
-                found += told_of(granularity, self._gate_images(partition), gold, labels, view, _name(number))
+                found += told_of(granularity, deciding, gold, labels, view, _name(number))
         rules, seed = self.loop.settings.rules.gate, self.loop.config.seed + number
         return [judge_written(granularity, found, rules, seed=seed) for granularity, found in told.items()], dropped
-
-    def _gate_images(self, partition: RoundPartition) -> list[str]:
-        """Ids of the gold images that decide."""
-        images = PartitionImages(self.loop.store, partition.standing, self.loop.config.images).table
-        seed = self.loop.config.seed
-        return [
-            row["id"]
-            for row in images.filter(images["gold"]).select(["id", "twin_group"]).to_pylist()
-            if gold_split_of(row["twin_group"] or row["id"], seed) == "gate"
-        ]
 
     def _add(
         self, number: int, partition: RoundPartition, plan: Plan, gates: list[SparseGate], written: Counter[str]
