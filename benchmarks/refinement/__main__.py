@@ -11,17 +11,20 @@ import json
 import sys
 import tempfile
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from benchmarks.refinement.accounting import RoundAccount
 from benchmarks.refinement.base import BasePlan, base_checkpoint
-from benchmarks.refinement.cutouts import STAMPS, CutoutWorld
+from benchmarks.refinement.cutouts import STAMPS, CutoutWorld, Half
 from benchmarks.refinement.experiment import Experiment, ExperimentPlan, Outcome
 from benchmarks.refinement.noise import NoiseRates
-from benchmarks.refinement.scenes import PlainWorld, World
+from benchmarks.refinement.scenes import PlainWorld
 from refinement.training import Progress
 
+PLAIN = ExperimentPlan()
+CUTOUTS = ExperimentPlan(num_images=2000, num_gold=600, num_test=300)
+"""Photographs differ more than shapes do: a student needs more of them, and a gate more gold."""
 IMAGE_PX = 48
 """Side of the scenes: what preset `small` sees without scaling."""
 STEPS_A_MINUTE = 20
@@ -33,16 +36,14 @@ def main() -> int:
 
     options = _parse()
     torch.set_num_threads(options.threads)
-    worlds = _worlds(options)
-    plan = BasePlan(num_steps=options.base_steps)
-    base, base_seconds = base_checkpoint(Path(options.cache), plan, worlds[0], report=_show_progress)
+    world = PlainWorld(IMAGE_PX) if options.plain else _cutouts("benchmark", options)
+    base, base_seconds = _base(options)
     print(f"base checkpoint {base}: {base_seconds:.0f} s ({'cached' if not base_seconds else 'made now'})", flush=True)
     steps = max(round(STEPS_A_MINUTE * options.minutes), 20)
     rates = NoiseRates(**{kind: options.noise * rate for kind, rate in asdict(NoiseRates()).items()})
     with tempfile.TemporaryDirectory(prefix="fld-refinement-", dir=options.folder) as folder:
-        experiment = Experiment(
-            ExperimentPlan(num_steps=steps, rates=rates), worlds[1], base, Path(folder), seed=options.seed
-        )
+        plan = replace(PLAIN if options.plain else CUTOUTS, num_steps=steps, rates=rates)
+        experiment = Experiment(plan, world, base, Path(folder), seed=options.seed)
         outcome = experiment.run()
         _show(outcome)
         controls = _controls(experiment, in_sample=options.in_sample)
@@ -58,23 +59,31 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=60.0, help="sets the training budget of each student")
     parser.add_argument("--noise", type=float, default=1.0, help="factor on all rates of errors")
     parser.add_argument("--in-sample", action="store_true", help="one more round in the paper's way, as a control")
-    parser.add_argument("--base-steps", type=int, default=BasePlan().num_steps)
+    parser.add_argument("--base-steps", type=int, default=5000, help="of the base of cut-outs")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--cache", default=str(Path.home() / ".cache/fld-engine/benchmarks/refinement"))
     parser.add_argument("--folder", default=tempfile.gettempdir(), help="where the root is written, and deleted again")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--stamps", type=Path, default=STAMPS, help="folder of the cut-outs")
+    parser.add_argument("--grounds", type=Path, help="folder of photographs (.jpg, .png) to put them on")
+    parser.add_argument("--split", type=int, default=0, help="which of 32 ways to halve the cut-outs")
     return parser.parse_args()
 
 
-def _worlds(options: argparse.Namespace) -> tuple[World, World]:
-    """Of the base and of the benchmark. Plain shapes are drawn anew each time; cut-outs and grounds are halved."""
+def _base(options: argparse.Namespace) -> tuple[Path, float]:
+    """The base of plain shapes, drawn anew each time; it has learned to point, and begins that of cut-outs."""
+    cache = Path(options.cache)
+    base, seconds = base_checkpoint(cache, BasePlan(), PlainWorld(IMAGE_PX), report=_show_progress)
     if options.plain:
-        return PlainWorld(IMAGE_PX), PlainWorld(IMAGE_PX)
-    return (
-        CutoutWorld("base", IMAGE_PX, stamps=options.stamps),
-        CutoutWorld("benchmark", IMAGE_PX, stamps=options.stamps),
-    )
+        return base, seconds
+    plan = BasePlan(num_scenes=16_000, num_steps=options.base_steps)
+    base, more = base_checkpoint(cache, plan, _cutouts("base", options), begin=base, report=_show_progress)
+    return base, seconds + more
+
+
+def _cutouts(half: Half, options: argparse.Namespace) -> CutoutWorld:
+    grounds = sorted(options.grounds.glob("*.[jp][pn]g")) if options.grounds else None
+    return CutoutWorld(half, IMAGE_PX, stamps=options.stamps, grounds=grounds, split=options.split)
 
 
 def _show_progress(progress: Progress) -> None:

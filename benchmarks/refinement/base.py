@@ -11,12 +11,12 @@ import numpy as np
 
 from benchmarks.refinement.labels import labelled, true_labels
 from benchmarks.refinement.scenes import World
-from engine.hashing import fingerprint
+from engine.hashing import fingerprint, sha256_hex
 from engine.store import Store
 from refinement.config import TrainerResources
 from refinement.dataset import training_set
 from refinement.examples import Phase, TrainingSet, corpus
-from refinement.kept_student import read_kept
+from refinement.kept_student import WEIGHTS, read_kept
 from refinement.ray_trainer import TrainingJob, train_on_ray
 from refinement.student import Student, StudentConfig, load_student, open_student
 from refinement.training import Report, TrainingConfig
@@ -50,7 +50,8 @@ class BasePlan:
     learning_rate: float = 8e-4
     seed: int = 0
 
-    def training(self) -> TrainingConfig:
+    def training(self, *, from_nothing: bool) -> TrainingConfig:
+        """A student from nothing needs a curriculum."""
         return TrainingConfig(
             num_steps=self.num_steps,
             batch_images=self.batch_images,
@@ -61,11 +62,14 @@ class BasePlan:
             log_steps=50,
             seed=self.seed,
             task_weights=EVERYTHING,
-            curriculum=(
-                Phase(from_share=0.0, max_regions=self.max_things, task_weights=NAMES_FIRST),
-                Phase(from_share=0.12, max_regions=1),
-                Phase(from_share=0.24, max_regions=self.max_things),
-            ),
+            curriculum=self._curriculum() if from_nothing else (),
+        )
+
+    def _curriculum(self) -> tuple[Phase, ...]:
+        return (
+            Phase(from_share=0.0, max_regions=self.max_things, task_weights=NAMES_FIRST),
+            Phase(from_share=0.12, max_regions=1),
+            Phase(from_share=0.24, max_regions=self.max_things),
         )
 
 
@@ -87,32 +91,37 @@ class BaseScenes:
 
 
 def base_checkpoint(
-    cache: Path, plan: BasePlan, world: World, *, report: Report = lambda progress: None
+    cache: Path, plan: BasePlan, world: World, *, begin: Path | None = None, report: Report = lambda progress: None
 ) -> tuple[Path, float]:
     """Folder of the base, and the seconds it took to make: 0 where it was cached. Goes on where it was interrupted.
 
-    Two workers train it, as there are two cores.
+    It begins with the base in folder `begin`, or from nothing. Two workers train it, as there are two cores.
     """
-    described = {"plan": repr(plan), "world": repr(world), "training": plan.training().model_dump(mode="json")}
+    training = plan.training(from_nothing=begin is None)
+    described = {"plan": repr(plan), "world": repr(world), "training": training.model_dump(mode="json")}
+    if begin:
+        described["begin"] = sha256_hex((begin / WEIGHTS).read_bytes())
     name = fingerprint(described)
     folder = cache / name
     store = Store(str(folder))
-    if read_kept(store, BASE) is None:
-        began = time.monotonic()
-        data = BaseScenes(plan, world)
-        open_student(StudentConfig(preset="small", seed=plan.seed), folder / "scratch", corpus(data.open().images))
-        job = TrainingJob(
-            open_student=partial(load_student, str(folder / "scratch")),
-            open_data=data.open,
-            config=plan.training(),
-            store_url=str(folder),
-            checkpoints="training",
-            fingerprint=name,
-            output=BASE,
-        )
-        train_on_ray(job, TrainerResources(num_workers=2), storage=str(folder / "ray"), report=report)
-        return folder / BASE, time.monotonic() - began
-    return folder / BASE, 0.0
+    if read_kept(store, BASE):
+        return folder / BASE, 0.0
+    began = time.monotonic()
+    data = BaseScenes(plan, world)
+    if not begin:
+        begin = folder / "scratch"
+        open_student(StudentConfig(preset="small", seed=plan.seed), begin, corpus(data.open().images))
+    job = TrainingJob(
+        open_student=partial(load_student, str(begin)),
+        open_data=data.open,
+        config=training,
+        store_url=str(folder),
+        checkpoints="training",
+        fingerprint=name,
+        output=BASE,
+    )
+    train_on_ray(job, TrainerResources(num_workers=2), storage=str(folder / "ray"), report=report)
+    return folder / BASE, time.monotonic() - began
 
 
 def open_base(folder: Path) -> Student:

@@ -24,13 +24,8 @@ from engine.geometry import pairwise_iou
 from engine.protocols import RGB
 
 STAMPS = Path("/usr/share/tuxpaint/stamps")
-CLASSES = {
-    "fruit": "food/fruit",
-    "bird": "animals/birds",
-    "mammal": "animals/mammals",
-    "flower": "plants/flowers",
-}
-"""Name of a class → folder of the package: those with enough photographs for a half to stand for the class."""
+CLASSES = {"fruit": "food/fruit", "flower": "plants/flowers", "animal": "animals", "coin": "symbols/money"}
+"""Name of a class → folder of the package: those that 48 pixels tell apart, with photographs for two halves."""
 
 MIN_COLOURS = 800
 """Drawings have a few flat colours, photographs thousands: what has fewer than this is left out."""
@@ -38,8 +33,10 @@ SOLID = 0.5
 """Coverage from which a pixel belongs to a thing."""
 MIN_VISIBLE = 0.6
 """Share of a thing that must remain in sight; a thing that a later one hides further is not put there."""
-SHARES = (0.3, 0.6)
+SIZES = (0.4, 0.75)
 """Longer side of a thing, in shares of the image."""
+LIGHT = (0.7, 1.3)
+"""Factors on the light of a thing, and on each colour of the light of a ground."""
 
 Half = Literal["base", "benchmark"]
 Alpha = npt.NDArray[np.float64]
@@ -55,13 +52,25 @@ class Cutout:
 
 
 class CutoutWorld:
-    """Scenes of one half of the cut-outs and grounds: base and benchmark share no picture."""
+    """Scenes of one half of the cut-outs and grounds: base and benchmark share no picture.
+
+    `split` chooses among 32 ways to halve the cut-outs. Raises `FileNotFoundError` where a half has no picture of a
+    class, or no ground.
+    """
+
+    sizes = SIZES
 
     def __init__(
-        self, half: Half, image_px: int, *, stamps: Path = STAMPS, grounds: Sequence[Path] | None = None
+        self,
+        half: Half,
+        image_px: int,
+        *,
+        stamps: Path = STAMPS,
+        grounds: Sequence[Path] | None = None,
+        split: int = 0,
     ) -> None:
         self.image_px, self._half = image_px, half
-        cutouts = [cutout for cutout in find_cutouts(stamps) if _half_of(cutout.path.name) == half]
+        cutouts = [cutout for cutout in find_cutouts(stamps) if _half_of(cutout.path.name, split) == half]
         self._by_label = {name: [c for c in cutouts if c.label == name] for name in CLASSES}
         places = sorted(grounds if grounds is not None else find_grounds())
         self._grounds = places[0 if half == "base" else 1 :: 2]
@@ -77,7 +86,7 @@ class CutoutWorld:
         """All that its scenes depend on, files by name."""
         cutouts = {name: [cutout.path.name for cutout in found] for name, found in self._by_label.items()}
         grounds = [path.name for path in self._grounds]
-        return f"CutoutWorld({self._half!r}, {self.image_px}, {SHARES}, {cutouts}, {grounds})"
+        return f"CutoutWorld({self._half!r}, {self.image_px}, {SIZES}, {LIGHT}, {cutouts}, {grounds})"
 
     def draw(self, rng: np.random.Generator, num_things: int) -> Scene:
         """A square scene of up to `num_things` cut-outs, with light, scale, rotation and some occlusion."""
@@ -97,7 +106,8 @@ class CutoutWorld:
         side = int(min(photo.size) * rng.uniform(0.4, 1.0))
         left, top = (int(rng.integers(extent - side + 1)) for extent in photo.size)
         crop = photo.crop((left, top, left + side, top + side)).resize((self.image_px, self.image_px))
-        return np.asarray(crop, dtype=np.float64)
+        turned = np.rot90(np.asarray(crop, dtype=np.float64), k=int(rng.integers(4)))
+        return np.ascontiguousarray(turned[:, :: rng.choice([-1, 1])] * rng.uniform(*LIGHT, size=3))
 
 
 def find_cutouts(stamps: Path) -> list[Cutout]:
@@ -123,8 +133,9 @@ def find_grounds() -> list[Path]:
     return [path for path in (*(skimage / name for name in names), *sorted(sklearn.glob("*.jpg"))) if path.exists()]
 
 
-def _half_of(name: str) -> Half:
-    return "base" if hashlib.sha256(name.encode()).digest()[0] % 2 else "benchmark"
+def _half_of(name: str, split: int) -> Half:
+    digest = hashlib.sha256(name.encode()).digest()
+    return "base" if digest[split % len(digest)] % 2 else "benchmark"
 
 
 @lru_cache(1024)
@@ -179,10 +190,10 @@ def _posed(rng: np.random.Generator, cutout: Cutout, size: int) -> Image.Image:
     if rng.random() < 0.5:
         picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     picture = picture.crop(picture.getchannel("A").getbbox())
-    scale = float(rng.uniform(*SHARES)) * size / max(picture.size)
+    scale = float(rng.uniform(*SIZES)) * size / max(picture.size)
     wh = tuple(max(2, round(extent * scale)) for extent in picture.size)
     small = picture.resize((wh[0], wh[1]), Image.Resampling.LANCZOS)
-    return ImageEnhance.Brightness(small).enhance(float(rng.uniform(0.7, 1.3)))
+    return ImageEnhance.Brightness(small).enhance(float(rng.uniform(*LIGHT)))
 
 
 def _visible(before: Alpha, after: Alpha) -> bool:

@@ -93,7 +93,7 @@ class Experiment:
         rng = np.random.default_rng([1, seed])
         self._scenes = [self._draw(rng, i) for i in range(plan.num_images + plan.num_gold)]
         self._truth = [true_labels(scene, str(i)) for i, scene in enumerate(self._scenes)]
-        self._noisy = inject(self._truth, plan.rates, world.names, world.image_px, seed=seed)
+        self._noisy = inject(self._truth, plan.rates, world, seed=seed)
         self._sources = write_sources(
             folder / "sources",
             self._scenes,

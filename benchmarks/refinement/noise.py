@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from benchmarks.refinement.labels import ImageLabels, Named
-from benchmarks.refinement.scenes import SIZES, Box, caption_of
+from benchmarks.refinement.scenes import Box, World, caption_of
 from engine.geometry import pairwise_iou
 
 Kind = Literal["missed", "jittered", "swapped", "spurious", "wrong_words"]
@@ -48,43 +48,41 @@ class NoisyLabels:
     injected: tuple[Injected, ...]
 
 
-def inject(
-    truth: Sequence[ImageLabels], rates: NoiseRates, names: Sequence[str], image_px: int, *, seed: int
-) -> NoisyLabels:
-    """Spoil true labels of square images. Every image has its own generator: more images change nothing before them."""
+def inject(truth: Sequence[ImageLabels], rates: NoiseRates, world: World, *, seed: int) -> NoisyLabels:
+    """Spoil true labels of scenes. Every image has its own generator: more images change nothing before them."""
     noisy: list[ImageLabels] = []
     injected: list[Injected] = []
     for image, labels in enumerate(truth):
         rng = np.random.default_rng([seed, image])
-        spoiled, errors = _spoil_image(rng, image, labels, rates, names, image_px)
+        spoiled, errors = _spoil_image(rng, image, labels, rates, world)
         noisy.append(spoiled)
         injected.extend(errors)
     return NoisyLabels(tuple(noisy), tuple(injected))
 
 
 def _spoil_image(
-    rng: np.random.Generator, image: int, labels: ImageLabels, rates: NoiseRates, names: Sequence[str], image_px: int
+    rng: np.random.Generator, image: int, labels: ImageLabels, rates: NoiseRates, world: World
 ) -> tuple[ImageLabels, list[Injected]]:
     regions: list[Named] = []
     errors: list[Injected] = []
     for region in labels.regions:
         kind = _draw_kind(rng, rates)
-        spoiled = _spoil_region(rng, region, kind, names, image_px)
+        spoiled = _spoil_region(rng, region, kind, world)
         if kind:
             errors.append(Injected(image, kind, region.id, region))
         if spoiled:
             regions.append(spoiled)
     for i in range(rng.binomial(len(labels.regions), rates.spurious)):
-        box = _empty_place(rng, [region.box_xyxy for region in labels.regions], image_px)
+        box = _empty_place(rng, [region.box_xyxy for region in labels.regions], world)
         if box:
-            invented = Named(f"{image}/spurious {i}", str(rng.choice(names)), box)
+            invented = Named(f"{image}/spurious {i}", str(rng.choice(world.names)), box)
             regions.append(invented)
             errors.append(Injected(image, "spurious", invented.id, None))
     caption = labels.caption
     if rng.random() < rates.wrong_words and labels.regions:
         said = [region.label for region in labels.regions]
         place = int(rng.integers(len(said)))
-        said[place] = _other(rng, said[place], names)
+        said[place] = _other(rng, said[place], world.names)
         caption = caption_of(said)
         errors.append(Injected(image, "wrong_words", "caption", None))
     return ImageLabels(tuple(regions), caption), errors
@@ -99,15 +97,13 @@ def _draw_kind(rng: np.random.Generator, rates: NoiseRates) -> Kind | None:
     return None
 
 
-def _spoil_region(
-    rng: np.random.Generator, region: Named, kind: Kind | None, names: Sequence[str], image_px: int
-) -> Named | None:
+def _spoil_region(rng: np.random.Generator, region: Named, kind: Kind | None, world: World) -> Named | None:
     if kind == "missed":
         return None
     if kind == "jittered":
-        return replace(region, box_xyxy=_jitter(rng, region.box_xyxy, image_px))
+        return replace(region, box_xyxy=_jitter(rng, region.box_xyxy, world.image_px))
     if kind == "swapped":
-        return replace(region, label=_other(rng, region.label, names))
+        return replace(region, label=_other(rng, region.label, world.names))
     return region
 
 
@@ -131,11 +127,11 @@ def _jitter(rng: np.random.Generator, box: Box, image_px: int) -> Box:
     return best
 
 
-def _empty_place(rng: np.random.Generator, taken: Sequence[Box], image_px: int) -> Box | None:
+def _empty_place(rng: np.random.Generator, taken: Sequence[Box], world: World) -> Box | None:
     """A box that overlaps no true thing by an IoU of more than 0.1."""
     for _ in range(50):
-        side = rng.uniform(*SIZES) * image_px
-        x1, y1 = rng.uniform(0, image_px - side, size=2)
+        side = rng.uniform(*world.sizes) * world.image_px
+        x1, y1 = rng.uniform(0, world.image_px - side, size=2)
         box = (round(float(x1), 2), round(float(y1), 2), round(float(x1 + side), 2), round(float(y1 + side), 2))
         if not taken or pairwise_iou(np.array([box]), np.array(taken)).max() <= 0.1:
             return box

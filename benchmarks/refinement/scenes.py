@@ -51,10 +51,14 @@ class Scene:
 
 
 class World(Protocol):
-    """Where scenes come from: the names of all classes, and scenes drawn from a generator."""
+    """Where scenes come from: the names of all classes, and scenes drawn from a generator.
+
+    `sizes` are the least and the greatest side of a thing, in shares of the image.
+    """
 
     image_px: int
     names: tuple[str, ...]
+    sizes: tuple[float, float]
 
     def draw(self, rng: np.random.Generator, num_things: int) -> Scene:
         """A square scene of up to `num_things` things: fewer where no room is left."""

@@ -6,18 +6,18 @@ import pytest
 from benchmarks.refinement.accounting import account, label_counts
 from benchmarks.refinement.labels import ImageLabels, true_labels
 from benchmarks.refinement.noise import KINDS, NoiseRates, NoisyLabels, inject
-from benchmarks.refinement.scenes import LABELS, Scene, draw_scene
+from benchmarks.refinement.scenes import PlainWorld
 from engine.geometry import pairwise_iou
 
-PX = 48
+WORLD = PlainWorld(48)
 RNG = np.random.default_rng(0)
-SCENES: list[Scene] = [draw_scene(RNG, image_px=PX, num_things=1 + i % 3) for i in range(300)]
+SCENES = [WORLD.draw(RNG, 1 + i % 3) for i in range(300)]
 TRUTH: list[ImageLabels] = [true_labels(scene, str(i)) for i, scene in enumerate(SCENES)]
 
 
 def noisy(**rates: float) -> NoisyLabels:
     nothing = dict.fromkeys(KINDS, 0.0)
-    return inject(TRUTH, NoiseRates(**{**nothing, **rates}), LABELS, PX, seed=3)
+    return inject(TRUTH, NoiseRates(**{**nothing, **rates}), WORLD, seed=3)
 
 
 def test_scene_is_where_its_labels_say() -> None:
@@ -69,12 +69,12 @@ def test_each_error_is_one() -> None:
 
 
 def test_more_images_leave_the_noise_of_the_first_alone() -> None:
-    few = inject(TRUTH[:10], NoiseRates(), LABELS, PX, seed=3)
-    assert few.labels == inject(TRUTH, NoiseRates(), LABELS, PX, seed=3).labels[:10]
+    few = inject(TRUTH[:10], NoiseRates(), WORLD, seed=3)
+    assert few.labels == inject(TRUTH, NoiseRates(), WORLD, seed=3).labels[:10]
 
 
 def test_truth_as_the_result_of_a_round_repairs_everything() -> None:
-    spoiled = inject(TRUTH, NoiseRates(), LABELS, PX, seed=1)
+    spoiled = inject(TRUTH, NoiseRates(), WORLD, seed=1)
     result = account(spoiled, TRUTH, TRUTH)
     assert (result.f1, result.damaged, result.edit_precision) == (1.0, 0.0, 1.0)
     assert set(result.repaired.values()) == {1.0}
@@ -82,14 +82,14 @@ def test_truth_as_the_result_of_a_round_repairs_everything() -> None:
 
 
 def test_doing_nothing_repairs_nothing() -> None:
-    spoiled = inject(TRUTH, NoiseRates(), LABELS, PX, seed=1)
+    spoiled = inject(TRUTH, NoiseRates(), WORLD, seed=1)
     result = account(spoiled, spoiled.labels, TRUTH)
     assert (result.num_edits, result.damaged) == (0, 0.0)
     assert set(result.repaired.values()) == {0.0}
 
 
 def test_removing_everything_damages_all_and_most_edits_are_wrong() -> None:
-    spoiled = inject(TRUTH, NoiseRates(), LABELS, PX, seed=1)
+    spoiled = inject(TRUTH, NoiseRates(), WORLD, seed=1)
     empty = [ImageLabels((), labels.caption) for labels in spoiled.labels]
     result = account(spoiled, empty, TRUTH)
     assert (result.damaged, result.repaired["spurious"], result.recall) == (1.0, 1.0, 0.0)
