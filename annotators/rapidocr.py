@@ -16,7 +16,7 @@ from pydantic import Field
 
 from annotators.crops import pixels_of
 from annotators.packaged.assets import PACKAGED, ensure
-from engine.geometry import clockwise, polygon_area, quad_bounds
+from engine.geometry import from_top_left, polygon_area, quad_bounds
 from engine.protocols import RGB, Kind, Resources, Sample
 from schemas.annotations import Annotations, Frozen, Region, RegionText
 
@@ -94,7 +94,7 @@ def _shrunk(pixels: RGB, max_side_px: int) -> RGB:
 
 def _region(corners: Corners, text: str, score: float, image_wh: tuple[int, int]) -> Region | None:
     """A line as a region, or None where it has no text or no area inside the frame."""
-    quad = _from_top_left(np.clip(corners, 0.0, image_wh).round(2))
+    quad = from_top_left(np.clip(corners, 0.0, image_wh).round(2).reshape(-1).tolist())
     text = text.strip()
     x1, y1, x2, y2 = quad_bounds(quad)
     if not text or x2 <= x1 or y2 <= y1 or polygon_area(quad) == 0:
@@ -106,10 +106,3 @@ def _region(corners: Corners, text: str, score: float, image_wh: tuple[int, int]
         score=score,
         texts=(RegionText(kind="ocr", text=text, score=score),),
     )
-
-
-def _from_top_left(corners: Corners) -> tuple[float, ...]:
-    """Four (x, y) corners as eight numbers, clockwise, from the corner nearest to the top left of the image."""
-    ordered = np.array(clockwise(corners.reshape(-1).tolist())).reshape(4, 2)
-    first = int(np.lexsort((ordered[:, 1], ordered.sum(axis=1)))[0])
-    return tuple(float(value) for value in np.roll(ordered, -first, axis=0).reshape(-1))

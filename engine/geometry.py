@@ -68,6 +68,13 @@ def clockwise(polygon: Sequence[float]) -> tuple[float, ...]:
     return tuple(float(v) for v in points.reshape(-1))
 
 
+def from_top_left(quad: Sequence[float]) -> tuple[float, ...]:
+    """The same quadrilateral with its corners clockwise, from the one nearest to the top left of the image."""
+    corners = np.array(clockwise(quad)).reshape(4, 2)
+    first = int(np.lexsort((corners[:, 1], corners.sum(axis=1)))[0])
+    return tuple(float(value) for value in np.roll(corners, -first, axis=0).reshape(-1))
+
+
 def quad_bounds(quad: Sequence[float]) -> tuple[float, float, float, float]:
     """Smallest upright box around the corners of a quadrilateral or polygon."""
     points = np.asarray(quad, dtype=np.float64).reshape(-1, 2)

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from engine.protocols import Annotator, Kind, Resources
 from schemas.errors import ConfigError
 
-FROM_SOURCES: frozenset[Kind] = frozenset({"brief_texts", "detailed_texts", "objects", "masks"})
+FROM_SOURCES: frozenset[Kind] = frozenset(
+    {"brief_texts", "detailed_texts", "objects", "scene_text", "masks", "groundings"}
+)
 """Kinds that human or web annotations of a source can bring."""
 
 

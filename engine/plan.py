@@ -329,6 +329,7 @@ def _brought(config: RunConfig, partitions: Sequence[PartitionRecord]) -> frozen
 
 _KINDS_OF_TABLE: dict[str, tuple[Kind, ...]] = {
     "texts": ("brief_texts", "detailed_texts"),
-    "regions": ("objects",),
+    "regions": ("objects", "scene_text"),
     "masks": ("masks",),
+    "phrases": ("groundings",),
 }

@@ -48,7 +48,9 @@ class RowWriter:
         """
         before = sum(map(len, self._rows.values()))
         for text in annotations.texts:
-            self._put("texts", image_id, text, source)
+            text_id = self._put("texts", image_id, text, source)
+            for phrase in text.phrases:
+                self._add_phrase(image_id, phrase, text.source or source, text_id=text_id)
         for region in annotations.regions:
             self._add_region(image_id, region, source)
         for region_text in annotations.region_texts:
@@ -81,7 +83,7 @@ class RowWriter:
         key = (table, image_id, said_by.annotator)
         identity = annotation_id(table, image_id, said_by.annotator + self._scope, said_by.round, self._ordinals[key])
         self._ordinals[key] += 1
-        fields = annotation.model_dump(exclude={"id", "source", "texts", "masks", "regions", "box_xyxy"})
+        fields = annotation.model_dump(exclude={"id", "source", "texts", "masks", "regions", "phrases", "box_xyxy"})
         row = {"id": identity, "image_id": image_id, **fields, **said_by.model_dump(), **columns}
         if "box_xyxy" in type(annotation).model_fields:
             row.update(zip(("x1", "y1", "x2", "y2"), annotation.box_xyxy, strict=True))
@@ -95,8 +97,8 @@ class RowWriter:
         for mask in region.masks:
             self._put("masks", image_id, mask, region.source or source, subject_id=region_id)
 
-    def _add_phrase(self, image_id: str, phrase: Phrase, source: Source | None) -> None:
-        phrase_id = self._put("phrases", image_id, phrase, source)
+    def _add_phrase(self, image_id: str, phrase: Phrase, source: Source | None, **columns: Any) -> None:
+        phrase_id = self._put("phrases", image_id, phrase, source, **columns)
         for region in phrase.regions:
             said_by = phrase.source or source
             region_id = self._put("phrase_regions", image_id, region, said_by, phrase_id=phrase_id)
@@ -107,7 +109,8 @@ class RowWriter:
 def annotations_by_image(tables: Mapping[str, pa.Table]) -> dict[str, Annotations]:
     """Annotations of every image that has rows, each kind in row order.
 
-    Regions carry their phrase or read text; briefs and chunks stand in `region_texts`, masks in `masks`.
+    Regions carry their phrase or read text; briefs and chunks stand in `region_texts`, masks in `masks`, the phrases of
+    texts in `phrases`.
     """
     rows = {name: tables[name].to_pylist() if name in tables else [] for name in ANNOTATION_TABLES}
     own_texts: dict[str, list[RegionText]] = defaultdict(list)

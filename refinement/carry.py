@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from engine.export.assemble import family_status
 from engine.protocols import Kind
 from engine.view import FAMILIES, PartitionView
+from refinement.labels import of_people
 from refinement.ledger import Edit
 from schemas.annotations import Source
 from schemas.tables import ANNOTATION_TABLES, STATUS, VERDICT_TARGETS
@@ -25,7 +26,8 @@ def kept_labels(view: PartitionView, remade: frozenset[Kind], makers: frozenset[
     """The rows that the verdicts keep, without the kinds that are made again from them, and without opinions on them.
 
     Similarities stay with what they are about, and so do masks, but for those of the `makers`: annotators that run
-    again on the labels. A person's mask stays, and one that came with its region.
+    again on the labels. A person's mask stays, and one that came with its region; so do groundings of people, which no
+    annotator makes.
     """
     kept = {
         name: table.filter(view.verdicts[name]["kept"]) if name in VERDICT_TARGETS else table
@@ -37,7 +39,7 @@ def kept_labels(view: PartitionView, remade: frozenset[Kind], makers: frozenset[
     if "region_chunks" in remade:
         kept["region_texts"] = kept["region_texts"].filter(pc.not_equal(kept["region_texts"]["kind"], "chunk"))
     if "groundings" in remade:
-        kept |= {name: kept[name].slice(0, 0) for name in ("phrases", "phrase_regions")}
+        kept |= of_people({name: kept[name] for name in ("phrases", "phrase_regions")})
     again = pc.is_in(kept["masks"]["annotator"], pa.array(sorted(makers), pa.string()))
     kept["masks"] = kept["masks"].filter(pc.invert(again))
     return _without_orphans(kept)

@@ -83,15 +83,6 @@ class _Annotation(Frozen):
     source: Source | None = None
 
 
-class Text(_Annotation):
-    """One description of the whole image. `composed` texts were written from other annotations by rule."""
-
-    granularity: Granularity
-    text: str = Field(min_length=1)
-    score: Score
-    composed: bool = False
-
-
 class RegionText(_Annotation):
     """One candidate text of a region; `region_id` stays empty inside a new `Region`."""
 
@@ -149,19 +140,32 @@ class PhraseRegion(_Annotation):
 
 
 class Phrase(_Annotation):
-    """A noun phrase of a text with the boxes it refers to.
+    """A noun phrase of a text with the boxes it refers to; `text_id` stays empty inside a new `Text`.
 
     `derived` marks a grounding of a composed text on the detections it was composed from: it agrees by construction,
     so no agreement figure may count it.
     """
 
-    text_id: str
+    text_id: str = ""
     phrase: str = Field(min_length=1)
     start: int = Field(ge=0)
     end: int = Field(gt=0)
     score: Score
     derived: bool = False
     regions: tuple[PhraseRegion, ...] = ()
+
+
+class Text(_Annotation):
+    """One description of the whole image. `composed` texts were written from other annotations by rule.
+
+    `phrases` are those that whoever wrote the text has grounded in it.
+    """
+
+    granularity: Granularity
+    text: str = Field(min_length=1)
+    score: Score
+    composed: bool = False
+    phrases: tuple[Phrase, ...] = ()
 
 
 class Token(Frozen):

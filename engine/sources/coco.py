@@ -1,21 +1,24 @@
-"""COCO json: an image folder with captions, boxes and masks that people made.
+"""COCO json: an image folder with captions, boxes, masks, scene text and groundings that people made.
 
 Captions become texts, brief ones unless their `granularity` (a field of ours, which the COCO export writes) is
 `detailed` or `more_detailed`; boxes become object regions with their category as phrase, polygons and run-length masks
-become masks; all of source `human`, score 1, revision the first twelve hex digits of the json's sha256. Coordinates are
-those of the upright image. Boxes and polygons that reach beyond the frame are cut to it. Crowd regions (`iscrowd`) mark
-several objects at once: they are rejected, as COCO's own evaluation leaves them out. An annotation that cannot be used
-is one rejected row; its image goes on.
+become masks; a box with `utf8_string` becomes a text region (COCO-Text, TextOCR), one with `tokens_positive` the place
+of a phrase of its image's caption (MDETR); all of source `human`, score 1, revision the first twelve hex digits of the
+json's sha256. Coordinates are those of the upright image. Boxes and polygons that reach beyond the frame are cut to it.
+Crowd regions (`iscrowd`) mark several objects at once: they are rejected, as COCO's own evaluation leaves them out, and
+so is text that nobody could read. An annotation that cannot be used is one rejected row; its image goes on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import get_args
+from typing import Literal, get_args
 
 from engine.images import Format, ImageLimits, upright_wh
-from engine.sources.coco_annotations import parse_caption, parse_region
-from engine.sources.coco_index import CocoIndex, Record, load_index, read_index
+from engine.sources.coco_annotations import parse_caption, parse_region, parse_scene_text
+from engine.sources.coco_groundings import parse_grounded_caption
+from engine.sources.coco_index import CocoIndex, load_index, read_index
+from engine.sources.coco_places import Record
 from engine.sources.files import cut, list_files
 from engine.sources.folder import read_files
 from engine.sources.item import Locator, Rejected, ScannedItem, SourceChunk, SourceItem, SourceSpec
@@ -92,26 +95,46 @@ def read(chunk: SourceChunk, max_bytes: int) -> Iterator[ScannedItem]:
 
 def _annotations(index: CocoIndex, path: str, data: bytes, name: str) -> Iterator[Text | Region | Rejected]:
     """What people said about one image; nothing where it cannot be read, for it will be rejected whole."""
-    source = Source(annotator="human", model="human", revision=index.revision)
-    records = index.annotations.get(path, ())
-    with_regions = [record for record in records if "bbox" in record or "segmentation" in record]
-    for record in records:
-        if "bbox" not in record and "segmentation" not in record and "caption" in record:
-            yield from parse_caption(record, _place(name, record), source)
-    if not with_regions:
-        return
     try:
         image_wh = upright_wh(data, _ANY_IMAGE)
     except UnreadableImage:
         return
-    stated = tuple(index.images[path].get(side) for side in ("width", "height"))
-    if stated not in (image_wh, (None, None)):
-        detail = f"{len(with_regions)} regions are for {stated} pixels, the upright image has {image_wh}"
-        yield Rejected(uri=f"{name}#{path}", reason="frame_mismatch", detail=detail, what="annotation")
-        return
-    for record in with_regions:
-        yield from parse_region(record, _place(name, record), image_wh, index.categories, source)
+    for image in index.images[path]:
+        yield from _of_record(index, image, image_wh, name)
 
 
-def _place(name: str, record: Record) -> str:
-    return f"{name}#annotation/{record.get('id')}"
+def _of_record(
+    index: CocoIndex, image: Record, image_wh: tuple[int, int], name: str
+) -> Iterator[Text | Region | Rejected]:
+    """What one record of an image and its annotations say; no places where it is about an image of another size."""
+    source = Source(annotator="human", model="human", revision=index.revision)
+    said: dict[str, list[tuple[str, Record]]] = {"caption": [], "grounding": [], "region": []}
+    for record in index.annotations.get(image["id"], ()):
+        if (kind := _kind(record)) is not None:
+            said[kind].append((f"{name}#annotation/{record.get('id')}", record))
+    stated = image.get("width"), image.get("height")
+    num_places = len(said["grounding"]) + len(said["region"])
+    if num_places and stated not in (image_wh, (None, None)):
+        detail = f"{num_places} regions are for {stated} pixels, the upright image has {image_wh}"
+        yield Rejected(uri=f"{name}#{image['file_name']}", reason="frame_mismatch", detail=detail, what="annotation")
+        said["grounding"], said["region"] = [], []
+    yield from parse_grounded_caption(image, f"{name}#caption/{image['id']}", said["grounding"], image_wh, source)
+    for uri, record in said["caption"]:
+        yield from parse_caption(record, uri, source)
+    for uri, record in said["region"]:
+        if _is_scene_text(record):
+            yield from parse_scene_text(record, uri, image_wh, source)
+        else:
+            yield from parse_region(record, uri, image_wh, index.categories, source)
+
+
+def _kind(record: Record) -> Literal["caption", "grounding", "region"] | None:
+    if "tokens_positive" in record:
+        return "grounding"
+    if _is_scene_text(record) or "bbox" in record or "segmentation" in record:
+        return "region"
+    return "caption" if "caption" in record else None
+
+
+def _is_scene_text(record: Record) -> bool:
+    return "utf8_string" in record or "legibility" in record

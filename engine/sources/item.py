@@ -171,7 +171,22 @@ def clean_text(text: str) -> str:
 
     Everything else stays as it was written: markup and `<loc_1>` are text like any other.
     """
-    return _CONTROL.sub("", text.encode("utf-8", "ignore").decode("utf-8")).strip()
+    return _without_control(text).strip()
+
+
+def clean_span(text: str, start: int, end: int) -> tuple[int, int]:
+    """Where characters [start, end) of a text stand in `clean_text` of it, without white space at either end.
+
+    An empty span where nothing of them is left.
+    """
+    whole, before, inside = map(_without_control, (text, text[:start], text[start:end]))
+    indent = len(whole) - len(whole.lstrip())
+    first = len(before) + len(inside) - len(inside.lstrip()) - indent
+    return first, first + len(inside.strip())
+
+
+def _without_control(text: str) -> str:
+    return _CONTROL.sub("", text.encode("utf-8", "ignore").decode("utf-8"))
 
 
 def web_captions(values: Iterable[object], uri: str) -> tuple[Annotations, list[Rejected]]:

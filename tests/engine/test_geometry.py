@@ -11,6 +11,7 @@ from engine.geometry import (
     areas,
     clip_boxes,
     clockwise,
+    from_top_left,
     nms_keep,
     pairwise_iou,
     polygon_area,
@@ -139,6 +140,14 @@ def test_clockwise_keeps_the_area_and_the_vertices(points: list[tuple[int, int]]
     assert polygon_area(turned) == abs(polygon_area(polygon))
     assert sorted(zip(turned[::2], turned[1::2], strict=True)) == sorted(points)
     assert clockwise(turned) == turned
+
+
+@pytest.mark.parametrize("first", range(4))
+@pytest.mark.parametrize("way", [1, -1])
+def test_a_quadrilateral_begins_at_the_top_left_wherever_it_was_begun(first: int, way: int) -> None:
+    corners = [(10, 2), (90, 8), (88, 30), (8, 24)]
+    begun = (corners[first:] + corners[:first])[::way]
+    assert from_top_left([value for corner in begun for value in corner]) == (10, 2, 90, 8, 88, 30, 8, 24)
 
 
 def test_bounds_of_a_slanted_quadrilateral() -> None:

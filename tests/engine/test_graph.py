@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from engine.graph import build_graph
+from engine.graph import FROM_SOURCES, build_graph
 from engine.plan import lanes_of
 from engine.protocols import Annotator, Kind, ModelIdentity, Resources, Sample
 from schemas.annotations import Annotations
@@ -72,6 +72,13 @@ def test_a_missing_producer_is_named() -> None:
     with pytest.raises(ConfigError, match="'grounder' requires 'objects', and no annotator"):
         build_graph(annotators)
     assert "captioner" in build_graph(annotators, frozenset({"objects"})).order  # the source brings them
+
+
+def test_people_bring_scene_text_and_groundings_too() -> None:
+    checker: dict[str, Annotator] = {"checker": Stub(["scene_text", "groundings"], ["checks"])}
+    with pytest.raises(ConfigError, match="'checker' requires 'groundings'"):
+        build_graph(checker)
+    assert build_graph(checker, FROM_SOURCES).order == ("checker",)
 
 
 def test_a_cycle_is_refused_with_its_members() -> None:

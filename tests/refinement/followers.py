@@ -1,4 +1,4 @@
-"""Annotators that follow from labels, without a model: a mask that fills its box, a phrase for each name in a text."""
+"""Annotators without a model: a mask that fills its box, a phrase for each name in a text, one word that is read."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from engine.protocols import Kind, ModelIdentity, Resources, Sample
-from schemas.annotations import Annotations, Frozen, Mask, Phrase, PhraseRegion
+from schemas.annotations import Annotations, Frozen, Mask, Phrase, PhraseRegion, Region, RegionText
 
 ENTRY_POINTS = """[fld_engine.annotators]
 box-filler = tests.refinement.followers:BoxFiller
 name-grounder = tests.refinement.followers:NameGrounder
+word-reader = tests.refinement.followers:WordReader
 """
 
 
@@ -69,6 +70,34 @@ class NameGrounder:
 
     def annotate(self, batch: Sequence[Sample]) -> Sequence[Annotations]:
         return [Annotations(phrases=_phrases(sample)) for sample in batch]
+
+
+class WordReader:
+    """Reads the same word at the same place of every image."""
+
+    class Params(Frozen):
+        """What it reads, and where, in pixels."""
+
+        word: str
+        box_xyxy: tuple[float, float, float, float]
+
+    version = 1
+    requires: frozenset[Kind] = frozenset()
+    optional: frozenset[Kind] = frozenset()
+    produces: frozenset[Kind] = frozenset({"scene_text"})
+    resources = Resources(memory_mb=100)
+    batch_size = 16
+    model = ModelIdentity(id="word-reader", revision="1")
+
+    def __init__(self, params: Params) -> None:
+        self.params = params
+
+    def load(self) -> None: ...
+
+    def annotate(self, batch: Sequence[Sample]) -> Sequence[Annotations]:
+        word = RegionText(kind="ocr", text=self.params.word, score=0.9)
+        region = Region(kind="text", box_xyxy=self.params.box_xyxy, score=0.9, texts=(word,))
+        return [Annotations(regions=(region,)) for _ in batch]
 
 
 def _filled(subject: str, box_xyxy: tuple[float, float, float, float]) -> Mask:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from engine.rows import concat
@@ -80,6 +81,16 @@ def test_what_is_made_again_is_not_carried() -> None:
     kept = kept_labels(view(), frozenset(), NOBODY)
     assert [kept[name].num_rows for name in ("tokens", "phrases", "phrase_regions", "checks")] == [1, 1, 1, 0]
     assert "cat-chunk" in ids(kept, "region_texts")
+
+
+def test_groundings_of_people_are_carried_though_others_are_made_again() -> None:
+    seen = view()
+    for name in ("phrases", "phrase_regions"):
+        table = seen.annotations[name]
+        by_people = table.set_column(table.schema.get_field_index("annotator"), "annotator", [["human"]])
+        seen = replace(seen, annotations={**seen.annotations, name: by_people})
+    labels = kept_labels(seen, REMADE, NOBODY)
+    assert (ids(labels, "phrases"), ids(labels, "phrase_regions")) == (["p"], ["pr"])
 
 
 def test_status_is_carried_for_the_families_that_are() -> None:

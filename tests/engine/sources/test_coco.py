@@ -168,6 +168,9 @@ def test_a_second_json_of_the_same_images_is_another_place(tmp_path: Path) -> No
         ("[]", "is not COCO json"),
         ('{"annotations": []}', "is not COCO json"),
         ('{"images": {}}', "is not COCO json"),
+        ('{"imgs": []}', "is not COCO json"),
+        ('{"imgs": {}, "anns": []}', "is not COCO json"),
+        ('{"imgs": {}}', "none of the 0 images"),
         ('{"images": []}', "none of the 0 images"),
         ('{"images": [{"id": 1, "file_name": "gone.jpg"}]}', "'gone.jpg' for one; set images_url"),
     ],
@@ -183,7 +186,10 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=7) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=12,
 )
-FIELDS = ("id", "image_id", "category_id", "bbox", "segmentation", "caption", "granularity", "iscrowd")
+FIELDS = (
+    "id", "image_id", "category_id", "bbox", "segmentation", "caption", "granularity", "iscrowd",
+    "utf8_string", "points", "legibility", "tokens_positive",
+)  # fmt: skip
 
 
 @given(annotations=st.lists(st.dictionaries(st.sampled_from(FIELDS), VALUES) | VALUES, max_size=5))
@@ -193,6 +199,7 @@ def test_any_json_where_annotations_should_be_leaves_the_image_readable(
     folder = tmp_path_factory.mktemp("any")
     path = write(folder, [])
     tree = json.loads(path.read_text())
+    tree["images"][0]["caption"] = "A cat on a wall."
     tree["annotations"] = [{"image_id": 1, "category_id": 3, **a} if isinstance(a, dict) else a for a in annotations]
     path.write_text(json.dumps(tree))
     items, _ = scan(path)
