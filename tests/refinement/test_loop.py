@@ -16,7 +16,7 @@ import ray
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from engine.config import RunConfig, dump_config
+from engine.config import RunConfig, RunnerConfig, dump_config
 from engine.export.verify import verify
 from engine.partition import read_output
 from engine.pipeline import Pipeline
@@ -31,6 +31,7 @@ from refinement.labels import gold_of
 from refinement.ledger import Edit
 from refinement.loop import Loop, RefineSummary
 from refinement.merge_rules import MergeRules
+from refinement.partition_merge import MergedPartition
 from refinement.settle import Ruling, edits_of, survey_of
 from schemas.annotations import Source
 from schemas.errors import ConfigError, RootError
@@ -120,19 +121,31 @@ def test_no_student_is_taught_gold_or_what_it_labels(made: tuple[Path, RunConfig
 
 
 def test_workers_write_the_edits_that_the_driver_would_have_made(made: tuple[Path, RunConfig], tmp_path: Path) -> None:
-    """All that an ignorant student proposes, accepted: each partition is a task, and comes back in its place."""
+    """All that an ignorant student proposes, accepted: each partition is a task, and comes back in its place.
+
+    Under both runners, to the byte.
+    """
     root, config = made
     with opened(root, config) as pipeline:
         loop = Loop(pipeline, parse_refine(config.refine))
         loop.round(1, loop.carry())
-    shutil.copytree(root, tmp_path / "root")
     ruling = Ruling(calibrations=(), accepted=frozenset({"regions", "texts"}), rules=MergeRules())
-    with opened(tmp_path / "root", config) as pipeline:
+    source = Source(annotator="refinement", model="student", revision="r", round=2)
+    merges: dict[str, list[MergedPartition]] = {}
+    for kind in ("ray", "local"):
+        shutil.copytree(root, tmp_path / kind)
+        runner = RunnerConfig(kind=kind, workers=2)
+        with opened(tmp_path / kind, config.model_copy(update={"runner": runner})) as pipeline:
+            loop = Loop(pipeline, parse_refine(config.refine))
+            first = loop.carry()
+            plan = loop.plan_of_students(1, first)
+            merges[kind] = loop.merge_partitions(2, first, plan, ruling, source)
+    assert merges["ray"] == merges["local"]
+    assert digests(tmp_path / "ray/rounds/002") == digests(tmp_path / "local/rounds/002") != {}
+
+    merged = merges["local"]
+    with opened(tmp_path / "local", config) as pipeline:
         loop = Loop(pipeline, parse_refine(config.refine))
-        first = loop.carry()
-        plan = loop.plan_of_students(1, first)
-        source = Source(annotator="refinement", model="student", revision="r", round=2)
-        merged = loop.merge_partitions(2, first, plan, ruling, source)
         assert len(merged) == len(first.partitions) > 1
         for before, judged, after in zip(first.partitions, loop.judged(first, plan), merged, strict=True):
             edits = edits_of(judged.images, judged.judged, ruling)
