@@ -7,10 +7,11 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import psutil
 import pytest
 import ray
 from rich.console import Console
@@ -37,6 +38,7 @@ from schemas.annotations import Source
 from schemas.errors import ConfigError, RootError
 from schemas.reader import open_export
 from tests.refinement.shapes import NUM, NUM_GOLD, REFINE, digests, opened
+from tests.refinement.workers import training_workers
 from tests.roots import run_road
 
 pytestmark = [
@@ -44,6 +46,7 @@ pytestmark = [
     pytest.mark.timeout(600),
     pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.data.context"),
 ]
+T = TypeVar("T")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -157,10 +160,13 @@ def test_workers_write_the_edits_that_the_driver_would_have_made(made: tuple[Pat
             assert after.survey == survey_of(loop.files.images(after.partition))
 
 
-def test_a_round_made_again_by_a_driver_that_was_killed_has_the_same_bytes(
+def test_a_round_whose_worker_and_driver_were_killed_has_the_same_bytes(
     made: tuple[Path, RunConfig], tmp_path: Path
 ) -> None:
-    """Killed once the student of the first fold is kept, and the other has a checkpoint."""
+    """The worker once the first student has a checkpoint, the driver once that student is kept and the other has one.
+
+    Another worker goes on under the same driver, another driver by the same command.
+    """
     root, config = made
     with opened(root, config) as pipeline:
         loop = Loop(pipeline, parse_refine(config.refine))
@@ -173,23 +179,34 @@ def test_a_round_made_again_by_a_driver_that_was_killed_has_the_same_bytes(
     (again / "config.yaml").write_text(dump_config(config))
     command = [sys.executable, "-c", "from flows.cli import main; main()", "refine", str(again)]
     first = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    checkpoints = again / "rounds/001/students/1-checkpoints"
-    deadline = time.monotonic() + 200
-    while not any(checkpoints.glob("step-*.pt")):
-        assert first.poll() is None, "it was to be killed before its end"
-        assert time.monotonic() < deadline, "no checkpoint after 200 s"
-        time.sleep(0.01)
+    students = again / "rounds/001/students"
+    (worker,) = wait_for(first, lambda: training_workers(psutil.Process(first.pid)))
+    wait_for(first, lambda: [*students.glob("0-checkpoints/step-*.pt")])
+    worker.kill()
+    worker.wait(10)
+    assert not (students / "0/student.json").exists(), "it was to be killed in the middle"
+    wait_for(first, lambda: [*students.glob("1-checkpoints/step-*.pt")])
     first.kill()
     first.wait()
-    kept = (again / "rounds/001/students/0/student.json").stat().st_mtime_ns
+    kept = (students / "0/student.json").stat().st_mtime_ns
     assert not (again / "rounds/001/round.json").exists()
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    assert (again / "rounds/001/students/0/student.json").stat().st_mtime_ns == kept, "trained once"
+    assert (students / "0/student.json").stat().st_mtime_ns == kept, "not trained again"
     assert digests(again / "rounds/001") == digests(root / "rounds/001")
     assert digests(again / "rounds/base") == digests(root / "rounds/base")
     assert "regions" in done.stdout
     assert "refused" in done.stdout
+
+
+def wait_for(driver: subprocess.Popen[bytes], look: Callable[[], list[T]]) -> list[T]:
+    """What is found once there is something."""
+    deadline = time.monotonic() + 200
+    while not (found := look()):
+        assert driver.poll() is None, "it ended before that was there"
+        assert time.monotonic() < deadline, "not there after 200 s"
+        time.sleep(0.002)
+    return found
 
 
 def test_without_gold_specialists_that_agree_stand_in_and_are_named(
