@@ -74,10 +74,10 @@ def _training_rate(pipeline: Pipeline) -> float | None:
     return measured_rate(Loop(pipeline, parse_refine(pipeline.config.refine)), pipeline.plan())
 
 
-def training_estimate(config: RunConfig, measured: Measured) -> TrainingEstimate | None:
-    """What training takes in a round of `fld refine`; None where the config has no key `refine`."""
+def training_estimates(config: RunConfig, measured: Measured) -> tuple[TrainingEstimate, ...]:
+    """What the trainings of `fld refine` take; none where the config has no key `refine`."""
     if not config.refine:
-        return None
+        return ()
     from refinement.config import parse_refine
     from refinement.estimate import estimate_training
 
@@ -116,27 +116,29 @@ def estimate_table(lanes: Sequence[LaneEstimate]) -> Table:
     return table
 
 
-def training_table(found: TrainingEstimate) -> Table:
-    """Memory, steps and hours of the students of a round."""
-    table = Table("student", "parameters", "MB of a worker", "training", "s/step", "hours", title="refine, each round")
-    needs = ("?", "the base cannot be opened here")
-    if (known := found.footprint) is not None:
-        weights, gradients, moments, activations, total = map(
-            _number,
-            (known.weights_mb, known.gradients_mb, known.optimiser_mb, known.activations_mb, known.total_mb),
+def training_table(trainings: Sequence[TrainingEstimate]) -> Table:
+    """Memory, steps and hours of the students of a round, and of those after the rounds."""
+    table = Table("training", "student", "parameters", "MB of a worker", "steps", "s/step", "hours", title="refine")
+    for found in trainings:
+        needs = ("?", "the base cannot be opened here")
+        if (known := found.footprint) is not None:
+            weights, gradients, moments, activations, total = map(
+                _number,
+                (known.weights_mb, known.gradients_mb, known.optimiser_mb, known.activations_mb, known.total_mb),
+            )
+            parts = f"weights {weights}, gradients {gradients}, AdamW {moments}, activations up to {activations}"
+            needs = (f"{known.parameters:,}", f"up to {total}: {parts}")
+        steps = f"{found.num_students} × {found.num_steps:,} steps of {found.samples_per_step} samples"
+        table.add_row(
+            found.what,
+            found.base,
+            *needs,
+            f"{steps}, workers: {found.num_workers}",
+            _number(found.seconds_per_step) or "rate?",
+            _number(found.hours),
         )
-        parts = f"weights {weights}, gradients {gradients}, AdamW {moments}, activations up to {activations}"
-        needs = (f"{known.parameters:,}", f"up to {total}: {parts}")
-    steps = f"{found.num_students} students of {found.num_workers} workers: {found.num_steps:,} steps of "
-    table.add_row(
-        found.base,
-        *needs,
-        f"{steps}{found.samples_per_step} samples",
-        _number(found.seconds_per_step) or "rate?",
-        _number(found.hours),
-    )
-    if found.hours is None:
-        table.caption = "the rate comes from `refine.trainer.samples_per_s` in the config, or from --calibrate N"
+        if found.hours is None:
+            table.caption = "the rate comes from `refine.trainer.samples_per_s` in the config, or from --calibrate N"
     return table
 
 

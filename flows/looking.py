@@ -19,7 +19,7 @@ from flows.estimates import (
     measure,
     stated_rates,
     this_machine,
-    training_estimate,
+    training_estimates,
     training_table,
 )
 from flows.opening import existing_root
@@ -58,7 +58,7 @@ def plan(
     total = sum(r.num_images for r in planned.partitions)
     node = Resources(cpus=node_cpus, gpus=node_gpus, memory_mb=int(node_memory_gb * 1024))
     measured = measure(config, calibrate) if calibrate else Measured()
-    training = training_estimate(config, measured)
+    trainings = training_estimates(config, measured)
     lanes = estimate(
         planned,
         {name: images or missing[name] for name in planned.graph.order},
@@ -67,8 +67,8 @@ def plan(
     )
     if as_json:
         found: dict[str, Any] = {"new_source_chunks": chunks, "images": total, "missing_images": missing}
-        if training:
-            found["training"] = training.model_dump(mode="json")
+        if trainings:
+            found["training"] = [training.model_dump(mode="json") for training in trainings]
         out.print_json(json.dumps({**found, "lanes": [lane.model_dump(mode="json") for lane in lanes]}))
         return
     out.print(f"{root}: {total} images ingested, {chunks} new source chunks to read")
@@ -81,8 +81,8 @@ def plan(
     out.print(table)
     if any(lane.images for lane in lanes):
         out.print(estimate_table(lanes))
-    if training:
-        out.print(training_table(training))
+    if trainings:
+        out.print(training_table(trainings))
 
 
 @looking_app.command()

@@ -15,7 +15,7 @@ from engine.rounds import RoundRecord
 from engine.store import Store
 from flows.progress import progress_bars
 from refinement.config import parse_refine
-from refinement.ending import why_not_begin, why_stop
+from refinement.ending import why_not_teach, why_stop
 from refinement.loop import Loop, RefineSummary
 from refinement.sparse import SparseStep
 
@@ -50,10 +50,12 @@ def refine_flow(config: dict[str, Any], root: str, rounds: int) -> RefineSummary
         sparse = SparseStep(loop, loop.settings.sparse) if loop.settings.sparse else None
         if sparse is not None:
             sparse.count(done[0])  # the rounds before it take long: too few texts are said now
-        ended = why_not_begin(done[0])
+        ended = why_not_teach(loop.taught_folds(done[0]))
         while not ended:
             done.append(refine_round(loop, len(done), done[-1]))
-            ended = why_stop(done[-1]) or (f"all {rounds} rounds are done" if len(done) > rounds else "")
+            ended = why_stop(done[-1]) or (
+                f"all {rounds} rounds are done" if len(done) > rounds else why_not_teach(loop.taught_folds(done[-1]))
+            )
         final = loop.final(done)
         if sparse is not None:
             done.append(write_sparse(sparse, len(done), done[-1]))

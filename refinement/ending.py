@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
+
 from engine.rounds import RoundRecord
+from refinement.folds import EVERY_FOLD
 
 
-def why_not_begin(first: RoundRecord) -> str:
-    """Why there should be no round at all; empty where there should. `first` is round 0."""
-    if any(name in partition.unseen.files for partition in first.partitions for name in ("regions", "texts")):
-        return ""
-    return "there is no region and no text to learn from: the specialists found nothing, or the filters kept nothing"
+def why_not_teach(folds: Set[int]) -> str:
+    """Why there should be no further round, given the `folds` with images to learn from; empty where there should.
+
+    The student of a fold learns from all others, so one fold alone leaves its student with nothing. `EVERY_FOLD` has a
+    student that learns from everything.
+    """
+    if not folds:
+        return (
+            "there is no region and no text to learn from: the specialists found nothing, the filters kept nothing, or "
+            "all there is stands on gold images, of which no student learns"
+        )
+    if len(folds) == 1 and EVERY_FOLD not in folds:
+        (fold,) = folds
+        return (
+            f"the student of fold {fold} has nothing to learn from: all images with a label, gold left out, are of "
+            "that fold (near-twins are of the same); add images, or set `refine.rules.in_sample: true`"
+        )
+    return ""
 
 
 def why_stop(record: RoundRecord) -> str:

@@ -1,4 +1,4 @@
-"""How long the students of a round are trained, from a rate that is stated or measured in a few steps."""
+"""How long students are trained, from a rate that is stated or measured in a few steps."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from refinement.config import RefineConfig
 from refinement.folds import EVERY_FOLD
 from refinement.footprint import Footprint, footprint
 from refinement.loop import Loop
+from refinement.sparse import GENERAL, SPECIALIST
 from refinement.student import SCRATCH
-from refinement.training import train
+from refinement.training import TrainingConfig, train
 from schemas.annotations import Frozen
 from schemas.errors import ModelError
 
@@ -24,13 +25,14 @@ NUM_STEPS = 6
 
 
 class TrainingEstimate(Frozen):
-    """What training takes in a round: `num_students` one after another, each `num_steps` of `samples_per_step`.
+    """What a training takes: `num_students` one after another, each `num_steps` of `samples_per_step`.
 
-    `samples_per_s` is one worker's; with several, each does its share, and exchanging gradients is not counted. It,
-    `seconds_per_step` and the `hours` of a round are None where no rate is known, `footprint` where the base cannot be
-    opened here.
+    `samples_per_step` are at most: an image may have fewer targets than are asked of it. `samples_per_s` is one
+    worker's; with several, each does its share, and exchanging gradients is not counted. It, `seconds_per_step` and the
+    `hours` of all students are None where no rate is known, `footprint` where the base cannot be opened here.
     """
 
+    what: str
     base: str
     footprint: Footprint | None
     num_workers: int
@@ -42,26 +44,42 @@ class TrainingEstimate(Frozen):
     hours: float | None
 
 
-def estimate_training(settings: RefineConfig, measured: float | None = None) -> TrainingEstimate:
-    """With the `measured` samples per second of a worker, else with those that the config states."""
-    student, training, trainer = settings.student, settings.training, settings.trainer
+def estimate_training(settings: RefineConfig, measured: float | None = None) -> tuple[TrainingEstimate, ...]:
+    """What a round takes, and with `sparse` what the two trainings after the rounds take.
+
+    With the `measured` samples per second of a worker, else with those that the config states.
+    """
+    trainings = [("each round", settings.num_students, settings.training)]
+    if settings.sparse is not None:
+        trainings += [
+            (f"after the rounds: {GENERAL}", 1, settings.training),
+            (f"after the rounds: {SPECIALIST}", 1, settings.sparse.training),
+        ]
+    return tuple(_estimate(what, number, training, settings, measured) for what, number, training in trainings)
+
+
+def _estimate(
+    what: str, num_students: int, training: TrainingConfig, settings: RefineConfig, measured: float | None
+) -> TrainingEstimate:
+    student, trainer = settings.student, settings.trainer
     samples = training.batch_images * training.targets_per_image
     rate = measured or trainer.samples_per_s
     seconds = samples / trainer.num_workers / rate if rate else None
     try:
-        needs = footprint(settings)
+        needs = footprint(settings, training)
     except ModelError:
         needs = None
     return TrainingEstimate(
+        what=what,
         base=student.base if student.base != SCRATCH else f"{SCRATCH}, {student.preset}",
         footprint=needs,
         num_workers=trainer.num_workers,
-        num_students=settings.num_students,
+        num_students=num_students,
         num_steps=training.num_steps,
         samples_per_step=samples,
         samples_per_s=rate,
         seconds_per_step=seconds,
-        hours=None if seconds is None else seconds * training.num_steps * settings.num_students / 3600,
+        hours=None if seconds is None else seconds * training.num_steps * num_students / 3600,
     )
 
 

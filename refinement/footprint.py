@@ -12,6 +12,7 @@ from refinement.config import RefineConfig
 from refinement.presets import preset
 from refinement.scratch import florence2_config
 from refinement.student import SCRATCH, StudentConfig, load_config
+from refinement.training import TrainingConfig
 from schemas.annotations import Frozen
 from schemas.target_language import SPECIAL_TOKENS
 
@@ -70,11 +71,14 @@ def shape_of(student: StudentConfig) -> Shape:
     return Shape(config, processor.image_processor.size["height"])
 
 
-def footprint(settings: RefineConfig) -> Footprint:
-    """Memory of one worker of a training with these settings. Raises `ModelError` where the base cannot be opened."""
+def footprint(settings: RefineConfig, training: TrainingConfig) -> Footprint:
+    """Memory of one worker of a `training` under these settings, of a round's students or of the specialist after them.
+
+    Raises `ModelError` where the base cannot be opened.
+    """
     shape = shape_of(settings.student)
     parameters = count_parameters(shape.config)
-    training, num_workers = settings.training, settings.trainer.num_workers
+    num_workers = settings.trainer.num_workers
     images = math.ceil(math.ceil(training.batch_images / num_workers) / training.accumulate)
     values, logits = activations(shape, images, images * training.targets_per_image, settings.student.max_target_tokens)
     return Footprint(

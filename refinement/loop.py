@@ -32,7 +32,8 @@ from engine.tasks import CoverStep, Lane, PartitionRecord
 from refinement.config import RefineConfig
 from refinement.dataset import Gold, LabelledImage
 from refinement.drift import Survey, compare
-from refinement.folds import EVERY_FOLD
+from refinement.ending import why_not_teach
+from refinement.folds import EVERY_FOLD, fold_of
 from refinement.kept_student import KeptStudent, read_kept
 from refinement.labels import count_names
 from refinement.ledger import WHATS
@@ -129,6 +130,19 @@ class Loop:
         self.train(number, before, identity)
         plan = self.look_again(number, before)
         return self.merge(number, before, plan, identity)
+
+    def taught_folds(self, before: RoundRecord) -> set[int]:
+        """Folds with images to learn from, in sample `EVERY_FOLD`; once these are enough, no more is looked for."""
+        rules, found = self.settings.rules, set[int]()
+        for partition in before.partitions:
+            groups = self.files.learnable(partition)
+            if rules.in_sample:
+                found |= {EVERY_FOLD for _ in groups}
+            else:
+                found |= {fold_of(group, self.config.seed, rules.num_folds) for group in groups}
+            if not why_not_teach(found):
+                break
+        return found
 
     def students(self, number: int) -> list[tuple[str, KeptStudent]]:
         """The students of a round that are trained, fold by fold; (folder, record) of each."""

@@ -55,6 +55,13 @@ class RoundFiles:
         reference = table["id"].filter(table["gold"]).to_pylist()
         return labelled_images(table, reference, labels, sorted(count_names(labels)), seed=self.seed)
 
+    def learnable(self, partition: RoundPartition) -> set[str]:
+        """Twin groups of the images that a student may learn from: those with a region or a text, gold left out."""
+        labels = source_tables(self.store, partition.standing, gold=False)
+        labelled = {image for name in ("regions", "texts") for image in labels[name]["image_id"].to_pylist()}
+        images = PartitionImages(self.store, partition.standing, self.limits)
+        return {images.twin_group(row) for row in range(len(images)) if images.identity(row)[0] in labelled}
+
     # ------------------------------------------------------------------ writing
 
     def carry(self, plan: Plan, record: PartitionRecord) -> RoundPartition:

@@ -8,6 +8,7 @@ from annotators.composed_captioner import ComposedCaptioner
 from annotators.spacy_parser import SpacyParser
 from engine.protocols import Filter, Sample
 from engine.rows import RowWriter
+from filters.repetition import TextRepetition
 from filters.text import TextActionComplexity, TextObjectComplexity, TextObjects
 from schemas.annotations import Annotations, Label, Region, RegionText, Source
 from tests.sentences import CAR, CHASE, TOWER
@@ -78,7 +79,7 @@ def test_composed_captions_pass_the_defaults() -> None:
     """Otherwise the packaged models would make a dataset without texts."""
     texts, tokens = _captions()
     assert {"brief", "detailed"} <= set(texts["granularity"].to_pylist())
-    for judge in (TextObjects(), TextObjectComplexity(), TextActionComplexity()):
+    for judge in (TextObjects(), TextObjectComplexity(), TextActionComplexity(), TextRepetition()):
         verdicts = judge.decide({"texts": texts, "tokens": tokens})
         dropped = [text for text, kept in zip(texts["text"].to_pylist(), verdicts.keep, strict=True) if not kept]
         assert not dropped, f"{type(judge).__name__} drops {dropped}"

@@ -60,10 +60,35 @@ def test_a_plan_tells_what_training_takes(tmp_path: Path) -> None:
     told = CliRunner().invoke(app, arguments)
     assert told.exit_code == 0, told.output
     assert all(words in told.output for words in ("AdamW", "900 steps", "0.25", "0.125"))
-    training = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).output)["training"]
+    (training,) = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).output)["training"]
     assert (training["samples_per_step"], training["hours"]) == (12, pytest.approx(0.125))
     unknown = CliRunner().invoke(app, [*arguments, "--set", "refine.trainer.samples_per_s=null"])
     assert "--calibrate" in unknown.output
+
+
+def test_a_plan_counts_the_two_trainings_of_a_specialist(tmp_path: Path) -> None:
+    """One student taught like those of a round, 0.0625 h; then 300 steps of 24 samples at 48 a second: 150 s."""
+    refine = {
+        **REFINE,
+        "trainer": {**REFINE["trainer"], "samples_per_s": 24},
+        "sparse": {"training": {"num_steps": 300, "batch_images": 8}},
+    }
+    recipe = tmp_path / "one.yaml"
+    recipe.write_text(json.dumps({"annotators": {"a": {"use": "fake"}}, "refine": refine}))
+    arguments = ["plan", str(recipe), "--root", str(tmp_path / "root")]
+    told = CliRunner().invoke(app, arguments)
+    assert told.exit_code == 0, told.output
+    assert "300 steps" in " ".join(told.output.split())
+    trainings = json.loads(CliRunner().invoke(app, [*arguments, "--json"]).output)["training"]
+    each, general, specialist = trainings
+    assert [training["num_students"] for training in trainings] == [2, 1, 1]
+    assert "general" in general["what"]
+    assert "specialist" in specialist["what"]
+    assert general["hours"] == pytest.approx(each["hours"] / 2)
+    assert specialist["hours"] == pytest.approx(150 / 3600)
+    assert general["footprint"] == each["footprint"]
+    twice = specialist["footprint"]["activations_mb"] / each["footprint"]["activations_mb"]
+    assert twice == pytest.approx(2), "twice the images of a batch"
 
 
 def test_a_calibration_trains_on_the_labels_of_the_first_images(tmp_path: Path) -> None:

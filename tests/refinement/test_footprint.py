@@ -66,12 +66,11 @@ def test_parameters_of_a_folder_are_those_of_its_model(tmp_path: Path) -> None:
 
 def test_more_workers_and_parts_need_less_for_their_share() -> None:
     """Sixteen bytes a parameter in one worker, twenty in each of several; activations follow the images at once."""
-    alone = footprint(RefineConfig.model_validate({"student": {"preset": "tiny"}}))
-    shared = footprint(
-        RefineConfig.model_validate(
-            {"student": {"preset": "tiny"}, "trainer": {"num_workers": 2}, "training": {"accumulate": 2}}
-        )
+    one = RefineConfig.model_validate({"student": {"preset": "tiny"}})
+    two = RefineConfig.model_validate(
+        {"student": {"preset": "tiny"}, "trainer": {"num_workers": 2}, "training": {"accumulate": 2}}
     )
+    alone, shared = footprint(one, one.training), footprint(two, two.training)
     fixed = alone.total_mb - alone.activations_mb
     assert fixed == pytest.approx(16 * alone.parameters / MIB)
     assert shared.total_mb - shared.activations_mb == pytest.approx(20 * alone.parameters / MIB)

@@ -7,16 +7,17 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import psutil
 import pytest
 import ray
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from engine.config import RunConfig, dump_config
+from engine.config import RunConfig, RunnerConfig, dump_config
 from engine.export.verify import verify
 from engine.partition import read_output
 from engine.pipeline import Pipeline
@@ -31,11 +32,13 @@ from refinement.labels import gold_of
 from refinement.ledger import Edit
 from refinement.loop import Loop, RefineSummary
 from refinement.merge_rules import MergeRules
+from refinement.partition_merge import MergedPartition
 from refinement.settle import Ruling, edits_of, survey_of
 from schemas.annotations import Source
 from schemas.errors import ConfigError, RootError
 from schemas.reader import open_export
 from tests.refinement.shapes import NUM, NUM_GOLD, REFINE, digests, opened
+from tests.refinement.workers import training_workers
 from tests.roots import run_road
 
 pytestmark = [
@@ -43,6 +46,7 @@ pytestmark = [
     pytest.mark.timeout(600),
     pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.data.context"),
 ]
+T = TypeVar("T")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -120,19 +124,31 @@ def test_no_student_is_taught_gold_or_what_it_labels(made: tuple[Path, RunConfig
 
 
 def test_workers_write_the_edits_that_the_driver_would_have_made(made: tuple[Path, RunConfig], tmp_path: Path) -> None:
-    """All that an ignorant student proposes, accepted: each partition is a task, and comes back in its place."""
+    """All that an ignorant student proposes, accepted: each partition is a task, and comes back in its place.
+
+    Under both runners, to the byte.
+    """
     root, config = made
     with opened(root, config) as pipeline:
         loop = Loop(pipeline, parse_refine(config.refine))
         loop.round(1, loop.carry())
-    shutil.copytree(root, tmp_path / "root")
     ruling = Ruling(calibrations=(), accepted=frozenset({"regions", "texts"}), rules=MergeRules())
-    with opened(tmp_path / "root", config) as pipeline:
+    source = Source(annotator="refinement", model="student", revision="r", round=2)
+    merges: dict[str, list[MergedPartition]] = {}
+    for kind in ("ray", "local"):
+        shutil.copytree(root, tmp_path / kind)
+        runner = RunnerConfig(kind=kind, workers=2)
+        with opened(tmp_path / kind, config.model_copy(update={"runner": runner})) as pipeline:
+            loop = Loop(pipeline, parse_refine(config.refine))
+            first = loop.carry()
+            plan = loop.plan_of_students(1, first)
+            merges[kind] = loop.merge_partitions(2, first, plan, ruling, source)
+    assert merges["ray"] == merges["local"]
+    assert digests(tmp_path / "ray/rounds/002") == digests(tmp_path / "local/rounds/002") != {}
+
+    merged = merges["local"]
+    with opened(tmp_path / "local", config) as pipeline:
         loop = Loop(pipeline, parse_refine(config.refine))
-        first = loop.carry()
-        plan = loop.plan_of_students(1, first)
-        source = Source(annotator="refinement", model="student", revision="r", round=2)
-        merged = loop.merge_partitions(2, first, plan, ruling, source)
         assert len(merged) == len(first.partitions) > 1
         for before, judged, after in zip(first.partitions, loop.judged(first, plan), merged, strict=True):
             edits = edits_of(judged.images, judged.judged, ruling)
@@ -144,10 +160,13 @@ def test_workers_write_the_edits_that_the_driver_would_have_made(made: tuple[Pat
             assert after.survey == survey_of(loop.files.images(after.partition))
 
 
-def test_a_round_made_again_by_a_driver_that_was_killed_has_the_same_bytes(
+def test_a_round_whose_worker_and_driver_were_killed_has_the_same_bytes(
     made: tuple[Path, RunConfig], tmp_path: Path
 ) -> None:
-    """Killed once the student of the first fold is kept, and the other has a checkpoint."""
+    """The worker once the first student has a checkpoint, the driver once that student is kept and the other has one.
+
+    Another worker goes on under the same driver, another driver by the same command.
+    """
     root, config = made
     with opened(root, config) as pipeline:
         loop = Loop(pipeline, parse_refine(config.refine))
@@ -160,23 +179,34 @@ def test_a_round_made_again_by_a_driver_that_was_killed_has_the_same_bytes(
     (again / "config.yaml").write_text(dump_config(config))
     command = [sys.executable, "-c", "from flows.cli import main; main()", "refine", str(again)]
     first = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    checkpoints = again / "rounds/001/students/1-checkpoints"
-    deadline = time.monotonic() + 200
-    while not any(checkpoints.glob("step-*.pt")):
-        assert first.poll() is None, "it was to be killed before its end"
-        assert time.monotonic() < deadline, "no checkpoint after 200 s"
-        time.sleep(0.01)
+    students = again / "rounds/001/students"
+    (worker,) = wait_for(first, lambda: training_workers(psutil.Process(first.pid)))
+    wait_for(first, lambda: [*students.glob("0-checkpoints/step-*.pt")])
+    worker.kill()
+    worker.wait(10)
+    assert not (students / "0/student.json").exists(), "it was to be killed in the middle"
+    wait_for(first, lambda: [*students.glob("1-checkpoints/step-*.pt")])
     first.kill()
     first.wait()
-    kept = (again / "rounds/001/students/0/student.json").stat().st_mtime_ns
+    kept = (students / "0/student.json").stat().st_mtime_ns
     assert not (again / "rounds/001/round.json").exists()
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    assert (again / "rounds/001/students/0/student.json").stat().st_mtime_ns == kept, "trained once"
+    assert (students / "0/student.json").stat().st_mtime_ns == kept, "not trained again"
     assert digests(again / "rounds/001") == digests(root / "rounds/001")
     assert digests(again / "rounds/base") == digests(root / "rounds/base")
     assert "regions" in done.stdout
     assert "refused" in done.stdout
+
+
+def wait_for(driver: subprocess.Popen[bytes], look: Callable[[], list[T]]) -> list[T]:
+    """What is found once there is something."""
+    deadline = time.monotonic() + 200
+    while not (found := look()):
+        assert driver.poll() is None, "it ended before that was there"
+        assert time.monotonic() < deadline, "not there after 200 s"
+        time.sleep(0.002)
+    return found
 
 
 def test_without_gold_specialists_that_agree_stand_in_and_are_named(

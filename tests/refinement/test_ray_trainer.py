@@ -23,6 +23,7 @@ from refinement.student import load_student
 from refinement.training import TrainingConfig
 from schemas.errors import RunnerError
 from tests.refinement.tiny import student, training_set
+from tests.refinement.workers import training_workers
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.data.context")  # Ray warns of itself
 
@@ -58,12 +59,10 @@ def kill_a_worker_after(checkpoints: Checkpoints, killed: list[int]) -> None:
     """Kill one training worker as soon as there is something to go on from."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
-        if checkpoints.steps():
-            for process in psutil.Process().children(recursive=True):
-                if "RayTrainWorker" in " ".join(process.cmdline()):
-                    process.kill()
-                    killed.append(process.pid)
-                    return
+        if checkpoints.steps() and (workers := training_workers(psutil.Process())):
+            workers[0].kill()
+            killed.append(workers[0].pid)
+            return
         time.sleep(0.01)
 
 

@@ -13,17 +13,21 @@ from PIL import Image
 from rich.console import Console
 
 from annotators.hub.florence2 import HubFlorence2
-from engine.config import RunConfig
+from engine.config import FilterConfig, RunConfig
 from engine.export.verify import verify
 from engine.hashing import sha256_hex
+from engine.partition import load_view
 from engine.pipeline import Pipeline
 from engine.protocols import Sample
+from engine.rounds import RoundRecord
 from engine.store import Store
+from filters.repetition import repeated_share
 from flows.rounds import print_rounds
 from refinement.config import parse_refine
 from refinement.folds import EVERY_FOLD
 from refinement.loop import Loop, RefineSummary
 from refinement.sparse import SparseStep
+from refinement.sparse_texts import dropped_texts
 from refinement.teaching import student_folder
 from schemas.errors import ConfigError, RootError
 from schemas.reader import open_export
@@ -93,6 +97,26 @@ def test_a_specialist_writes_what_is_missing_unless_gold_refuses_it(made: tuple[
     assert f"detailed: learned from {NUM_TOLD} texts, wrote 0; CIDEr on" in told
     assert f"more_detailed: learned from {NUM_TOLD} texts, wrote {len(ledger)}; not measured, admitted" in told
     check_export(root, config, student_folder(2, "specialist"))
+    check_filter(root, config, before)
+
+
+def check_filter(root: Path, config: RunConfig, before: RoundRecord) -> None:
+    """So short a training leaves it saying a word again and again; a root with that filter drops just these texts."""
+    filters = {**config.filters, "repetition": FilterConfig(use="text-repetition")}
+    with opened(root, config.model_copy(update={"filters": filters})) as pipeline:
+        plan = step_of(pipeline).plan(2, before, student_folder(2, "specialist"))
+        pipeline.annotate(plan)
+        assert pipeline.work.models_loaded == 0, "a filter asks no model again"
+        pipeline.decide(plan)
+        partitions = [partition.unseen for partition in before.partitions]
+        views = [load_view(pipeline.store, partition, plan.cover_step(partition)) for partition in partitions]
+    said = [
+        text for view in views for text in view.annotations["texts"]["text"].to_pylist() if repeated_share(text) > 0.2
+    ]
+    assert [reason for view in views for reason in dropped_texts(view, "specialist-2")] == ["repeats_itself"] * len(
+        said
+    )
+    assert said
 
 
 def check_export(root: Path, config: RunConfig, folder: str) -> None:
