@@ -25,13 +25,14 @@ def print_rounds(out: Console, summary: RefineSummary, *, as_json: bool) -> None
     if table.row_count:
         out.print(table)
     for record in summary.rounds[1:]:
-        measured = record.details["edits_measured"]
-        if measured["num_edits"]:
+        for measured in record.details["edits_measured"]:
+            if not measured["num_edits"]:
+                continue
             share = measured["num_closer"] / measured["num_edits"]
             reference = "gold" if summary.rounds[0].details["num_gold"] else "images where two specialists agree"
             out.print(
-                f"round {record.number}: {measured['num_closer']} of {measured['num_edits']} edits of regions on "
-                f"{reference} came closer to it ({share:.0%})"
+                f"round {record.number}: {measured['num_closer']} of {measured['num_edits']} edits of "
+                f"{measured['unit']} on {reference} came closer to it ({share:.0%})"
             )
         for curve in record.details["calibrations"]:
             if curve["state"] == "uncalibrated":

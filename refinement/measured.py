@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
 from engine.geometry import Floats, pairwise_iou
-from refinement.dataset import Gold, LabelledImage, boxes_of
+from refinement.dataset import boxes_of
 from refinement.ledger import Unit
 from refinement.matching import match_boxes
 from refinement.merge_regions import RegionLabel
@@ -115,22 +115,46 @@ def _ratio(sums: Iterable[tuple[float, int]]) -> float:
 
 
 class EditsMeasured(Frozen):
-    """Labels of regions that a round changed, and how many of them came closer to gold."""
+    """Edits of a unit on images of which gold says something of that kind, and how many of them came closer to it."""
 
-    num_edits: int = 0
-    num_closer: int = 0
+    unit: Unit
+    num_edits: int
+    num_closer: int
 
 
-def measure_edits(
-    before: Sequence[LabelledImage], after: Sequence[LabelledImage], gold: Mapping[str, Gold]
-) -> EditsMeasured:
-    """Judge every region that was added, removed or changed; labels keep their ids through a round."""
-    closer = [
-        closeness(new, gold[a.id].regions) > closeness(old, gold[a.id].regions)
-        for a, b in zip(before, after, strict=True)
-        for old, new in _changed(a.regions, b.regions)
+def measure_edits(trial: Trial) -> tuple[EditsMeasured, ...]:
+    """Judge every label that was added, removed or changed, unit by unit; labels keep their ids through a round.
+
+    A region came closer where its `closeness` grew, a brief text where its CIDEr did.
+    """
+    judged: tuple[tuple[Unit, list[bool]], ...] = (
+        ("regions", _regions_closer(trial.where(has_regions))),
+        ("texts", _texts_closer(trial.where(lambda said: said.gold.texts))),
+    )
+    return tuple(EditsMeasured(unit=unit, num_edits=len(closer), num_closer=sum(closer)) for unit, closer in judged)
+
+
+def _regions_closer(trial: Trial) -> list[bool]:
+    return [
+        closeness(new, before.gold.regions) > closeness(old, before.gold.regions)
+        for before, after in zip(*trial, strict=True)
+        for old, new in _changed(before.image.regions, after.image.regions)
     ]
-    return EditsMeasured(num_edits=len(closer), num_closer=sum(closer))
+
+
+def _texts_closer(trial: Trial) -> list[bool]:
+    """Both sides are scored together, so that words have the same frequencies; a text that is not there scores 0."""
+    told = [
+        (side, text, one.gold.texts)
+        for side, said in enumerate(trial)
+        for one in said
+        for text in one.image.texts
+        if text.granularity == "brief"
+    ]
+    scores = cider([text.text for _, text, _ in told], [gold for _, _, gold in told])
+    found = {(side, text.id): (text.text, score) for (side, text, _), score in zip(told, scores.tolist(), strict=True)}
+    pairs = [[found.get((side, i), ("", 0.0)) for side in (0, 1)] for i in dict.fromkeys(i for _, i in found)]
+    return [new > old for (was, old), (now, new) in pairs if was != now]
 
 
 def closeness(label: RegionLabel | None, truth: Boxes) -> float:

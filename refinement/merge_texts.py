@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from refinement.ledger import Edit
 from refinement.merge_rules import MORE_CONSISTENT, MergeRules, should_rewrite
@@ -84,7 +84,7 @@ def merge_texts(
             worst = min(open_places, key=lambda i: fit_of(merged[i], regions))
             if should_rewrite(fit_of(merged[worst], regions), fit_of(best, regions), rules):
                 edits.append(_edit(image_id, merged[worst], best))
-                merged[worst] = best
+                merged[worst] = replace(best, id=merged[worst].id)
     return MergedTexts(tuple(merged), tuple(edits))
 
 

@@ -50,7 +50,7 @@ class Settlement:
     calibrations: tuple[Calibration, ...]
     gates: tuple[GateDecision, ...]
     measured: tuple[Measured, ...]
-    edits_measured: EditsMeasured
+    edits_measured: tuple[EditsMeasured, ...]
     """Of the regions of the gate's images, as they were proposed."""
 
     def details(self) -> dict[str, Any]:
@@ -59,7 +59,7 @@ class Settlement:
             "gates": [gate.model_dump(mode="json") for gate in self.gates],
             "calibrations": [curve.model_dump(mode="json") for curve in self.calibrations],
             "measured": [figure.model_dump(mode="json") for figure in self.measured],
-            "edits_measured": self.edits_measured.model_dump(mode="json"),
+            "edits_measured": [edits.model_dump(mode="json") for edits in self.edits_measured],
         }
 
     def facts(self, number: int) -> tuple[RoundFacts, ...]:
@@ -129,7 +129,7 @@ def settle(
         calibrations,
         judge_gates(trial, rules.gate, seed=seed + round_, prefix=prefix),
         tuple(figure.model_copy(update={"metric": prefix + figure.metric}) for figure in measured),
-        measure_edits(tested, proposed, gold),
+        measure_edits(trial),
     )
 
 

@@ -27,7 +27,6 @@ from refinement.labels import of_people
 from refinement.ledger import WHATS
 from refinement.lessons import written_texts
 from refinement.loop import Loop
-from refinement.measured import EditsMeasured
 from refinement.sparse_gate import SparseGate, Told, judge_written
 from refinement.sparse_texts import dropped_texts, missing_texts, texts_status, told_of
 from schemas.annotations import Granularity, Source
@@ -129,7 +128,7 @@ class SparseStep:
                 "calibrations": [],
                 "measured": [],
                 "edits": {**dict.fromkeys(WHATS, 0), "added": written.total()},
-                "edits_measured": EditsMeasured().model_dump(mode="json"),
+                "edits_measured": [],
                 "drift": [],
                 "sparse": {
                     "gates": [gate.model_dump(mode="json") for gate in gates],

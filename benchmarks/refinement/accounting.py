@@ -13,6 +13,7 @@ from engine.geometry import pairwise_iou
 from refinement.dataset import Gold, LabelledImage
 from refinement.measured import measure_edits
 from refinement.metrics_boxes import Counts, count_matches
+from refinement.trial import on_trial
 
 RIGHT_IOU = 0.5
 """A label is right where its name is and its box has this IoU with the truth: what label F1 counts."""
@@ -40,7 +41,8 @@ def label_counts(labels: Sequence[ImageLabels], truth: Sequence[ImageLabels], *,
 def account(noisy: NoisyLabels, after: Sequence[ImageLabels], truth: Sequence[ImageLabels]) -> RoundAccount:
     """Compare labels after a round with those before it and with the truth. Labels keep their ids through a round."""
     counts = label_counts(after, truth)
-    edits = measure_edits(*(_as_images(labels) for labels in (noisy.labels, after)), _as_gold(truth))
+    trial = on_trial(*(_as_images(labels) for labels in (noisy.labels, after)), _as_gold(truth))
+    edits = next(edits for edits in measure_edits(trial) if edits.unit == "regions")
     return RoundAccount(
         precision=counts.precision,
         recall=counts.recall,

@@ -74,28 +74,24 @@ class PlainWorld:
     sizes: tuple[float, float] = SIZES
 
     def draw(self, rng: np.random.Generator, num_things: int) -> Scene:
-        return draw_scene(rng, image_px=self.image_px, num_things=num_things, sizes=self.sizes)
-
-
-def draw_scene(
-    rng: np.random.Generator, *, image_px: int, num_things: int, sizes: tuple[float, float] = SIZES
-) -> Scene:
-    """A square image of up to `num_things` plain shapes: fewer where no room is left."""
-    canvas = image_px * SUPERSAMPLE
-    image = Image.new("RGB", (canvas, canvas), (int(rng.integers(100, 200)),) * 3)
-    boxes: list[Box] = []
-    things = []
-    for _ in range(num_things):
-        box = _free_place(rng, boxes, image_px, sizes)
-        if box is None:
-            continue
-        boxes.append(box)
-        label = LABELS[rng.integers(len(LABELS))]
-        things.append(Thing(label, box, _draw(ImageDraw.Draw(image), label, box, rng)))
-    noise = rng.normal(0.0, 6.0, size=(image_px, image_px, 3))
-    small = np.asarray(image.resize((image_px, image_px), Image.Resampling.BOX), dtype=np.float64)
-    things.sort(key=lambda thing: (thing.box_xyxy[1], thing.box_xyxy[0]))
-    return Scene(np.clip(small + noise, 0, 255).astype(np.uint8), tuple(things), caption_of([t.label for t in things]))
+        image_px = self.image_px
+        canvas = image_px * SUPERSAMPLE
+        image = Image.new("RGB", (canvas, canvas), (int(rng.integers(100, 200)),) * 3)
+        boxes: list[Box] = []
+        things = []
+        for _ in range(num_things):
+            box = _free_place(rng, boxes, image_px, self.sizes)
+            if box is None:
+                continue
+            boxes.append(box)
+            label = LABELS[rng.integers(len(LABELS))]
+            things.append(Thing(label, box, _draw(ImageDraw.Draw(image), label, box, rng)))
+        noise = rng.normal(0.0, 6.0, size=(image_px, image_px, 3))
+        small = np.asarray(image.resize((image_px, image_px), Image.Resampling.BOX), dtype=np.float64)
+        things.sort(key=lambda thing: (thing.box_xyxy[1], thing.box_xyxy[0]))
+        return Scene(
+            np.clip(small + noise, 0, 255).astype(np.uint8), tuple(things), caption_of([t.label for t in things])
+        )
 
 
 def caption_of(labels: Sequence[str]) -> str:

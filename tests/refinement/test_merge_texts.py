@@ -37,7 +37,7 @@ def test_wrong_word_is_rewritten() -> None:
     merged = merge_texts("image", [WRONG], [RIGHT], REGIONS, RULES)
     (edit,) = merged.edits
     assert (edit.what, edit.old["text"], edit.new["text"]) == ("rewritten", WRONG.text, RIGHT.text)
-    assert [text.id for text in merged.labels] == ["new"]
+    assert merged.labels == (replace(RIGHT, id="old"),)
 
 
 def test_person_s_text_stays_word_for_word() -> None:
@@ -60,4 +60,4 @@ def test_missing_granularity_is_added_and_others_are_left_alone() -> None:
 
 def test_worst_of_several_texts_gives_way() -> None:
     merged = merge_texts("image", [replace(RIGHT, id="a", text="cat, chair"), WRONG], [RIGHT], REGIONS, RULES)
-    assert [text.id for text in merged.labels] == ["a", "new"]
+    assert [(text.id, text.text) for text in merged.labels] == [("a", "cat, chair"), ("old", RIGHT.text)]

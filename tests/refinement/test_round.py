@@ -11,7 +11,7 @@ import pytest
 from benchmarks.refinement.accounting import account
 from benchmarks.refinement.labels import ImageLabels, boxes_of, labelled, true_labels, unlabelled
 from benchmarks.refinement.noise import NoiseRates, inject
-from benchmarks.refinement.scenes import LABELS, draw_scene
+from benchmarks.refinement.scenes import LABELS, PlainWorld
 from refinement.calibration import Calibration
 from refinement.dataset import Gold, LabelledImage, gold_split_of
 from refinement.gate import GateDecision
@@ -22,17 +22,18 @@ from refinement.merge_texts import TextLabel
 from refinement.round import RoundRules, merge_image
 from refinement.settle import JudgedPartition, edits_of, settle
 
-PX = 48
+WORLD = PlainWorld(48)
 NUM = 240
 RNG = np.random.default_rng(4)
-TRUTH = [true_labels(draw_scene(RNG, image_px=PX, num_things=1 + i % 3), str(i)) for i in range(NUM)]
-NOISY = inject(TRUTH, NoiseRates(), LABELS, PX, seed=9)
+TRUTH = [true_labels(WORLD.draw(RNG, 1 + i % 3), str(i)) for i in range(NUM)]
+NOISY = inject(TRUTH, NoiseRates(), WORLD, seed=9)
 
 
 def images(num_gold: int = 120) -> list[LabelledImage]:
     splits = [gold_split_of(str(i), 0) if i < num_gold else "" for i in range(NUM)]
     return [
-        labelled(labels, str(i), PX, split) for i, (labels, split) in enumerate(zip(NOISY.labels, splits, strict=True))
+        labelled(labels, str(i), WORLD.image_px, split)
+        for i, (labels, split) in enumerate(zip(NOISY.labels, splits, strict=True))
     ]
 
 

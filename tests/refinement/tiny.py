@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.refinement.labels import labelled, true_labels
-from benchmarks.refinement.scenes import LABELS, Scene, draw_scene
+from benchmarks.refinement.scenes import LABELS, PlainWorld, Scene
 from refinement.dataset import targets_of
 from refinement.examples import HeldImages, TrainingImage, corpus
 from refinement.student import Student, StudentConfig, open_student
@@ -18,7 +18,7 @@ TAUGHT = ("<CAPTION>", "<OD>", "<REGION_TO_CATEGORY>")
 
 def scenes(number: int, *, seed: int = 0, num_things: int = 2) -> list[Scene]:
     rng = np.random.default_rng(seed)
-    return [draw_scene(rng, image_px=IMAGE_PX, num_things=1 + i % num_things) for i in range(number)]
+    return [PlainWorld(IMAGE_PX).draw(rng, 1 + i % num_things) for i in range(number)]
 
 
 def training_image(scene: Scene, identity: str) -> TrainingImage:
