@@ -44,11 +44,10 @@ Alpha = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Cutout:
-    """A photographed thing. `caption` is the sentence that a person wrote about it."""
+    """A photographed thing."""
 
     label: str
     path: Path
-    caption: str
 
 
 class CutoutWorld:
@@ -116,9 +115,7 @@ def find_cutouts(stamps: Path) -> list[Cutout]:
     for label, folder in CLASSES.items():
         for path in sorted((stamps / folder).rglob("*.png")):
             if "cartoon" not in path.parts and _is_photograph(path):
-                text = path.with_suffix(".txt")
-                caption = text.read_text(encoding="utf-8").partition("\n")[0] if text.exists() else ""
-                found.append(Cutout(label, path, caption))
+                found.append(Cutout(label, path))
     return found
 
 
