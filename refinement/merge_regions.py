@@ -1,7 +1,8 @@
 """Merge the regions of one image with what a student saw on it.
 
 Every label of the last round ends in one of four ways: it is a person's and stays; the student found it, and its box
-and name are reconciled; the student did not find it but thinks it likely, and it stays; or it is dropped. What only
+and name are reconciled; the student did not find it but thinks it likely, under this name or another, and it stays; or
+it is dropped. What only
 the student found is admitted where it is right often enough.
 """
 
@@ -71,11 +72,11 @@ def merge_regions(
             continue
         if row in partner:
             kept, changes = _reconcile(image_id, label, seen[partner[row]], rules)
-        elif should_drop(label.p, rules):
-            edits.append(_removed(image_id, label))
-            continue
         else:
             kept, changes = _rename(image_id, label, rules)
+            if should_drop(kept.p * kept.p_label, rules):
+                edits.append(_removed(image_id, label))
+                continue
         merged.append(kept)
         edits.extend(changes)
     matched = set(partner.values())
@@ -154,7 +155,7 @@ def _removed(image_id: str, label: RegionLabel) -> Edit:
         what="removed",
         old={"box": label.box_xyxy, "label": label.label},
         why=UNSUPPORTED,
-        p_old=label.p,
+        p_old=label.p * label.p_label,
     )
 
 

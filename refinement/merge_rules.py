@@ -29,7 +29,8 @@ class MergeRules(Frozen):
     admit_precision: float | None = Field(default=0.5, ge=0, le=1)
     """A box that only the student sees is added where it is right at least so often; None: never."""
     drop_below: float | None = Field(default=0.25, ge=0, le=1)
-    """A label that the student does not find is removed where it is right less often than this; None: never."""
+    """A label that the student does not find is removed where place and name, the likelier of two, are right less often
+    than this; None: never."""
     relabel_margin: float = Field(default=0.1, ge=0, le=1)
     """Another label stands where it is more likely by at least this."""
     settled_iou: float = Field(default=0.5, ge=0, le=1)
@@ -65,12 +66,12 @@ def should_relabel(p_old: float, p_other: float, rules: MergeRules) -> bool:
 
 
 def should_drop(p_old: float, rules: MergeRules) -> bool:
-    """Whether a label that the student did not find is removed."""
+    """Whether a label that the student did not find is removed; `p_old` is that of place and name together."""
     return rules.drop_below is not None and p_old < rules.drop_below
 
 
 def should_admit(p_new: float, rules: MergeRules) -> bool:
-    """Whether a box that only the student found becomes a label."""
+    """Whether a box that only the student found becomes a label; `p_new` is that of place and name together."""
     return rules.admit_precision is not None and p_new >= rules.admit_precision
 
 

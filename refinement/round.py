@@ -32,6 +32,8 @@ from refinement.trial import Said, Trial, has_briefs, has_masks, has_phrases, ha
 from schemas.annotations import Frozen
 
 FAMILIES: tuple[Family, ...] = get_args(Family)
+WHOLE: tuple[Family, ...] = ("objects", "labels")
+"""A label is right where its place and its name are."""
 MATCH = 0.5
 """A box is right on gold from this IoU on: what the calibrated probability of a box means."""
 
@@ -111,8 +113,8 @@ def merge_image(
 ) -> Merged:
     """Reconcile the labels of an image with what its student thought and saw.
 
-    Where gold was too small for a curve of boxes, nobody knows how often labels, or sightings, of a score are right:
-    then none are removed, or added. What a student prefers of two names or places needs no curve.
+    Where gold was too small for a curve of boxes and one of names, nobody knows how often labels, or sightings, of a
+    score are right: then none are removed, or added. What a student prefers of two names or places needs no curve.
     """
     known = Calibrations(calibrations)
     rules = _as_far_as_known(rules, known)
@@ -132,7 +134,7 @@ def _as_far_as_known(rules: MergeRules, known: Calibrations) -> MergeRules:
     unknown = {
         rule: None
         for source, rule in (("labels", "drop_below"), ("student", "admit_precision"))
-        if known.of(source, "objects").state == "uncalibrated"
+        if any(known.of(source, family).state == "uncalibrated" for family in WHOLE)
     }
     return rules.model_copy(update=unknown)
 

@@ -63,6 +63,18 @@ def test_spurious_label_is_dropped_with_a_reason() -> None:
     assert (edit.what, edit.why) == ("removed", UNSUPPORTED)
 
 
+@pytest.mark.parametrize(
+    ("p_label", "p_rival", "what"),
+    [(0.2, 0.3, ["removed"]), (0.2, 0.8, ["relabelled"]), (0.8, 0.1, [])],
+    ids=["no name is likely", "another is", "this is"],
+)
+def test_place_and_name_decide_together_whether_an_unsupported_label_stays(
+    p_label: float, p_rival: float, what: list[str]
+) -> None:
+    doubtful = replace(CAT, p=0.5, p_label=p_label, rival="dog", p_rival=p_rival)
+    assert [edit.what for edit in merge_regions("image", [doubtful], [], RULES).edits] == what
+
+
 def test_label_that_the_student_misses_but_thinks_likely_stays() -> None:
     merged = merge_regions("image", [CAT], [], RULES)
     assert merged.edits == ()
