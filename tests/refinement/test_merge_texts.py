@@ -10,7 +10,7 @@ from refinement.merge_texts import TextLabel, consistency, fit_of, merge_texts
 RULES = MergeRules()
 REGIONS = ["cat", "red chair"]
 RIGHT = TextLabel("new", "brief", "a cat on a red chair", ("cat", "chair"), p=0.8)
-WRONG = TextLabel("old", "brief", "a dog on a red chair", ("dog", "chair"), p=0.8)
+WRONG = TextLabel("old", "brief", "a dog on a red chair", ("dog", "chair"), p=0.6)
 
 
 @pytest.mark.parametrize(
@@ -38,6 +38,10 @@ def test_wrong_word_is_rewritten() -> None:
     (edit,) = merged.edits
     assert (edit.what, edit.old["text"], edit.new["text"]) == ("rewritten", WRONG.text, RIGHT.text)
     assert merged.labels == (replace(RIGHT, id="old"),)
+
+
+def test_text_that_fits_little_worse_stays() -> None:
+    assert merge_texts("image", [replace(WRONG, p=0.75)], [RIGHT], REGIONS, RULES).edits == ()
 
 
 def test_person_s_text_stays_word_for_word() -> None:
