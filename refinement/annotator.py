@@ -72,7 +72,7 @@ class StudentAnnotator:
                 batch_size=len(batch),
                 max_tokens=self.params.max_answer_tokens,
             )
-        return [_annotations(judged[sample.id]) for sample in batch]
+        return [annotations_of(judged[sample.id]) for sample in batch]
 
     def _fold(self, sample: Sample) -> int:
         if len(self._students) == 1:
@@ -91,8 +91,9 @@ def _labelled(sample: Sample) -> LabelledImage:
     return LabelledImage(sample.id, sample.twin_group, (sample.width, sample.height), regions, texts)
 
 
-def _annotations(judgement: Judgement) -> Annotations:
-    checks = [Check(subject_id=r.id, question="placed", score=r.p) for r in judgement.old]
+def annotations_of(judgement: Judgement) -> Annotations:
+    """What a student's output holds: scores of the labels as checks, what it saw and said as annotations of its own."""
+    checks = [Check(subject_id=r.id, question="placed", score=r.p) for r in judgement.old if r.place_asked]
     checks += [Check(subject_id=r.id, question="holds", score=r.p_label) for r in judgement.old]
     checks += [Check(subject_id=t.id, question="holds", score=t.p) for t in judgement.old_texts]
     return Annotations(

@@ -13,7 +13,7 @@ from engine.hashing import annotation_id
 from refinement.dataset import Images, LabelledImage, boxes_of
 from refinement.merge_regions import RegionLabel
 from refinement.merge_texts import TextLabel
-from refinement.scoring import Regions, Scorer
+from refinement.scoring import NOT_ASKED, Regions, Scorer
 from refinement.sight import answer, look
 from refinement.student import Student
 from schemas.target_language import parse_answer, parse_text
@@ -101,7 +101,14 @@ def _scored(
     scores = scorer.regions([Regions(row, group.xyxy, group.labels) for row, group in boxes], names)
     return [
         tuple(
-            replace(region, p=max(s.box, 0.0), p_label=max(s.label, 0.0), rival=s.rival, p_rival=s.p_rival)
+            replace(
+                region,
+                p=max(s.box, 0.0),
+                p_label=max(s.label, 0.0),
+                rival=s.rival,
+                p_rival=s.p_rival,
+                place_asked=s.box != NOT_ASKED,
+            )
             for region, s in zip(regions, group, strict=True)
         )
         for (_, regions), group in zip(groups, scores, strict=True)

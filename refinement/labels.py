@@ -116,6 +116,7 @@ def _judged(region: RegionLabel, checks: Mapping[tuple[str, str], float], rivals
         p_label=checks.get((region.id, "holds"), 0.0),
         rival=rival,
         p_rival=p_rival,
+        place_asked=(region.id, "placed") in checks,
     )
 
 

@@ -39,6 +39,8 @@ class RegionLabel:
     `p` is the calibrated probability that there is such a thing at this place, `p_label` that it bears this name;
     for an old label they come from the student's teacher-forced scores. `rival` is the name that the student finds
     most likely for this place when asked, and `p_rival` its probability; empty where it was not asked.
+    `place_asked` is False where no student could be asked about the place, as in an answer that is too long: `p` then
+    says nothing.
     """
 
     id: str
@@ -49,6 +51,7 @@ class RegionLabel:
     protected: bool = False
     rival: str = ""
     p_rival: float = 0.0
+    place_asked: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,7 @@ def merge_regions(
             kept, changes = _reconcile(image_id, label, seen[partner[row]], rules)
         else:
             kept, changes = _rename(image_id, label, rules)
-            if should_drop(kept.p * kept.p_label, rules):
+            if label.place_asked and should_drop(kept.p * kept.p_label, rules):
                 edits.append(_removed(image_id, label))
                 continue
         merged.append(kept)

@@ -97,7 +97,8 @@ def _judge_by_gold(
     overlaps = pairwise_iou(boxes_of(regions).xyxy, truth.reshape(-1, 4))
     for region, row in zip(regions, overlaps, strict=True):
         right = bool(len(row) and row.max() >= MATCH)
-        found["objects"].add(region.p, right)
+        if region.place_asked:
+            found["objects"].add(region.p, right)
         if right:
             true = labels[int(row.argmax())]
             found["labels"].add(region.p_label, region.label == true)

@@ -75,6 +75,11 @@ def test_place_and_name_decide_together_whether_an_unsupported_label_stays(
     assert [edit.what for edit in merge_regions("image", [doubtful], [], RULES).edits] == what
 
 
+def test_label_whose_place_could_not_be_asked_about_is_not_doubted() -> None:
+    merged = merge_regions("image", [replace(CAT, p=0.0, place_asked=False)], [], RULES)
+    assert merged.edits == ()
+
+
 def test_label_that_the_student_misses_but_thinks_likely_stays() -> None:
     merged = merge_regions("image", [CAT], [], RULES)
     assert merged.edits == ()

@@ -8,10 +8,18 @@ import numpy as np
 import pytest
 
 from benchmarks.refinement.scenes import LABELS
+from engine.rows import RowWriter
+from refinement.annotator import annotations_of
+from refinement.dataset import LabelledImage
+from refinement.judging import judge
+from refinement.labels import judgements
+from refinement.merge_regions import RegionLabel
 from refinement.scoring import NOT_ASKED, Regions, Scorer
 from refinement.sight import answer, look
 from refinement.student import Student, encode, encode_targets
 from refinement.training import TrainingConfig, train
+from schemas.annotations import Source
+from schemas.tables import ANNOTATION_TABLES
 from schemas.target_language import write_prompt
 from schemas.tasks import Task
 from tests.refinement.tiny import IMAGE_PX, scenes, student, training_set
@@ -87,6 +95,20 @@ def test_what_cannot_be_said_is_not_scored(scorer: Scorer) -> None:
     assert scorer.texts([(0, "brief", "a < b")]) == [NOT_ASKED]
     assert scorer.boxes([unsayable]) == [[NOT_ASKED]]
     assert scorer.regions([nothing], LABELS) == [[]]
+
+
+def test_a_place_that_was_not_asked_about_is_told_from_an_unlikely_one(scorer: Scorer) -> None:
+    """Through what a student's output holds: a place without a score there is none that may be doubted."""
+    box = (1.0, 1.0, 9.0, 9.0)
+    regions = tuple(RegionLabel(name, box, name, 0.0, 0.0) for name in (LABELS[0], "日本"))
+    image = LabelledImage("image", "image", (IMAGE_PX, IMAGE_PX), regions, ())
+    (judgement,) = judge(scorer, [image], LABELS, [("", "")], round_=1)
+    assert [region.place_asked for region in judgement.old] == [True, False]
+    writer = RowWriter()
+    writer.add("image", annotations_of(judgement), Source(annotator="student-1", model="student", revision="1"))
+    said = {name: schema.empty_table() for name, schema in ANNOTATION_TABLES.items()} | writer.tables()
+    stored = judgements([image], said, LABELS)["image"]
+    assert [region.place_asked for region in stored.old] == [True, False]
 
 
 def test_a_batch_of_images_scores_as_each_alone(taught: Student, scorer: Scorer) -> None:
