@@ -2,8 +2,7 @@
 
 Every label of the last round ends in one of four ways: it is a person's and stays; the student found it, and its box
 and name are reconciled; the student did not find it but thinks it likely, under this name or another, and it stays; or
-it is dropped. What only
-the student found is admitted where it is right often enough.
+it is dropped. What only the student found is admitted where it is right often enough.
 """
 
 from __future__ import annotations

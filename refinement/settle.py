@@ -51,7 +51,7 @@ class Settlement:
     gates: tuple[GateDecision, ...]
     measured: tuple[Measured, ...]
     edits_measured: tuple[EditsMeasured, ...]
-    """Of the regions of the gate's images, as they were proposed."""
+    """Of each unit on the gate's images, as they were proposed."""
 
     def details(self) -> dict[str, Any]:
         """All of it as a round keeps it."""

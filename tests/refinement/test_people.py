@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from benchmarks.refinement.labels import true_labels
-from benchmarks.refinement.root import write_sources
 from benchmarks.refinement.scenes import Scene
-from engine.config import RunConfig, load_config
+from engine.config import RunConfig
 from refinement.config import RefineConfig
 from refinement.judging import Judgement
 from refinement.loop import Loop
 from refinement.proposal import Proposal
 from refinement.settle import JudgedPartition, settle
 from schemas.annotations import Source
-from tests.refinement import followers
-from tests.refinement.tiny import IMAGE_PX, scenes
+from tests.refinement.tiny import IMAGE_PX
+from tests.refinement.truthful import annotated_root
 from tests.roots import opened
 
 NUM, NUM_GOLD = 14, 12
@@ -29,10 +27,10 @@ ELSEWHERE = [18, 20, 10, 8]
 """x y width height of what no specialist says anything about."""
 
 
-def people_say(drawn: list[Scene], first: int) -> dict[str, Any]:
+def people_say(drawn: Sequence[Scene], gold: Path) -> None:
     """A caption with two phrases, a word that is read, one that is not, and one that nobody could read."""
     images, rows = [], []
-    for i, scene in enumerate(drawn[first:], start=first):
+    for i, scene in enumerate(drawn[-NUM_GOLD:], start=NUM - NUM_GOLD):
         (thing,) = scene.things
         x1, y1, x2, y2 = thing.box_xyxy
         caption = f"On a floor, a {thing.label}."
@@ -49,36 +47,24 @@ def people_say(drawn: list[Scene], first: int) -> dict[str, Any]:
             {"image_id": i, "category_id": 1, "bbox": ELSEWHERE, "tokens_positive": [[3, 10]]},
         ]  # fmt: skip
     annotations = [{"id": i, **row} for i, row in enumerate(rows)]
-    return {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "object"}]}
+    tree = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "object"}]}
+    gold.write_text(json.dumps(tree))
 
 
 @pytest.fixture
 def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, RunConfig]:
     """A root whose specialist tells the truth, and whose gold has scene text and groundings, and no named box."""
-    drawn = scenes(NUM, num_things=1)
-    labels = [true_labels(scene, str(i)) for i, scene in enumerate(drawn)]
-    monkeypatch.syspath_prepend(str(tmp_path))
-    sources = write_sources(tmp_path, drawn, labels, num_gold=NUM_GOLD, seed=0, refine={})
-    (tmp_path / "gold/gold.json").write_text(json.dumps(people_say(drawn, NUM - NUM_GOLD)))
-    followers.install(tmp_path / "site")
-    monkeypatch.syspath_prepend(str(tmp_path / "site"))
-    config = load_config(str(sources.config))
-    like = config.annotators["specialist"].model_copy
-    more = {
-        "grounder": like(update={"use": "name-grounder", "params": {}}),
-        "reader": like(update={"use": "word-reader", "params": {"word": "STOP", "box_xyxy": READ}}),
-    }
-    config = config.model_copy(
-        update={
-            "annotators": {**config.annotators, **more},
-            "runner": config.runner.model_copy(update={"kind": "local"}),
-        }
+    return annotated_root(
+        tmp_path,
+        monkeypatch,
+        num=NUM,
+        num_gold=NUM_GOLD,
+        say=people_say,
+        annotators={
+            "grounder": ("name-grounder", {}),
+            "reader": ("word-reader", {"word": "STOP", "box_xyxy": READ}),
+        },
     )
-    with opened(tmp_path / "root", config) as pipeline:
-        pipeline.ingest()
-        pipeline.annotate()
-        pipeline.decide()
-    return tmp_path / "root", config
 
 
 def test_scene_text_and_groundings_of_people_give_their_figures(made: tuple[Path, RunConfig]) -> None:

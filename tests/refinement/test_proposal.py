@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from benchmarks.refinement.labels import true_labels
-from benchmarks.refinement.root import write_sources
-from engine.config import RunConfig, load_config
+from benchmarks.refinement.scenes import Scene
+from engine.config import RunConfig
 from engine.pipeline import Pipeline
 from engine.rounds import RoundRecord, plan_of, plan_of_labels
 from refinement.attached import Attached
@@ -19,8 +19,7 @@ from refinement.ledger import Edit
 from refinement.loop import Loop
 from refinement.proposal import Proposal
 from schemas.annotations import Source
-from tests.refinement import followers
-from tests.refinement.tiny import scenes
+from tests.refinement.truthful import annotated_root
 from tests.roots import opened
 
 NUM, NUM_GOLD = 8, 6
@@ -31,35 +30,24 @@ AWAY = (1.0, 2.0, 9.0, 8.0)
 @pytest.fixture
 def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, RunConfig]:
     """A root whose specialist tells the truth, with gold that has masks; masks and groundings follow from labels."""
-    drawn = scenes(NUM, num_things=1)
-    labels = [true_labels(scene, str(i)) for i, scene in enumerate(drawn)]
-    monkeypatch.syspath_prepend(str(tmp_path))
-    sources = write_sources(tmp_path, drawn, labels, num_gold=NUM_GOLD, seed=0, refine={})
-    gold = tmp_path / "gold/gold.json"
+    return annotated_root(
+        tmp_path,
+        monkeypatch,
+        num=NUM,
+        num_gold=NUM_GOLD,
+        say=outline_boxes,
+        annotators={"masks": ("box-filler", {}), "grounder": ("name-grounder", {})},
+    )
+
+
+def outline_boxes(drawn: Sequence[Scene], gold: Path) -> None:
+    """Every box of gold gets a mask that fills it."""
     tree = json.loads(gold.read_text())
     for row in tree["annotations"]:
         if "bbox" in row:
             x, y, width, height = row["bbox"]
             row["segmentation"] = [[x, y, x + width, y, x + width, y + height, x, y + height]]
     gold.write_text(json.dumps(tree))
-    followers.install(tmp_path / "site")
-    monkeypatch.syspath_prepend(str(tmp_path / "site"))
-    config = load_config(str(sources.config))
-    config = config.model_copy(
-        update={
-            "annotators": {
-                **config.annotators,
-                "masks": config.annotators["specialist"].model_copy(update={"use": "box-filler", "params": {}}),
-                "grounder": config.annotators["specialist"].model_copy(update={"use": "name-grounder", "params": {}}),
-            },
-            "runner": config.runner.model_copy(update={"kind": "local"}),
-        }
-    )
-    with opened(tmp_path / "root", config) as pipeline:
-        pipeline.ingest()
-        pipeline.annotate()
-        pipeline.decide()
-    return tmp_path / "root", config
 
 
 def look(pipeline: Pipeline, loop: Loop, first: RoundRecord, image: LabelledImage, *edits: Edit) -> Attached:
