@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from annotators.composition import Wording, compose
-from annotators.scene import SceneParams, scene_of
-from engine.protocols import Kind, ModelIdentity, Resources, Sample
-from schemas.annotations import Annotations, Text
+from fld_engine.annotators.composition import Wording, compose
+from fld_engine.annotators.scene import SceneParams, scene_of
+from fld_engine.engine.protocols import Kind, ModelIdentity, Resources, Sample
+from fld_engine.schemas.annotations import Annotations, Text
 
 
 class ComposedCaptioner:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from annotators.packaged.assets import PACKAGED, ensure
-from engine.protocols import Kind, ModelIdentity, Resources, Sample
-from schemas.annotations import Annotations, Frozen, RegionText, Text, Token
-from schemas.errors import ModelError
+from fld_engine.annotators.packaged.assets import PACKAGED, ensure
+from fld_engine.engine.protocols import Kind, ModelIdentity, Resources, Sample
+from fld_engine.schemas.annotations import Annotations, Frozen, RegionText, Text, Token
+from fld_engine.schemas.errors import ModelError
 
 if TYPE_CHECKING:
     from spacy.language import Language

@@ -19,8 +19,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from engine.report.aggregate import bucket_of
-from engine.report.reduce import (
+from fld_engine.engine.report.aggregate import bucket_of
+from fld_engine.engine.report.reduce import (
     PARTITIONS_PER_GATHER,
     MergeResult,
     gather,
@@ -28,10 +28,10 @@ from engine.report.reduce import (
     reduce_terms,
     runs_of_buckets,
 )
-from engine.report.tables import CANDIDATES, COUNTS, TERMS, merge_counts
-from engine.report.vocabulary import richness
-from engine.store import Store
-from engine.tasks import GatherTask, ReduceTask
+from fld_engine.engine.report.tables import CANDIDATES, COUNTS, TERMS, merge_counts
+from fld_engine.engine.report.vocabulary import richness
+from fld_engine.engine.store import Store
+from fld_engine.engine.tasks import GatherTask, ReduceTask
 
 NUM_TERMS, NUM_CAPTIONS, VOCABULARY = 2000, 500, 200_000
 NUM_COUNTS = 2000

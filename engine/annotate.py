@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from engine.partition import PartitionImages
-from engine.protocols import RGB, Annotator, Sample
-from engine.rows import RowWriter
-from engine.tasks import Isolation, Span
-from schemas.annotations import Annotations, Source, Status
-from schemas.errors import UnreadableImage
-from schemas.tables import STATUS
+from fld_engine.engine.partition import PartitionImages
+from fld_engine.engine.protocols import RGB, Annotator, Sample
+from fld_engine.engine.rows import RowWriter
+from fld_engine.engine.tasks import Isolation, Span
+from fld_engine.schemas.annotations import Annotations, Source, Status
+from fld_engine.schemas.errors import UnreadableImage
+from fld_engine.schemas.tables import STATUS
 
 log = logging.getLogger(__name__)
 

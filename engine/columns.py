@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.geometry import Bools, Floats, Ints
+from fld_engine.engine.geometry import Bools, Floats, Ints
 
 Column: TypeAlias = pa.ChunkedArray | pa.Array
 

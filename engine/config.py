@@ -10,14 +10,14 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
-from engine.export.selection import Selection
-from engine.images import ImageLimits
-from engine.protocols import Resources, WorkSet
-from engine.sources.item import SourceSpec
-from schemas.annotations import Frozen
-from schemas.errors import ConfigError, unknown_name
+from fld_engine.engine.export.selection import Selection
+from fld_engine.engine.images import ImageLimits
+from fld_engine.engine.protocols import Resources, WorkSet
+from fld_engine.engine.sources.item import SourceSpec
+from fld_engine.schemas.annotations import Frozen
+from fld_engine.schemas.errors import ConfigError, unknown_name
 
-RECIPES = "flows.recipes"
+RECIPES = "fld_engine.flows.recipes"
 
 
 class PartitionLimits(Frozen):

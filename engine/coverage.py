@@ -13,8 +13,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.coverage_boxes import BoxCounts, count_boxes
-from engine.coverage_counts import (
+from fld_engine.engine.coverage_boxes import BoxCounts, count_boxes
+from fld_engine.engine.coverage_counts import (
     GroundingCounts,
     RegionTextCounts,
     TextCounts,
@@ -22,10 +22,10 @@ from engine.coverage_counts import (
     count_region_texts,
     count_texts,
 )
-from engine.hashing import canonical_json
-from engine.view import PartitionView
-from schemas.annotations import Frozen, Granularity, RegionTextKind
-from schemas.tables import ANNOTATION_TABLES, IMAGES, VERDICT_TARGETS, verdict_schema
+from fld_engine.engine.hashing import canonical_json
+from fld_engine.engine.view import PartitionView
+from fld_engine.schemas.annotations import Frozen, Granularity, RegionTextKind
+from fld_engine.schemas.tables import ANNOTATION_TABLES, IMAGES, VERDICT_TARGETS, verdict_schema
 
 VERSION = 1
 """Version of an aggregate; bumped when the same tables give other counts."""

@@ -11,9 +11,9 @@ import math
 import numpy as np
 import pyarrow as pa
 
-from engine.columns import boxes_xyxy, floats, positions
-from engine.geometry import Floats, Ints, areas
-from schemas.annotations import Frozen
+from fld_engine.engine.columns import boxes_xyxy, floats, positions
+from fld_engine.engine.geometry import Floats, Ints, areas
+from fld_engine.schemas.annotations import Frozen
 
 HEAT_MAP_SIDE = 32
 MAX_PER_IMAGE = 50

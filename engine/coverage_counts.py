@@ -12,10 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.columns import Column, equals, ints, positions
-from engine.geometry import Bools, Ints
-from engine.semantics import Parse, parse_of
-from schemas.annotations import GRANULARITIES, Frozen, Granularity, RegionTextKind
+from fld_engine.engine.columns import Column, equals, ints, positions
+from fld_engine.engine.geometry import Bools, Ints
+from fld_engine.engine.semantics import Parse, parse_of
+from fld_engine.schemas.annotations import GRANULARITIES, Frozen, Granularity, RegionTextKind
 
 REGION_TEXT_KINDS: tuple[RegionTextKind, ...] = ("phrase", "brief", "chunk", "ocr")
 MILLIONTHS = 1_000_000

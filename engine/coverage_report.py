@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 
 import pyarrow as pa
 
-from engine.coverage import Aggregate
-from engine.coverage_boxes import AREA_EDGES, ASPECT_EDGES, BoxCounts
-from engine.coverage_counts import MILLIONTHS, GroundingCounts, RegionTextCounts, TextCounts
-from engine.fld5b import ANNOTATION_STATISTICS, PUBLISHED, SEMANTIC_COVERAGE
-from engine.hashing import canonical_json
-from engine.store import Store
-from schemas.annotations import GRANULARITIES, Frozen
+from fld_engine.engine.coverage import Aggregate
+from fld_engine.engine.coverage_boxes import AREA_EDGES, ASPECT_EDGES, BoxCounts
+from fld_engine.engine.coverage_counts import MILLIONTHS, GroundingCounts, RegionTextCounts, TextCounts
+from fld_engine.engine.fld5b import ANNOTATION_STATISTICS, PUBLISHED, SEMANTIC_COVERAGE
+from fld_engine.engine.hashing import canonical_json
+from fld_engine.engine.store import Store
+from fld_engine.schemas.annotations import GRANULARITIES, Frozen
 
 FOLDER = "coverage"
 FIGURES = pa.schema(

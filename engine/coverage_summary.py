@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from engine.coverage_report import CoverageReport, Figure
-from schemas.annotations import Frozen
-from schemas.tables import VERDICT_TARGETS
+from fld_engine.engine.coverage_report import CoverageReport, Figure
+from fld_engine.schemas.annotations import Frozen
+from fld_engine.schemas.tables import VERDICT_TARGETS
 
 UNITS = ((1e9, "B"), (1e6, "M"), (1e3, "k"))
 

@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from engine.columns import codes, equals, floats, positions
-from engine.geometry import Bools, Floats, Ints
-from engine.hashing import canonical_json
-from engine.protocols import Filter, Verdicts
-from schemas.errors import ConfigError
-from schemas.tables import PARENTS, VERDICT_TARGETS, verdict_schema
+from fld_engine.engine.columns import codes, equals, floats, positions
+from fld_engine.engine.geometry import Bools, Floats, Ints
+from fld_engine.engine.hashing import canonical_json
+from fld_engine.engine.protocols import Filter, Verdicts
+from fld_engine.schemas.errors import ConfigError
+from fld_engine.schemas.tables import PARENTS, VERDICT_TARGETS, verdict_schema
 
 METADATA = b"fld.filters"
 """Key of a verdict table's metadata: `{name: {filter, version, params}}` of its filters as canonical JSON."""
@@ -132,7 +132,7 @@ def _ask(ledger: _Ledger, name: str, judge: Filter, tables: Mapping[str, pa.Tabl
 def _check_verdicts(name: str, verdicts: Verdicts, num_rows: int) -> None:
     if not isinstance(verdicts, Verdicts):
         raise ConfigError(
-            f"filter {name!r} answered with {type(verdicts).__name__}; expected engine.protocols.Verdicts"
+            f"filter {name!r} answered with {type(verdicts).__name__}; expected fld_engine.engine.protocols.Verdicts"
         )
     given = {"keep": (verdicts.keep, np.bool_), "value": (verdicts.value, np.float64)}
     for what, (column, dtype) in given.items():
@@ -162,7 +162,7 @@ def _verdicts(
     }
     thresholds = {
         name: {
-            "filter": f"{type(judge).__module__}:{type(judge).__qualname__}",
+            "filter": _import_path(judge),
             "version": judge.version,
             "params": judge.params.model_dump(mode="json"),
         }
@@ -170,6 +170,11 @@ def _verdicts(
     }
     schema = verdict_schema(list(own)).with_metadata({METADATA: canonical_json(thresholds).encode()})
     return pa.table(columns, schema=schema)
+
+
+def _import_path(judge: Filter) -> str:
+    """Where the class of a filter is: ours without the package's name, as verdict tables have had it from the first."""
+    return f"{type(judge).__module__.removeprefix('fld_engine.')}:{type(judge).__qualname__}"
 
 
 def _most_similar(region_texts: _Ledger, similarities: pa.Table) -> Bools:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from engine.plan import Plan, lanes_of, together
-from engine.protocols import Resources
-from engine.runners.fit import fit_workers
-from schemas.annotations import Frozen
+from fld_engine.engine.plan import Plan, lanes_of, together
+from fld_engine.engine.protocols import Resources
+from fld_engine.engine.runners.fit import fit_workers
+from fld_engine.schemas.annotations import Frozen
 
 
 class LaneEstimate(Frozen):

@@ -7,13 +7,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from engine.partition import load_view
-from engine.plan import Plan
-from engine.tasks import PartitionRecord
-from engine.view import PartitionView
-from schemas.annotations import Frozen
-from schemas.errors import ConfigError
-from schemas.tables import VERDICT_TARGETS
+from fld_engine.engine.partition import load_view
+from fld_engine.engine.plan import Plan
+from fld_engine.engine.tasks import PartitionRecord
+from fld_engine.engine.view import PartitionView
+from fld_engine.schemas.annotations import Frozen
+from fld_engine.schemas.errors import ConfigError
+from fld_engine.schemas.tables import VERDICT_TARGETS
 
 SHOWN = {
     "images": ("width", "height"),

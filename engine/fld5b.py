@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from schemas.annotations import Granularity
+from fld_engine.schemas.annotations import Granularity
 
 PUBLISHED = "FLD-5B, arXiv 2311.06242, Tables 2 and 3"
 

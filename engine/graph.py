@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from engine.protocols import Annotator, Kind, Resources
-from schemas.errors import ConfigError
+from fld_engine.engine.protocols import Annotator, Kind, Resources
+from fld_engine.schemas.errors import ConfigError
 
 FROM_SOURCES: frozenset[Kind] = frozenset(
     {"brief_texts", "detailed_texts", "objects", "scene_text", "masks", "groundings"}

@@ -26,9 +26,9 @@ import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 from pydantic import Field
 
-from engine.protocols import RGB
-from schemas.annotations import Frozen
-from schemas.errors import UnreadableImage
+from fld_engine.engine.protocols import RGB
+from fld_engine.schemas.annotations import Frozen
+from fld_engine.schemas.errors import UnreadableImage
 
 Format = Literal["JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF", "JPEG2000"]
 

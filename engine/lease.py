@@ -11,9 +11,9 @@ from types import TracebackType
 
 import psutil
 
-from engine.store import Store
-from schemas.annotations import Frozen
-from schemas.errors import LeaseError
+from fld_engine.engine.store import Store
+from fld_engine.schemas.annotations import Frozen
+from fld_engine.schemas.errors import LeaseError
 
 LEASE_FILE = "lease.json"
 RENEW_S = 10.0

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from engine.store import OutputRecord
-from engine.tasks import Span
-from schemas.annotations import Frozen
+from fld_engine.engine.store import OutputRecord
+from fld_engine.engine.tasks import Span
+from fld_engine.schemas.annotations import Frozen
 
 
 class Ready(Frozen):

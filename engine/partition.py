@@ -10,13 +10,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.images import ImageLimits, decode
-from engine.protocols import RGB
-from engine.rows import concat
-from engine.store import OutputRecord, Store, record_path
-from engine.tasks import CoverStep, PartitionRecord
-from engine.view import PartitionView
-from schemas.tables import ANNOTATION_TABLES, VERDICT_TARGETS
+from fld_engine.engine.images import ImageLimits, decode
+from fld_engine.engine.protocols import RGB
+from fld_engine.engine.rows import concat
+from fld_engine.engine.store import OutputRecord, Store, record_path
+from fld_engine.engine.tasks import CoverStep, PartitionRecord
+from fld_engine.engine.view import PartitionView
+from fld_engine.schemas.tables import ANNOTATION_TABLES, VERDICT_TARGETS
 
 
 class PartitionImages:

@@ -9,19 +9,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine import coverage
-from engine.annotate import Outcome, Report, Run, annotate_group, outcome_tables
-from engine.decide import decide
-from engine.messages import Committed
-from engine.partition import PartitionImages, load_view, read_output, read_tables, source_tables
-from engine.protocols import Annotator
-from engine.registry import build_filter
-from engine.report.aggregate import report_tables
-from engine.rows import annotations_by_image, concat
-from engine.store import FileRecord, OutputRecord, Store
-from engine.tasks import AnnotateStep, CoverStep, DecideStep, PartitionTask, ReportStep
-from engine.work_set import cut_to_work_set, select_kinds
-from schemas.annotations import Annotations, Source
+from fld_engine.engine import coverage
+from fld_engine.engine.annotate import Outcome, Report, Run, annotate_group, outcome_tables
+from fld_engine.engine.decide import decide
+from fld_engine.engine.messages import Committed
+from fld_engine.engine.partition import PartitionImages, load_view, read_output, read_tables, source_tables
+from fld_engine.engine.protocols import Annotator
+from fld_engine.engine.registry import build_filter
+from fld_engine.engine.report.aggregate import report_tables
+from fld_engine.engine.rows import annotations_by_image, concat
+from fld_engine.engine.store import FileRecord, OutputRecord, Store
+from fld_engine.engine.tasks import AnnotateStep, CoverStep, DecideStep, PartitionTask, ReportStep
+from fld_engine.engine.work_set import cut_to_work_set, select_kinds
+from fld_engine.schemas.annotations import Annotations, Source
 
 Emit = Callable[[Committed], None]
 Load = Callable[[AnnotateStep], tuple[Annotator, bool]]

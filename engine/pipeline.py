@@ -9,24 +9,24 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
-from engine import coverage
-from engine.config import RunConfig, RunnerConfig
-from engine.coverage_report import write_coverage
-from engine.export.stage import ExportSummary, export_root
-from engine.ingest.ingest import ingest, new_chunks, read_journal
-from engine.ingest.tables import IngestRecord
-from engine.lease import LeaseHolder
-from engine.messages import Committed, Done, Progress
-from engine.plan import Plan
-from engine.registry import pin
-from engine.removal import request as removal
-from engine.report.stage import Merged, gallery_root, merge_root
-from engine.rounds import plan_of
-from engine.runners.local import LocalBackend
-from engine.runners.supervisor import Backend, Supervisor
-from engine.store import OutputRecord, Store, record_path
-from engine.tasks import ExportTask, Lane, PackTask, PartitionTask, ScanTask, Task
-from schemas.errors import AccountingError, RootError
+from fld_engine.engine import coverage
+from fld_engine.engine.config import RunConfig, RunnerConfig
+from fld_engine.engine.coverage_report import write_coverage
+from fld_engine.engine.export.stage import ExportSummary, export_root
+from fld_engine.engine.ingest.ingest import ingest, new_chunks, read_journal
+from fld_engine.engine.ingest.tables import IngestRecord
+from fld_engine.engine.lease import LeaseHolder
+from fld_engine.engine.messages import Committed, Done, Progress
+from fld_engine.engine.plan import Plan
+from fld_engine.engine.registry import pin
+from fld_engine.engine.removal import request as removal
+from fld_engine.engine.report.stage import Merged, gallery_root, merge_root
+from fld_engine.engine.rounds import plan_of
+from fld_engine.engine.runners.local import LocalBackend
+from fld_engine.engine.runners.supervisor import Backend, Supervisor
+from fld_engine.engine.store import OutputRecord, Store, record_path
+from fld_engine.engine.tasks import ExportTask, Lane, PackTask, PartitionTask, ScanTask, Task
+from fld_engine.schemas.errors import AccountingError, RootError
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +70,7 @@ def make_backend(config: RunnerConfig) -> Backend:
     """The runner that the config asks for. Ray is imported only when it is used."""
     if config.kind == "local":
         return LocalBackend(config.workers)
-    from engine.runners.ray_runner import RayBackend
+    from fld_engine.engine.runners.ray_runner import RayBackend
 
     return RayBackend(config.ray_address, config.workers)
 

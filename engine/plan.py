@@ -10,17 +10,26 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from engine import coverage
-from engine.config import AnnotatorConfig, RunConfig
-from engine.export.facts import RoundFacts
-from engine.graph import FROM_SOURCES, Graph, Group, build_graph, side_by_side
-from engine.hashing import fingerprint
-from engine.protocols import Annotator, Filter, Kind, ModelIdentity, Resources
-from engine.registry import build_annotator, build_filter, runtime_params
-from engine.report.tables import VERSION as REPORT_VERSION
-from engine.store import Store
-from engine.tasks import AnnotateStep, CoverStep, DecideStep, Lane, PartitionRecord, PartitionTask, ReportStep, Task
-from engine.view import FAMILIES
+from fld_engine.engine import coverage
+from fld_engine.engine.config import AnnotatorConfig, RunConfig
+from fld_engine.engine.export.facts import RoundFacts
+from fld_engine.engine.graph import FROM_SOURCES, Graph, Group, build_graph, side_by_side
+from fld_engine.engine.hashing import fingerprint
+from fld_engine.engine.protocols import Annotator, Filter, Kind, ModelIdentity, Resources
+from fld_engine.engine.registry import build_annotator, build_filter, runtime_params
+from fld_engine.engine.report.tables import VERSION as REPORT_VERSION
+from fld_engine.engine.store import Store
+from fld_engine.engine.tasks import (
+    AnnotateStep,
+    CoverStep,
+    DecideStep,
+    Lane,
+    PartitionRecord,
+    PartitionTask,
+    ReportStep,
+    Task,
+)
+from fld_engine.engine.view import FAMILIES
 
 DECIDE_VERSION = 1
 """Version of the way verdicts are put together from filters."""

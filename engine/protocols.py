@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from pydantic import Field
 
-from schemas.annotations import Annotations, Frozen
+from fld_engine.schemas.annotations import Annotations, Frozen
 
 Kind = Literal[
     "pixels",  # the decoded image; every root has it

@@ -8,9 +8,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from engine.config import AnnotatorConfig, FilterConfig, RunConfig
-from engine.protocols import Annotator, Factory, Filter, Pinnable
-from schemas.errors import ConfigError, unknown_name
+from fld_engine.engine.config import AnnotatorConfig, FilterConfig, RunConfig
+from fld_engine.engine.protocols import Annotator, Factory, Filter, Pinnable
+from fld_engine.schemas.errors import ConfigError, unknown_name
 
 ANNOTATORS = "fld_engine.annotators"
 FILTERS = "fld_engine.filters"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from engine.hashing import fingerprint
-from engine.plan import REPLAYED, Plan
-from engine.store import OutputRecord, record_path
+from fld_engine.engine.hashing import fingerprint
+from fld_engine.engine.plan import REPLAYED, Plan
+from fld_engine.engine.store import OutputRecord, record_path
 
 
 def mark_failed(plan: Plan) -> int:

@@ -11,16 +11,16 @@ from typing import Any, get_args
 
 from pydantic import Field
 
-from engine.config import RunConfig
-from engine.export.facts import RoundFacts
-from engine.ingest.ingest import read_journal, read_partitions
-from engine.plan import Plan, make_plan
-from engine.protocols import Kind, ModelIdentity
-from engine.registry import build_annotator, build_filter
-from engine.store import FileRecord, Store
-from engine.tasks import PartitionRecord
-from schemas.annotations import Frozen
-from schemas.errors import RootError
+from fld_engine.engine.config import RunConfig
+from fld_engine.engine.export.facts import RoundFacts
+from fld_engine.engine.ingest.ingest import read_journal, read_partitions
+from fld_engine.engine.plan import Plan, make_plan
+from fld_engine.engine.protocols import Kind, ModelIdentity
+from fld_engine.engine.registry import build_annotator, build_filter
+from fld_engine.engine.store import FileRecord, Store
+from fld_engine.engine.tasks import PartitionRecord
+from fld_engine.schemas.annotations import Frozen
+from fld_engine.schemas.errors import RootError
 
 REDERIVED: frozenset[Kind] = frozenset({"tokens", "region_chunks", "groundings", "masks"})
 """What follows from texts and regions, and is made again whenever these change: masks too, of the boxes there are."""

@@ -8,8 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from engine.hashing import annotation_id
-from schemas.annotations import (
+from fld_engine.engine.hashing import annotation_id
+from fld_engine.schemas.annotations import (
     Annotations,
     Check,
     Label,
@@ -23,7 +23,7 @@ from schemas.annotations import (
     Text,
     Token,
 )
-from schemas.tables import ANNOTATION_TABLES
+from fld_engine.schemas.tables import ANNOTATION_TABLES
 
 Row = dict[str, Any]
 NESTED_KINDS = frozenset({"phrase", "ocr"})

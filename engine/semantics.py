@@ -22,8 +22,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from engine.columns import Column, equals, ints, one_of, positions
-from engine.geometry import Bools, Floats, Ints
+from fld_engine.engine.columns import Column, equals, ints, one_of, positions
+from fld_engine.engine.geometry import Bools, Floats, Ints
 
 NOT_WORDS = ("PUNCT", "SPACE")
 NOUNS = ("NOUN", "PROPN")

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from engine.export.manifest import MANIFEST, Manifest
-from engine.ingest.tables import IngestRecord
-from engine.pipeline import read_coverage
-from engine.plan import Plan
-from engine.removal.tombstones import read_tombstones
-from engine.store import OutputRecord, record_path
-from schemas.annotations import Frozen
+from fld_engine.engine.export.manifest import MANIFEST, Manifest
+from fld_engine.engine.ingest.tables import IngestRecord
+from fld_engine.engine.pipeline import read_coverage
+from fld_engine.engine.plan import Plan
+from fld_engine.engine.removal.tombstones import read_tombstones
+from fld_engine.engine.store import OutputRecord, record_path
+from fld_engine.schemas.annotations import Frozen
 
 
 class StepStatus(Frozen):

@@ -33,10 +33,10 @@ import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 from pydantic import TypeAdapter
 
-from engine.hashing import canonical_json, sha256_hex
-from schemas.annotations import Frozen
-from schemas.errors import RootError
-from schemas.tables import SCHEMA_VERSION
+from fld_engine.engine.hashing import canonical_json, sha256_hex
+from fld_engine.schemas.annotations import Frozen
+from fld_engine.schemas.errors import RootError
+from fld_engine.schemas.tables import SCHEMA_VERSION
 
 ROOT_FILE = "root.json"
 WRITEBACK_BYTES = 1 << 20

@@ -7,13 +7,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from engine.config import AnnotatorConfig, FilterConfig
-from engine.export.selection import Selection
-from engine.images import ImageLimits
-from engine.protocols import Kind, Resources
-from engine.sources.item import SourceChunk
-from engine.store import FileRecord
-from schemas.annotations import Frozen
+from fld_engine.engine.config import AnnotatorConfig, FilterConfig
+from fld_engine.engine.export.selection import Selection
+from fld_engine.engine.images import ImageLimits
+from fld_engine.engine.protocols import Kind, Resources
+from fld_engine.engine.sources.item import SourceChunk
+from fld_engine.engine.store import FileRecord
+from fld_engine.schemas.annotations import Frozen
 
 
 class Span(Frozen):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from engine.protocols import Kind
+from fld_engine.engine.protocols import Kind
 
 Family = str
 FAMILIES: dict[Family, frozenset[Kind]] = {

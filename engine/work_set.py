@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.geometry import Bools, Ints, nms_keep
-from engine.protocols import Kind, WorkSet
-from schemas.tables import ANNOTATION_TABLES
+from fld_engine.engine.geometry import Bools, Ints, nms_keep
+from fld_engine.engine.protocols import Kind, WorkSet
+from fld_engine.schemas.tables import ANNOTATION_TABLES
 
 _TABLES_OF: dict[Kind, dict[str, tuple[str, ...]]] = {
     "labels": {"labels": ()},

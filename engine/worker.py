@@ -9,18 +9,18 @@ import traceback
 from collections.abc import Callable
 from functools import partial
 
-from engine.export.task import export_group
-from engine.ingest.deduplicate import deduplicate
-from engine.ingest.pack import add_to_partition, pack
-from engine.ingest.scan import scan
-from engine.messages import Committed, Done, Event, Failed, Loading, Progress
-from engine.partition_steps import run_partition
-from engine.protocols import Annotator, Remembering
-from engine.registry import build_annotator
-from engine.report.compare import compare
-from engine.report.gallery import write_gallery
-from engine.report.reduce import gather, reduce_terms
-from engine.tasks import (
+from fld_engine.engine.export.task import export_group
+from fld_engine.engine.ingest.deduplicate import deduplicate
+from fld_engine.engine.ingest.pack import add_to_partition, pack
+from fld_engine.engine.ingest.scan import scan
+from fld_engine.engine.messages import Committed, Done, Event, Failed, Loading, Progress
+from fld_engine.engine.partition_steps import run_partition
+from fld_engine.engine.protocols import Annotator, Remembering
+from fld_engine.engine.registry import build_annotator
+from fld_engine.engine.report.compare import compare
+from fld_engine.engine.report.gallery import write_gallery
+from fld_engine.engine.report.reduce import gather, reduce_terms
+from fld_engine.engine.tasks import (
     AdditionTask,
     AnnotateStep,
     CallTask,
@@ -36,8 +36,8 @@ from engine.tasks import (
     Span,
     Task,
 )
-from schemas.annotations import Frozen
-from schemas.errors import FldError
+from fld_engine.schemas.annotations import Frozen
+from fld_engine.schemas.errors import FldError
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from engine.geometry import Floats, Ints, areas
+from fld_engine.engine.geometry import Floats, Ints, areas
 
 PAIRS_AT_ONCE = 1 << 20
 """Pairs that are in memory together (about 150 MB); a larger group is still done whole."""

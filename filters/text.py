@@ -13,12 +13,12 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from engine.columns import equals
-from engine.geometry import Floats
-from engine.protocols import Tables, Verdicts
-from engine.semantics import Parse, parse_of
-from filters.columns import by_human
-from schemas.annotations import GRANULARITIES, Frozen
+from fld_engine.engine.columns import equals
+from fld_engine.engine.geometry import Floats
+from fld_engine.engine.protocols import Tables, Verdicts
+from fld_engine.engine.semantics import Parse, parse_of
+from fld_engine.filters.columns import by_human
+from fld_engine.schemas.annotations import GRANULARITIES, Frozen
 
 THRICE = "objects; ours: about three times the average of FLD-5B, Table 3:"
 LINKED = "mean degree; ours: the objects are not bare words; the average of FLD-5B, Table 3, is"

@@ -11,20 +11,20 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 
-from engine.config import RunConfig, dump_config
-from engine.export.coco import export_coco
-from engine.export.stage import export_is_current
-from engine.ingest.ingest import new_chunks, read_journal
-from engine.pipeline import Pipeline
-from engine.plan import Plan
-from engine.registry import pin
-from engine.removal.request import parse_ids
-from engine.runners.logs import LEVEL_VARIABLE
-from engine.store import Store
-from flows.looking import looking_app
-from flows.models import models_app
-from flows.opening import CONFIG_FILE, existing_root
-from flows.options import (
+from fld_engine.engine.config import RunConfig, dump_config
+from fld_engine.engine.export.coco import export_coco
+from fld_engine.engine.export.stage import export_is_current
+from fld_engine.engine.ingest.ingest import new_chunks, read_journal
+from fld_engine.engine.pipeline import Pipeline
+from fld_engine.engine.plan import Plan
+from fld_engine.engine.registry import pin
+from fld_engine.engine.removal.request import parse_ids
+from fld_engine.engine.runners.logs import LEVEL_VARIABLE
+from fld_engine.engine.store import Store
+from fld_engine.flows.looking import looking_app
+from fld_engine.flows.models import models_app
+from fld_engine.flows.opening import CONFIG_FILE, existing_root
+from fld_engine.flows.options import (
     Address,
     AfterRound,
     AsJson,
@@ -38,9 +38,9 @@ from flows.options import (
     config_of,
     plan_of_root,
 )
-from flows.progress import progress_bars
-from flows.terminal import leave, out, print_status, warn_of_work_sets
-from schemas.errors import ConfigError, FldError
+from fld_engine.flows.progress import progress_bars
+from fld_engine.flows.terminal import leave, out, print_status, warn_of_work_sets
+from fld_engine.schemas.errors import ConfigError, FldError
 
 HELP = """The data engine: specialists annotate, filters decide, verified shards come out.
 
@@ -127,7 +127,7 @@ def export(
 @app.command()
 def replay(root: Root, set_: Set = None) -> None:
     """Run the annotators again on the images that failed, and everything that depends on them."""
-    from engine.replay import mark_failed
+    from fld_engine.engine.replay import mark_failed
 
     store, config = existing_root(root, set_)
     marked = mark_failed(plan_of_root(store, config))
@@ -147,7 +147,7 @@ def remove(
     as_json: AsJson = False,
 ) -> None:
     """Take images out of everything a root holds, and write its export again without them."""
-    from flows.governance import print_removal
+    from fld_engine.flows.governance import print_removal
 
     store, config = existing_root(root, set_)
     if not ids.is_file():
@@ -166,12 +166,12 @@ def refine(
     as_json: AsJson = False,
 ) -> None:
     """Train students on the labels, let them look again, and take over what gold finds better, round after round."""
-    from flows.prefect_server import prefect_api
-    from flows.rounds import print_rounds
+    from fld_engine.flows.prefect_server import prefect_api
+    from fld_engine.flows.rounds import print_rounds
 
     _, config = existing_root(root, set_)
     with prefect_api():
-        from flows.refine import refine_flow
+        from fld_engine.flows.refine import refine_flow
 
         summary = refine_flow(config.model_dump(mode="json"), root, rounds)
     print_rounds(out, summary, as_json=as_json)
@@ -186,7 +186,7 @@ def serve(
     set_: Set = None,
 ) -> None:
     """Register a Prefect deployment of the whole road and wait for its runs. Needs PREFECT_API_URL."""
-    from flows.road import run_flow
+    from fld_engine.flows.road import run_flow
 
     if not os.environ.get("PREFECT_API_URL"):
         raise ConfigError("fld serve needs a Prefect server: run `prefect server start` and set PREFECT_API_URL")
@@ -200,10 +200,10 @@ def _is_complete(plan: Plan) -> bool:
 
 
 def _run_flow(config: RunConfig, root: str) -> None:
-    from flows.prefect_server import prefect_api
+    from fld_engine.flows.prefect_server import prefect_api
 
     with prefect_api():
-        from flows.road import run_flow
+        from fld_engine.flows.road import run_flow
 
         summary = run_flow(config.model_dump(mode="json"), root)
     times = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in summary.seconds.items())

@@ -9,15 +9,15 @@ from prefect import flow, task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
-from engine.config import parse_config
-from engine.pipeline import Pipeline
-from engine.rounds import RoundRecord
-from engine.store import Store
-from flows.progress import progress_bars
-from refinement.config import parse_refine
-from refinement.ending import why_not_teach, why_stop
-from refinement.loop import Loop, RefineSummary
-from refinement.sparse import SparseStep
+from fld_engine.engine.config import parse_config
+from fld_engine.engine.pipeline import Pipeline
+from fld_engine.engine.rounds import RoundRecord
+from fld_engine.engine.store import Store
+from fld_engine.flows.progress import progress_bars
+from fld_engine.refinement.config import parse_refine
+from fld_engine.refinement.ending import why_not_teach, why_stop
+from fld_engine.refinement.loop import Loop, RefineSummary
+from fld_engine.refinement.sparse import SparseStep
 
 
 @task(name="carry", task_run_name="round 0", cache_policy=NO_CACHE, persist_result=False)

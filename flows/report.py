@@ -6,20 +6,20 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
-from annotators.coco_classes import COCO_CLASSES
-from engine.ingest.ingest import read_journal
-from engine.pipeline import Pipeline
-from engine.plan import Plan
-from engine.report.against import compare_roots
-from engine.report.build import facts_of, pages_of, write_tables
-from engine.report.pages.changes import changes
-from engine.report.pages.facts import Facts
-from engine.report.render import write_pages
-from engine.report.wordlist import read_words
-from engine.store import Store
-from flows.opening import existing_root
-from flows.progress import progress_bars
-from flows.summary import RUN_FILE
+from fld_engine.annotators.coco_classes import COCO_CLASSES
+from fld_engine.engine.ingest.ingest import read_journal
+from fld_engine.engine.pipeline import Pipeline
+from fld_engine.engine.plan import Plan
+from fld_engine.engine.report.against import compare_roots
+from fld_engine.engine.report.build import facts_of, pages_of, write_tables
+from fld_engine.engine.report.pages.changes import changes
+from fld_engine.engine.report.pages.facts import Facts
+from fld_engine.engine.report.render import write_pages
+from fld_engine.engine.report.wordlist import read_words
+from fld_engine.engine.store import Store
+from fld_engine.flows.opening import existing_root
+from fld_engine.flows.progress import progress_bars
+from fld_engine.flows.summary import RUN_FILE
 
 FOLDER = "report"
 NUM_IMAGES = 80

@@ -17,15 +17,15 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task as PrefectTask
 
-from engine.config import RunConfig, parse_config
-from engine.coverage_report import write_coverage
-from engine.export.verify import verify
-from engine.pipeline import Pipeline
-from engine.store import Store
-from flows.progress import progress_bars
-from flows.report import make_report
-from flows.summary import RunSummary, make_summary, record_attempt
-from schemas.errors import FldError, VerificationError
+from fld_engine.engine.config import RunConfig, parse_config
+from fld_engine.engine.coverage_report import write_coverage
+from fld_engine.engine.export.verify import verify
+from fld_engine.engine.pipeline import Pipeline
+from fld_engine.engine.store import Store
+from fld_engine.flows.progress import progress_bars
+from fld_engine.flows.report import make_report
+from fld_engine.flows.summary import RunSummary, make_summary, record_attempt
+from fld_engine.schemas.errors import FldError, VerificationError
 
 Row = dict[str, Any]
 

@@ -16,11 +16,11 @@ from typing import Protocol
 import numpy as np
 from pydantic import Field
 
-from engine.protocols import RGB
-from schemas.annotations import Frozen
-from schemas.errors import ConfigError, unknown_name
-from schemas.sample import Sample, TargetEntry
-from schemas.tasks import TASKS, Task
+from fld_engine.engine.protocols import RGB
+from fld_engine.schemas.annotations import Frozen
+from fld_engine.schemas.errors import ConfigError, unknown_name
+from fld_engine.schemas.sample import Sample, TargetEntry
+from fld_engine.schemas.tasks import TASKS, Task
 
 DEFAULT_WEIGHTS: Mapping[Task, float] = {
     "<CAPTION>": 1.0,

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from engine.config import AnnotatorConfig, RunConfig
-from engine.hashing import canonical_json, fingerprint
-from engine.partition import load_view
-from engine.pipeline import Pipeline
-from engine.plan import ARITHMETIC, Plan, make_plan
-from engine.protocols import WorkSet
-from engine.rounds import (
+from fld_engine.engine.config import AnnotatorConfig, RunConfig
+from fld_engine.engine.hashing import canonical_json, fingerprint
+from fld_engine.engine.partition import load_view
+from fld_engine.engine.pipeline import Pipeline
+from fld_engine.engine.plan import ARITHMETIC, Plan, make_plan
+from fld_engine.engine.protocols import WorkSet
+from fld_engine.engine.rounds import (
     RECORD,
     RoundPartition,
     RoundRecord,
@@ -27,25 +27,25 @@ from engine.rounds import (
     read_round,
     round_folder,
 )
-from engine.store import Store
-from engine.tasks import CoverStep, Lane, PartitionRecord
-from refinement.config import RefineConfig
-from refinement.dataset import Gold, LabelledImage
-from refinement.drift import Survey, compare
-from refinement.ending import why_not_teach
-from refinement.folds import EVERY_FOLD, fold_of
-from refinement.kept_student import KeptStudent, read_kept
-from refinement.labels import count_names
-from refinement.ledger import WHATS
-from refinement.partition_merge import MergedPartition, PartitionMerge, StudentOutput
-from refinement.proposal import Proposal
-from refinement.round_files import RoundFiles
-from refinement.settle import Final, JudgedPartition, Ruling, final_figures, final_of, settle, survey_of
-from refinement.stand_in import AGREEMENT, NUM_IMAGES, agreed_objects, as_reference
-from refinement.teaching import TRAINING, Teacher, student_folder
-from refinement.training_log import TensorBoardLog
-from schemas.annotations import Frozen, Source
-from schemas.errors import RootError
+from fld_engine.engine.store import Store
+from fld_engine.engine.tasks import CoverStep, Lane, PartitionRecord
+from fld_engine.refinement.config import RefineConfig
+from fld_engine.refinement.dataset import Gold, LabelledImage
+from fld_engine.refinement.drift import Survey, compare
+from fld_engine.refinement.ending import why_not_teach
+from fld_engine.refinement.folds import EVERY_FOLD, fold_of
+from fld_engine.refinement.kept_student import KeptStudent, read_kept
+from fld_engine.refinement.labels import count_names
+from fld_engine.refinement.ledger import WHATS
+from fld_engine.refinement.partition_merge import MergedPartition, PartitionMerge, StudentOutput
+from fld_engine.refinement.proposal import Proposal
+from fld_engine.refinement.round_files import RoundFiles
+from fld_engine.refinement.settle import Final, JudgedPartition, Ruling, final_figures, final_of, settle, survey_of
+from fld_engine.refinement.stand_in import AGREEMENT, NUM_IMAGES, agreed_objects, as_reference
+from fld_engine.refinement.teaching import TRAINING, Teacher, student_folder
+from fld_engine.refinement.training_log import TensorBoardLog
+from fld_engine.schemas.annotations import Frozen, Source
+from fld_engine.schemas.errors import RootError
 
 VERSION = 4
 """Version of what a round makes of the same labels and settings."""

@@ -7,20 +7,20 @@ from collections.abc import Mapping, Sequence
 
 import pyarrow.compute as pc
 
-from engine.images import ImageLimits
-from engine.partition import read_output, read_tables
-from engine.protocols import Kind
-from engine.rounds import RoundPartition
-from engine.store import Store
-from engine.tasks import CallTask
-from refinement.dataset import LabelledImage
-from refinement.drift import Survey
-from refinement.judging import Judgement
-from refinement.labels import judgements
-from refinement.round_files import RoundFiles
-from refinement.settle import Ruling, edits_of, survey_of
-from schemas.annotations import Frozen, Source
-from schemas.tables import ANNOTATION_TABLES
+from fld_engine.engine.images import ImageLimits
+from fld_engine.engine.partition import read_output, read_tables
+from fld_engine.engine.protocols import Kind
+from fld_engine.engine.rounds import RoundPartition
+from fld_engine.engine.store import Store
+from fld_engine.engine.tasks import CallTask
+from fld_engine.refinement.dataset import LabelledImage
+from fld_engine.refinement.drift import Survey
+from fld_engine.refinement.judging import Judgement
+from fld_engine.refinement.labels import judgements
+from fld_engine.refinement.round_files import RoundFiles
+from fld_engine.refinement.settle import Ruling, edits_of, survey_of
+from fld_engine.schemas.annotations import Frozen, Source
+from fld_engine.schemas.tables import ANNOTATION_TABLES
 
 
 class StudentOutput(Frozen):

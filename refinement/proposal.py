@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from engine.partition import load_view
-from engine.pipeline import Pipeline
-from engine.rounds import RoundRecord, plan_of_labels
-from refinement.attached import Attached, attached_of
-from refinement.ledger import Edit
-from refinement.round_files import RoundFiles
-from schemas.annotations import Source
-from schemas.tables import VERDICT_TARGETS
+from fld_engine.engine.partition import load_view
+from fld_engine.engine.pipeline import Pipeline
+from fld_engine.engine.rounds import RoundRecord, plan_of_labels
+from fld_engine.refinement.attached import Attached, attached_of
+from fld_engine.refinement.ledger import Edit
+from fld_engine.refinement.round_files import RoundFiles
+from fld_engine.schemas.annotations import Source
+from fld_engine.schemas.tables import VERDICT_TARGETS
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,20 +6,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from engine.pipeline import Pipeline
-from engine.plan import Plan
-from engine.rounds import RoundRecord, plan_of, round_folder
-from engine.store import Store
-from refinement.config import RefineConfig
-from refinement.examples import corpus
-from refinement.folds import EVERY_FOLD
-from refinement.kept_student import keep_student, open_kept, read_kept
-from refinement.lessons import Lessons
-from refinement.ray_trainer import TrainingJob, train_on_ray
-from refinement.student import SCRATCH, Student, load_student, make_student
-from refinement.training import Progress, Report, TrainingConfig
-from refinement.training_log import TensorBoardLog
-from schemas.annotations import Granularity
+from fld_engine.engine.pipeline import Pipeline
+from fld_engine.engine.plan import Plan
+from fld_engine.engine.rounds import RoundRecord, plan_of, round_folder
+from fld_engine.engine.store import Store
+from fld_engine.refinement.config import RefineConfig
+from fld_engine.refinement.examples import corpus
+from fld_engine.refinement.folds import EVERY_FOLD
+from fld_engine.refinement.kept_student import keep_student, open_kept, read_kept
+from fld_engine.refinement.lessons import Lessons
+from fld_engine.refinement.ray_trainer import TrainingJob, train_on_ray
+from fld_engine.refinement.student import SCRATCH, Student, load_student, make_student
+from fld_engine.refinement.training import Progress, Report, TrainingConfig
+from fld_engine.refinement.training_log import TensorBoardLog
+from fld_engine.schemas.annotations import Granularity
 
 BASE = "rounds/base"
 TRAINING = "training"

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from engine.config import RunConfig, parse_config
-from engine.pipeline import Pipeline
-from engine.store import OutputRecord, Store
+from fld_engine.engine.config import RunConfig, parse_config
+from fld_engine.engine.pipeline import Pipeline
+from fld_engine.engine.store import OutputRecord, Store
 
 
 def write_photographs(folder: Path, num: int, *, seed: int = 0) -> list[str]:

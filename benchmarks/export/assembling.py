@@ -19,12 +19,12 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from benchmarks.export.samples import make_samples
-from engine.config import MAX_TARGET_TOKENS
-from engine.export.assemble import assemble
-from engine.export.shards import prepare
-from engine.export.targets import write_targets
-from engine.view import PartitionView
-from schemas.sample import Sample, canonical_json
+from fld_engine.engine.config import MAX_TARGET_TOKENS
+from fld_engine.engine.export.assemble import assemble
+from fld_engine.engine.export.shards import prepare
+from fld_engine.engine.export.targets import write_targets
+from fld_engine.engine.view import PartitionView
+from fld_engine.schemas.sample import Sample, canonical_json
 from tests.engine.export.view_builder import Row, make_view
 
 

@@ -23,8 +23,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from engine.export.verify import verify
-from schemas.reader import Export, ExportError, Sample, open_export
+from fld_engine.engine.export.verify import verify
+from fld_engine.schemas.reader import Export, ExportError, Sample, open_export
 from tests.engine.export.export_builder import write_export
 from tests.engine.export.readers import (
     Record,

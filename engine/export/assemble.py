@@ -12,15 +12,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.config import MAX_TARGET_TOKENS
-from engine.export.selection import EVERYTHING, Selection
-from engine.export.targets import write_targets
-from engine.hashing import annotation_id
-from engine.view import FAMILIES, PartitionView
-from schemas.annotations import GRANULARITIES
-from schemas.errors import ConfigError
-from schemas.sample import NOT_MEASURED, SAMPLE_VERSION, Sample
-from schemas.tables import VERDICT_TARGETS
+from fld_engine.engine.config import MAX_TARGET_TOKENS
+from fld_engine.engine.export.selection import EVERYTHING, Selection
+from fld_engine.engine.export.targets import write_targets
+from fld_engine.engine.hashing import annotation_id
+from fld_engine.engine.view import FAMILIES, PartitionView
+from fld_engine.schemas.annotations import GRANULARITIES
+from fld_engine.schemas.errors import ConfigError
+from fld_engine.schemas.sample import NOT_MEASURED, SAMPLE_VERSION, Sample
+from fld_engine.schemas.tables import VERDICT_TARGETS
 
 Row = dict[str, Any]
 Grouped = Mapping[str, list[Row]]

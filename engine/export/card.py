@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import yaml
 
-from engine.export.facts import NOT_MEASURED
-from engine.export.limits import known_limits
-from engine.hashing import canonical_json
-from schemas.sample import SAMPLE
-from schemas.tables import VERDICT_TARGETS
+from fld_engine.engine.export.facts import NOT_MEASURED
+from fld_engine.engine.export.limits import known_limits
+from fld_engine.engine.hashing import canonical_json
+from fld_engine.schemas.sample import SAMPLE
+from fld_engine.schemas.tables import VERDICT_TARGETS
 
 if TYPE_CHECKING:
-    from engine.export.manifest import Manifest
+    from fld_engine.engine.export.manifest import Manifest
 
 NOT_STATED = "not stated"
 

@@ -13,14 +13,14 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from typing import IO, Any
 
-from engine.hashing import canonical_json
-from engine.images import ImageLimits, decode, jpeg_bytes
-from engine.partition import PartitionImages, load_view
-from engine.plan import Plan
-from engine.report.exported import class_names, exported
-from engine.report.spatial import mask_area
-from engine.store import Store
-from schemas.annotations import Frozen
+from fld_engine.engine.hashing import canonical_json
+from fld_engine.engine.images import ImageLimits, decode, jpeg_bytes
+from fld_engine.engine.partition import PartitionImages, load_view
+from fld_engine.engine.plan import Plan
+from fld_engine.engine.report.exported import class_names, exported
+from fld_engine.engine.report.spatial import mask_area
+from fld_engine.engine.store import Store
+from fld_engine.schemas.annotations import Frozen
 
 FOLDER = "coco"
 UNNAMED = "object"

@@ -8,12 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
 from typing import Any
 
-from engine.export.manifest import MANIFEST, SHARDS, Manifest, ShardRecord
-from engine.export.shard_reader import HashedStream, ShardError, read_members
-from engine.hashing import canonical_json
-from engine.store import Store
-from schemas.annotations import Frozen
-from schemas.errors import RootError, VerificationError
+from fld_engine.engine.export.manifest import MANIFEST, SHARDS, Manifest, ShardRecord
+from fld_engine.engine.export.shard_reader import HashedStream, ShardError, read_members
+from fld_engine.engine.hashing import canonical_json
+from fld_engine.engine.store import Store
+from fld_engine.schemas.annotations import Frozen
+from fld_engine.schemas.errors import RootError, VerificationError
 
 NUM_THREADS = 4
 DIGEST_BYTES = 8

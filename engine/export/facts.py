@@ -13,11 +13,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from engine.export.selection import EVERYTHING, Selection
-from engine.ingest.tables import IngestRecord
-from engine.protocols import Filter
-from engine.view import PartitionView
-from schemas.annotations import Frozen
+from fld_engine.engine.export.selection import EVERYTHING, Selection
+from fld_engine.engine.ingest.tables import IngestRecord
+from fld_engine.engine.protocols import Filter
+from fld_engine.engine.view import PartitionView
+from fld_engine.schemas.annotations import Frozen
 
 FACTS_VERSION = 1
 """Version of what the record of a group counts; bumped when the same tables give other facts."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from engine.export.manifest import Manifest
+    from fld_engine.engine.export.manifest import Manifest
 
 COMPOSED = "composed-"
 """Annotators whose entry point begins so write by rules what others saw."""

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from typing import Any
 
-from engine.export.facts import ExportFacts
-from engine.hashing import canonical_json
-from engine.protocols import ModelIdentity
-from schemas.annotations import Frozen
-from schemas.sample import SAMPLE_VERSION, Sample
+from fld_engine.engine.export.facts import ExportFacts
+from fld_engine.engine.hashing import canonical_json
+from fld_engine.engine.protocols import ModelIdentity
+from fld_engine.schemas.annotations import Frozen
+from fld_engine.schemas.sample import SAMPLE_VERSION, Sample
 
 MANIFEST = "manifest.json"
 SHARDS = "shards"

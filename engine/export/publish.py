@@ -28,17 +28,26 @@ from typing import Any
 
 import pyarrow as pa
 
-from engine.export.card import dataset_card
-from engine.export.companions.contract import contract_files
-from engine.export.companions.energon import energon_files
-from engine.export.companions.energon_index import remove_energon_index, write_energon_index
-from engine.export.companions.sample_table import write_sample_index
-from engine.export.companions.shard_lists import SIZES, sizes_json, wids_files
-from engine.export.facts import ExportFacts
-from engine.export.manifest import IDX, MANIFEST, SHARDS, FileEntry, Manifest, ShardRecord, make_manifest, manifest_json
-from engine.hashing import sha256_hex
-from engine.protocols import ModelIdentity
-from engine.store import Store
+from fld_engine.engine.export.card import dataset_card
+from fld_engine.engine.export.companions.contract import contract_files
+from fld_engine.engine.export.companions.energon import energon_files
+from fld_engine.engine.export.companions.energon_index import remove_energon_index, write_energon_index
+from fld_engine.engine.export.companions.sample_table import write_sample_index
+from fld_engine.engine.export.companions.shard_lists import SIZES, sizes_json, wids_files
+from fld_engine.engine.export.facts import ExportFacts
+from fld_engine.engine.export.manifest import (
+    IDX,
+    MANIFEST,
+    SHARDS,
+    FileEntry,
+    Manifest,
+    ShardRecord,
+    make_manifest,
+    manifest_json,
+)
+from fld_engine.engine.hashing import sha256_hex
+from fld_engine.engine.protocols import ModelIdentity
+from fld_engine.engine.store import Store
 
 SUMS = "SHA256SUMS"
 CARD = "README.md"

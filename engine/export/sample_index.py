@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from schemas.sample import Sample
+from fld_engine.schemas.sample import Sample
 
 _string, _int, _long = pa.string(), pa.int32(), pa.int64()
 

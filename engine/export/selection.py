@@ -7,9 +7,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from schemas.annotations import Frozen
-from schemas.sample import Sample, StatusEntry
-from schemas.tasks import Task
+from fld_engine.schemas.annotations import Frozen
+from fld_engine.schemas.sample import Sample, StatusEntry
+from fld_engine.schemas.tasks import Task
 
 Level = Literal["image", "region", "pixel"]
 

@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Iterator
 from typing import IO
 
-from engine.tar import BLOCK
-from engine.tar import header as written_header
+from fld_engine.engine.tar import BLOCK
+from fld_engine.engine.tar import header as written_header
 
 CHUNK_BYTES = 1 << 20
 _SIZE = slice(124, 136)

@@ -15,16 +15,16 @@ from dataclasses import dataclass
 import pyarrow as pa
 from pydantic import Field
 
-from engine.export.companions.energon import shard_offsets
-from engine.export.manifest import EXTENSIONS, IDX, SHARDS, Counts, ShardRecord, count
-from engine.export.sample_index import Facts, Place, facts_of, index_table
-from engine.hashing import sha256_hex
-from engine.images import ImageLimits, decode, jpeg_bytes
-from engine.store import Store
-from engine.tar import BLOCK, TarStream, member_bytes
-from schemas.annotations import Frozen
-from schemas.errors import RootError
-from schemas.sample import Sample, best_brief, canonical_json, parse_sample
+from fld_engine.engine.export.companions.energon import shard_offsets
+from fld_engine.engine.export.manifest import EXTENSIONS, IDX, SHARDS, Counts, ShardRecord, count
+from fld_engine.engine.export.sample_index import Facts, Place, facts_of, index_table
+from fld_engine.engine.hashing import sha256_hex
+from fld_engine.engine.images import ImageLimits, decode, jpeg_bytes
+from fld_engine.engine.store import Store
+from fld_engine.engine.tar import BLOCK, TarStream, member_bytes
+from fld_engine.schemas.annotations import Frozen
+from fld_engine.schemas.errors import RootError
+from fld_engine.schemas.sample import Sample, best_brief, canonical_json, parse_sample
 
 JPEG_QUALITY = 95
 

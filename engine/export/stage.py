@@ -8,28 +8,22 @@ from collections.abc import Sequence
 import pyarrow.compute as pc
 from pydantic import ValidationError
 
-from engine.export.facts import FACTS_VERSION, export_facts
-from engine.export.manifest import (
-    IDX,
-    MANIFEST,
-    SHARDS,
-    Manifest,
-    make_manifest,
-)
-from engine.export.publish import withdraw_manifest, write_export_index
-from engine.export.task import GroupResult
-from engine.hashing import fingerprint
-from engine.ingest.ingest import Do
-from engine.ingest.tables import IngestRecord
-from engine.partition import PartitionImages, read_output
-from engine.plan import ARITHMETIC, Plan
-from engine.protocols import ModelIdentity
-from engine.removal.tombstones import read_tombstones
-from engine.store import Store, record_path
-from engine.tasks import ExportTask, Lane, PartitionRecord
-from schemas.annotations import Frozen
-from schemas.errors import AccountingError
-from schemas.sample import SAMPLE_VERSION
+from fld_engine.engine.export.facts import FACTS_VERSION, export_facts
+from fld_engine.engine.export.manifest import IDX, MANIFEST, SHARDS, Manifest, make_manifest
+from fld_engine.engine.export.publish import withdraw_manifest, write_export_index
+from fld_engine.engine.export.task import GroupResult
+from fld_engine.engine.hashing import fingerprint
+from fld_engine.engine.ingest.ingest import Do
+from fld_engine.engine.ingest.tables import IngestRecord
+from fld_engine.engine.partition import PartitionImages, read_output
+from fld_engine.engine.plan import ARITHMETIC, Plan
+from fld_engine.engine.protocols import ModelIdentity
+from fld_engine.engine.removal.tombstones import read_tombstones
+from fld_engine.engine.store import Store, record_path
+from fld_engine.engine.tasks import ExportTask, Lane, PartitionRecord
+from fld_engine.schemas.annotations import Frozen
+from fld_engine.schemas.errors import AccountingError
+from fld_engine.schemas.sample import SAMPLE_VERSION
 
 FOLDER = "export"
 VERSION = 3

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from schemas.annotations import Granularity
-from schemas.sample import PhraseRegionEntry, RegionEntry, RegionTextEntry, Sample, TargetEntry
-from schemas.target_language import (
+from fld_engine.schemas.annotations import Granularity
+from fld_engine.schemas.sample import PhraseRegionEntry, RegionEntry, RegionTextEntry, Sample, TargetEntry
+from fld_engine.schemas.target_language import (
     Instance,
     join_queries,
     location_tokens,
@@ -22,7 +22,7 @@ from schemas.target_language import (
     write_answer,
     write_prompt,
 )
-from schemas.tasks import BANNED_PHRASES, TASKS, Task
+from fld_engine.schemas.tasks import BANNED_PHRASES, TASKS, Task
 
 CAPTION_TASKS: dict[Granularity, Task] = {
     "brief": "<CAPTION>",

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import count
 
-from engine.annotate import Report
-from engine.export.assemble import assemble, split_of
-from engine.export.facts import GroupFacts, add, facts_of
-from engine.export.manifest import ShardRecord
-from engine.export.shards import PreparedSample, ShardLimits, prepare, write_group
-from engine.hashing import fingerprint
-from engine.partition import PartitionImages, load_view
-from engine.store import FileRecord, Store
-from engine.tasks import ExportTask, Span
-from schemas.annotations import Frozen
+from fld_engine.engine.annotate import Report
+from fld_engine.engine.export.assemble import assemble, split_of
+from fld_engine.engine.export.facts import GroupFacts, add, facts_of
+from fld_engine.engine.export.manifest import ShardRecord
+from fld_engine.engine.export.shards import PreparedSample, ShardLimits, prepare, write_group
+from fld_engine.engine.hashing import fingerprint
+from fld_engine.engine.partition import PartitionImages, load_view
+from fld_engine.engine.store import FileRecord, Store
+from fld_engine.engine.tasks import ExportTask, Span
+from fld_engine.schemas.annotations import Frozen
 
 
 class GroupResult(Frozen):

@@ -9,12 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from pydantic import ValidationError
 
-from engine.export.manifest import MANIFEST, FileEntry, Manifest, manifest_json, total
-from engine.export.publish import SUMS, sha256sums, unlisted_shards
-from engine.export.shard_reader import HashedStream
-from engine.export.verify_shard import ID_BYTES, Problem, ShardCheck, brief, check_shard, check_sums
-from engine.store import Store
-from schemas.annotations import Frozen
+from fld_engine.engine.export.manifest import MANIFEST, FileEntry, Manifest, manifest_json, total
+from fld_engine.engine.export.publish import SUMS, sha256sums, unlisted_shards
+from fld_engine.engine.export.shard_reader import HashedStream
+from fld_engine.engine.export.verify_shard import ID_BYTES, Problem, ShardCheck, brief, check_shard, check_sums
+from fld_engine.engine.store import Store
+from fld_engine.schemas.annotations import Frozen
 
 MAX_THREADS = 8
 """Hashing runs beside parsing, and object stores answer several requests at once; more threads gain nothing."""

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
-from engine.export.companions.energon import shard_offsets
-from engine.export.manifest import EXTENSIONS, IDX, SHARDS, Counts, ShardRecord, count
-from engine.export.shard_reader import HashedStream, ShardError, read_members
-from engine.hashing import sha256_hex
-from engine.store import Store
-from engine.tar import member_bytes
-from schemas.annotations import Frozen
-from schemas.sample import Sample, best_brief, canonical_json, parse_sample
+from fld_engine.engine.export.companions.energon import shard_offsets
+from fld_engine.engine.export.manifest import EXTENSIONS, IDX, SHARDS, Counts, ShardRecord, count
+from fld_engine.engine.export.shard_reader import HashedStream, ShardError, read_members
+from fld_engine.engine.hashing import sha256_hex
+from fld_engine.engine.store import Store
+from fld_engine.engine.tar import member_bytes
+from fld_engine.schemas.annotations import Frozen
+from fld_engine.schemas.sample import Sample, best_brief, canonical_json, parse_sample
 
 ID_BYTES = 16
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.ingest.tables import MATCHES, DeduplicateResult
-from engine.store import Store
-from engine.tasks import DeduplicateTask
+from fld_engine.engine.ingest.tables import MATCHES, DeduplicateResult
+from fld_engine.engine.store import Store
+from fld_engine.engine.tasks import DeduplicateTask
 
 
 def bucket_of(identity: str, num_buckets: int) -> int:

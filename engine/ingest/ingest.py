@@ -9,17 +9,17 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from engine.config import RunConfig
-from engine.hashing import fingerprint
-from engine.ingest.pack import annotations_fingerprint
-from engine.ingest.tables import AdditionResult, DeduplicateResult, IngestRecord, ScanResult
-from engine.ingest.twins import twin_roots
-from engine.plan import ARITHMETIC
-from engine.sources.item import SourceChunk
-from engine.sources.open import open_source
-from engine.store import Store
-from engine.tasks import AdditionTask, DeduplicateTask, Lane, PackTask, PartitionRecord, ScanTask, Task
-from schemas.errors import AccountingError, SourceError
+from fld_engine.engine.config import RunConfig
+from fld_engine.engine.hashing import fingerprint
+from fld_engine.engine.ingest.pack import annotations_fingerprint
+from fld_engine.engine.ingest.tables import AdditionResult, DeduplicateResult, IngestRecord, ScanResult
+from fld_engine.engine.ingest.twins import twin_roots
+from fld_engine.engine.plan import ARITHMETIC
+from fld_engine.engine.sources.item import SourceChunk
+from fld_engine.engine.sources.open import open_source
+from fld_engine.engine.store import Store
+from fld_engine.engine.tasks import AdditionTask, DeduplicateTask, Lane, PackTask, PartitionRecord, ScanTask, Task
+from fld_engine.schemas.errors import AccountingError, SourceError
 
 ROWS_PER_BUCKET = 4_000_000
 """Ids that one deduplication task holds; about 1 GB."""

@@ -9,19 +9,19 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.annotate import Report
-from engine.hashing import fingerprint, sha256_hex
-from engine.ingest.deduplicate import with_status
-from engine.ingest.tables import AdditionResult
-from engine.rows import RowWriter
-from engine.sources.item import Locator
-from engine.sources.open import read_items
-from engine.store import FileRecord, Store
-from engine.tar import TarStream
-from engine.tasks import AdditionTask, PackTask, PartitionRecord, Span
-from schemas.annotations import Annotations
-from schemas.errors import SourceError
-from schemas.tables import IMAGES
+from fld_engine.engine.annotate import Report
+from fld_engine.engine.hashing import fingerprint, sha256_hex
+from fld_engine.engine.ingest.deduplicate import with_status
+from fld_engine.engine.ingest.tables import AdditionResult
+from fld_engine.engine.rows import RowWriter
+from fld_engine.engine.sources.item import Locator
+from fld_engine.engine.sources.open import read_items
+from fld_engine.engine.store import FileRecord, Store
+from fld_engine.engine.tar import TarStream
+from fld_engine.engine.tasks import AdditionTask, PackTask, PartitionRecord, Span
+from fld_engine.schemas.annotations import Annotations
+from fld_engine.schemas.errors import SourceError
+from fld_engine.schemas.tables import IMAGES
 
 Row = dict[str, Any]
 

@@ -6,17 +6,17 @@ from typing import Any
 
 import pyarrow as pa
 
-from engine.annotate import Report
-from engine.hashing import image_id, sha256_hex
-from engine.images import decode, phash64
-from engine.ingest.tables import SCAN, ScanResult
-from engine.removal.tombstones import read_tombstones
-from engine.sources.item import Rejected, SourceItem
-from engine.sources.open import read_chunk
-from engine.store import Store
-from engine.tasks import ScanTask, Span
-from schemas.errors import UnreadableImage
-from schemas.tables import QUARANTINE
+from fld_engine.engine.annotate import Report
+from fld_engine.engine.hashing import image_id, sha256_hex
+from fld_engine.engine.images import decode, phash64
+from fld_engine.engine.ingest.tables import SCAN, ScanResult
+from fld_engine.engine.removal.tombstones import read_tombstones
+from fld_engine.engine.sources.item import Rejected, SourceItem
+from fld_engine.engine.sources.open import read_chunk
+from fld_engine.engine.store import Store
+from fld_engine.engine.tasks import ScanTask, Span
+from fld_engine.schemas.errors import UnreadableImage
+from fld_engine.schemas.tables import QUARANTINE
 
 Row = dict[str, Any]
 

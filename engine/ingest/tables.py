@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import pyarrow as pa
 
-from engine.store import FileRecord
-from engine.tasks import PartitionRecord
-from schemas.annotations import Frozen
+from fld_engine.engine.store import FileRecord
+from fld_engine.engine.tasks import PartitionRecord
+from fld_engine.schemas.annotations import Frozen
 
 _string = pa.string()
 

@@ -12,16 +12,24 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import ValidationError
 
-from engine.export.companions import energon_index, sample_table
-from engine.export.manifest import IDX, SHARDS
-from engine.export.publish import withdraw_manifest
-from engine.export.stage import FOLDER
-from engine.export.task import GroupResult
-from engine.ingest.ingest import read_journal, read_partitions
-from engine.ingest.tables import IngestRecord
-from engine.removal.rewrite import Tick, mentions, renamed, rewrite_output, rewrite_partition, rewrite_tables, without
-from engine.removal.tombstones import PendingRemoval, add_tombstones
-from engine.store import FileRecord, OutputRecord, Store
+from fld_engine.engine.export.companions import energon_index, sample_table
+from fld_engine.engine.export.manifest import IDX, SHARDS
+from fld_engine.engine.export.publish import withdraw_manifest
+from fld_engine.engine.export.stage import FOLDER
+from fld_engine.engine.export.task import GroupResult
+from fld_engine.engine.ingest.ingest import read_journal, read_partitions
+from fld_engine.engine.ingest.tables import IngestRecord
+from fld_engine.engine.removal.rewrite import (
+    Tick,
+    mentions,
+    renamed,
+    rewrite_output,
+    rewrite_partition,
+    rewrite_tables,
+    without,
+)
+from fld_engine.engine.removal.tombstones import PendingRemoval, add_tombstones
+from fld_engine.engine.store import FileRecord, OutputRecord, Store
 
 ANSWERS = "answers"
 KEPT_BY_IMAGE = ("gallery", "ledger")

@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from engine.export.manifest import MANIFEST, SHARDS, Manifest
-from engine.export.stage import FOLDER
-from engine.ingest.ingest import read_journal, read_partitions
-from engine.removal.purge import purge
-from engine.removal.rewrite import Tick
-from engine.removal.tombstones import PENDING, PendingRemoval, attempt_name, read_pending, read_tombstones
-from engine.store import Store
-from schemas.annotations import Frozen
-from schemas.errors import ConfigError
+from fld_engine.engine.export.manifest import MANIFEST, SHARDS, Manifest
+from fld_engine.engine.export.stage import FOLDER
+from fld_engine.engine.ingest.ingest import read_journal, read_partitions
+from fld_engine.engine.removal.purge import purge
+from fld_engine.engine.removal.rewrite import Tick
+from fld_engine.engine.removal.tombstones import PENDING, PendingRemoval, attempt_name, read_pending, read_tombstones
+from fld_engine.engine.store import Store
+from fld_engine.schemas.annotations import Frozen
+from fld_engine.schemas.errors import ConfigError
 
 MAX_NAMED = 20
 """Ids that an error names; it counts the rest."""

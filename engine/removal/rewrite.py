@@ -7,11 +7,11 @@ from collections.abc import Callable, Collection, Mapping
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.images import ImageLimits
-from engine.partition import PartitionImages
-from engine.store import FileRecord, OutputRecord, Store
-from engine.tar import TarStream
-from engine.tasks import PartitionRecord
+from fld_engine.engine.images import ImageLimits
+from fld_engine.engine.partition import PartitionImages
+from fld_engine.engine.store import FileRecord, OutputRecord, Store
+from fld_engine.engine.tar import TarStream
+from fld_engine.engine.tasks import PartitionRecord
 
 Tick = Callable[[], None]
 """Called after every change of the root."""

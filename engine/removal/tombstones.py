@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from engine.hashing import fingerprint
-from engine.store import Store
-from schemas.annotations import Frozen
+from fld_engine.engine.hashing import fingerprint
+from fld_engine.engine.store import Store
+from fld_engine.schemas.annotations import Frozen
 
 TOMBSTONES = "removed.json"
 PENDING = "removal.json"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from engine.ingest.ingest import Do
-from engine.plan import Plan
-from engine.report.compare import CompareResult, add_up
-from engine.report.stage import draw, run_cached
-from engine.tasks import CompareTask, PartitionRecord, Task
+from fld_engine.engine.ingest.ingest import Do
+from fld_engine.engine.plan import Plan
+from fld_engine.engine.report.compare import CompareResult, add_up
+from fld_engine.engine.report.stage import draw, run_cached
+from fld_engine.engine.tasks import CompareTask, PartitionRecord, Task
 
 
 def compare_roots(now: Plan, before: Plan, do: Do) -> tuple[CompareResult, list[dict[str, Any]]]:

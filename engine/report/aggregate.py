@@ -8,15 +8,15 @@ from collections.abc import Collection
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.coverage_boxes import MAX_PER_IMAGE
-from engine.report.agreement import COVERED, agreement_counts, reference_counts
-from engine.report.candidates import candidates_of
-from engine.report.exported import class_names, exported, judged, ordinary_images
-from engine.report.scores import score_counts
-from engine.report.semantic import mentions, semantic_counts, term_occurrences
-from engine.report.spatial import NO_MASK, SIZES, class_rows, spatial_counts
-from engine.report.tables import NUM_BUCKETS, SHAPE_KINDS, TERMS, counts_table, merge_terms
-from engine.view import PartitionView
+from fld_engine.engine.coverage_boxes import MAX_PER_IMAGE
+from fld_engine.engine.report.agreement import COVERED, agreement_counts, reference_counts
+from fld_engine.engine.report.candidates import candidates_of
+from fld_engine.engine.report.exported import class_names, exported, judged, ordinary_images
+from fld_engine.engine.report.scores import score_counts
+from fld_engine.engine.report.semantic import mentions, semantic_counts, term_occurrences
+from fld_engine.engine.report.spatial import NO_MASK, SIZES, class_rows, spatial_counts
+from fld_engine.engine.report.tables import NUM_BUCKETS, SHAPE_KINDS, TERMS, counts_table, merge_terms
+from fld_engine.engine.view import PartitionView
 
 
 def report_tables(

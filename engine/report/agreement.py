@@ -13,12 +13,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.columns import boxes_xyxy, codes, floats
-from engine.geometry import Bools, Floats, Ints, pairwise_iou
-from engine.report.bins import IOU_BINS, iou_bins
-from engine.report.exported import HUMAN, class_names, ordinary_images
-from engine.report.tables import count_rows
-from engine.view import PartitionView
+from fld_engine.engine.columns import boxes_xyxy, codes, floats
+from fld_engine.engine.geometry import Bools, Floats, Ints, pairwise_iou
+from fld_engine.engine.report.bins import IOU_BINS, iou_bins
+from fld_engine.engine.report.exported import HUMAN, class_names, ordinary_images
+from fld_engine.engine.report.tables import count_rows
+from fld_engine.engine.view import PartitionView
 
 MATCH_IOU = 0.5
 COVERED = "overlaps_better"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.geometry import Floats, Ints
+from fld_engine.engine.geometry import Floats, Ints
 
 SCORE_BINS = 100
 VALUE_EDGES: Floats = np.concatenate(

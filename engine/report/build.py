@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from engine.coverage_report import report as coverage_report
-from engine.ingest.tables import IngestRecord
-from engine.pipeline import RootReport
-from engine.plan import Plan
-from engine.report.model import Data, Page
-from engine.report.pages.annotations import statistics
-from engine.report.pages.confidence import confidence
-from engine.report.pages.facts import Facts, Specialist
-from engine.report.pages.gallery import gallery
-from engine.report.pages.overview import overview
-from engine.report.pages.semantics import semantics
-from engine.report.pages.spatial import spatial
-from engine.report.render import write_data
-from engine.status import read_status
-from engine.store import Store
+from fld_engine.engine.coverage_report import report as coverage_report
+from fld_engine.engine.ingest.tables import IngestRecord
+from fld_engine.engine.pipeline import RootReport
+from fld_engine.engine.plan import Plan
+from fld_engine.engine.report.model import Data, Page
+from fld_engine.engine.report.pages.annotations import statistics
+from fld_engine.engine.report.pages.confidence import confidence
+from fld_engine.engine.report.pages.facts import Facts, Specialist
+from fld_engine.engine.report.pages.gallery import gallery
+from fld_engine.engine.report.pages.overview import overview
+from fld_engine.engine.report.pages.semantics import semantics
+from fld_engine.engine.report.pages.spatial import spatial
+from fld_engine.engine.report.render import write_data
+from fld_engine.engine.status import read_status
+from fld_engine.engine.store import Store
 
 
 def facts_of(

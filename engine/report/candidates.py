@@ -13,12 +13,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.columns import floats, positions
-from engine.geometry import Floats
-from engine.report.agreement import disagreement
-from engine.report.exported import HUMAN, judged
-from engine.report.tables import CANDIDATES, merge_candidates
-from engine.view import PartitionView
+from fld_engine.engine.columns import floats, positions
+from fld_engine.engine.geometry import Floats
+from fld_engine.engine.report.agreement import disagreement
+from fld_engine.engine.report.exported import HUMAN, judged
+from fld_engine.engine.report.tables import CANDIDATES, merge_candidates
+from fld_engine.engine.view import PartitionView
 
 Rows = list[tuple[str, str, float, str, str, str]]
 

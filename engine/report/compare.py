@@ -15,14 +15,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.columns import boxes_xyxy
-from engine.geometry import pairwise_iou
-from engine.partition import load_view
-from engine.report.exported import class_names, exported
-from engine.store import Store
-from engine.tasks import CompareTask
-from engine.view import PartitionView
-from schemas.annotations import Frozen
+from fld_engine.engine.columns import boxes_xyxy
+from fld_engine.engine.geometry import pairwise_iou
+from fld_engine.engine.partition import load_view
+from fld_engine.engine.report.exported import class_names, exported
+from fld_engine.engine.store import Store
+from fld_engine.engine.tasks import CompareTask
+from fld_engine.engine.view import PartitionView
+from fld_engine.schemas.annotations import Frozen
 
 MATCH_IOU = 0.5
 SAME_IOU = 0.95

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.view import PartitionView
-from schemas.tables import VERDICT_TARGETS, verdict_schema
+from fld_engine.engine.view import PartitionView
+from fld_engine.schemas.tables import VERDICT_TARGETS, verdict_schema
 
 HUMAN = "human"
 """Annotator of what people drew."""

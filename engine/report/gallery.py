@@ -14,14 +14,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from PIL import Image
 
-from engine.images import ImageLimits, decode
-from engine.partition import PartitionImages, load_view
-from engine.report.exported import verdicts_of
-from engine.store import Store
-from engine.tasks import GalleryTask
-from engine.view import PartitionView
-from schemas.annotations import Frozen
-from schemas.tables import verdict_schema
+from fld_engine.engine.images import ImageLimits, decode
+from fld_engine.engine.partition import PartitionImages, load_view
+from fld_engine.engine.report.exported import verdicts_of
+from fld_engine.engine.store import Store
+from fld_engine.engine.tasks import GalleryTask
+from fld_engine.engine.view import PartitionView
+from fld_engine.schemas.annotations import Frozen
+from fld_engine.schemas.tables import verdict_schema
 
 PICTURE_BYTES = 60_000
 QUALITIES = ((640, 82), (640, 65), (480, 60), (320, 50))

@@ -16,17 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from engine.report.tables import (
-    NUM_BUCKETS,
-    TERMS,
-    merge_candidates,
-    merge_counts,
-    merge_terms,
-)
-from engine.report.vocabulary import GROWTH, SPECTRUM, TOP, Vocabulary, summarise
-from engine.store import Store
-from engine.tasks import GatherTask, ReduceTask
-from schemas.annotations import Frozen
+from fld_engine.engine.report.tables import NUM_BUCKETS, TERMS, merge_candidates, merge_counts, merge_terms
+from fld_engine.engine.report.vocabulary import GROWTH, SPECTRUM, TOP, Vocabulary, summarise
+from fld_engine.engine.store import Store
+from fld_engine.engine.tasks import GatherTask, ReduceTask
+from fld_engine.schemas.annotations import Frozen
 
 PARTITIONS_PER_GATHER = 32
 TERMS_PER_REDUCE = 500_000

@@ -19,9 +19,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from engine.report.definitions import DEFINITIONS, Definition
-from engine.report.model import Chart, Data, Page
-from engine.store import Store
+from fld_engine.engine.report.definitions import DEFINITIONS, Definition
+from fld_engine.engine.report.model import Chart, Data, Page
+from fld_engine.engine.store import Store
 
 ECHARTS = "echarts-6.1.0.min.js"
 MAX_ROWS = 300
@@ -134,13 +134,13 @@ def cell(value: Any, column: str = "") -> str:
 @cache
 def asset(folder: str, name: str) -> str:
     """A file of this package as text."""
-    return resources.files("engine.report").joinpath(folder, name).read_text(encoding="utf-8")
+    return resources.files("fld_engine.engine.report").joinpath(folder, name).read_text(encoding="utf-8")
 
 
 @cache
 def _environment() -> Environment:
     environment = Environment(
-        loader=PackageLoader("engine.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        loader=PackageLoader("fld_engine.engine.report"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
     environment.filters["cell"] = cell

@@ -8,14 +8,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.columns import equals, floats
-from engine.decide import NO_REGION
-from engine.geometry import Bools, Ints
-from engine.report.bins import NUM_VALUE_BINS, SCORE_BINS, score_bins, value_bins
-from engine.report.exported import HUMAN, judged, ordinary_images, verdicts_of
-from engine.report.tables import count_rows
-from engine.view import PartitionView
-from schemas.tables import VERDICT_TARGETS, verdict_schema
+from fld_engine.engine.columns import equals, floats
+from fld_engine.engine.decide import NO_REGION
+from fld_engine.engine.geometry import Bools, Ints
+from fld_engine.engine.report.bins import NUM_VALUE_BINS, SCORE_BINS, score_bins, value_bins
+from fld_engine.engine.report.exported import HUMAN, judged, ordinary_images, verdicts_of
+from fld_engine.engine.report.tables import count_rows
+from fld_engine.engine.view import PartitionView
+from fld_engine.schemas.tables import VERDICT_TARGETS, verdict_schema
 
 KEPT, DROPPED, DROPPED_HERE, DROPPED_LATER = "kept", "dropped", "dropped_here", "dropped_later"
 

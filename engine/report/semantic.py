@@ -8,12 +8,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.columns import equals, positions
-from engine.report.bins import COMPLEXITY_BINS, COUNT_BINS, complexity_bins, number_bins
-from engine.report.tables import count_rows
-from engine.report.words import Found, mentions_of, terms_of
-from engine.semantics import parse_of
-from schemas.annotations import GRANULARITIES
+from fld_engine.engine.columns import equals, positions
+from fld_engine.engine.report.bins import COMPLEXITY_BINS, COUNT_BINS, complexity_bins, number_bins
+from fld_engine.engine.report.tables import count_rows
+from fld_engine.engine.report.words import Found, mentions_of, terms_of
+from fld_engine.engine.semantics import parse_of
+from fld_engine.schemas.annotations import GRANULARITIES
 
 ELEMENTS = ("objects", "attributes", "actions", "proper_nouns")
 ROLES = {"objects": "object", "attributes": "attribute", "actions": "action", "proper_nouns": "proper_noun"}

@@ -9,12 +9,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.columns import boxes_xyxy, codes, floats, positions
-from engine.coverage_boxes import AREA_EDGES, ASPECT_EDGES, count_boxes
-from engine.geometry import Bools, Floats, Ints, areas, pairwise_iou, polygon_area
-from engine.report.bins import IOU_BINS, iou_bins
-from engine.report.exported import class_names
-from engine.report.tables import count_rows
+from fld_engine.engine.columns import boxes_xyxy, codes, floats, positions
+from fld_engine.engine.coverage_boxes import AREA_EDGES, ASPECT_EDGES, count_boxes
+from fld_engine.engine.geometry import Bools, Floats, Ints, areas, pairwise_iou, polygon_area
+from fld_engine.engine.report.bins import IOU_BINS, iou_bins
+from fld_engine.engine.report.exported import class_names
+from fld_engine.engine.report.tables import count_rows
 
 SIZES = ("small", "medium", "large")
 SIZE_BOUNDS = (32.0**2, 96.0**2)

@@ -9,17 +9,17 @@ from typing import Any, NamedTuple, TypeVar
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.hashing import fingerprint
-from engine.ingest.ingest import Do
-from engine.partition import read_output
-from engine.plan import ARITHMETIC, Plan
-from engine.report.gallery import GalleryResult
-from engine.report.pick import pick
-from engine.report.reduce import PARTITIONS_PER_GATHER, MergeResult, read_vocabulary, runs_of_buckets
-from engine.report.tables import CANDIDATES, COUNTS, merge_candidates, merge_counts
-from engine.report.vocabulary import ALL, Vocabulary
-from engine.tasks import GalleryTask, GatherTask, Lane, PartitionRecord, ReduceTask, Task
-from schemas.annotations import Frozen
+from fld_engine.engine.hashing import fingerprint
+from fld_engine.engine.ingest.ingest import Do
+from fld_engine.engine.partition import read_output
+from fld_engine.engine.plan import ARITHMETIC, Plan
+from fld_engine.engine.report.gallery import GalleryResult
+from fld_engine.engine.report.pick import pick
+from fld_engine.engine.report.reduce import PARTITIONS_PER_GATHER, MergeResult, read_vocabulary, runs_of_buckets
+from fld_engine.engine.report.tables import CANDIDATES, COUNTS, merge_candidates, merge_counts
+from fld_engine.engine.report.vocabulary import ALL, Vocabulary
+from fld_engine.engine.tasks import GalleryTask, GatherTask, Lane, PartitionRecord, ReduceTask, Task
+from fld_engine.schemas.annotations import Frozen
 
 FOLDER = "stages/report-merge"
 VERSION = 1

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.report.tables import EVIDENCE_KINDS, SHAPE_KINDS, select
+from fld_engine.engine.report.tables import EVIDENCE_KINDS, SHAPE_KINDS, select
 
 NUM_TOP = 200
 NUM_SHAPED = 50

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from engine.report.vocabulary import ALL
-from schemas.errors import ConfigError
+from fld_engine.engine.report.vocabulary import ALL
+from fld_engine.schemas.errors import ConfigError
 
 ABSENT, UNDER, COVERED = "absent", "under the floor", "covered"
 
@@ -42,7 +42,7 @@ def read_words(path: str) -> list[str]:
     Raises `ConfigError` where the file is missing or empty.
     """
     if path in SHIPPED:
-        text = resources.files("engine.report").joinpath("wordlists", f"{path}.txt").read_text("utf-8")
+        text = resources.files("fld_engine.engine.report").joinpath("wordlists", f"{path}.txt").read_text("utf-8")
     elif Path(path).is_file():
         text = Path(path).read_text("utf-8")
     else:

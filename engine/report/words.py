@@ -18,9 +18,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.columns import equals, ints, one_of, positions
-from engine.geometry import Bools, Ints
-from engine.semantics import NOUNS, parse_of
+from fld_engine.engine.columns import equals, ints, one_of, positions
+from fld_engine.engine.geometry import Bools, Ints
+from fld_engine.engine.semantics import NOUNS, parse_of
 
 Strings = npt.NDArray[np.object_]
 Found = tuple[str, Ints, Strings]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engine.protocols import Resources
-from schemas.errors import RunnerError
+from fld_engine.engine.protocols import Resources
+from fld_engine.schemas.errors import RunnerError
 
 
 def fit_workers(nodes: Sequence[Resources], requests: Sequence[Resources], limit: int = 0) -> list[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Literal
 
-from engine.tasks import Isolation, Span
+from fld_engine.engine.tasks import Isolation, Span
 
 Cause = Literal["killed", "hung"]
 REASONS: dict[Cause, str] = {"killed": "killed_worker", "hung": "hung_worker"}

@@ -13,13 +13,13 @@ from multiprocessing.process import BaseProcess
 
 import psutil
 
-from engine.messages import Event, Lost, Ready
-from engine.protocols import Resources
-from engine.runners.fit import fit_workers
-from engine.runners.logs import configure_worker_logging
-from engine.runners.supervisor import WorkerHandle
-from engine.tasks import Task
-from engine.worker import Worker, worker_environment
+from fld_engine.engine.messages import Event, Lost, Ready
+from fld_engine.engine.protocols import Resources
+from fld_engine.engine.runners.fit import fit_workers
+from fld_engine.engine.runners.logs import configure_worker_logging
+from fld_engine.engine.runners.supervisor import WorkerHandle
+from fld_engine.engine.tasks import Task
+from fld_engine.engine.worker import Worker, worker_environment
 
 VISIBLE_GPUS = "CUDA_VISIBLE_DEVICES"
 _CONTEXT = multiprocessing.get_context("spawn")

@@ -13,14 +13,14 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
-from engine.messages import Event, Lost, Ready
-from engine.protocols import Resources
-from engine.runners.fit import fit_workers
-from engine.runners.logs import LEVEL_VARIABLE, configure_worker_logging
-from engine.runners.supervisor import WorkerHandle
-from engine.tasks import Task
-from engine.worker import Worker, worker_environment
-from schemas.errors import RunnerError
+from fld_engine.engine.messages import Event, Lost, Ready
+from fld_engine.engine.protocols import Resources
+from fld_engine.engine.runners.fit import fit_workers
+from fld_engine.engine.runners.logs import LEVEL_VARIABLE, configure_worker_logging
+from fld_engine.engine.runners.supervisor import WorkerHandle
+from fld_engine.engine.tasks import Task
+from fld_engine.engine.worker import Worker, worker_environment
+from fld_engine.schemas.errors import RunnerError
 
 log = logging.getLogger(__name__)
 

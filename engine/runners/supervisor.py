@@ -9,12 +9,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from engine.config import Limits
-from engine.messages import Committed, Done, Event, Failed, Loading, Lost, Progress
-from engine.protocols import Resources
-from engine.runners.isolation import isolate
-from engine.tasks import Lane, Span, Task
-from schemas.errors import FldError, ModelError, RunnerError
+from fld_engine.engine.config import Limits
+from fld_engine.engine.messages import Committed, Done, Event, Failed, Loading, Lost, Progress
+from fld_engine.engine.protocols import Resources
+from fld_engine.engine.runners.isolation import isolate
+from fld_engine.engine.tasks import Lane, Span, Task
+from fld_engine.schemas.errors import FldError, ModelError, RunnerError
 
 log = logging.getLogger(__name__)
 

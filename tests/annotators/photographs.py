@@ -10,9 +10,9 @@ import imgviz
 import numpy as np
 from PIL import Image
 
-from engine.geometry import Floats
-from engine.protocols import RGB, Sample
-from schemas.annotations import Annotations, Region, RegionText
+from fld_engine.engine.geometry import Floats
+from fld_engine.engine.protocols import RGB, Sample
+from fld_engine.schemas.annotations import Annotations, Region, RegionText
 
 
 def photograph(name: str) -> RGB:

@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
-from annotators.fake import FakeAnnotator
-from engine.annotate import AHEAD_BYTES, Run, annotate_group
-from engine.protocols import RGB, Sample
-from engine.tasks import Isolation
-from schemas.annotations import Annotations
+from fld_engine.annotators.fake import FakeAnnotator
+from fld_engine.engine.annotate import AHEAD_BYTES, Run, annotate_group
+from fld_engine.engine.protocols import RGB, Sample
+from fld_engine.engine.tasks import Isolation
+from fld_engine.schemas.annotations import Annotations
 
 LIMIT_S = 10.0
 

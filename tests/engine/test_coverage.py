@@ -9,16 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from engine.coverage import Aggregate, aggregate, from_bytes, merge, to_bytes
-from engine.coverage_report import figures_table, report
-from engine.decide import decide
-from engine.protocols import Filter
-from engine.view import PartitionView
-from filters.image import ImageAspect, ImageCrowding, ImageSize
-from filters.phrase import PhraseBlacklist, PhraseBoxConfidence, PhraseConfidence
-from filters.region import RegionConfidence, RegionNms, RegionSureImage, RegionVotes
-from filters.text import TextActionComplexity, TextObjectComplexity, TextObjects
-from schemas.annotations import GRANULARITIES
+from fld_engine.engine.coverage import Aggregate, aggregate, from_bytes, merge, to_bytes
+from fld_engine.engine.coverage_report import figures_table, report
+from fld_engine.engine.decide import decide
+from fld_engine.engine.protocols import Filter
+from fld_engine.engine.view import PartitionView
+from fld_engine.filters.image import ImageAspect, ImageCrowding, ImageSize
+from fld_engine.filters.phrase import PhraseBlacklist, PhraseBoxConfidence, PhraseConfidence
+from fld_engine.filters.region import RegionConfidence, RegionNms, RegionSureImage, RegionVotes
+from fld_engine.filters.text import TextActionComplexity, TextObjectComplexity, TextObjects
+from fld_engine.schemas.annotations import GRANULARITIES
 from tests.sentences import CAR, CHASE, TOWER
 from tests.tables import annotations, parse, rows
 

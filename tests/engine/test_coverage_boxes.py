@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engine.coverage_boxes import AREA_EDGES, ASPECT_EDGES, HEAT_MAP_SIDE, count_boxes
+from fld_engine.engine.coverage_boxes import AREA_EDGES, ASPECT_EDGES, HEAT_MAP_SIDE, count_boxes
 from tests.tables import rows
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from engine.coverage import Aggregate, merge
-from engine.coverage_report import (
+from fld_engine.engine.coverage import Aggregate, merge
+from fld_engine.engine.coverage_report import (
     DERIVED,
     CoverageReport,
     distributions_table,
@@ -17,9 +17,9 @@ from engine.coverage_report import (
     to_json,
     write_coverage,
 )
-from engine.coverage_summary import short, terminal_summary
-from engine.store import Store
-from schemas.annotations import GRANULARITIES
+from fld_engine.engine.coverage_summary import short, terminal_summary
+from fld_engine.engine.store import Store
+from fld_engine.schemas.annotations import GRANULARITIES
 
 
 def counted() -> Aggregate:

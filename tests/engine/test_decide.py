@@ -9,12 +9,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from engine.decide import decide
-from engine.protocols import Filter, Tables, Verdicts
-from filters.phrase import PhraseBoxConfidence, PhraseConfidence
-from filters.region import RegionConfidence, RegionNms
-from schemas.errors import ConfigError
-from schemas.tables import VERDICT_TARGETS
+from fld_engine.engine.decide import decide
+from fld_engine.engine.protocols import Filter, Tables, Verdicts
+from fld_engine.filters.phrase import PhraseBoxConfidence, PhraseConfidence
+from fld_engine.filters.region import RegionConfidence, RegionNms
+from fld_engine.schemas.errors import ConfigError
+from fld_engine.schemas.tables import VERDICT_TARGETS
 from tests.drops import Drops
 from tests.tables import annotations, rows
 
@@ -274,7 +274,7 @@ def answer(keep: Any, value: Any, reason: str = "bad") -> Callable[[int], Verdic
         # what a newcomer writes first: a list, an Arrow array, nothing at all
         (answer(lambda n: [True] * n, np.zeros), "keep of type list; expected a numpy array"),
         (answer(lambda n: np.ones(n, dtype=bool), lambda n: pa.array([0.0] * n)), "value of type DoubleArray"),
-        (lambda n: None, "NoneType; expected engine.protocols.Verdicts"),
+        (lambda n: None, "NoneType; expected fld_engine.engine.protocols.Verdicts"),
         (answer(lambda n: np.ones(n, dtype=bool), np.zeros, reason=""), "reason ''"),
         (answer(lambda n: np.ones(n, dtype=bool), np.zeros, reason="parent:x"), "reason 'parent:x'"),
     ],

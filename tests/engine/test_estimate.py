@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from engine.config import parse_config
-from engine.estimate import estimate
-from engine.plan import make_plan
-from engine.protocols import Resources
-from engine.store import Store
-from schemas.errors import RunnerError
+from fld_engine.engine.config import parse_config
+from fld_engine.engine.estimate import estimate
+from fld_engine.engine.plan import make_plan
+from fld_engine.engine.protocols import Resources
+from fld_engine.engine.store import Store
+from fld_engine.schemas.errors import RunnerError
 
 NODE = Resources(cpus=16, gpus=8, memory_mb=100_000)
 

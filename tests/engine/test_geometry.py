@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from engine.geometry import (
+from fld_engine.engine.geometry import (
     Floats,
     areas,
     clip_boxes,

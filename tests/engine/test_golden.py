@@ -12,17 +12,17 @@ from typing import Any
 
 import pytest
 
-from annotators.composed_captioner import ComposedCaptioner
-from annotators.fake import FakeAnnotator, fake_regions
-from engine import coverage
-from engine.export import stage
-from engine.hashing import canonical_json
-from engine.partition import load_view
-from engine.pipeline import read_coverage
-from engine.plan import DECIDE_VERSION
-from engine.protocols import Sample
-from filters.region import RegionConfidence, RegionNms
-from schemas.annotations import Annotations, Label
+from fld_engine.annotators.composed_captioner import ComposedCaptioner
+from fld_engine.annotators.fake import FakeAnnotator, fake_regions
+from fld_engine.engine import coverage
+from fld_engine.engine.export import stage
+from fld_engine.engine.hashing import canonical_json
+from fld_engine.engine.partition import load_view
+from fld_engine.engine.pipeline import read_coverage
+from fld_engine.engine.plan import DECIDE_VERSION
+from fld_engine.engine.protocols import Sample
+from fld_engine.filters.region import RegionConfidence, RegionNms
+from fld_engine.schemas.annotations import Annotations, Label
 from tests.roots import fake_config, run_road, write_photographs
 
 GOLDEN = {

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import pytest
 
-from engine.graph import FROM_SOURCES, build_graph
-from engine.plan import lanes_of
-from engine.protocols import Annotator, Kind, ModelIdentity, Resources, Sample
-from schemas.annotations import Annotations
-from schemas.errors import ConfigError
+from fld_engine.engine.graph import FROM_SOURCES, build_graph
+from fld_engine.engine.plan import lanes_of
+from fld_engine.engine.protocols import Annotator, Kind, ModelIdentity, Resources, Sample
+from fld_engine.schemas.annotations import Annotations
+from fld_engine.schemas.errors import ConfigError
 
 
 class Stub:

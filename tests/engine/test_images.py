@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from engine.images import ImageLimits, decode, jpeg_bytes, phash64, upright_wh
-from schemas.errors import UnreadableImage
+from fld_engine.engine.images import ImageLimits, decode, jpeg_bytes, phash64, upright_wh
+from fld_engine.schemas.errors import UnreadableImage
 from tests.hostile import ORIENTATION_TAG, bomb_png, encoded, jpeg, photograph, pixels, rotated_jpeg, unreadable_files
 
 LIMITS = ImageLimits()

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from engine.config import RunConfig
-from engine.ingest.ingest import read_journal, read_partitions
-from engine.partition import PartitionImages, source_tables
-from engine.status import read_status
-from engine.store import Store
-from schemas.errors import SourceError
+from fld_engine.engine.config import RunConfig
+from fld_engine.engine.ingest.ingest import read_journal, read_partitions
+from fld_engine.engine.partition import PartitionImages, source_tables
+from fld_engine.engine.status import read_status
+from fld_engine.engine.store import Store
+from fld_engine.schemas.errors import SourceError
 from tests import hostile
 from tests.roots import fake_config, opened, run_road, write_photographs
 
@@ -27,7 +27,7 @@ def config_of(sources: list[dict[str, Any]], **changes: Any) -> RunConfig:
 
 
 def parse(sources: list[dict[str, Any]]) -> list[Any]:
-    from engine.sources.item import SourceSpec
+    from fld_engine.engine.sources.item import SourceSpec
 
     return [SourceSpec.model_validate(source) for source in sources]
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.lease import EXPIRE_S, LEASE_FILE, Lease, LeaseHolder
-from engine.store import Store
-from schemas.errors import LeaseError
+from fld_engine.engine.lease import EXPIRE_S, LEASE_FILE, Lease, LeaseHolder
+from fld_engine.engine.store import Store
+from fld_engine.schemas.errors import LeaseError
 
 
 def test_a_second_driver_is_refused_and_told_who_holds_the_root(tmp_path: Path) -> None:
@@ -26,8 +26,8 @@ def test_a_second_driver_is_refused_and_told_who_holds_the_root(tmp_path: Path) 
 def test_the_lease_of_a_killed_driver_on_this_host_is_taken_over_at_once(tmp_path: Path) -> None:
     code = f"""
 import os
-from engine.lease import LeaseHolder
-from engine.store import Store
+from fld_engine.engine.lease import LeaseHolder
+from fld_engine.engine.store import Store
 LeaseHolder(Store({str(tmp_path)!r})).__enter__()
 os.kill(os.getpid(), 9)
 """

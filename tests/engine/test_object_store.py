@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.export.verify import verify
-from engine.pipeline import Pipeline
-from flows.report import make_report
+from fld_engine.engine.export.verify import verify
+from fld_engine.engine.pipeline import Pipeline
+from fld_engine.flows.report import make_report
 from tests.object_store import served_bucket
 from tests.roots import digest, fake_config, run_road, write_photographs
 

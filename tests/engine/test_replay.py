@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from engine.explain import explain
-from engine.ingest.ingest import read_journal
-from engine.replay import mark_failed
-from engine.status import read_status
+from fld_engine.engine.explain import explain
+from fld_engine.engine.ingest.ingest import read_journal
+from fld_engine.engine.replay import mark_failed
+from fld_engine.engine.status import read_status
 from tests.roots import digest, fake_config, run_road, write_photographs
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.store import Store
+from fld_engine.engine.store import Store
 from tests.roots import digest, fake_config, opened, run_road, write_photographs
 
 SLOW = {

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from engine.rows import RowWriter, annotations_by_image
-from schemas.annotations import Annotations, Mask, Phrase, PhraseRegion, Source, Text
+from fld_engine.engine.rows import RowWriter, annotations_by_image
+from fld_engine.schemas.annotations import Annotations, Mask, Phrase, PhraseRegion, Source, Text
 
 PERSON = Source(annotator="human", model="human", revision="r")
 

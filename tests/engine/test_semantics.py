@@ -4,12 +4,12 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from annotators.spacy_parser import SpacyParser
-from engine.protocols import Sample
-from engine.rows import RowWriter
-from engine.semantics import parse_of
-from schemas.annotations import Annotations, Source, Text
-from schemas.tables import TOKENS
+from fld_engine.annotators.spacy_parser import SpacyParser
+from fld_engine.engine.protocols import Sample
+from fld_engine.engine.rows import RowWriter
+from fld_engine.engine.semantics import parse_of
+from fld_engine.schemas.annotations import Annotations, Source, Text
+from fld_engine.schemas.tables import TOKENS
 from tests.sentences import CAR, CHASE, TOWER
 from tests.tables import parse, rows
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.store import WRITEBACK_BYTES, Store
-from schemas.errors import RootError
-from schemas.tables import SCHEMA_VERSION
+from fld_engine.engine.store import WRITEBACK_BYTES, Store
+from fld_engine.schemas.errors import RootError
+from fld_engine.schemas.tables import SCHEMA_VERSION
 
 
 @pytest.fixture(params=["local", "memory"])

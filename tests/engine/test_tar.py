@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.tar import CHUNK_BYTES, TarStream, header, member_bytes
+from fld_engine.engine.tar import CHUNK_BYTES, TarStream, header, member_bytes
 
 NAMES = st.text("abcdefghijklmnopqrstuvwxyz0123456789._-/", min_size=1, max_size=160).filter(lambda n: n[-1] != "/")
 

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.ingest.twins import MAX_DISTANCE, twin_roots
+from fld_engine.engine.ingest.twins import MAX_DISTANCE, twin_roots
 
 
 @given(st.integers(0, 2**64 - 1), st.sets(st.integers(0, 63), max_size=MAX_DISTANCE))

@@ -17,26 +17,26 @@ import ray
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from engine.config import RunConfig, RunnerConfig, dump_config
-from engine.export.verify import verify
-from engine.partition import read_output
-from engine.pipeline import Pipeline
-from engine.rounds import plan_of, read_round
-from engine.store import Store
-from flows.report import report_root
-from flows.rounds import print_rounds
-from refinement.config import parse_refine
-from refinement.ending import why_stop
-from refinement.folds import EVERY_FOLD, fold_of
-from refinement.labels import gold_of
-from refinement.ledger import Edit
-from refinement.loop import Loop, RefineSummary
-from refinement.merge_rules import MergeRules
-from refinement.partition_merge import MergedPartition
-from refinement.settle import Ruling, edits_of, survey_of
-from schemas.annotations import Source
-from schemas.errors import ConfigError, RootError
-from schemas.reader import open_export
+from fld_engine.engine.config import RunConfig, RunnerConfig, dump_config
+from fld_engine.engine.export.verify import verify
+from fld_engine.engine.partition import read_output
+from fld_engine.engine.pipeline import Pipeline
+from fld_engine.engine.rounds import plan_of, read_round
+from fld_engine.engine.store import Store
+from fld_engine.flows.report import report_root
+from fld_engine.flows.rounds import print_rounds
+from fld_engine.refinement.config import parse_refine
+from fld_engine.refinement.ending import why_stop
+from fld_engine.refinement.folds import EVERY_FOLD, fold_of
+from fld_engine.refinement.labels import gold_of
+from fld_engine.refinement.ledger import Edit
+from fld_engine.refinement.loop import Loop, RefineSummary
+from fld_engine.refinement.merge_rules import MergeRules
+from fld_engine.refinement.partition_merge import MergedPartition
+from fld_engine.refinement.settle import Ruling, edits_of, survey_of
+from fld_engine.schemas.annotations import Source
+from fld_engine.schemas.errors import ConfigError, RootError
+from fld_engine.schemas.reader import open_export
 from tests.refinement.shapes import NUM, NUM_GOLD, REFINE, digests, opened
 from tests.refinement.workers import training_workers
 from tests.roots import run_road
@@ -177,7 +177,7 @@ def test_a_round_whose_worker_and_driver_were_killed_has_the_same_bytes(
     for stage in (again / "stages").glob("student-*"):
         shutil.rmtree(stage)
     (again / "config.yaml").write_text(dump_config(config))
-    command = [sys.executable, "-c", "from flows.cli import main; main()", "refine", str(again)]
+    command = [sys.executable, "-c", "from fld_engine.flows.cli import main; main()", "refine", str(again)]
     first = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     students = again / "rounds/001/students"
     (worker,) = wait_for(first, lambda: training_workers(psutil.Process(first.pid)))
@@ -335,6 +335,6 @@ def test_wrong_settings_are_named() -> None:
 
 
 def source_of_nothing() -> Any:
-    from schemas.tables import ANNOTATION_TABLES
+    from fld_engine.schemas.tables import ANNOTATION_TABLES
 
     return {name: schema.empty_table() for name, schema in ANNOTATION_TABLES.items()}

@@ -12,25 +12,25 @@ import ray
 from PIL import Image
 from rich.console import Console
 
-from annotators.hub.florence2 import HubFlorence2
-from engine.config import FilterConfig, RunConfig
-from engine.export.verify import verify
-from engine.hashing import sha256_hex
-from engine.partition import load_view
-from engine.pipeline import Pipeline
-from engine.protocols import Sample
-from engine.rounds import RoundRecord
-from engine.store import Store
-from filters.repetition import repeated_share
-from flows.rounds import print_rounds
-from refinement.config import parse_refine
-from refinement.folds import EVERY_FOLD
-from refinement.loop import Loop, RefineSummary
-from refinement.sparse import SparseStep
-from refinement.sparse_texts import dropped_texts
-from refinement.teaching import student_folder
-from schemas.errors import ConfigError, RootError
-from schemas.reader import open_export
+from fld_engine.annotators.hub.florence2 import HubFlorence2
+from fld_engine.engine.config import FilterConfig, RunConfig
+from fld_engine.engine.export.verify import verify
+from fld_engine.engine.hashing import sha256_hex
+from fld_engine.engine.partition import load_view
+from fld_engine.engine.pipeline import Pipeline
+from fld_engine.engine.protocols import Sample
+from fld_engine.engine.rounds import RoundRecord
+from fld_engine.engine.store import Store
+from fld_engine.filters.repetition import repeated_share
+from fld_engine.flows.rounds import print_rounds
+from fld_engine.refinement.config import parse_refine
+from fld_engine.refinement.folds import EVERY_FOLD
+from fld_engine.refinement.loop import Loop, RefineSummary
+from fld_engine.refinement.sparse import SparseStep
+from fld_engine.refinement.sparse_texts import dropped_texts
+from fld_engine.refinement.teaching import student_folder
+from fld_engine.schemas.errors import ConfigError, RootError
+from fld_engine.schemas.reader import open_export
 from tests.annotators.hub.shared import pinned
 from tests.refinement.shapes import NUM, NUM_GOLD, NUM_TOLD, REFINE, SMALL_SET, digests, opened
 

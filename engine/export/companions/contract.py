@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from schemas import reader
-from schemas.sample import SAMPLE, SAMPLE_MINOR, SAMPLE_VERSION, Sample
+from fld_engine.schemas import reader
+from fld_engine.schemas.sample import SAMPLE, SAMPLE_MINOR, SAMPLE_VERSION, Sample
 
 READER = "reader.py"
 JSON_SCHEMA = "schema/sample.schema.json"

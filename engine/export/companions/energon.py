@@ -14,8 +14,8 @@ from typing import Any
 
 import yaml
 
-from engine.export.manifest import SHARDS, ShardRecord
-from engine.hashing import sha256_hex
+from fld_engine.engine.export.manifest import SHARDS, ShardRecord
+from fld_engine.engine.hashing import sha256_hex
 
 META = ".nv-meta"
 ENERGON_VERSION = "7.4.1"

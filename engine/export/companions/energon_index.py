@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from engine.export.companions.energon import META
-from engine.export.companions.hashed_file import HashedFile
-from engine.export.manifest import EXTENSIONS, FileEntry, ShardRecord
-from engine.store import Store
+from fld_engine.engine.export.companions.energon import META
+from fld_engine.engine.export.companions.hashed_file import HashedFile
+from fld_engine.engine.export.manifest import EXTENSIONS, FileEntry, ShardRecord
+from fld_engine.engine.store import Store
 
 PATH = f"{META}/index.sqlite"
 ROWS_AT_ONCE = 10_000

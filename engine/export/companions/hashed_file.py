@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import IO
 
-from engine.export.manifest import FileEntry
+from fld_engine.engine.export.manifest import FileEntry
 
 
 class HashedFile:

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from engine.export.companions.hashed_file import HashedFile
-from engine.export.manifest import FileEntry
-from engine.export.sample_index import INDEX
-from engine.store import Store
+from fld_engine.engine.export.companions.hashed_file import HashedFile
+from fld_engine.engine.export.manifest import FileEntry
+from fld_engine.engine.export.sample_index import INDEX
+from fld_engine.engine.store import Store
 
 PATH = "index.parquet"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engine.export.manifest import SHARDS, ShardRecord
-from engine.hashing import canonical_json
+from fld_engine.engine.export.manifest import SHARDS, ShardRecord
+from fld_engine.engine.hashing import canonical_json
 
 SIZES = f"{SHARDS}/sizes.json"
 

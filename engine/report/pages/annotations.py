@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engine.coverage_boxes import MAX_PER_IMAGE
-from engine.coverage_report import Figure
-from engine.report.bins import COUNT_BINS
-from engine.report.model import Chart, Data, Page, Row, Section, TableBlock, bars
-from engine.report.pages.facts import Facts, dense, trimmed
-from schemas.annotations import GRANULARITIES
+from fld_engine.engine.coverage_boxes import MAX_PER_IMAGE
+from fld_engine.engine.coverage_report import Figure
+from fld_engine.engine.report.bins import COUNT_BINS
+from fld_engine.engine.report.model import Chart, Data, Page, Row, Section, TableBlock, bars
+from fld_engine.engine.report.pages.facts import Facts, dense, trimmed
+from fld_engine.schemas.annotations import GRANULARITIES
 
 UNITS = {
     "annotations": "image annotations",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from engine.report.compare import CHANGES, CompareResult
-from engine.report.model import Card, Chart, Data, Page, Row, Section, TableBlock, bars
-from engine.report.pages.facts import Facts, share
+from fld_engine.engine.report.compare import CHANGES, CompareResult
+from fld_engine.engine.report.model import Card, Chart, Data, Page, Row, Section, TableBlock, bars
+from fld_engine.engine.report.pages.facts import Facts, share
 
 DRAWN = ("family", "label", "xyxy", "score", "kept")
 """Of a box beside another."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from engine.report.agreement import CALIBRATION_BINS, FOUND, HIT, MISS, MISSED, OTHER, SAME
-from engine.report.bins import IOU_BINS, SCORE_BINS, value_edge
-from engine.report.exported import HUMAN
-from engine.report.model import Chart, Data, Page, Row, Section, TableBlock, bars, slug
-from engine.report.pages.facts import Facts, dense, share
-from engine.report.scores import DROPPED, DROPPED_HERE, DROPPED_LATER, KEPT
-from schemas.tables import VERDICT_TARGETS
+from fld_engine.engine.report.agreement import CALIBRATION_BINS, FOUND, HIT, MISS, MISSED, OTHER, SAME
+from fld_engine.engine.report.bins import IOU_BINS, SCORE_BINS, value_edge
+from fld_engine.engine.report.exported import HUMAN
+from fld_engine.engine.report.model import Chart, Data, Page, Row, Section, TableBlock, bars, slug
+from fld_engine.engine.report.pages.facts import Facts, dense, share
+from fld_engine.engine.report.scores import DROPPED, DROPPED_HERE, DROPPED_LATER, KEPT
+from fld_engine.schemas.tables import VERDICT_TARGETS
 
 
 def confidence(facts: Facts) -> Page:

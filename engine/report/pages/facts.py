@@ -9,10 +9,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.coverage_report import CoverageReport
-from engine.report.tables import select
-from engine.report.vocabulary import Vocabulary
-from engine.status import StatusReport
+from fld_engine.engine.coverage_report import CoverageReport
+from fld_engine.engine.report.tables import select
+from fld_engine.engine.report.vocabulary import Vocabulary
+from fld_engine.engine.status import StatusReport
 
 
 @dataclass(frozen=True)

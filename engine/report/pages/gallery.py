@@ -7,8 +7,8 @@ from typing import Any
 
 from jinja2.utils import htmlsafe_json_dumps
 
-from engine.report.model import Data, Page, Row, Section, TableBlock
-from engine.report.pages.facts import Facts
+from fld_engine.engine.report.model import Data, Page, Row, Section, TableBlock
+from fld_engine.engine.report.pages.facts import Facts
 
 MAX_BYTES = 12_000_000
 """Of the pictures and annotations on one page, so that it stays under 15 MB."""

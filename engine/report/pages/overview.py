@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from engine.report.model import Card, Chart, Data, Page, Row, Section, TableBlock, bars
-from engine.report.pages.facts import Facts, share
-from schemas.tables import VERDICT_TARGETS
+from fld_engine.engine.report.model import Card, Chart, Data, Page, Row, Section, TableBlock, bars
+from fld_engine.engine.report.pages.facts import Facts, share
+from fld_engine.schemas.tables import VERDICT_TARGETS
 
 NAMES = {
     "images": "images", "texts": "texts", "regions": "regions", "region_texts": "region texts", "phrases": "phrases",

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Mapping
 
 import pyarrow.compute as pc
 
-from engine.report.bins import COMPLEXITY_BINS, COMPLEXITY_STEP, COUNT_BINS
-from engine.report.model import Chart, Data, Page, Row, Section, TableBlock, bars, slug
-from engine.report.pages.annotations import figures_block
-from engine.report.pages.facts import Facts, dense, share, trimmed
-from engine.report.tables import KINDS, select
-from engine.report.vocabulary import ALL, GROWTH_BINS, richness
-from engine.report.wordlist import word_coverage
-from schemas.annotations import GRANULARITIES
+from fld_engine.engine.report.bins import COMPLEXITY_BINS, COMPLEXITY_STEP, COUNT_BINS
+from fld_engine.engine.report.model import Chart, Data, Page, Row, Section, TableBlock, bars, slug
+from fld_engine.engine.report.pages.annotations import figures_block
+from fld_engine.engine.report.pages.facts import Facts, dense, share, trimmed
+from fld_engine.engine.report.tables import KINDS, select
+from fld_engine.engine.report.vocabulary import ALL, GROWTH_BINS, richness
+from fld_engine.engine.report.wordlist import word_coverage
+from fld_engine.schemas.annotations import GRANULARITIES
 
 SHOWN = 30
 NAMES = {

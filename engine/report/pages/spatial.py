@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from engine.coverage_boxes import AREA_EDGES, ASPECT_EDGES, HEAT_MAP_SIDE, MAX_PER_IMAGE
-from engine.report.bins import IOU_BINS
-from engine.report.model import Chart, Data, Page, Row, Section, TableBlock, bars, heat, matrix, slug
-from engine.report.pages.facts import Facts, dense, share, trimmed
-from engine.report.spatial import CLASS_GRID_SIDE, SIZES
-from engine.report.tables import select
-from engine.report.vocabulary import ALL
+from fld_engine.engine.coverage_boxes import AREA_EDGES, ASPECT_EDGES, HEAT_MAP_SIDE, MAX_PER_IMAGE
+from fld_engine.engine.report.bins import IOU_BINS
+from fld_engine.engine.report.model import Chart, Data, Page, Row, Section, TableBlock, bars, heat, matrix, slug
+from fld_engine.engine.report.pages.facts import Facts, dense, share, trimmed
+from fld_engine.engine.report.spatial import CLASS_GRID_SIDE, SIZES
+from fld_engine.engine.report.tables import select
+from fld_engine.engine.report.vocabulary import ALL
 
 NUM_CLASSES = 20
 NUM_MAPS = 6

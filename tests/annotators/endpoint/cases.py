@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from annotators.endpoint.captioner import EndpointCaptioner
-from annotators.endpoint.verifier import EndpointVerifier
-from engine.annotate import Outcome, Run, annotate_group
-from engine.protocols import RGB, Annotator, Sample
-from engine.tasks import Isolation
-from schemas.annotations import Annotations, Phrase, PhraseRegion, RegionText
+from fld_engine.annotators.endpoint.captioner import EndpointCaptioner
+from fld_engine.annotators.endpoint.verifier import EndpointVerifier
+from fld_engine.engine.annotate import Outcome, Run, annotate_group
+from fld_engine.engine.protocols import RGB, Annotator, Sample
+from fld_engine.engine.tasks import Isolation
+from fld_engine.schemas.annotations import Annotations, Phrase, PhraseRegion, RegionText
 from tests.annotators.builders import line, text, thing
 from tests.annotators.endpoint.server import MODEL, Reply, Server, said
 

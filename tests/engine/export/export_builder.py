@@ -8,14 +8,14 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from engine.export.assemble import assemble
-from engine.export.manifest import Manifest, ShardRecord
-from engine.export.publish import write_export_index
-from engine.export.shards import ShardLimits, prepare, write_group
-from engine.images import ImageLimits
-from engine.protocols import ModelIdentity
-from engine.store import Store
-from engine.view import PartitionView
+from fld_engine.engine.export.assemble import assemble
+from fld_engine.engine.export.manifest import Manifest, ShardRecord
+from fld_engine.engine.export.publish import write_export_index
+from fld_engine.engine.export.shards import ShardLimits, prepare, write_group
+from fld_engine.engine.images import ImageLimits
+from fld_engine.engine.protocols import ModelIdentity
+from fld_engine.engine.store import Store
+from fld_engine.engine.view import PartitionView
 from tests.engine.export.view_builder import box, image_row, make_view
 
 MODELS = {"nanodet": ModelIdentity(id="nanodet-g", revision="3.0.4", sha256="0" * 64, licence="Apache-2.0")}

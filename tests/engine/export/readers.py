@@ -20,7 +20,7 @@ import webdataset
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from engine.hashing import canonical_json
+from fld_engine.engine.hashing import canonical_json
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # the libraries' own, at import

@@ -6,9 +6,9 @@ from collections import Counter
 
 import pytest
 
-from engine.export.assemble import assemble, family_status, split_of
-from schemas.errors import ConfigError
-from schemas.sample import NOT_MEASURED, Sample
+from fld_engine.engine.export.assemble import assemble, family_status, split_of
+from fld_engine.schemas.errors import ConfigError
+from fld_engine.schemas.sample import NOT_MEASURED, Sample
 from tests.engine.export.view_builder import box, image_row, make_view, small_jpeg
 
 A, B, C = (image_row(small_jpeg(n)) for n in range(3))

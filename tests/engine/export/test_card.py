@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import yaml
 
-from engine.export.card import card_header, dataset_card
-from engine.export.facts import ExportFacts, FilterFacts, GroupFacts, RoundFacts, SourceFacts, add
-from engine.export.manifest import Manifest, make_manifest
-from engine.ingest.ingest import read_journal
-from engine.protocols import ModelIdentity
-from engine.status import read_status
+from fld_engine.engine.export.card import card_header, dataset_card
+from fld_engine.engine.export.facts import ExportFacts, FilterFacts, GroupFacts, RoundFacts, SourceFacts, add
+from fld_engine.engine.export.manifest import Manifest, make_manifest
+from fld_engine.engine.ingest.ingest import read_journal
+from fld_engine.engine.protocols import ModelIdentity
+from fld_engine.engine.status import read_status
 from tests.hostile import write_unreadable
 from tests.roots import fake_config, run_road, write_photographs
 

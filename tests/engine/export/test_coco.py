@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 
-from engine.export.coco import CocoSummary, export_coco
+from fld_engine.engine.export.coco import CocoSummary, export_coco
 from tests.browser.synthetic import BOX, HOSTILE, WH, synthetic_root
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.config import RunConfig
-from engine.export.diff import Changes, ExportDiff, ValueChange, diff
-from schemas.errors import RootError, VerificationError
+from fld_engine.engine.config import RunConfig
+from fld_engine.engine.export.diff import Changes, ExportDiff, ValueChange, diff
+from fld_engine.schemas.errors import RootError, VerificationError
 from tests.roots import fake_config, opened, run_road, write_photographs
 
 Made = tuple[Path, RunConfig, list[str]]

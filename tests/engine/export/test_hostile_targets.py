@@ -10,10 +10,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engine.export.targets import write_targets
-from schemas.sample import SAMPLE_VERSION, Sample, TargetEntry
-from schemas.target_language import most_tokens, normalise_text, parse_answer, quantise
-from schemas.tasks import TASKS
+from fld_engine.engine.export.targets import write_targets
+from fld_engine.schemas.sample import SAMPLE_VERSION, Sample, TargetEntry
+from fld_engine.schemas.target_language import most_tokens, normalise_text, parse_answer, quantise
+from fld_engine.schemas.tasks import TASKS
 from tests.florence2_processor import build_processor
 
 WH = (640, 480)

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import yaml
 
-from engine.export.card import features
-from engine.export.manifest import Manifest, manifest_json
-from engine.export.publish import withdraw_manifest
-from engine.store import Store
+from fld_engine.engine.export.card import features
+from fld_engine.engine.export.manifest import Manifest, manifest_json
+from fld_engine.engine.export.publish import withdraw_manifest
+from fld_engine.engine.store import Store
 from tests.engine.export.export_builder import MODELS, rewrite_index, write_export
 from tests.engine.export.view_builder import small_jpeg
 

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from engine.export.verify import verify
-from engine.ingest.ingest import read_journal
-from engine.status import read_status
-from schemas.reader import open_export
+from fld_engine.engine.export.verify import verify
+from fld_engine.engine.ingest.ingest import read_journal
+from fld_engine.engine.status import read_status
+from fld_engine.schemas.reader import open_export
 from tests.roots import fake_config, run_road, write_photographs
 
 CAPTION = "A kite above a dog and the dog."

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from engine.config import RunConfig
-from engine.export.selection import Selection
-from engine.export.verify import verify
-from engine.pipeline import Pipeline
-from engine.store import Store
-from schemas.errors import ConfigError
-from schemas.reader import open_export
+from fld_engine.engine.config import RunConfig
+from fld_engine.engine.export.selection import Selection
+from fld_engine.engine.export.verify import verify
+from fld_engine.engine.pipeline import Pipeline
+from fld_engine.engine.store import Store
+from fld_engine.schemas.errors import ConfigError
+from fld_engine.schemas.reader import open_export
 from tests.engine.export.test_targets import sample as sample
 from tests.roots import fake_config, run_road, write_photographs
 

@@ -14,12 +14,12 @@ import pytest
 import webdataset
 from PIL import Image
 
-from engine.export.assemble import assemble
-from engine.export.manifest import Counts
-from engine.export.shards import ShardLimits, prepare, write_group
-from engine.images import ImageLimits
-from engine.store import Store
-from schemas.errors import RootError
+from fld_engine.engine.export.assemble import assemble
+from fld_engine.engine.export.manifest import Counts
+from fld_engine.engine.export.shards import ShardLimits, prepare, write_group
+from fld_engine.engine.images import ImageLimits
+from fld_engine.engine.store import Store
+from fld_engine.schemas.errors import RootError
 from tests.engine.export.export_builder import annotated_view, write_export
 from tests.engine.export.view_builder import photographs, small_jpeg
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from engine.export.verify import verify
-from schemas.errors import ConfigError
+from fld_engine.engine.export.verify import verify
+from fld_engine.schemas.errors import ConfigError
 from tests.roots import digest, fake_config, opened, run_road, write_photographs
 
 BESIDE = ("index.parquet", "wids-train.json", ".nv-meta/index.sqlite", ".nv-meta/.info.json", "shards/sizes.json")

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from engine.export.assemble import assemble
-from schemas.sample import Sample, TargetEntry
-from schemas.target_language import parse_answer
-from schemas.tasks import TASKS
+from fld_engine.engine.export.assemble import assemble
+from fld_engine.schemas.sample import Sample, TargetEntry
+from fld_engine.schemas.target_language import parse_answer
+from fld_engine.schemas.tasks import TASKS
 from tests.engine.export.view_builder import box, image_row, make_view, small_jpeg
 from tests.florence2_processor import build_processor
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from engine.export.manifest import Manifest, ShardRecord, manifest_json
-from engine.export.verify import VerifyReport, verify
-from engine.hashing import sha256_hex
-from engine.tar import TarStream
+from fld_engine.engine.export.manifest import Manifest, ShardRecord, manifest_json
+from fld_engine.engine.export.verify import VerifyReport, verify
+from fld_engine.engine.hashing import sha256_hex
+from fld_engine.engine.tar import TarStream
 from tests.engine.export.export_builder import rewrite_index, write_export
 from tests.engine.export.view_builder import small_jpeg
 

@@ -11,9 +11,9 @@ from typing import Any
 import pyarrow as pa
 from PIL import Image
 
-from engine.hashing import image_id, sha256_hex
-from engine.view import PartitionView
-from schemas.tables import ANNOTATION_TABLES, IMAGES, STATUS, VERDICT_TARGETS, verdict_schema
+from fld_engine.engine.hashing import image_id, sha256_hex
+from fld_engine.engine.view import PartitionView
+from fld_engine.schemas.tables import ANNOTATION_TABLES, IMAGES, STATUS, VERDICT_TARGETS, verdict_schema
 
 Row = dict[str, Any]
 SOURCE: Row = {"annotator": "nanodet", "model": "nanodet-g", "revision": "3.0.4", "round": 0}

@@ -11,8 +11,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from annotators.endpoint.answers import Answers
-from engine.config import RunConfig
+from fld_engine.annotators.endpoint.answers import Answers
+from fld_engine.engine.config import RunConfig
 from tests.roots import fake_config, run_road, write_photographs
 
 VICTIM = 2

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.config import RunConfig, dump_config
-from engine.pipeline import Pipeline
-from engine.store import Store
+from fld_engine.engine.config import RunConfig, dump_config
+from fld_engine.engine.pipeline import Pipeline
+from fld_engine.engine.store import Store
 from tests.engine.removal.removal_roots import CAPTION, FAKE, VICTIM, annotated_root, samples, traces
 from tests.engine.test_object_store import bucket
 from tests.roots import digest, opened, run_road
@@ -24,9 +24,9 @@ Made = tuple[Path, RunConfig, list[str]]
 
 KILL_AFTER = """
 import os, signal, sys
-from engine.config import load_config
-from engine.pipeline import Pipeline
-from engine.store import Store
+from fld_engine.engine.config import load_config
+from fld_engine.engine.pipeline import Pipeline
+from fld_engine.engine.store import Store
 
 root, config, image_id, step, after = sys.argv[1:]
 seen = 0

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from engine.config import RunConfig
-from engine.export.verify import verify
-from engine.ingest.ingest import read_journal
-from engine.lease import LeaseHolder
-from engine.removal.request import parse_ids
-from engine.status import read_status
-from engine.store import Store
-from schemas.errors import ConfigError, LeaseError
+from fld_engine.engine.config import RunConfig
+from fld_engine.engine.export.verify import verify
+from fld_engine.engine.ingest.ingest import read_journal
+from fld_engine.engine.lease import LeaseHolder
+from fld_engine.engine.removal.request import parse_ids
+from fld_engine.engine.status import read_status
+from fld_engine.engine.store import Store
+from fld_engine.schemas.errors import ConfigError, LeaseError
 from tests.engine.removal.removal_roots import (
     ANSWER,
     CAPTION,

@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from engine.report.semantic import semantic_counts
-from engine.report.words import mentions_of, terms_of
-from engine.semantics import parse_of
+from fld_engine.engine.report.semantic import semantic_counts
+from fld_engine.engine.report.words import mentions_of, terms_of
+from fld_engine.engine.semantics import parse_of
 from tests.engine.report.captions import CAPTIONS, Caption
 from tests.tables import annotations, rows
 

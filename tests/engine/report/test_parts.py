@@ -9,19 +9,19 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from engine.decide import decide
-from engine.report.agreement import agreement_counts, disagreement, reference_counts
-from engine.report.bins import NUM_VALUE_BINS, score_bins, value_bins, value_edge
-from engine.report.compare import Kept, compare_image
-from engine.report.pages.confidence import bounds_of
-from engine.report.scores import score_counts
-from engine.report.spatial import mask_area, neighbours, size_classes
-from engine.report.vocabulary import ALL, TOP
-from engine.report.wordlist import read_words, word_coverage
-from engine.view import PartitionView
-from filters.region import RegionConfidence, RegionNms
-from schemas.errors import ConfigError
-from schemas.tables import STATUS
+from fld_engine.engine.decide import decide
+from fld_engine.engine.report.agreement import agreement_counts, disagreement, reference_counts
+from fld_engine.engine.report.bins import NUM_VALUE_BINS, score_bins, value_bins, value_edge
+from fld_engine.engine.report.compare import Kept, compare_image
+from fld_engine.engine.report.pages.confidence import bounds_of
+from fld_engine.engine.report.scores import score_counts
+from fld_engine.engine.report.spatial import mask_area, neighbours, size_classes
+from fld_engine.engine.report.vocabulary import ALL, TOP
+from fld_engine.engine.report.wordlist import read_words, word_coverage
+from fld_engine.engine.view import PartitionView
+from fld_engine.filters.region import RegionConfidence, RegionNms
+from fld_engine.schemas.errors import ConfigError
+from fld_engine.schemas.tables import STATUS
 from tests.tables import annotations, rows
 
 IMAGES = rows(
@@ -226,7 +226,7 @@ def test_a_word_list_is_read_line_by_line(tmp_path: Any) -> None:
 
 @pytest.mark.parametrize(("name", "num", "one"), [("lvis", 1203, "traffic light"), ("openimages", 601, "sea turtle")])
 def test_shipped_lists_are_whole_and_say_whose_they_are(name: str, num: int, one: str) -> None:
-    text = resources.files("engine.report").joinpath("wordlists", f"{name}.txt").read_text("utf-8")
+    text = resources.files("fld_engine.engine.report").joinpath("wordlists", f"{name}.txt").read_text("utf-8")
     assert sum(not line.startswith("#") for line in text.splitlines()) == num
     assert "CC BY 4.0" in text
     assert one in read_words(name)

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.report.aggregate import bucket_of
-from engine.report.pick import pick
-from engine.report.reduce import MergeResult, gather, read_vocabulary, reduce_terms, runs_of_buckets
-from engine.report.tables import (
+from fld_engine.engine.report.aggregate import bucket_of
+from fld_engine.engine.report.pick import pick
+from fld_engine.engine.report.reduce import MergeResult, gather, read_vocabulary, reduce_terms, runs_of_buckets
+from fld_engine.engine.report.tables import (
     CANDIDATES,
     CANDIDATES_PER_STRATUM,
     COUNTS,
@@ -27,9 +27,9 @@ from engine.report.tables import (
     merge_terms,
     select,
 )
-from engine.report.vocabulary import ALL, Vocabulary, richness
-from engine.store import Store
-from engine.tasks import GatherTask, ReduceTask
+from fld_engine.engine.report.vocabulary import ALL, Vocabulary, richness
+from fld_engine.engine.store import Store
+from fld_engine.engine.tasks import GatherTask, ReduceTask
 
 WORDS = [f"word {i}" for i in range(300)]
 

@@ -12,14 +12,14 @@ import pyarrow.parquet as pq
 import pytest
 import spacy
 
-from engine.ingest.ingest import read_journal
-from engine.pipeline import Pipeline
-from engine.report.build import facts_of, pages_of
-from engine.report.definitions import DEFINITIONS
-from engine.report.model import Chart
-from engine.report.pages.annotations import UNITS
-from flows.report import make_report, report_root
-from schemas.errors import RootError
+from fld_engine.engine.ingest.ingest import read_journal
+from fld_engine.engine.pipeline import Pipeline
+from fld_engine.engine.report.build import facts_of, pages_of
+from fld_engine.engine.report.definitions import DEFINITIONS
+from fld_engine.engine.report.model import Chart
+from fld_engine.engine.report.pages.annotations import UNITS
+from fld_engine.flows.report import make_report, report_root
+from fld_engine.schemas.errors import RootError
 from tests.browser.synthetic import HOSTILE, copied
 from tests.engine.report.recount import recount, samples_of
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from engine.protocols import Resources
-from engine.runners.fit import fit_workers
-from engine.runners.local import gpus_in_turn
-from schemas.errors import RunnerError
+from fld_engine.engine.protocols import Resources
+from fld_engine.engine.runners.fit import fit_workers
+from fld_engine.engine.runners.local import gpus_in_turn
+from fld_engine.schemas.errors import RunnerError
 
 
 def node(cpus: float, gpus: float = 0, memory_mb: int = 8000) -> Resources:

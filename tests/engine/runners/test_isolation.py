@@ -7,8 +7,8 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.runners.isolation import isolate
-from engine.tasks import Isolation, Span
+from fld_engine.engine.runners.isolation import isolate
+from fld_engine.engine.tasks import Isolation, Span
 
 
 def attempt(num_images: int, batch: int, poison: set[int], isolation: Isolation) -> Span | None:

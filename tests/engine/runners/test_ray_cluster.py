@@ -10,11 +10,11 @@ import pytest
 import ray
 from ray.cluster_utils import Cluster
 
-from engine.config import RunnerConfig
-from engine.messages import Ready
-from engine.pipeline import make_backend
-from engine.protocols import Resources
-from schemas.errors import RunnerError
+from fld_engine.engine.config import RunnerConfig
+from fld_engine.engine.messages import Ready
+from fld_engine.engine.pipeline import make_backend
+from fld_engine.engine.protocols import Resources
+from fld_engine.schemas.errors import RunnerError
 from tests.roots import digest, fake_config, run_road, write_photographs
 
 

@@ -10,12 +10,12 @@ from typing import Any
 import psutil
 import pytest
 
-from engine.config import RunnerConfig
-from engine.partition import read_output, read_tables
-from engine.pipeline import Pipeline, make_backend
-from engine.protocols import Resources
-from engine.store import Store
-from schemas.errors import RunnerError
+from fld_engine.engine.config import RunnerConfig
+from fld_engine.engine.partition import read_output, read_tables
+from fld_engine.engine.pipeline import Pipeline, make_backend
+from fld_engine.engine.protocols import Resources
+from fld_engine.engine.store import Store
+from fld_engine.schemas.errors import RunnerError
 from tests.roots import digest, fake_config, opened, run_road, write_photographs
 
 NUM_IMAGES = 11

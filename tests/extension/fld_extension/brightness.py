@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engine.protocols import Kind, ModelIdentity, Resources, Sample
-from schemas.annotations import Annotations, Frozen, Label
+from fld_engine.engine.protocols import Kind, ModelIdentity, Resources, Sample
+from fld_engine.schemas.annotations import Annotations, Frozen, Label
 
 
 class Brightness:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from engine.export.companions.energon_index import VERSION_BYTES, VERSION_OFFSET
+from fld_engine.engine.export.companions.energon_index import VERSION_BYTES, VERSION_OFFSET
 from tests.engine.export.export_builder import write_export
 from tests.engine.export.view_builder import photographs, small_jpeg
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from engine.export.sample_index import INDEX, Facts, Place
-from engine.tar import member_bytes
+from fld_engine.engine.export.sample_index import INDEX, Facts, Place
+from fld_engine.engine.tar import member_bytes
 from tests.engine.export.export_builder import write_export
 from tests.engine.export.view_builder import photographs, small_jpeg
 
