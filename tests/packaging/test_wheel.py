@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
 import venv
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,26 +24,30 @@ def test_the_wheel_takes_one_import_name_and_holds_every_file(wheel: Path) -> No
     """Six generic names in site-packages would be overwritten by whoever installs a package called `filters`."""
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/", 1)[0] for name in names if ".dist-info/" not in name} == {"fld_engine"}
-    package = REPOSITORY / "src/fld_engine"
-    here = {
-        str(Path("fld_engine", at.relative_to(package)))
-        for part in package.iterdir()
-        for at in ([part] if part.is_file() else part.resolve().rglob("*"))
-        for at in [package / part.name / at.relative_to(part.resolve()) if part.is_dir() else at]
-        if at.is_file() and "__pycache__" not in at.parts
-    }
+    source = REPOSITORY / "src"
+    here = {str(path.relative_to(source)) for path in _files(source / "fld_engine")}
     assert here - set(names) == set()
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Files below a folder, links to folders followed."""
+    for path in folder.iterdir():
+        if path.is_dir() and path.name != "__pycache__":
+            yield from _files(path)
+        elif path.is_file():
+            yield path
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Built from a source distribution, as an index would have it, of the files that git knows."""
     folder = tmp_path_factory.mktemp("built")
-    files = subprocess.run(["git", "ls-files", "-z"], cwd=REPOSITORY, check=True, capture_output=True).stdout
-    copy = ["tar", "--create", "--null", "--files-from=-", "--file=source.tar"]
-    subprocess.run([*copy, f"--directory={REPOSITORY}"], cwd=folder, input=files, check=True, timeout=60)
-    (folder / "source").mkdir()
-    subprocess.run(["tar", "--extract", "--file=../source.tar"], cwd=folder / "source", check=True, timeout=60)
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=REPOSITORY, check=True, capture_output=True, text=True
+    ).stdout
+    for file in filter(None, listed.split("\0")):
+        (folder / "source" / file).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(REPOSITORY / file, folder / "source" / file, follow_symlinks=False)
     code = "import setuptools.build_meta as b; b.build_sdist('..')"
     subprocess.run([sys.executable, "-c", code], cwd=folder / "source", check=True, capture_output=True, timeout=120)
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", str(folder)]
