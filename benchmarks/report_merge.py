@@ -19,8 +19,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fld_engine.engine.report.aggregate import bucket_of
-from fld_engine.engine.report.reduce import (
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.plan.tasks import GatherTask, ReduceTask
+from fld_engine.engine.stages.report.aggregate import bucket_of
+from fld_engine.engine.stages.report.reduce import (
     PARTITIONS_PER_GATHER,
     MergeResult,
     gather,
@@ -28,10 +30,8 @@ from fld_engine.engine.report.reduce import (
     reduce_terms,
     runs_of_buckets,
 )
-from fld_engine.engine.report.tables import CANDIDATES, COUNTS, TERMS, merge_counts
-from fld_engine.engine.report.vocabulary import richness
-from fld_engine.engine.store import Store
-from fld_engine.engine.tasks import GatherTask, ReduceTask
+from fld_engine.engine.stages.report.tables import CANDIDATES, COUNTS, TERMS, merge_counts
+from fld_engine.engine.stages.report.vocabulary import richness
 
 NUM_TERMS, NUM_CAPTIONS, VOCABULARY = 2000, 500, 200_000
 NUM_COUNTS = 2000

@@ -11,16 +11,17 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 
-from fld_engine.engine.config import RunConfig, dump_config
-from fld_engine.engine.export.coco import export_coco
-from fld_engine.engine.export.stage import export_is_current
-from fld_engine.engine.ingest.ingest import new_chunks, read_journal
-from fld_engine.engine.pipeline import Pipeline
-from fld_engine.engine.plan import Plan
-from fld_engine.engine.registry import pin
-from fld_engine.engine.removal.request import parse_ids
-from fld_engine.engine.runners.logs import LEVEL_VARIABLE
-from fld_engine.engine.store import Store
+from fld_engine.engine.data.journal import read_journal
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.plan.config import RunConfig, dump_config
+from fld_engine.engine.plan.plan import Plan
+from fld_engine.engine.plan.registry import pin
+from fld_engine.engine.run.logs import LEVEL_VARIABLE
+from fld_engine.engine.run.pipeline import Pipeline
+from fld_engine.engine.stages.export.coco import export_coco
+from fld_engine.engine.stages.export.stage import export_is_current
+from fld_engine.engine.stages.ingest.ingest import new_chunks
+from fld_engine.engine.stages.removal.request import parse_ids
 from fld_engine.flows.looking import looking_app
 from fld_engine.flows.models import models_app
 from fld_engine.flows.opening import CONFIG_FILE, existing_root
@@ -127,7 +128,7 @@ def export(
 @app.command()
 def replay(root: Root, set_: Set = None) -> None:
     """Run the annotators again on the images that failed, and everything that depends on them."""
-    from fld_engine.engine.replay import mark_failed
+    from fld_engine.engine.stages.replay.marks import mark_failed
 
     store, config = existing_root(root, set_)
     marked = mark_failed(plan_of_root(store, config))

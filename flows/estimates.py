@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 import psutil
 from rich.table import Table
 
-from fld_engine.engine.config import PartitionLimits, RunConfig, RunnerConfig
-from fld_engine.engine.estimate import LaneEstimate
-from fld_engine.engine.pipeline import Pipeline
-from fld_engine.engine.protocols import Resources
-from fld_engine.engine.runners.local import num_gpus
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.plan.config import PartitionLimits, RunConfig, RunnerConfig
+from fld_engine.engine.plan.estimate import LaneEstimate
+from fld_engine.engine.plan.protocols import Resources
+from fld_engine.engine.run.local import num_gpus
+from fld_engine.engine.run.pipeline import Pipeline
 from fld_engine.engine.sources.item import Rejected, SourceSpec
 from fld_engine.engine.sources.open import open_source, read_chunk
-from fld_engine.engine.store import Store
 
 if TYPE_CHECKING:
     from fld_engine.refinement.estimate import TrainingEstimate

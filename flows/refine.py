@@ -9,10 +9,10 @@ from prefect import flow, task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
-from fld_engine.engine.config import parse_config
-from fld_engine.engine.pipeline import Pipeline
-from fld_engine.engine.rounds import RoundRecord
-from fld_engine.engine.store import Store
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.plan.config import parse_config
+from fld_engine.engine.plan.rounds import RoundRecord
+from fld_engine.engine.run.pipeline import Pipeline
 from fld_engine.flows.progress import progress_bars
 from fld_engine.refinement.config import parse_refine
 from fld_engine.refinement.ending import why_not_teach, why_stop

@@ -7,16 +7,16 @@ from importlib.metadata import version
 from typing import Any
 
 from fld_engine.annotators.coco_classes import COCO_CLASSES
-from fld_engine.engine.ingest.ingest import read_journal
-from fld_engine.engine.pipeline import Pipeline
-from fld_engine.engine.plan import Plan
-from fld_engine.engine.report.against import compare_roots
-from fld_engine.engine.report.build import facts_of, pages_of, write_tables
-from fld_engine.engine.report.pages.changes import changes
-from fld_engine.engine.report.pages.facts import Facts
-from fld_engine.engine.report.render import write_pages
-from fld_engine.engine.report.wordlist import read_words
-from fld_engine.engine.store import Store
+from fld_engine.engine.data.journal import read_journal
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.plan.plan import Plan
+from fld_engine.engine.run.pipeline import Pipeline
+from fld_engine.engine.stages.report.against import compare_roots
+from fld_engine.engine.stages.report.build import facts_of, pages_of, write_tables
+from fld_engine.engine.stages.report.pages.changes import changes
+from fld_engine.engine.stages.report.pages.facts import Facts
+from fld_engine.engine.stages.report.render import write_pages
+from fld_engine.engine.stages.report.wordlist import read_words
 from fld_engine.flows.opening import existing_root
 from fld_engine.flows.progress import progress_bars
 from fld_engine.flows.summary import RUN_FILE
@@ -24,7 +24,7 @@ from fld_engine.flows.summary import RUN_FILE
 FOLDER = "report"
 NUM_IMAGES = 80
 WORD_LISTS = {"coco": COCO_CLASSES}
-"""Lists that come from a model here; `engine.report.wordlist` ships more. Others are given as a file."""
+"""Lists that come from a model here; `engine.stages.report.wordlist` ships more. Others are given as a file."""
 
 Other = tuple[str, Sequence[str], int | None]
 """A root to compare with, `--set` overrides of its config, and a round of it."""

@@ -17,11 +17,11 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task as PrefectTask
 
-from fld_engine.engine.config import RunConfig, parse_config
-from fld_engine.engine.coverage_report import write_coverage
-from fld_engine.engine.export.verify import verify
-from fld_engine.engine.pipeline import Pipeline
-from fld_engine.engine.store import Store
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.plan.config import RunConfig, parse_config
+from fld_engine.engine.run.pipeline import Pipeline
+from fld_engine.engine.stages.coverage.report import write_coverage
+from fld_engine.engine.stages.export.verify import verify
 from fld_engine.flows.progress import progress_bars
 from fld_engine.flows.report import make_report
 from fld_engine.flows.summary import RunSummary, make_summary, record_attempt

@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 
 import pyarrow.compute as pc
 
-from fld_engine.engine.images import ImageLimits
-from fld_engine.engine.partition import read_output, read_tables
-from fld_engine.engine.protocols import Kind
-from fld_engine.engine.rounds import RoundPartition
-from fld_engine.engine.store import Store
-from fld_engine.engine.tasks import CallTask
+from fld_engine.engine.data.images import ImageLimits
+from fld_engine.engine.data.partition import read_output, read_tables
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.plan.rounds import RoundPartition
+from fld_engine.engine.plan.tasks import CallTask
 from fld_engine.refinement.dataset import LabelledImage
 from fld_engine.refinement.drift import Survey
 from fld_engine.refinement.judging import Judgement
@@ -20,6 +19,7 @@ from fld_engine.refinement.labels import judgements
 from fld_engine.refinement.round_files import RoundFiles
 from fld_engine.refinement.settle import Ruling, edits_of, survey_of
 from fld_engine.schemas.annotations import Frozen, Source
+from fld_engine.schemas.kinds import Kind
 from fld_engine.schemas.tables import ANNOTATION_TABLES
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from fld_engine.engine.partition import load_view
-from fld_engine.engine.pipeline import Pipeline
-from fld_engine.engine.rounds import RoundRecord, plan_of_labels
+from fld_engine.engine.data.partition import load_view
+from fld_engine.engine.plan.rounds import RoundRecord, plan_of_labels
+from fld_engine.engine.run.pipeline import Pipeline
 from fld_engine.refinement.attached import Attached, attached_of
 from fld_engine.refinement.ledger import Edit
 from fld_engine.refinement.round_files import RoundFiles

@@ -9,19 +9,19 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fld_engine.engine.hashing import fingerprint
-from fld_engine.engine.images import ImageLimits
-from fld_engine.engine.partition import CARRIED, PartitionImages, load_view, source_tables
-from fld_engine.engine.plan import Plan
-from fld_engine.engine.protocols import Kind
-from fld_engine.engine.rounds import RoundPartition, round_folder
-from fld_engine.engine.store import FileRecord, Store
-from fld_engine.engine.tasks import PartitionRecord
+from fld_engine.engine.data.hashing import fingerprint
+from fld_engine.engine.data.images import ImageLimits
+from fld_engine.engine.data.partition import CARRIED, PartitionImages, load_view, source_tables
+from fld_engine.engine.data.records import FileRecord, PartitionRecord
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.plan.plan import Plan
+from fld_engine.engine.plan.rounds import RoundPartition, round_folder
 from fld_engine.refinement.carry import Labels, apply_edits, kept_labels, of_images, statuses
 from fld_engine.refinement.dataset import Gold, LabelledImage
 from fld_engine.refinement.labels import count_names, gold_of, labelled_images, of_people
 from fld_engine.refinement.ledger import Edit, ledger_table
 from fld_engine.schemas.annotations import Source
+from fld_engine.schemas.kinds import Kind
 from fld_engine.schemas.tables import ANNOTATION_TABLES
 
 

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from fld_engine.engine.pipeline import Pipeline
-from fld_engine.engine.plan import Plan
-from fld_engine.engine.rounds import RoundRecord, plan_of, round_folder
-from fld_engine.engine.store import Store
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.plan.plan import Plan
+from fld_engine.engine.plan.rounds import RoundRecord, plan_of, round_folder
+from fld_engine.engine.run.pipeline import Pipeline
 from fld_engine.refinement.config import RefineConfig
 from fld_engine.refinement.examples import corpus
 from fld_engine.refinement.folds import EVERY_FOLD

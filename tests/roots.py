@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from fld_engine.engine.config import RunConfig, parse_config
-from fld_engine.engine.pipeline import Pipeline
-from fld_engine.engine.store import OutputRecord, Store
+from fld_engine.engine.data.records import OutputRecord
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.plan.config import RunConfig, parse_config
+from fld_engine.engine.run.pipeline import Pipeline
 
 
 def write_photographs(folder: Path, num: int, *, seed: int = 0) -> list[str]:

@@ -14,8 +14,9 @@ from fld_engine.annotators.hub.florence2_questions import PRODUCES, REQUIRES, Qu
 from fld_engine.annotators.hub.generation import GenerationParams, generate
 from fld_engine.annotators.hub.loading import Loaded, load
 from fld_engine.annotators.hub.passes import Inputs
-from fld_engine.engine.protocols import Kind, Resources, Sample
+from fld_engine.engine.plan.protocols import Resources, Sample
 from fld_engine.schemas.annotations import Annotations
+from fld_engine.schemas.kinds import Kind
 from fld_engine.schemas.tasks import Task
 
 CHARS_PER_BUCKET = 256

@@ -12,7 +12,7 @@ from itertools import groupby
 from typing import Any
 
 from fld_engine.annotators.hub.generation import Generated, confidence
-from fld_engine.engine.geometry import quad_bounds
+from fld_engine.engine.data.geometry import quad_bounds
 from fld_engine.schemas.annotations import (
     Annotations,
     Box,

@@ -17,12 +17,12 @@ import ray
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from fld_engine.engine.config import RunConfig, RunnerConfig, dump_config
-from fld_engine.engine.export.verify import verify
-from fld_engine.engine.partition import read_output
-from fld_engine.engine.pipeline import Pipeline
-from fld_engine.engine.rounds import plan_of, read_round
-from fld_engine.engine.store import Store
+from fld_engine.engine.data.partition import read_output
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.plan.config import RunConfig, RunnerConfig, dump_config
+from fld_engine.engine.plan.rounds import plan_of, read_round
+from fld_engine.engine.run.pipeline import Pipeline
+from fld_engine.engine.stages.export.verify import verify
 from fld_engine.flows.report import report_root
 from fld_engine.flows.rounds import print_rounds
 from fld_engine.refinement.config import parse_refine

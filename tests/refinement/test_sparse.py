@@ -13,14 +13,14 @@ from PIL import Image
 from rich.console import Console
 
 from fld_engine.annotators.hub.florence2 import HubFlorence2
-from fld_engine.engine.config import FilterConfig, RunConfig
-from fld_engine.engine.export.verify import verify
-from fld_engine.engine.hashing import sha256_hex
-from fld_engine.engine.partition import load_view
-from fld_engine.engine.pipeline import Pipeline
-from fld_engine.engine.protocols import Sample
-from fld_engine.engine.rounds import RoundRecord
-from fld_engine.engine.store import Store
+from fld_engine.engine.data.hashing import sha256_hex
+from fld_engine.engine.data.partition import load_view
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.plan.config import FilterConfig, RunConfig
+from fld_engine.engine.plan.protocols import Sample
+from fld_engine.engine.plan.rounds import RoundRecord
+from fld_engine.engine.run.pipeline import Pipeline
+from fld_engine.engine.stages.export.verify import verify
 from fld_engine.filters.repetition import repeated_share
 from fld_engine.flows.rounds import print_rounds
 from fld_engine.refinement.config import parse_refine

@@ -11,7 +11,7 @@ import pytest
 from benchmarks.refinement.labels import true_labels
 from benchmarks.refinement.root import write_sources
 from benchmarks.refinement.scenes import Scene
-from fld_engine.engine.config import RunConfig, load_config
+from fld_engine.engine.plan.config import RunConfig, load_config
 from tests.refinement import followers
 from tests.refinement.tiny import scenes
 from tests.roots import opened
