@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -14,6 +15,7 @@ from fld_engine.schemas.errors import ConfigError, unknown_name
 
 ANNOTATORS = "fld_engine.annotators"
 FILTERS = "fld_engine.filters"
+STAGES = "fld_engine.stages"
 
 
 def build_annotator(name: str, config: AnnotatorConfig) -> Annotator:
@@ -51,6 +53,41 @@ def pin(config: RunConfig, *, strict: bool) -> RunConfig:
             given = {**of_annotator.params, **exact.model_dump(mode="json", include=set(params.runtime))}
             pinned[name] = of_annotator.model_copy(update={"params": given})
     return config.model_copy(update={"annotators": pinned})
+
+
+@cache
+def installed_stages() -> tuple[Any, ...]:
+    """An object of every installed stage (`engine.plan.stages.Stage`), each after those whose work it reads.
+
+    Raises `ConfigError` where stages wait for each other in a circle.
+    """
+    waiting = {entry.name: entry.load()() for entry in sorted(entry_points(group=STAGES), key=lambda entry: entry.name)}
+    ordered: list[Any] = []
+    while waiting:
+        ready = [name for name, stage in waiting.items() if not set(stage.after) & waiting.keys()]
+        if not ready:
+            raise ConfigError(f"stages read each other's work in a circle: {', '.join(waiting)}")
+        ordered += [waiting.pop(name) for name in ready]
+    return tuple(ordered)
+
+
+def names_of_stages() -> frozenset[str]:
+    """Stages that are installed here; nothing is loaded."""
+    return frozenset(entry.name for entry in entry_points(group=STAGES))
+
+
+def package_of_stage(name: str) -> str:
+    """The distribution that brings an installed stage."""
+    (entry,) = entry_points(group=STAGES, name=name)
+    return entry.dist.name if entry.dist else "unknown"
+
+
+def stage_named(name: str) -> Any:
+    """An installed stage. Raises `ConfigError` for an unknown one."""
+    found = {stage.name: stage for stage in installed_stages()}
+    if name not in found:
+        raise ConfigError(unknown_name("stage", name, found))
+    return found[name]
 
 
 def _build(group: str, what: str, name: str, use: str, params: Mapping[str, Any]) -> Any:

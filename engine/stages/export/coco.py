@@ -20,6 +20,7 @@ from fld_engine.engine.data.images import ImageLimits, decode, jpeg_bytes
 from fld_engine.engine.data.partition import PartitionImages, load_view
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.plan.plan import Plan
+from fld_engine.engine.stages.coverage.stage import committed
 from fld_engine.schemas.annotations import Frozen
 
 FOLDER = "coco"
@@ -49,7 +50,7 @@ def export_coco(plan: Plan, *, with_images: bool = False) -> CocoSummary:
     counts = {"images": 0, "regions": 0, "captions": 0}
     with _List() as images, _List() as regions, _List() as captions:
         for record in plan.partitions:
-            view = load_view(plan.store, record, plan.cover_step(record))
+            view = load_view(plan.store, record, committed(plan, record))
             kept = exported(view)
             numbers = {}
             for row in kept["images"].to_pylist():
