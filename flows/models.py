@@ -17,8 +17,8 @@ models_app = typer.Typer(no_args_is_help=True, help="The packaged models: what i
 @models_app.command("list")
 def models_list() -> None:
     """Show the packaged models, and the checkpoints of a model hub on this machine: size and licence."""
-    from fld_engine.annotators.hub.inventory import cached
-    from fld_engine.annotators.packaged.assets import listing
+    from fld_engine.annotators.assets.prepare import listing
+    from fld_engine.annotators.checkpoints.inventory import cached
 
     table = Table("model", "revision", "cached", "MB", "licence")
     for name, is_cached, num_bytes, licence in listing():
@@ -35,9 +35,10 @@ def models_pull(
     set_: Annotated[list[str] | None, typer.Option("--set", help="key.path=value, over the recipe.")] = None,
 ) -> None:
     """Fetch and verify the models of a recipe, once; with `models_root`, publish its checkpoints there."""
-    from fld_engine.annotators.hub.inventory import fetch
-    from fld_engine.annotators.hub.params import HubParams
-    from fld_engine.annotators.packaged.assets import PACKAGED, pull
+    from fld_engine.annotators.assets.catalogue import PACKAGED
+    from fld_engine.annotators.assets.prepare import pull
+    from fld_engine.annotators.checkpoints.inventory import fetch
+    from fld_engine.annotators.checkpoints.params import HubParams
 
     packaged, checkpoints = list(PACKAGED), []
     if recipe:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fld_engine.annotators.packaged.cache import cache_folder
+from fld_engine.annotators.common.cache import cache_folder
 from fld_engine.engine.config import RunConfig, load_config
 from fld_engine.engine.ingest.ingest import read_journal, read_partitions
 from fld_engine.engine.plan import Plan, make_plan

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
-from fld_engine.annotators.fake import FakeAnnotator
+from fld_engine.annotators.composed.fake import FakeAnnotator
 from fld_engine.engine.annotate import AHEAD_BYTES, Run, annotate_group
 from fld_engine.engine.protocols import RGB, Sample
 from fld_engine.engine.tasks import Isolation

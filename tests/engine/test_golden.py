@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from fld_engine.annotators.composed_captioner import ComposedCaptioner
-from fld_engine.annotators.fake import FakeAnnotator, fake_regions
+from fld_engine.annotators.composed.captioner import ComposedCaptioner
+from fld_engine.annotators.composed.fake import FakeAnnotator, fake_regions
 from fld_engine.engine import coverage
 from fld_engine.engine.export import stage
 from fld_engine.engine.hashing import canonical_json

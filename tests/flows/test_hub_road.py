@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from fld_engine.annotators.hub.checkpoint import folder_sha256
+from fld_engine.annotators.checkpoints.checkpoint import folder_sha256
 from fld_engine.engine.config import RunConfig
 from fld_engine.engine.export.manifest import Manifest
 from fld_engine.engine.ingest.ingest import read_journal

@@ -15,7 +15,7 @@ import torch
 import transformers
 from pydantic import ValidationError
 
-from fld_engine.annotators.crops import crop
+from fld_engine.annotators.common.crops import crop
 from fld_engine.annotators.hub.dual_encoder import HubDualEncoder
 from fld_engine.engine.protocols import RGB, Sample
 from fld_engine.schemas.annotations import Annotations, Region, RegionText, Similarity
