@@ -11,16 +11,18 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 
-from fld_engine.engine.config import RunConfig, dump_config
-from fld_engine.engine.export.coco import export_coco
-from fld_engine.engine.export.stage import export_is_current
-from fld_engine.engine.ingest.ingest import new_chunks, read_journal
-from fld_engine.engine.pipeline import Pipeline
-from fld_engine.engine.plan import Plan
-from fld_engine.engine.registry import pin
-from fld_engine.engine.removal.request import parse_ids
-from fld_engine.engine.runners.logs import LEVEL_VARIABLE
-from fld_engine.engine.store import Store
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.plan.config import RunConfig, dump_config
+from fld_engine.engine.plan.plan import Plan
+from fld_engine.engine.plan.registry import installed_stages, pin
+from fld_engine.engine.run.logs import LEVEL_VARIABLE
+from fld_engine.engine.run.pipeline import Pipeline
+from fld_engine.engine.stages.annotate.stage import Annotate
+from fld_engine.engine.stages.export.coco import export_coco
+from fld_engine.engine.stages.export.stage import Export, export_folder
+from fld_engine.engine.stages.filter.stage import Filter
+from fld_engine.engine.stages.removal.request import parse_ids
+from fld_engine.engine.stages.removal.stage import Remove
 from fld_engine.flows.looking import looking_app
 from fld_engine.flows.models import models_app
 from fld_engine.flows.opening import CONFIG_FILE, existing_root
@@ -90,8 +92,7 @@ def run(
     if not plan.partitions and not config.sources:
         raise ConfigError("nothing to run on: the root is empty and no --source was given")
     warn_of_work_sets(plan)
-    chunks = new_chunks(config, read_journal(store))
-    if not chunks and _is_complete(plan):
+    if _is_complete(plan):
         out.print(f"nothing to do: {root} is complete under this config (no model loaded, no image read)")
     else:
         _run_flow(config, root)
@@ -111,8 +112,8 @@ def export(
     store, config = existing_root(root, set_)
     with Pipeline(store, config, round_=round_) as pipeline:
         if round_ is not None:
-            pipeline.annotate()
-        pipeline.decide()
+            pipeline.run(Annotate())
+        pipeline.run(Filter())
         plan, url = pipeline.plan(), root.rstrip("/")
         if format_ == "coco":
             wrote = export_coco(plan, with_images=images)
@@ -120,14 +121,14 @@ def export(
                 f"{wrote.regions} regions, {wrote.captions} captions, {wrote.images} images: {url}/{plan.folder}coco"
             )
             return
-        summary = pipeline.export()
-    out.print(f"{summary.num_samples} samples in {summary.num_shards} shards: {url}/{plan.export_folder}")
+        summary = pipeline.run(Export())
+    out.print(f"{summary.num_samples} samples in {summary.num_shards} shards: {url}/{export_folder(plan)}")
 
 
 @app.command()
 def replay(root: Root, set_: Set = None) -> None:
     """Run the annotators again on the images that failed, and everything that depends on them."""
-    from fld_engine.engine.replay import mark_failed
+    from fld_engine.engine.stages.replay.marks import mark_failed
 
     store, config = existing_root(root, set_)
     marked = mark_failed(plan_of_root(store, config))
@@ -154,7 +155,7 @@ def remove(
         raise ConfigError(f"--ids {ids} is no file: expected a text file with one image id a line")
     wanted = parse_ids(ids.read_text(encoding="utf-8", errors="replace"), where=str(ids))
     with progress_bars() as watch, Pipeline(store, config, watch) as pipeline:
-        report = pipeline.remove(wanted)
+        report = pipeline.run(Remove(wanted))
     print_removal(out, report, root, as_json=as_json)
 
 
@@ -196,7 +197,7 @@ def serve(
 
 
 def _is_complete(plan: Plan) -> bool:
-    return not any(plan.missing(step) for step in plan.steps) and export_is_current(plan, read_journal(plan.store))
+    return all(stage.is_current(plan) for stage in installed_stages() if stage.every_run)
 
 
 def _run_flow(config: RunConfig, root: str) -> None:

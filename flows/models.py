@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from fld_engine.engine.config import load_config
-from fld_engine.engine.protocols import Packaged
-from fld_engine.engine.registry import build_annotator
+from fld_engine.engine.plan.config import load_config
+from fld_engine.engine.plan.protocols import Packaged
+from fld_engine.engine.plan.registry import build_annotator
 from fld_engine.flows.terminal import out
 
 models_app = typer.Typer(no_args_is_help=True, help="The packaged models: what is cached, and fetching ahead.")

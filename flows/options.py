@@ -7,10 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from fld_engine.annotators.common.cache import cache_folder
-from fld_engine.engine.config import RunConfig, load_config
-from fld_engine.engine.ingest.ingest import read_journal, read_partitions
-from fld_engine.engine.plan import Plan, make_plan
-from fld_engine.engine.store import Store
+from fld_engine.engine.data.journal import read_journal, read_partitions
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.plan.config import RunConfig, load_config
+from fld_engine.engine.plan.plan import Plan, make_plan
 from fld_engine.flows.samples import sample_sources
 
 Recipe = Annotated[str, typer.Argument(help="A recipe (demo, laptop) or a YAML file.")]

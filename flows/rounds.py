@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.table import Table
 
-from fld_engine.engine.export.facts import NOT_MEASURED
-from fld_engine.engine.rounds import RoundRecord
+from fld_engine.engine.data.round_facts import NOT_MEASURED
+from fld_engine.engine.plan.rounds import RoundRecord
 from fld_engine.refinement.loop import RefineSummary
 
 VERDICTS = {"better": "accepted", "not_better": "refused", "cannot_tell": "refused: cannot tell"}

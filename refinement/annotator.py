@@ -7,7 +7,8 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from fld_engine.engine.protocols import Kind, ModelIdentity, Resources, Sample
+from fld_engine.engine.data.records import ModelIdentity
+from fld_engine.engine.plan.protocols import Resources, Sample
 from fld_engine.refinement.dataset import LabelledImage
 from fld_engine.refinement.folds import EVERY_FOLD, fold_of
 from fld_engine.refinement.judging import Judgement, judge_all
@@ -16,6 +17,7 @@ from fld_engine.refinement.merge_regions import RegionLabel
 from fld_engine.refinement.merge_texts import TextLabel
 from fld_engine.refinement.student import Student
 from fld_engine.schemas.annotations import Annotations, Check, Frozen, Region, RegionText, Text
+from fld_engine.schemas.kinds import Kind
 
 
 class StudentAnnotator:

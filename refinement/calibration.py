@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from fld_engine.engine.geometry import Bools, Floats
+from fld_engine.engine.data.geometry import Bools, Floats
 from fld_engine.schemas.annotations import Frozen
 
 Family = Literal["objects", "labels", "rivals"]

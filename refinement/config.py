@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from fld_engine.engine.protocols import Resources
+from fld_engine.engine.plan.protocols import Resources
 from fld_engine.refinement.drift import DriftLimits
 from fld_engine.refinement.round import RoundRules
 from fld_engine.refinement.student import StudentConfig

@@ -9,9 +9,9 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from fld_engine.engine.config import MAX_TARGET_TOKENS
-from fld_engine.engine.export.targets import write_targets
-from fld_engine.engine.protocols import RGB
+from fld_engine.engine.data.images import RGB
+from fld_engine.engine.plan.config import MAX_TARGET_TOKENS
+from fld_engine.engine.stages.export.targets import write_targets
 from fld_engine.refinement.attached import NO_BOXES
 from fld_engine.refinement.examples import TrainingImage
 from fld_engine.refinement.merge_regions import RegionLabel

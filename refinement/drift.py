@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from fld_engine.engine.geometry import Floats, areas
+from fld_engine.engine.data.geometry import Floats, areas
 from fld_engine.schemas.annotations import Frozen
 
 AREA_EDGES = tuple(float(edge) for edge in np.geomspace(1e-4, 1.0, 13))

@@ -9,7 +9,7 @@ from statistics import median
 
 import torch
 
-from fld_engine.engine.plan import Plan
+from fld_engine.engine.plan.plan import Plan
 from fld_engine.refinement.config import RefineConfig
 from fld_engine.refinement.folds import EVERY_FOLD
 from fld_engine.refinement.footprint import Footprint, footprint

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from fld_engine.engine.geometry import Floats
+from fld_engine.engine.data.geometry import Floats
 from fld_engine.refinement.ledger import Unit
 from fld_engine.refinement.metrics_boxes import Counts
 from fld_engine.schemas.annotations import Frozen

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from fld_engine.engine.hashing import annotation_id
+from fld_engine.engine.data.hashing import annotation_id
 from fld_engine.refinement.dataset import Images, LabelledImage, boxes_of
 from fld_engine.refinement.merge_regions import RegionLabel
 from fld_engine.refinement.merge_texts import TextLabel

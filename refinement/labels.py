@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fld_engine.engine.work_set import region_classes
+from fld_engine.engine.data.work_set import region_classes
 from fld_engine.refinement.attached import NOTHING, Attached, attached_of
 from fld_engine.refinement.dataset import Gold, LabelledImage, gold_split_of
 from fld_engine.refinement.judging import Judgement, named_things

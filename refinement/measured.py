@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from fld_engine.engine.geometry import Floats, pairwise_iou
+from fld_engine.engine.data.geometry import Floats, pairwise_iou
 from fld_engine.refinement.dataset import boxes_of
 from fld_engine.refinement.ledger import Unit
 from fld_engine.refinement.matching import match_boxes

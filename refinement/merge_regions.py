@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fld_engine.engine.geometry import pairwise_iou
+from fld_engine.engine.data.geometry import pairwise_iou
 from fld_engine.refinement.ledger import Edit
 from fld_engine.refinement.matching import match_boxes, same_labels
 from fld_engine.refinement.merge_rules import (

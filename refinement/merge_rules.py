@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field
 
-from fld_engine.engine.geometry import Floats
+from fld_engine.engine.data.geometry import Floats
 from fld_engine.schemas.annotations import Frozen
 
 SUPPORTED = "matched by the student"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from fld_engine.engine.geometry import Floats, pairwise_iou
+from fld_engine.engine.data.geometry import Floats, pairwise_iou
 from fld_engine.refinement.matching import match_boxes, same_labels
 from fld_engine.schemas.annotations import Frozen
 

@@ -16,8 +16,8 @@ from ray.train import report as report_to_ray
 from ray.train.torch import TorchConfig, TorchTrainer
 from ray.util.queue import Queue
 
-from fld_engine.engine.runners.ray_runner import RayBackend
-from fld_engine.engine.store import Store
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.run.ray import RayBackend
 from fld_engine.refinement.checkpoints import Checkpoints
 from fld_engine.refinement.config import TrainerResources
 from fld_engine.refinement.examples import TrainingSet

@@ -9,7 +9,7 @@ from typing import get_args
 import numpy as np
 from pydantic import Field
 
-from fld_engine.engine.geometry import pairwise_iou
+from fld_engine.engine.data.geometry import pairwise_iou
 from fld_engine.refinement.calibration import Calibration, Calibrations, Family, fit
 from fld_engine.refinement.dataset import Gold, LabelledImage, boxes_of
 from fld_engine.refinement.gate import (

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fld_engine.engine.export.facts import RoundFacts
+from fld_engine.engine.data.round_facts import RoundFacts
 from fld_engine.refinement.attached import Attached
 from fld_engine.refinement.calibration import Calibration
 from fld_engine.refinement.dataset import Gold, LabelledImage, boxes_of

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from fld_engine.engine.protocols import RGB
+from fld_engine.engine.data.images import RGB
 from fld_engine.refinement.presets import preset
 from fld_engine.refinement.scratch import make_scratch
 from fld_engine.schemas.annotations import Frozen

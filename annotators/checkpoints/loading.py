@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fld_engine.annotators.checkpoints.params import DeviceName, HubParams
 from fld_engine.annotators.checkpoints.passes import Inputs, Passes, is_out_of_memory
-from fld_engine.engine.protocols import RGB
+from fld_engine.engine.data.images import RGB
 from fld_engine.schemas.errors import ModelError
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field
 
 from fld_engine.annotators.checkpoints.checkpoint import Checkpoint
-from fld_engine.engine.protocols import ModelIdentity
+from fld_engine.engine.data.records import ModelIdentity
 from fld_engine.schemas.annotations import Frozen
 
 Dtype = Literal["float32", "bfloat16", "float16"]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from fld_engine.engine.protocols import RGB, Sample
+from fld_engine.engine.data.images import RGB
+from fld_engine.engine.plan.protocols import Sample
 from fld_engine.schemas.annotations import Box
 
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from fld_engine.annotators.common.coco_classes import COCO_CLASSES
-from fld_engine.engine.geometry import Floats, Ints, clip_boxes, nms_keep
+from fld_engine.engine.data.geometry import Floats, Ints, clip_boxes, nms_keep
 from fld_engine.schemas.annotations import Frozen, Region, RegionText
 
 

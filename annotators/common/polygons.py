@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from pydantic import Field
 
-from fld_engine.engine.geometry import Bools, clockwise, polygon_area
+from fld_engine.engine.data.geometry import Bools, clockwise, polygon_area
 from fld_engine.schemas.annotations import Box, Frozen
 
 

@@ -11,9 +11,10 @@ from pydantic import Field
 
 from fld_engine.annotators.common.text_lengths import TARGET_WORDS
 from fld_engine.annotators.common.views import View, around
-from fld_engine.engine.export.selection import Selection
-from fld_engine.engine.protocols import Kind, Sample
+from fld_engine.engine.plan.protocols import Sample
+from fld_engine.engine.plan.selection import Selection
 from fld_engine.schemas.annotations import Annotations, Box, Frozen, Phrase, Question, Region
+from fld_engine.schemas.kinds import Kind
 
 VERSION = 1
 """Part of the identity of everything that asks; raised when a prompt or a view changes."""

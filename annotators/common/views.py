@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fld_engine.annotators.common.crops import crop
-from fld_engine.engine.protocols import RGB
+from fld_engine.engine.data.images import RGB
 from fld_engine.schemas.annotations import Box
 
 RED = (255, 0, 0)

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 from fld_engine.annotators.composed.composition import Wording, compose
 from fld_engine.annotators.composed.scene import SceneParams, scene_of
-from fld_engine.engine.protocols import Kind, ModelIdentity, Resources, Sample
+from fld_engine.engine.data.records import ModelIdentity
+from fld_engine.engine.plan.protocols import Resources, Sample
 from fld_engine.schemas.annotations import Annotations, Text
+from fld_engine.schemas.kinds import Kind
 
 
 class ComposedCaptioner:

@@ -18,8 +18,9 @@ from fld_engine.annotators.composed.lexicon import SETTINGS, WORN, is_kind_of
 from fld_engine.annotators.packaged.conse import combined_identity
 from fld_engine.annotators.packaged.efficientnet import EfficientNet
 from fld_engine.annotators.packaged.minilm import MiniLM
-from fld_engine.engine.protocols import Kind, Resources, Sample
+from fld_engine.engine.plan.protocols import Resources, Sample
 from fld_engine.schemas.annotations import Annotations, Frozen, Region, RegionText
+from fld_engine.schemas.kinds import Kind
 
 Floats = npt.NDArray[np.float32]
 

@@ -12,8 +12,10 @@ import numpy as np
 from pydantic import Field
 
 from fld_engine.annotators.common.coco_classes import COCO_CLASSES
-from fld_engine.engine.protocols import Kind, ModelIdentity, Resources, Sample
+from fld_engine.engine.data.records import ModelIdentity
+from fld_engine.engine.plan.protocols import Resources, Sample
 from fld_engine.schemas.annotations import Annotations, Frozen, Region, RegionText
+from fld_engine.schemas.kinds import Kind
 
 _BLOCK = bytes(1 << 16)
 

@@ -13,8 +13,10 @@ from fld_engine.annotators.composed.english import quotable
 from fld_engine.annotators.composed.lexicon import NOT_OF_THEIR_HEAD, SYNONYMS
 from fld_engine.annotators.packaged.minilm import MiniLM
 from fld_engine.annotators.parse.noun_chunks import Chunk, noun_chunks
-from fld_engine.engine.protocols import Kind, ModelIdentity, Resources, Sample
+from fld_engine.engine.data.records import ModelIdentity
+from fld_engine.engine.plan.protocols import Resources, Sample
 from fld_engine.schemas.annotations import Annotations, Frozen, Phrase, PhraseRegion, Region, Text
+from fld_engine.schemas.kinds import Kind
 
 SYNONYM_SCORE = 0.9
 """A synonym or a kind fits nearly as well as the class's own name (ours)."""

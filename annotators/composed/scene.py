@@ -12,7 +12,7 @@ from pydantic import Field
 
 from fld_engine.annotators.composed.english import common_name, quotable
 from fld_engine.annotators.composed.lexicon import PORTABLE, SETTINGS, SURFACES, is_kind_of
-from fld_engine.engine.geometry import nms_keep
+from fld_engine.engine.data.geometry import nms_keep
 from fld_engine.schemas.annotations import Annotations, Box, Frozen, Label, Region
 
 Relation = Literal["on", "next to", "in front of", "above", "below"]

@@ -17,8 +17,9 @@ from fld_engine.annotators.endpoint.answers import Answer, Answers, Json, decode
 from fld_engine.annotators.endpoint.budget import Budget, Spent
 from fld_engine.annotators.endpoint.params import EndpointParams
 from fld_engine.annotators.endpoint.service import Service
-from fld_engine.engine.hashing import canonical_json
-from fld_engine.engine.protocols import RGB, Sample
+from fld_engine.engine.data.hashing import canonical_json
+from fld_engine.engine.data.images import RGB
+from fld_engine.engine.plan.protocols import Sample
 from fld_engine.schemas.errors import ModelError
 
 log = logging.getLogger(__name__)

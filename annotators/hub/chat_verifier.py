@@ -8,8 +8,9 @@ from fld_engine.annotators.checkpoints.params import HubParams
 from fld_engine.annotators.common import prompts
 from fld_engine.annotators.common.crops import pixels_of
 from fld_engine.annotators.hub.chat_model import ChatModel, Turn
-from fld_engine.engine.protocols import Kind, Resources, Sample
+from fld_engine.engine.plan.protocols import Resources, Sample
 from fld_engine.schemas.annotations import Annotations, Check
+from fld_engine.schemas.kinds import Kind
 
 
 class HubChatVerifier:

@@ -14,8 +14,9 @@ from fld_engine.annotators.checkpoints.passes import Inputs
 from fld_engine.annotators.common.crops import pixels_of
 from fld_engine.annotators.hub.florence2_answers import spelled
 from fld_engine.annotators.hub.florence2_questions import PRODUCES, REQUIRES, Question, questions
-from fld_engine.engine.protocols import Kind, Resources, Sample
+from fld_engine.engine.plan.protocols import Resources, Sample
 from fld_engine.schemas.annotations import Annotations
+from fld_engine.schemas.kinds import Kind
 from fld_engine.schemas.tasks import Task
 
 CHARS_PER_BUCKET = 256

@@ -13,7 +13,7 @@ from typing import Any
 
 from fld_engine.annotators.checkpoints.generation import Generated
 from fld_engine.annotators.common.confidence import confidence
-from fld_engine.engine.geometry import quad_bounds
+from fld_engine.engine.data.geometry import quad_bounds
 from fld_engine.schemas.annotations import (
     Annotations,
     Box,

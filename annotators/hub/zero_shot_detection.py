@@ -17,8 +17,9 @@ from fld_engine.annotators.common.crops import pixels_of
 from fld_engine.annotators.common.detections import DetectorParams, object_regions
 from fld_engine.annotators.hub.phrase_queries import answers_of, phrase_queries, spoken
 from fld_engine.annotators.parse.noun_chunks import unlocated_phrases
-from fld_engine.engine.protocols import Kind, Resources, Sample
+from fld_engine.engine.plan.protocols import Resources, Sample
 from fld_engine.schemas.annotations import Annotations, Phrase, PhraseRegion, Region
+from fld_engine.schemas.kinds import Kind
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ from pydantic import Field
 from fld_engine.annotators.common.cache import cache_folder, write_whole
 from fld_engine.annotators.packaged.efficientnet import EfficientNet
 from fld_engine.annotators.packaged.minilm import MiniLM
-from fld_engine.engine.protocols import RGB, ModelIdentity
+from fld_engine.engine.data.images import RGB
+from fld_engine.engine.data.records import ModelIdentity
 from fld_engine.schemas.annotations import Frozen
 
 Floats = npt.NDArray[np.float32]

@@ -10,8 +10,9 @@ import numpy as np
 from fld_engine.annotators.common.coco_classes import PERSON
 from fld_engine.annotators.common.crops import crop, pixels_of
 from fld_engine.annotators.packaged.conse import Conse, ConseParams
-from fld_engine.engine.protocols import Kind, Resources, Sample
+from fld_engine.engine.plan.protocols import Resources, Sample
 from fld_engine.schemas.annotations import Annotations, Region, RegionText, Similarity
+from fld_engine.schemas.kinds import Kind
 
 
 class ConseRanker:

@@ -18,8 +18,11 @@ from pydantic import Field
 from fld_engine.annotators.assets.catalogue import PACKAGED
 from fld_engine.annotators.assets.prepare import ensure
 from fld_engine.annotators.packaged.onnx_session import OnnxSession, open_session
-from fld_engine.engine.protocols import RGB, Kind, ModelIdentity, Resources, Sample
+from fld_engine.engine.data.images import RGB
+from fld_engine.engine.data.records import ModelIdentity
+from fld_engine.engine.plan.protocols import Resources, Sample
 from fld_engine.schemas.annotations import Annotations, Frozen, Label
+from fld_engine.schemas.kinds import Kind
 
 Floats = npt.NDArray[np.float32]
 

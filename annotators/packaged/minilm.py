@@ -12,7 +12,7 @@ import numpy.typing as npt
 from fld_engine.annotators.assets.catalogue import PACKAGED
 from fld_engine.annotators.assets.prepare import ensure, source_file
 from fld_engine.annotators.packaged.onnx_session import OnnxSession, open_session
-from fld_engine.engine.protocols import ModelIdentity
+from fld_engine.engine.data.records import ModelIdentity
 
 Floats = npt.NDArray[np.float32]
 

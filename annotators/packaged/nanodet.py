@@ -14,9 +14,11 @@ from fld_engine.annotators.assets.prepare import ensure
 from fld_engine.annotators.common.crops import pixels_of
 from fld_engine.annotators.common.detections import DetectorParams, cells_above, object_regions
 from fld_engine.annotators.packaged.onnx_session import OnnxSession, open_session
-from fld_engine.engine.geometry import Floats, Ints
-from fld_engine.engine.protocols import RGB, Kind, Resources, Sample
+from fld_engine.engine.data.geometry import Floats, Ints
+from fld_engine.engine.data.images import RGB
+from fld_engine.engine.plan.protocols import Resources, Sample
 from fld_engine.schemas.annotations import Annotations, Region
+from fld_engine.schemas.kinds import Kind
 
 SIDE_PX = 416
 BGR_MEAN = np.array([103.53, 116.28, 123.675], dtype=np.float32)

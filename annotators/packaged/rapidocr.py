@@ -17,9 +17,11 @@ from pydantic import Field
 from fld_engine.annotators.assets.catalogue import PACKAGED
 from fld_engine.annotators.assets.prepare import ensure
 from fld_engine.annotators.common.crops import pixels_of
-from fld_engine.engine.geometry import from_top_left, polygon_area, quad_bounds
-from fld_engine.engine.protocols import RGB, Kind, Resources, Sample
+from fld_engine.engine.data.geometry import from_top_left, polygon_area, quad_bounds
+from fld_engine.engine.data.images import RGB
+from fld_engine.engine.plan.protocols import Resources, Sample
 from fld_engine.schemas.annotations import Annotations, Frozen, Region, RegionText
+from fld_engine.schemas.kinds import Kind
 
 Reader = Callable[..., tuple[list[list[Any]] | None, Any]]
 MIN_SIDE_PX = 8

@@ -20,8 +20,10 @@ from fld_engine.annotators.common.coco_classes import PERSON
 from fld_engine.annotators.common.crops import pixels_of
 from fld_engine.annotators.common.polygons import PolygonParams, outlines
 from fld_engine.annotators.packaged.onnx_session import OnnxSession, open_session
-from fld_engine.engine.protocols import RGB, Kind, Resources, Sample
+from fld_engine.engine.data.images import RGB
+from fld_engine.engine.plan.protocols import Resources, Sample
 from fld_engine.schemas.annotations import Annotations, Box, Mask, Region
+from fld_engine.schemas.kinds import Kind
 
 Plane = npt.NDArray[np.float32]
 

@@ -10,9 +10,11 @@ from pydantic import Field
 
 from fld_engine.annotators.assets.catalogue import PACKAGED
 from fld_engine.annotators.assets.prepare import ensure
-from fld_engine.engine.protocols import Kind, ModelIdentity, Resources, Sample
+from fld_engine.engine.data.records import ModelIdentity
+from fld_engine.engine.plan.protocols import Resources, Sample
 from fld_engine.schemas.annotations import Annotations, Frozen, RegionText, Text, Token
 from fld_engine.schemas.errors import ModelError
+from fld_engine.schemas.kinds import Kind
 
 if TYPE_CHECKING:
     from spacy.language import Language

@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.refinement.labels import ImageLabels, Named, boxes_of, labelled
 from benchmarks.refinement.noise import KINDS, Kind, NoisyLabels
-from fld_engine.engine.geometry import pairwise_iou
+from fld_engine.engine.data.geometry import pairwise_iou
 from fld_engine.refinement.dataset import Gold, LabelledImage
 from fld_engine.refinement.measured import measure_edits
 from fld_engine.refinement.metrics_boxes import Counts, count_matches

@@ -11,8 +11,8 @@ import numpy as np
 
 from benchmarks.refinement.labels import labelled, true_labels
 from benchmarks.refinement.scenes import World
-from fld_engine.engine.hashing import fingerprint, sha256_hex
-from fld_engine.engine.store import Store
+from fld_engine.engine.data.hashing import fingerprint, sha256_hex
+from fld_engine.engine.data.store import Store
 from fld_engine.refinement.config import TrainerResources
 from fld_engine.refinement.dataset import training_set
 from fld_engine.refinement.examples import Phase, TrainingSet, corpus

@@ -21,8 +21,8 @@ from benchmarks.refinement.noise import NoiseRates, NoisyLabels, inject
 from benchmarks.refinement.predict import detect
 from benchmarks.refinement.root import RootRounds, Sources, write_sources
 from benchmarks.refinement.scenes import Scene, World
-from fld_engine.engine.rounds import RoundRecord
-from fld_engine.engine.store import Store
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.plan.rounds import RoundRecord
 from fld_engine.refinement.dataset import LabelledImage, training_set
 from fld_engine.refinement.kept_student import keep_student
 from fld_engine.refinement.merge_rules import MergeRules

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fld_engine.engine.protocols import RGB
+from fld_engine.engine.data.images import RGB
 from fld_engine.refinement.metrics_boxes import Boxes
 from fld_engine.refinement.sight import answer, look
 from fld_engine.refinement.student import Student

@@ -18,9 +18,9 @@ from PIL import Image
 
 from benchmarks.refinement.labels import ImageLabels
 from benchmarks.refinement.scenes import Scene
-from fld_engine.engine.hashing import image_id, sha256_hex
-from fld_engine.engine.pipeline import Pipeline
-from fld_engine.engine.rounds import RoundRecord, has_round, read_round
+from fld_engine.engine.data.hashing import image_id, sha256_hex
+from fld_engine.engine.plan.rounds import RoundRecord, has_round, read_round
+from fld_engine.engine.run.pipeline import Pipeline
 from fld_engine.flows.opening import existing_root
 from fld_engine.refinement.calibration import Calibration
 from fld_engine.refinement.config import parse_refine

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Literal, get_args
 
-from fld_engine.engine.images import Format, ImageLimits, upright_wh
+from fld_engine.engine.data.images import Format, ImageLimits, upright_wh
 from fld_engine.engine.sources.coco_annotations import parse_caption, parse_region, parse_scene_text
 from fld_engine.engine.sources.coco_groundings import parse_grounded_caption
 from fld_engine.engine.sources.coco_index import CocoIndex, load_index, read_index

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from fld_engine.engine.hashing import sha256_hex
+from fld_engine.engine.data.hashing import sha256_hex
 from fld_engine.engine.sources.files import locate
 from fld_engine.engine.sources.item import clean_text, unsafe_name
 from fld_engine.schemas.errors import SourceError

@@ -16,11 +16,11 @@ import psutil
 import pytest
 
 from fld_engine.annotators.checkpoints.checkpoint import folder_sha256
-from fld_engine.engine.config import RunConfig
-from fld_engine.engine.export.manifest import Manifest
-from fld_engine.engine.ingest.ingest import read_journal
-from fld_engine.engine.pipeline import Pipeline, Work
-from fld_engine.engine.status import read_status
+from fld_engine.engine.data.journal import read_journal
+from fld_engine.engine.inspect.status import read_status
+from fld_engine.engine.plan.config import RunConfig
+from fld_engine.engine.run.pipeline import Pipeline, Work
+from fld_engine.engine.stages.export.manifest import Manifest
 from fld_engine.schemas.errors import FldError
 from fld_engine.schemas.tables import ANNOTATION_TABLES
 from fld_engine.schemas.tasks import Task
@@ -50,7 +50,7 @@ NUM_IMAGES = 5  # in three partitions
 DRIVER = """
 import sys
 from pathlib import Path
-from fld_engine.engine.config import RunConfig
+from fld_engine.engine.plan.config import RunConfig
 from tests.roots import run_road
 run_road(sys.argv[1], RunConfig.model_validate_json(Path(sys.argv[2]).read_text()))
 """

@@ -7,10 +7,9 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from fld_engine.engine.config import dump_config
-from fld_engine.engine.rounds import RoundPartition, RoundRecord
-from fld_engine.engine.store import FileRecord
-from fld_engine.engine.tasks import PartitionRecord
+from fld_engine.engine.data.records import FileRecord, PartitionRecord
+from fld_engine.engine.plan.config import dump_config
+from fld_engine.engine.plan.rounds import RoundPartition, RoundRecord
 from fld_engine.flows.cli import app
 from fld_engine.refinement.config import parse_refine
 from fld_engine.refinement.ending import why_not_teach, why_stop

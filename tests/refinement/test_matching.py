@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from fld_engine.engine.geometry import Floats, pairwise_iou
+from fld_engine.engine.data.geometry import Floats, pairwise_iou
 from fld_engine.refinement.matching import match_boxes, same_labels
 
 

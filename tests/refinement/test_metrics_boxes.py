@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fld_engine.engine.geometry import Floats
+from fld_engine.engine.data.geometry import Floats
 from fld_engine.refinement.metrics_boxes import Boxes, Counts, average_precision, count_matches, grounding_recall
 
 SQUARE = (0.0, 0.0, 10.0, 10.0)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.refinement.scenes import Scene
-from fld_engine.engine.config import RunConfig
+from fld_engine.engine.plan.config import RunConfig
 from fld_engine.refinement.config import RefineConfig
 from fld_engine.refinement.judging import Judgement
 from fld_engine.refinement.loop import Loop

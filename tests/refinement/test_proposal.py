@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.refinement.scenes import Scene
-from fld_engine.engine.config import RunConfig
-from fld_engine.engine.pipeline import Pipeline
-from fld_engine.engine.rounds import RoundRecord, plan_of, plan_of_labels
+from fld_engine.engine.plan.config import RunConfig
+from fld_engine.engine.plan.rounds import RoundRecord, plan_of, plan_of_labels
+from fld_engine.engine.run.pipeline import Pipeline
 from fld_engine.refinement.attached import Attached
 from fld_engine.refinement.config import RefineConfig
 from fld_engine.refinement.dataset import LabelledImage

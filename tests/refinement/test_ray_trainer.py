@@ -13,8 +13,8 @@ import pytest
 import ray
 import torch
 
-from fld_engine.engine.runners.ray_runner import RayBackend
-from fld_engine.engine.store import Store
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.run.ray import RayBackend
 from fld_engine.refinement.checkpoints import Checkpoints
 from fld_engine.refinement.config import TrainerResources
 from fld_engine.refinement.examples import HeldImages

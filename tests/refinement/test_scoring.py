@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.refinement.scenes import LABELS
-from fld_engine.engine.rows import RowWriter
+from fld_engine.engine.data.rows import RowWriter
 from fld_engine.refinement.annotator import annotations_of
 from fld_engine.refinement.dataset import LabelledImage
 from fld_engine.refinement.judging import judge

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from fld_engine.engine.view import PartitionView
+from fld_engine.engine.data.view import PartitionView
 from fld_engine.refinement.gate import GateRules
 from fld_engine.refinement.sparse_gate import SparseGate, Told, judge_written
 from fld_engine.refinement.sparse_texts import dropped_texts, missing_texts, told_of

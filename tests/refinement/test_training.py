@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fld_engine.engine.store import Store
+from fld_engine.engine.data.store import Store
 from fld_engine.refinement.checkpoints import Checkpoints
 from fld_engine.refinement.examples import HeldImages, Phase
 from fld_engine.refinement.student import Student

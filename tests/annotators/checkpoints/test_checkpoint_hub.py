@@ -11,8 +11,8 @@ from huggingface_hub import constants
 
 from fld_engine.annotators.checkpoints.checkpoint import Checkpoint
 from fld_engine.annotators.checkpoints.params import HubParams
-from fld_engine.engine.config import dump_config, parse_config
-from fld_engine.engine.registry import build_annotator, pin
+from fld_engine.engine.plan.config import dump_config, parse_config
+from fld_engine.engine.plan.registry import build_annotator, pin
 from fld_engine.schemas.errors import ModelError
 from tests.annotators.checkpoints.hub_cases import COMMIT, OTHER, connect, saved
 from tests.annotators.checkpoints.hub_server import Hub

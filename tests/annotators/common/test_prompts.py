@@ -6,7 +6,7 @@ import pytest
 
 from fld_engine.annotators.common import prompts
 from fld_engine.annotators.common.prompts import CheckParams, FactParams
-from fld_engine.engine.protocols import Sample
+from fld_engine.engine.plan.protocols import Sample
 from fld_engine.schemas.annotations import Annotations, Phrase, PhraseRegion, Source
 from tests.annotators.builders import blank, line, text, thing
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from fld_engine.annotators.common.views import RED, View, around
-from fld_engine.engine.protocols import RGB
+from fld_engine.engine.data.images import RGB
 from fld_engine.schemas.annotations import Box
 
 

@@ -9,7 +9,7 @@ import pytest
 from fld_engine.annotators.composed.captioner import ComposedCaptioner
 from fld_engine.annotators.packaged.efficientnet import EfficientNetClassifier
 from fld_engine.annotators.parse.spacy_parser import SpacyParser
-from fld_engine.engine.protocols import Annotator
+from fld_engine.engine.plan.protocols import Annotator
 from fld_engine.schemas.annotations import Annotations, Text
 from tests.annotators.builders import blank, detections, label, line, seen, thing
 from tests.annotators.photographs import photograph, sample

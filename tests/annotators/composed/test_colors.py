@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fld_engine.annotators.composed.colors import dominant_color, is_colorless
-from fld_engine.engine.protocols import RGB
+from fld_engine.engine.data.images import RGB
 from tests.annotators.photographs import photograph
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fld_engine.annotators.composed.describer import ComposedDescriber
-from fld_engine.engine.protocols import Annotator
+from fld_engine.engine.plan.protocols import Annotator
 from fld_engine.schemas.annotations import Annotations, RegionText
 from tests.annotators.builders import detections, line, seen, thing
 

@@ -12,7 +12,7 @@ import pytest
 from pydantic import ValidationError
 
 from fld_engine.annotators.composed.fake import FakeAnnotator
-from fld_engine.engine.protocols import Annotator, Sample
+from fld_engine.engine.plan.protocols import Annotator, Sample
 
 PIXELS = np.zeros((30, 40, 3), dtype=np.uint8)
 
@@ -58,7 +58,7 @@ def test_it_crashes_or_hangs_its_process_on_demand(misbehaviour: str, timeout_s:
     script = f"""
 import numpy as np
 from fld_engine.annotators.composed.fake import FakeAnnotator
-from fld_engine.engine.protocols import Sample
+from fld_engine.engine.plan.protocols import Sample
 fake = FakeAnnotator(FakeAnnotator.Params({misbehaviour}=("bad",)))
 fake.annotate([Sample(id="bad", width=4, height=4, pixels=np.zeros((4, 4, 3), np.uint8))])
 """

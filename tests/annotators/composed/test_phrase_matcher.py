@@ -7,7 +7,7 @@ import pytest
 from fld_engine.annotators.composed.captioner import ComposedCaptioner
 from fld_engine.annotators.composed.phrase_matcher import PhraseMatcher
 from fld_engine.annotators.parse.spacy_parser import SpacyParser
-from fld_engine.engine.protocols import Annotator
+from fld_engine.engine.plan.protocols import Annotator
 from fld_engine.schemas.annotations import Annotations, Phrase, Region, Text
 from tests.annotators.builders import blank, detections, line, seen, text, thing
 

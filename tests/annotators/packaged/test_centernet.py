@@ -7,8 +7,8 @@ import pytest
 
 from fld_engine.annotators.assets.prepare import pull
 from fld_engine.annotators.packaged.centernet import CenterNet
-from fld_engine.engine.geometry import pairwise_iou
-from fld_engine.engine.protocols import Annotator
+from fld_engine.engine.data.geometry import pairwise_iou
+from fld_engine.engine.plan.protocols import Annotator
 from tests.annotators.photographs import photograph, sample, voc_photograph
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from fld_engine.annotators.common.coco_classes import COCO_CLASSES
 from fld_engine.annotators.packaged.conse import PEOPLE, Conse, ConseParams, class_weights, combined_identity
-from fld_engine.engine.protocols import ModelIdentity
+from fld_engine.engine.data.records import ModelIdentity
 from tests.annotators.photographs import photograph
 
 TEXTS = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fld_engine.annotators.packaged.conse_ranker import ConseRanker
-from fld_engine.engine.protocols import Annotator
+from fld_engine.engine.plan.protocols import Annotator
 from fld_engine.schemas.annotations import Annotations, Region, RegionText
 from tests.annotators.builders import detections, line, seen, thing
 

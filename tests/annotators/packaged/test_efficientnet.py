@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fld_engine.annotators.packaged.efficientnet import NUM_CLASSES, EfficientNet, EfficientNetClassifier
-from fld_engine.engine.protocols import Annotator
+from fld_engine.engine.plan.protocols import Annotator
 from tests.annotators.photographs import photograph, sample
 
 

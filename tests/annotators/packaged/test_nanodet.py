@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from fld_engine.annotators.packaged.nanodet import NanoDet
-from fld_engine.engine.geometry import pairwise_iou
-from fld_engine.engine.protocols import Annotator
+from fld_engine.engine.data.geometry import pairwise_iou
+from fld_engine.engine.plan.protocols import Annotator
 from fld_engine.schemas.annotations import Region
 from tests.annotators.photographs import photograph, sample, voc_photograph
 

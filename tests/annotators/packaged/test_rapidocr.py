@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from fld_engine.annotators.packaged.rapidocr import RapidOcr
-from fld_engine.engine.geometry import polygon_area
-from fld_engine.engine.protocols import RGB, Annotator
+from fld_engine.engine.data.geometry import polygon_area
+from fld_engine.engine.data.images import RGB
+from fld_engine.engine.plan.protocols import Annotator
 from fld_engine.schemas.annotations import Annotations
 from tests.annotators.photographs import photograph, sample
 

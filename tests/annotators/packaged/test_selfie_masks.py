@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from fld_engine.annotators.packaged.selfie_masks import SelfieMasks
-from fld_engine.engine.geometry import polygon_area
-from fld_engine.engine.protocols import Annotator
+from fld_engine.engine.data.geometry import polygon_area
+from fld_engine.engine.plan.protocols import Annotator
 from fld_engine.schemas.annotations import Mask
 from tests.annotators.photographs import object_region, photograph, sample, voc_photograph
 

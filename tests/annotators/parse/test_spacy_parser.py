@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from fld_engine.annotators.parse.spacy_parser import SpacyParser
-from fld_engine.engine.protocols import Annotator
+from fld_engine.engine.plan.protocols import Annotator
 from fld_engine.schemas.annotations import Annotations, RegionText, Token
 from fld_engine.schemas.errors import ModelError
 from tests.annotators.builders import blank, text
