@@ -49,7 +49,7 @@ _PLACES = {
 SPREAD = "across the picture"
 
 
-class Said(NamedTuple):
+class Statement(NamedTuple):
     """A sentence and the scores of the facts it states."""
 
     text: str
@@ -96,7 +96,7 @@ def place_of(boxes: Sequence[Box]) -> str:
     return SPREAD
 
 
-def _up_to(num_words: int, sentences: Sequence[Said]) -> list[Said]:
+def _up_to(num_words: int, sentences: Sequence[Statement]) -> list[Statement]:
     """The sentences, from the first on, that come nearest to a number of words."""
     lengths = [0]
     for said in sentences:
@@ -105,20 +105,20 @@ def _up_to(num_words: int, sentences: Sequence[Said]) -> list[Said]:
     return list(sentences[:nearest])
 
 
-def _text(granularity: Granularity, sentences: Sequence[Said]) -> Text:
+def _text(granularity: Granularity, sentences: Sequence[Statement]) -> Text:
     """A text whose score is the mean score of the facts it uses."""
     score = fmean(score for said in sentences for score in said.scores)
     return Text(granularity=granularity, text=" ".join(s.text for s in sentences), score=score, composed=True)
 
 
-def _say(words: str, *scores: float) -> Said:
-    return Said(sentence(words), scores)
+def _say(words: str, *scores: float) -> Statement:
+    return Statement(sentence(words), scores)
 
 
 # --------------------------------------------------------------------------------------------------------- briefs
 
 
-def _briefs(scene: Scene, wording: Wording) -> Iterator[Said]:
+def _briefs(scene: Scene, wording: Wording) -> Iterator[Statement]:
     """Every one-sentence text that the scene has facts for."""
     things, picture = scene.things, wording.pick("picture", "picture", "photograph", "photo")
     if not things:
@@ -150,7 +150,7 @@ def _briefs(scene: Scene, wording: Wording) -> Iterator[Said]:
 # --------------------------------------------------------------------------------------------------- longer texts
 
 
-def _sentences(scene: Scene, wording: Wording) -> Iterator[Said]:
+def _sentences(scene: Scene, wording: Wording) -> Iterator[Statement]:
     """Everything there is to say, the most telling first."""
     things = scene.things
     first, later = things[:MAX_LISTED], things[MAX_LISTED : 2 * MAX_LISTED]
@@ -174,7 +174,7 @@ def _sentences(scene: Scene, wording: Wording) -> Iterator[Said]:
     yield from _sizes(first)
 
 
-def _placed(thing: Thing, wording: Wording) -> Said:
+def _placed(thing: Thing, wording: Wording) -> Statement:
     """Where a thing is, and how much of the picture it takes up where that is much or little."""
     name = definite(thing.noun, thing.count)
     where, posture = place_of(thing.boxes), verb(_posture(thing, wording), name.is_plural)
@@ -199,14 +199,14 @@ def _part(share: float) -> str:
     return "only a small part" if share < SMALL_SHARE else ""
 
 
-def _relations(things: Sequence[Thing], wording: Wording) -> Iterator[Said]:
+def _relations(things: Sequence[Thing], wording: Wording) -> Iterator[Statement]:
     for a, b, how in _related(things):
         name = definite(a.noun)
         posture = verb(_posture(a, wording), name.is_plural)
         yield _say(f"{name.text} {posture} {how} {definite(b.noun).text}", a.score, b.score)
 
 
-def _members(thing: Thing, wording: Wording) -> Iterator[Said]:
+def _members(thing: Thing, wording: Wording) -> Iterator[Statement]:
     """Where the two or three instances of a thing are, when they are in different places."""
     if counted(thing.noun).text.startswith("some "):
         return
@@ -218,7 +218,7 @@ def _members(thing: Thing, wording: Wording) -> Iterator[Said]:
         yield _say(f"{one} {be_seen} {places[0]}, {rest}", thing.score)
 
 
-def _edges(thing: Thing) -> Iterator[Said]:
+def _edges(thing: Thing) -> Iterator[Statement]:
     """Which edges of the picture a single thing reaches."""
     if thing.count != 1 or not thing.boxes:
         return
@@ -233,7 +233,7 @@ def _edges(thing: Thing) -> Iterator[Said]:
         )
 
 
-def _sizes(things: Sequence[Thing]) -> Iterator[Said]:
+def _sizes(things: Sequence[Thing]) -> Iterator[Statement]:
     """Which of two single things takes up clearly more of the picture: twice as much (ours)."""
     for a, b in combinations((thing for thing in things if thing.count == 1 and thing.boxes), 2):
         larger, smaller = (a, b) if a.share >= b.share else (b, a)
