@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fld_engine.engine.stages.annotate.annotate import Outcome, Run, annotate_group
+from fld_engine.engine.stages.annotate.batches import Outcome, Run, annotate_group
 
 from fld_engine.annotators.endpoint.captioner import EndpointCaptioner
 from fld_engine.annotators.endpoint.verifier import EndpointVerifier

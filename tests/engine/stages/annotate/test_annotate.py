@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
-from fld_engine.engine.stages.annotate.annotate import AHEAD_BYTES, Run, annotate_group
+from fld_engine.engine.stages.annotate.batches import AHEAD_BYTES, Run, annotate_group
 
 from fld_engine.annotators.composed.fake import FakeAnnotator
 from fld_engine.engine.data.images import RGB
