@@ -143,8 +143,8 @@ class Plan:
 
     @property
     def described_config(self) -> dict[str, Any]:
-        """The config as JSON, without what says how an annotator runs and not what it writes."""
-        described = self.config.model_dump(mode="json")
+        """The config as JSON, without what changes no sample: how an annotator runs, and what else is exported."""
+        described = self.config.model_dump(mode="json", exclude={"exporters"})
         for name, annotator in self.annotators.items():
             of_annotator = described["annotators"][name]
             of_annotator["params"] = written_params(annotator, self.config.annotators[name])
