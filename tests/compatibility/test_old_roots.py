@@ -1,0 +1,229 @@
+"""A root that an earlier version made is continued as if it were of today: nothing in it is made a second time.
+
+What fails here would make a user's finished root run anew, models included. Where that is meant, raise the version of
+the step, and enter it in `RAISED`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from engine.explain import explain
+from engine.export.coco import export_coco
+from engine.ingest.ingest import read_journal
+from engine.pipeline import Pipeline, Work
+from engine.plan import Plan
+from engine.rounds import read_round
+from engine.status import read_status
+from flows.cli import app
+from flows.opening import existing_root
+from flows.report import WORD_LISTS, make_report
+from flows.rounds import print_rounds
+from refinement.config import parse_refine
+from refinement.ledger import WHATS
+from refinement.loop import Loop, RefineSummary
+from refinement.sparse import SparseStep
+from schemas.errors import RootError
+from tests.compatibility import stand_ins
+from tests.compatibility.make_roots import ABLATION, REPORT
+from tests.compatibility.old_roots import SOURCES, digests, sources_at, unpack
+
+RAISED: Mapping[str, str] = {}
+"""Step → why its version was raised on purpose since the old roots were made. It runs again, and what depends on it."""
+
+REWRITTEN: Mapping[str, str] = {
+    "lease.json": "who drives the root now",
+    "config.yaml": "the resolved config, which has a line for each setting there is",
+    "*.html": "pages, which are drawn anew from the same tables; the old roots came without",
+}
+"""Files that may be new or other than they were → why."""
+
+FOLLOWS: Mapping[str, tuple[str, ...]] = {
+    "verdicts": ("coverage", "report"),
+    "coverage": ("export", "report-merge"),
+    "report": ("report-merge",),
+}
+"""Step over all annotators → those that read what it wrote, by the names of their folders."""
+FROM_STEPS = ("coverage/*", "coco/*", "export/*", "exports/*", "report/*", "rounds/*")
+"""What is written from the outputs of steps, and other than it was once one of them ran again."""
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder for an old root, whose sources and annotators are found."""
+    stand_ins.install(tmp_path / "site")
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    with sources_at(tmp_path / SOURCES):
+        yield tmp_path
+
+
+def run_again(plan: Plan) -> set[str]:
+    """Folders of `stages` that have new outputs because of `RAISED`."""
+    found = set(RAISED)
+    for name in plan.graph.order:
+        if found & {name, *plan.graph.upstream[name]}:
+            found |= {name, "verdicts"}
+    for step, readers in FOLLOWS.items():
+        if step in found:
+            found |= set(readers)
+    return found
+
+
+def check_kept(before: Mapping[str, str], root: Path, again: set[str]) -> None:
+    """All files are what they were; there are none but of the steps that run again, and of `REWRITTEN`."""
+    free = {*REWRITTEN, *(FROM_STEPS if again else ()), *(f"stages/{step}/*" for step in again)}
+    after = digests(root)
+    assert {path for path in before if path not in after} == set()
+    changed = {path for path, digest in after.items() if before.get(path) != digest}
+    assert {path for path in changed if not any(fnmatch(path, pattern) for pattern in free)} == set()
+
+
+def test_the_commands_find_nothing_to_do_on_an_old_root(place: Path) -> None:
+    root = unpack("plain", place)
+    before, (_, config) = digests(root), existing_root(str(root), ())
+    again = run_again(planned(root))
+    for arguments in (
+        ["run", str(root / "config.yaml"), "--root", str(root)],
+        ["status", "--root", str(root)],
+        ["report", str(root), *REPORT, "--against", str(root)],
+        ["export", "--root", str(root)],
+        ["export", "--root", str(root), *ABLATION],
+        ["export", "--root", str(root), "--format", "coco"],
+        ["replay", "--root", str(root)],
+    ):
+        told = CliRunner().invoke(app, arguments, catch_exceptions=False)
+        assert told.exit_code == 0
+        if arguments[0] == "run":
+            assert ("nothing to do" in told.output) == (not again)
+    check_kept(before, root, again)
+    assert existing_root(str(root), ())[1] == config
+
+
+def planned(root: Path) -> Plan:
+    store, config = existing_root(str(root), ())
+    return Pipeline(store, config).plan()
+
+
+def test_an_old_root_goes_the_whole_road_without_one_task(place: Path) -> None:
+    root = unpack("plain", place)
+    before = digests(root)
+    store, config = existing_root(str(root), ())
+    with Pipeline(store, config) as pipeline:
+        again = run_again(pipeline.plan())
+        missing = {step for step in (*pipeline.plan().steps, "report") if pipeline.plan().missing(step)}
+        assert missing == again - {"export", "report-merge"}
+        pipeline.preflight()
+        assert pipeline.ingest() is None
+        pipeline.annotate()
+        pipeline.decide()
+        pipeline.cover()
+        assert bool(pipeline.export().groups_written) == ("export" in again)
+        pipeline.report(WORD_LISTS["coco"], num_images=4)
+        export_coco(pipeline.plan())
+        if not again:
+            assert pipeline.work == Work()
+        status = read_status(pipeline.plan(), read_journal(store))
+        found = explain(pipeline.plan(), first_image(pipeline.plan()))
+    check_kept(before, root, again)
+    assert (status.ingested, status.removed, status.exported_samples) == (24, 1, 20)
+    assert found.thresholds["sure"]["filter"].endswith("filters.region:RegionConfidence"), "as it was called then"
+    assert found.thresholds["sure"]["params"]["objects"] == 0.4
+
+
+def first_image(plan: Plan) -> str:
+    table = plan.store.read_table(plan.partitions[0].files["images"].path)
+    return str(table["id"][0].as_py())
+
+
+def test_an_old_root_goes_on_with_the_images_that_are_new(place: Path) -> None:
+    """Its sources moved along with it: only the new photograph is annotated, and old shards stay."""
+    root = unpack("plain", place)
+    before = digests(root)
+    photo = next((place / SOURCES / "more").glob("*.png"))
+    photo.with_name("new.png").write_bytes(photo.read_bytes() + b"after the end of the image")
+    store, config = existing_root(str(root), ())
+    with Pipeline(store, config) as pipeline:
+        again = run_again(pipeline.plan())
+        record = pipeline.ingest()
+        assert record is not None
+        assert (record.new, record.known, record.found) == (1, 4, 5)
+        num_outputs = pipeline.annotate()
+        pipeline.decide()
+        pipeline.cover()
+        pipeline.export()
+        if not again:
+            assert num_outputs == len(config.annotators)
+            after = digests(root)
+            kept = [path for path in before if path.startswith(("stages/", "partitions/", "export/shards/train"))]
+            assert {path for path in kept if before[path] != after.get(path)} == set()
+
+
+def test_a_refined_root_is_asked_for_its_rounds_and_has_them(place: Path) -> None:
+    root = unpack("refined", place)
+    before = digests(root)
+    store, config = existing_root(str(root), ())
+    with Pipeline(store, config) as pipeline:
+        again = run_again(pipeline.plan())
+        loop = Loop(pipeline, parse_refine(config.refine))
+        if "verdicts" in again:
+            with pytest.raises(RootError, match="rounds are never changed"):
+                loop.carry()
+            return
+        pipeline.require_annotated()
+        pipeline.decide()
+        assert loop.settings.sparse is not None
+        rounds = [loop.carry()]
+        rounds.append(loop.round(1, rounds[0]))
+        final = loop.final(rounds)
+        rounds.append(SparseStep(loop, loop.settings.sparse).round(2, rounds[1]))
+        assert not loop.plan_of_students(1, rounds[0]).missing("student-1")
+        for record in rounds[:2]:
+            loop.teacher.standing(record)
+        assert pipeline.work == Work()
+        images = [image for partition in rounds[1].partitions for image in loop.files.images(partition)]
+    for number in (1, 2):
+        with Pipeline(store, config, round_=number) as pipeline:
+            pipeline.annotate()
+            pipeline.decide()
+            pipeline.export()
+            if number == 2:
+                export_coco(pipeline.plan())
+                make_report(pipeline, num_images=2, about="round 2")
+            if not again:
+                assert pipeline.work == Work()
+    check_kept(before, root, again)
+
+    assert [record.number for record in rounds] == [read_round(store, n).number for n in range(3)] == [0, 1, 2]
+    assert {image.gold_split for image in images} == {"", "calibrate", "gate", "final"}
+    assert rounds[1].details["edits"].keys() == set(WHATS)
+    assert final["f1@0.5"][1] > final["f1@0.5"][0]
+    out = Console(record=True, width=200)
+    print_rounds(out, RefineSummary(rounds=tuple(rounds), ended="it was so", final=final), as_json=False)
+    told = out.export_text()
+    assert "accepted" in told
+    assert "edits of regions on gold came closer to it" in told
+    assert "detailed: learned from" in told
+
+
+def test_an_old_round_that_was_killed_before_its_end_goes_on(place: Path) -> None:
+    """Students, what they saw and what follows from the proposed labels is there; the merge is arithmetic."""
+    root = unpack("refined", place)
+    store, config = existing_root(str(root), ())
+    before = digests(root)
+    told = (root / "rounds/001/round.json").read_bytes()
+    (root / "rounds/001/round.json").unlink()
+    with Pipeline(store, config) as pipeline:
+        if "verdicts" in run_again(pipeline.plan()):
+            pytest.skip("its labels are of another version on purpose, so its rounds are refused")
+        loop = Loop(pipeline, parse_refine(config.refine))
+        loop.round(1, loop.carry())
+        assert pipeline.work.outputs_written == 0
+    assert (root / "rounds/001/round.json").read_bytes() == told
+    after = digests(root)
+    assert {path for path in before if before[path] != after.get(path)} == set()
