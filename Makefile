@@ -15,7 +15,9 @@ test: models  ## set up, then pass the tests
 check: setup  ## format, lint, types, import rules
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
+	@said="$$($(BIN)/mypy)" || { echo "$$said"; exit 1; }; echo "$$said"; \
+	found=$$(find -L src -name '*.py' | wc -l); checked=$$(echo "$$said" | sed -n 's/.* in \([0-9]*\) source files.*/\1/p'); \
+	[ "$$checked" -ge "$$found" ] || { echo "mypy checked $$checked of $$found files"; exit 1; }
 	$(BIN)/lint-imports
 
 setup: .venv/ready

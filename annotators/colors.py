@@ -7,7 +7,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from engine.protocols import RGB
+from fld_engine.engine.data.images import RGB
 
 SIDE_PX = 64
 """Crops are looked at in this size: names of colors need no detail."""

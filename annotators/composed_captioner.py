@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from annotators.composition import Wording, compose
-from annotators.scene import SceneParams, scene_of
-from engine.protocols import Kind, ModelIdentity, Resources, Sample
-from schemas.annotations import Annotations, Text
+from fld_engine.annotators.composition import Wording, compose
+from fld_engine.annotators.scene import SceneParams, scene_of
+from fld_engine.engine.data.records import ModelIdentity
+from fld_engine.engine.plan.protocols import Resources, Sample
+from fld_engine.schemas.annotations import Annotations, Text
+from fld_engine.schemas.kinds import Kind
 
 
 class ComposedCaptioner:

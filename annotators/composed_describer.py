@@ -10,16 +10,17 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from annotators.coco_classes import COCO_CLASSES, PERSON
-from annotators.colors import Color, dominant_color, is_colorless
-from annotators.conse import combined_identity
-from annotators.crops import crop, pixels_of
-from annotators.efficientnet import EfficientNet
-from annotators.english import common_name, counted
-from annotators.lexicon import SETTINGS, WORN, is_kind_of
-from annotators.minilm import MiniLM
-from engine.protocols import Kind, Resources, Sample
-from schemas.annotations import Annotations, Frozen, Region, RegionText
+from fld_engine.annotators.coco_classes import COCO_CLASSES, PERSON
+from fld_engine.annotators.colors import Color, dominant_color, is_colorless
+from fld_engine.annotators.conse import combined_identity
+from fld_engine.annotators.crops import crop, pixels_of
+from fld_engine.annotators.efficientnet import EfficientNet
+from fld_engine.annotators.english import common_name, counted
+from fld_engine.annotators.lexicon import SETTINGS, WORN, is_kind_of
+from fld_engine.annotators.minilm import MiniLM
+from fld_engine.engine.plan.protocols import Resources, Sample
+from fld_engine.schemas.annotations import Annotations, Frozen, Region, RegionText
+from fld_engine.schemas.kinds import Kind
 
 Floats = npt.NDArray[np.float32]
 

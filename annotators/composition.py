@@ -13,11 +13,11 @@ from itertools import combinations
 from statistics import fmean
 from typing import NamedTuple
 
-from annotators.coco_classes import PERSON
-from annotators.english import counted, definite, joined, sentence, verb
-from annotators.lexicon import ANIMATE, PORTABLE
-from annotators.scene import EDGE_SHARE, LARGE_SHARE, MOST_SHARE, SMALL_SHARE, Scene, Thing, place, relation
-from schemas.annotations import Box, Granularity, Text
+from fld_engine.annotators.coco_classes import PERSON
+from fld_engine.annotators.english import counted, definite, joined, sentence, verb
+from fld_engine.annotators.lexicon import ANIMATE, PORTABLE
+from fld_engine.annotators.scene import EDGE_SHARE, LARGE_SHARE, MOST_SHARE, SMALL_SHARE, Scene, Thing, place, relation
+from fld_engine.schemas.annotations import Box, Granularity, Text
 
 TARGET_WORDS: dict[Granularity, int] = {"brief": 8, "detailed": 32, "more_detailed": 70}
 """Average tokens per text in FLD-5B (arXiv 2311.06242, Table 2: 7.95, 31.65 and 70.53)."""

@@ -15,11 +15,12 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from annotators.efficientnet import EfficientNet
-from annotators.minilm import MiniLM
-from annotators.packaged.cache import cache_folder, write_whole
-from engine.protocols import RGB, ModelIdentity
-from schemas.annotations import Frozen
+from fld_engine.annotators.efficientnet import EfficientNet
+from fld_engine.annotators.minilm import MiniLM
+from fld_engine.annotators.packaged.cache import cache_folder, write_whole
+from fld_engine.engine.data.images import RGB
+from fld_engine.engine.data.records import ModelIdentity
+from fld_engine.schemas.annotations import Frozen
 
 Floats = npt.NDArray[np.float32]
 

@@ -7,11 +7,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from annotators.coco_classes import PERSON
-from annotators.conse import Conse, ConseParams
-from annotators.crops import crop, pixels_of
-from engine.protocols import Kind, Resources, Sample
-from schemas.annotations import Annotations, Region, RegionText, Similarity
+from fld_engine.annotators.coco_classes import PERSON
+from fld_engine.annotators.conse import Conse, ConseParams
+from fld_engine.annotators.crops import crop, pixels_of
+from fld_engine.engine.plan.protocols import Resources, Sample
+from fld_engine.schemas.annotations import Annotations, Region, RegionText, Similarity
+from fld_engine.schemas.kinds import Kind
 
 
 class ConseRanker:

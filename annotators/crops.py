@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 
-from engine.protocols import RGB, Sample
-from schemas.annotations import Box
+from fld_engine.engine.data.images import RGB
+from fld_engine.engine.plan.protocols import Sample
+from fld_engine.schemas.annotations import Box
 
 
 def pixels_of(sample: Sample) -> RGB:

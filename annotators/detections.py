@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from annotators.coco_classes import COCO_CLASSES
-from engine.geometry import Floats, Ints, clip_boxes, nms_keep
-from schemas.annotations import Frozen, Region, RegionText
+from fld_engine.annotators.coco_classes import COCO_CLASSES
+from fld_engine.engine.data.geometry import Floats, Ints, clip_boxes, nms_keep
+from fld_engine.schemas.annotations import Frozen, Region, RegionText
 
 
 class DetectorParams(Frozen):

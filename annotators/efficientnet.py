@@ -15,10 +15,13 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from annotators.onnx_session import OnnxSession, open_session
-from annotators.packaged.assets import PACKAGED, ensure
-from engine.protocols import RGB, Kind, ModelIdentity, Resources, Sample
-from schemas.annotations import Annotations, Frozen, Label
+from fld_engine.annotators.onnx_session import OnnxSession, open_session
+from fld_engine.annotators.packaged.assets import PACKAGED, ensure
+from fld_engine.engine.data.images import RGB
+from fld_engine.engine.data.records import ModelIdentity
+from fld_engine.engine.plan.protocols import Resources, Sample
+from fld_engine.schemas.annotations import Annotations, Frozen, Label
+from fld_engine.schemas.kinds import Kind
 
 Floats = npt.NDArray[np.float32]
 

@@ -11,9 +11,11 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field
 
-from annotators.coco_classes import COCO_CLASSES
-from engine.protocols import Kind, ModelIdentity, Resources, Sample
-from schemas.annotations import Annotations, Frozen, Region, RegionText
+from fld_engine.annotators.coco_classes import COCO_CLASSES
+from fld_engine.engine.data.records import ModelIdentity
+from fld_engine.engine.plan.protocols import Resources, Sample
+from fld_engine.schemas.annotations import Annotations, Frozen, Region, RegionText
+from fld_engine.schemas.kinds import Kind
 
 _BLOCK = bytes(1 << 16)
 

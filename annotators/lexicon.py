@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from annotators.coco_classes import COCO_CLASSES, PERSON
+from fld_engine.annotators.coco_classes import COCO_CLASSES, PERSON
 
 ANIMATE = frozenset({PERSON, "bird", "cat", "dog", "horse", "sheep", "cow", "elephant", "bear", "zebra", "giraffe"})
 SURFACES = frozenset({"dining table", "bench", "bed", "couch", "desk"})

@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from annotators.onnx_session import OnnxSession, open_session
-from annotators.packaged.assets import PACKAGED, ensure, source_file
-from engine.protocols import ModelIdentity
+from fld_engine.annotators.onnx_session import OnnxSession, open_session
+from fld_engine.annotators.packaged.assets import PACKAGED, ensure, source_file
+from fld_engine.engine.data.records import ModelIdentity
 
 Floats = npt.NDArray[np.float32]
 

@@ -9,13 +9,15 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from annotators.crops import pixels_of
-from annotators.detections import DetectorParams, cells_above, object_regions
-from annotators.onnx_session import OnnxSession, open_session
-from annotators.packaged.assets import PACKAGED, ensure
-from engine.geometry import Floats, Ints
-from engine.protocols import RGB, Kind, Resources, Sample
-from schemas.annotations import Annotations, Region
+from fld_engine.annotators.crops import pixels_of
+from fld_engine.annotators.detections import DetectorParams, cells_above, object_regions
+from fld_engine.annotators.onnx_session import OnnxSession, open_session
+from fld_engine.annotators.packaged.assets import PACKAGED, ensure
+from fld_engine.engine.data.geometry import Floats, Ints
+from fld_engine.engine.data.images import RGB
+from fld_engine.engine.plan.protocols import Resources, Sample
+from fld_engine.schemas.annotations import Annotations, Region
+from fld_engine.schemas.kinds import Kind
 
 SIDE_PX = 416
 BGR_MEAN = np.array([103.53, 116.28, 123.675], dtype=np.float32)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from annotators.scene import Level, Side
-from schemas.annotations import Annotations, Phrase, Token
+from fld_engine.annotators.scene import Level, Side
+from fld_engine.schemas.annotations import Annotations, Phrase, Token
 
 NUMBERS = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10}
 _SIDES: dict[str, Side] = {"left": "left", "right": "right", "center": "center", "centre": "center", "middle": "center"}

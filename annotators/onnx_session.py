@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from schemas.errors import ModelError
+from fld_engine.schemas.errors import ModelError
 
 
 class OnnxSession(Protocol):

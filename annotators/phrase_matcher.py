@@ -8,13 +8,15 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from annotators.english import quotable
-from annotators.lexicon import NOT_OF_THEIR_HEAD, SYNONYMS
-from annotators.minilm import MiniLM
-from annotators.noun_chunks import Chunk, noun_chunks
-from annotators.scene import place
-from engine.protocols import Kind, ModelIdentity, Resources, Sample
-from schemas.annotations import Annotations, Frozen, Phrase, PhraseRegion, Region, Text
+from fld_engine.annotators.english import quotable
+from fld_engine.annotators.lexicon import NOT_OF_THEIR_HEAD, SYNONYMS
+from fld_engine.annotators.minilm import MiniLM
+from fld_engine.annotators.noun_chunks import Chunk, noun_chunks
+from fld_engine.annotators.scene import place
+from fld_engine.engine.data.records import ModelIdentity
+from fld_engine.engine.plan.protocols import Resources, Sample
+from fld_engine.schemas.annotations import Annotations, Frozen, Phrase, PhraseRegion, Region, Text
+from fld_engine.schemas.kinds import Kind
 
 SYNONYM_SCORE = 0.9
 """A synonym or a kind fits nearly as well as the class's own name (ours)."""

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from pydantic import Field
 
-from engine.geometry import Bools, clockwise, polygon_area
-from schemas.annotations import Box, Frozen
+from fld_engine.engine.data.geometry import Bools, clockwise, polygon_area
+from fld_engine.schemas.annotations import Box, Frozen
 
 
 class PolygonParams(Frozen):

@@ -14,11 +14,13 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from annotators.crops import pixels_of
-from annotators.packaged.assets import PACKAGED, ensure
-from engine.geometry import from_top_left, polygon_area, quad_bounds
-from engine.protocols import RGB, Kind, Resources, Sample
-from schemas.annotations import Annotations, Frozen, Region, RegionText
+from fld_engine.annotators.crops import pixels_of
+from fld_engine.annotators.packaged.assets import PACKAGED, ensure
+from fld_engine.engine.data.geometry import from_top_left, polygon_area, quad_bounds
+from fld_engine.engine.data.images import RGB
+from fld_engine.engine.plan.protocols import Resources, Sample
+from fld_engine.schemas.annotations import Annotations, Frozen, Region, RegionText
+from fld_engine.schemas.kinds import Kind
 
 Reader = Callable[..., tuple[list[list[Any]] | None, Any]]
 MIN_SIDE_PX = 8

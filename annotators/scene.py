@@ -10,10 +10,10 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from annotators.english import common_name, quotable
-from annotators.lexicon import PORTABLE, SETTINGS, SURFACES, is_kind_of
-from engine.geometry import nms_keep
-from schemas.annotations import Annotations, Box, Frozen, Label, Region
+from fld_engine.annotators.english import common_name, quotable
+from fld_engine.annotators.lexicon import PORTABLE, SETTINGS, SURFACES, is_kind_of
+from fld_engine.engine.data.geometry import nms_keep
+from fld_engine.schemas.annotations import Annotations, Box, Frozen, Label, Region
 
 Side = Literal["left", "center", "right"]
 Level = Literal["top", "middle", "bottom"]

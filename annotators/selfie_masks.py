@@ -14,13 +14,15 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from annotators.coco_classes import PERSON
-from annotators.crops import pixels_of
-from annotators.onnx_session import OnnxSession, open_session
-from annotators.packaged.assets import PACKAGED, ensure
-from annotators.polygons import PolygonParams, outlines
-from engine.protocols import RGB, Kind, Resources, Sample
-from schemas.annotations import Annotations, Box, Mask, Region
+from fld_engine.annotators.coco_classes import PERSON
+from fld_engine.annotators.crops import pixels_of
+from fld_engine.annotators.onnx_session import OnnxSession, open_session
+from fld_engine.annotators.packaged.assets import PACKAGED, ensure
+from fld_engine.annotators.polygons import PolygonParams, outlines
+from fld_engine.engine.data.images import RGB
+from fld_engine.engine.plan.protocols import Resources, Sample
+from fld_engine.schemas.annotations import Annotations, Box, Mask, Region
+from fld_engine.schemas.kinds import Kind
 
 Plane = npt.NDArray[np.float32]
 

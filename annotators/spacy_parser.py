@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from annotators.packaged.assets import PACKAGED, ensure
-from engine.protocols import Kind, ModelIdentity, Resources, Sample
-from schemas.annotations import Annotations, Frozen, RegionText, Text, Token
-from schemas.errors import ModelError
+from fld_engine.annotators.packaged.assets import PACKAGED, ensure
+from fld_engine.engine.data.records import ModelIdentity
+from fld_engine.engine.plan.protocols import Resources, Sample
+from fld_engine.schemas.annotations import Annotations, Frozen, RegionText, Text, Token
+from fld_engine.schemas.errors import ModelError
+from fld_engine.schemas.kinds import Kind
 
 if TYPE_CHECKING:
     from spacy.language import Language

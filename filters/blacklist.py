@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from schemas.tasks import BANNED_PHRASES
+from fld_engine.schemas.tasks import BANNED_PHRASES
 
 PUBLISHED = frozenset(phrase.lower() for phrase in BANNED_PHRASES)
 """The list published with the Florence-2 models, whole; `schemas.tasks` names its source."""

@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from engine.geometry import Floats
-from engine.protocols import Tables, Verdicts
-from filters.columns import lowest_of
-from schemas.annotations import Frozen, Question
+from fld_engine.engine.data.geometry import Floats
+from fld_engine.engine.plan.protocols import Tables, Verdicts
+from fld_engine.filters.columns import lowest_of
+from fld_engine.schemas.annotations import Frozen, Question
 
 
 class RegionCheck:

@@ -7,11 +7,11 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from engine.columns import floats
-from engine.protocols import Tables, Verdicts
-from filters.blacklist import blacklist, is_listed
-from filters.columns import by_human
-from schemas.annotations import Frozen
+from fld_engine.engine.data.columns import floats
+from fld_engine.engine.plan.protocols import Tables, Verdicts
+from fld_engine.filters.blacklist import blacklist, is_listed
+from fld_engine.filters.columns import by_human
+from fld_engine.schemas.annotations import Frozen
 
 TRANSFORMERS_DEFAULT = "default of Grounding DINO's post-processing in transformers"
 

@@ -8,12 +8,12 @@ from typing import ClassVar, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from engine.columns import boxes_xyxy, codes, equals, floats, one_of
-from engine.geometry import Bools, Floats, nms_keep
-from engine.protocols import Tables, Verdicts
-from filters.columns import by_human, region_classes
-from filters.overlap import Overlaps, highest, overlaps
-from schemas.annotations import Frozen
+from fld_engine.engine.data.columns import boxes_xyxy, codes, equals, floats, one_of
+from fld_engine.engine.data.geometry import Bools, Floats, nms_keep
+from fld_engine.engine.plan.protocols import Tables, Verdicts
+from fld_engine.filters.columns import by_human, region_classes
+from fld_engine.filters.overlap import Overlaps, highest, overlaps
+from fld_engine.schemas.annotations import Frozen
 
 
 class RegionConfidence:

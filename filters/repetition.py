@@ -14,9 +14,9 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from engine.protocols import Tables, Verdicts
-from filters.columns import by_human
-from schemas.annotations import Frozen
+from fld_engine.engine.plan.protocols import Tables, Verdicts
+from fld_engine.filters.columns import by_human
+from fld_engine.schemas.annotations import Frozen
 
 _WORD = re.compile(r"\w+")
 _LOOP = re.compile(

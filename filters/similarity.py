@@ -11,10 +11,10 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from engine.columns import one_of
-from engine.protocols import Tables, Verdicts
-from filters.columns import lowest_of
-from schemas.annotations import Frozen, RegionTextKind
+from fld_engine.engine.data.columns import one_of
+from fld_engine.engine.plan.protocols import Tables, Verdicts
+from fld_engine.filters.columns import lowest_of
+from fld_engine.schemas.annotations import Frozen, RegionTextKind
 
 BELOW = "lowest cosine that passes; ours: text and picture do not point away from each other"
 

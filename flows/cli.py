@@ -11,20 +11,22 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 
-from engine.config import RunConfig, dump_config
-from engine.export.coco import export_coco
-from engine.export.stage import export_is_current
-from engine.ingest.ingest import new_chunks, read_journal
-from engine.pipeline import Pipeline
-from engine.plan import Plan
-from engine.registry import pin
-from engine.removal.request import parse_ids
-from engine.runners.logs import LEVEL_VARIABLE
-from engine.store import Store
-from flows.looking import looking_app
-from flows.models import models_app
-from flows.opening import CONFIG_FILE, existing_root
-from flows.options import (
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.plan.config import RunConfig, dump_config
+from fld_engine.engine.plan.plan import Plan
+from fld_engine.engine.plan.registry import installed_stages, pin
+from fld_engine.engine.run.logs import LEVEL_VARIABLE
+from fld_engine.engine.run.pipeline import Pipeline
+from fld_engine.engine.stages.annotate.stage import Annotate
+from fld_engine.engine.stages.export.coco import export_coco
+from fld_engine.engine.stages.export.stage import Export, export_folder
+from fld_engine.engine.stages.filter.stage import Filter
+from fld_engine.engine.stages.removal.request import parse_ids
+from fld_engine.engine.stages.removal.stage import Remove
+from fld_engine.flows.looking import looking_app
+from fld_engine.flows.models import models_app
+from fld_engine.flows.opening import CONFIG_FILE, existing_root
+from fld_engine.flows.options import (
     Address,
     AfterRound,
     AsJson,
@@ -38,9 +40,9 @@ from flows.options import (
     config_of,
     plan_of_root,
 )
-from flows.progress import progress_bars
-from flows.terminal import leave, out, print_status, warn_of_work_sets
-from schemas.errors import ConfigError, FldError
+from fld_engine.flows.progress import progress_bars
+from fld_engine.flows.terminal import leave, out, print_status, warn_of_work_sets
+from fld_engine.schemas.errors import ConfigError, FldError
 
 HELP = """The data engine: specialists annotate, filters decide, verified shards come out.
 
@@ -90,8 +92,7 @@ def run(
     if not plan.partitions and not config.sources:
         raise ConfigError("nothing to run on: the root is empty and no --source was given")
     warn_of_work_sets(plan)
-    chunks = new_chunks(config, read_journal(store))
-    if not chunks and _is_complete(plan):
+    if _is_complete(plan):
         out.print(f"nothing to do: {root} is complete under this config (no model loaded, no image read)")
     else:
         _run_flow(config, root)
@@ -111,8 +112,8 @@ def export(
     store, config = existing_root(root, set_)
     with Pipeline(store, config, round_=round_) as pipeline:
         if round_ is not None:
-            pipeline.annotate()
-        pipeline.decide()
+            pipeline.run(Annotate())
+        pipeline.run(Filter())
         plan, url = pipeline.plan(), root.rstrip("/")
         if format_ == "coco":
             wrote = export_coco(plan, with_images=images)
@@ -120,14 +121,14 @@ def export(
                 f"{wrote.regions} regions, {wrote.captions} captions, {wrote.images} images: {url}/{plan.folder}coco"
             )
             return
-        summary = pipeline.export()
-    out.print(f"{summary.num_samples} samples in {summary.num_shards} shards: {url}/{plan.export_folder}")
+        summary = pipeline.run(Export())
+    out.print(f"{summary.num_samples} samples in {summary.num_shards} shards: {url}/{export_folder(plan)}")
 
 
 @app.command()
 def replay(root: Root, set_: Set = None) -> None:
     """Run the annotators again on the images that failed, and everything that depends on them."""
-    from engine.replay import mark_failed
+    from fld_engine.engine.stages.replay.marks import mark_failed
 
     store, config = existing_root(root, set_)
     marked = mark_failed(plan_of_root(store, config))
@@ -147,14 +148,14 @@ def remove(
     as_json: AsJson = False,
 ) -> None:
     """Take images out of everything a root holds, and write its export again without them."""
-    from flows.governance import print_removal
+    from fld_engine.flows.governance import print_removal
 
     store, config = existing_root(root, set_)
     if not ids.is_file():
         raise ConfigError(f"--ids {ids} is no file: expected a text file with one image id a line")
     wanted = parse_ids(ids.read_text(encoding="utf-8", errors="replace"), where=str(ids))
     with progress_bars() as watch, Pipeline(store, config, watch) as pipeline:
-        report = pipeline.remove(wanted)
+        report = pipeline.run(Remove(wanted))
     print_removal(out, report, root, as_json=as_json)
 
 
@@ -166,12 +167,12 @@ def refine(
     as_json: AsJson = False,
 ) -> None:
     """Train students on the labels, let them look again, and take over what gold finds better, round after round."""
-    from flows.prefect_server import prefect_api
-    from flows.rounds import print_rounds
+    from fld_engine.flows.prefect_server import prefect_api
+    from fld_engine.flows.rounds import print_rounds
 
     _, config = existing_root(root, set_)
     with prefect_api():
-        from flows.refine import refine_flow
+        from fld_engine.flows.refine import refine_flow
 
         summary = refine_flow(config.model_dump(mode="json"), root, rounds)
     print_rounds(out, summary, as_json=as_json)
@@ -186,7 +187,7 @@ def serve(
     set_: Set = None,
 ) -> None:
     """Register a Prefect deployment of the whole road and wait for its runs. Needs PREFECT_API_URL."""
-    from flows.road import run_flow
+    from fld_engine.flows.road import run_flow
 
     if not os.environ.get("PREFECT_API_URL"):
         raise ConfigError("fld serve needs a Prefect server: run `prefect server start` and set PREFECT_API_URL")
@@ -196,14 +197,14 @@ def serve(
 
 
 def _is_complete(plan: Plan) -> bool:
-    return not any(plan.missing(step) for step in plan.steps) and export_is_current(plan, read_journal(plan.store))
+    return all(stage.is_current(plan) for stage in installed_stages() if stage.every_run)
 
 
 def _run_flow(config: RunConfig, root: str) -> None:
-    from flows.prefect_server import prefect_api
+    from fld_engine.flows.prefect_server import prefect_api
 
     with prefect_api():
-        from flows.road import run_flow
+        from fld_engine.flows.road import run_flow
 
         summary = run_flow(config.model_dump(mode="json"), root)
     times = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in summary.seconds.items())

@@ -12,17 +12,20 @@ from typing import TYPE_CHECKING
 import psutil
 from rich.table import Table
 
-from engine.config import PartitionLimits, RunConfig, RunnerConfig
-from engine.estimate import LaneEstimate
-from engine.pipeline import Pipeline
-from engine.protocols import Resources
-from engine.runners.local import num_gpus
-from engine.sources.item import Rejected, SourceSpec
-from engine.sources.open import open_source, read_chunk
-from engine.store import Store
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.plan.config import PartitionLimits, RunConfig, RunnerConfig
+from fld_engine.engine.plan.estimate import LaneEstimate
+from fld_engine.engine.plan.protocols import Resources
+from fld_engine.engine.run.local import num_gpus
+from fld_engine.engine.run.pipeline import Pipeline
+from fld_engine.engine.sources.item import Rejected, SourceSpec
+from fld_engine.engine.sources.open import open_source, read_chunk
+from fld_engine.engine.stages.annotate.stage import Annotate
+from fld_engine.engine.stages.filter.stage import Filter
+from fld_engine.engine.stages.ingest.stage import Ingest
 
 if TYPE_CHECKING:
-    from refinement.estimate import TrainingEstimate
+    from fld_engine.refinement.estimate import TrainingEstimate
 
 
 def stated_rates(config: RunConfig) -> dict[str, float]:
@@ -59,18 +62,18 @@ def measure(config: RunConfig, num_images: int) -> Measured:
         store.open_root(create=True)
         with Pipeline(store, small) as pipeline:
             pipeline.preflight()
-            pipeline.ingest()
-            pipeline.annotate()
+            pipeline.run(Ingest())
+            pipeline.run(Annotate())
             return Measured(pipeline.work.rates(), _training_rate(pipeline) if config.refine else None)
 
 
 def _training_rate(pipeline: Pipeline) -> float | None:
-    from refinement.config import parse_refine
-    from refinement.estimate import measured_rate
-    from refinement.loop import Loop
+    from fld_engine.refinement.config import parse_refine
+    from fld_engine.refinement.estimate import measured_rate
+    from fld_engine.refinement.loop import Loop
 
     pipeline.release_workers()
-    pipeline.decide()
+    pipeline.run(Filter())
     return measured_rate(Loop(pipeline, parse_refine(pipeline.config.refine)), pipeline.plan())
 
 
@@ -78,8 +81,8 @@ def training_estimates(config: RunConfig, measured: Measured) -> tuple[TrainingE
     """What the trainings of `fld refine` take; none where the config has no key `refine`."""
     if not config.refine:
         return ()
-    from refinement.config import parse_refine
-    from refinement.estimate import estimate_training
+    from fld_engine.refinement.config import parse_refine
+    from fld_engine.refinement.estimate import estimate_training
 
     return estimate_training(parse_refine(config.refine), measured.samples_per_s)
 

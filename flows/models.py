@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from engine.config import load_config
-from engine.registry import build_annotator
-from flows.terminal import out
+from fld_engine.engine.plan.config import load_config
+from fld_engine.engine.plan.registry import build_annotator
+from fld_engine.flows.terminal import out
 
 models_app = typer.Typer(no_args_is_help=True, help="The packaged models: what is cached, and fetching ahead.")
 
@@ -17,8 +17,8 @@ models_app = typer.Typer(no_args_is_help=True, help="The packaged models: what i
 @models_app.command("list")
 def models_list() -> None:
     """Show the packaged models, and the checkpoints of a model hub on this machine: size and licence."""
-    from annotators.hub.inventory import cached
-    from annotators.packaged.assets import listing
+    from fld_engine.annotators.hub.inventory import cached
+    from fld_engine.annotators.packaged.assets import listing
 
     table = Table("model", "revision", "cached", "MB", "licence")
     for name, is_cached, num_bytes, licence in listing():
@@ -35,9 +35,9 @@ def models_pull(
     set_: Annotated[list[str] | None, typer.Option("--set", help="key.path=value, over the recipe.")] = None,
 ) -> None:
     """Fetch and verify the models of a recipe, once; with `models_root`, publish its checkpoints there."""
-    from annotators.hub.inventory import fetch
-    from annotators.hub.params import HubParams
-    from annotators.packaged.assets import PACKAGED, pull
+    from fld_engine.annotators.hub.inventory import fetch
+    from fld_engine.annotators.hub.params import HubParams
+    from fld_engine.annotators.packaged.assets import PACKAGED, pull
 
     packaged, checkpoints = list(PACKAGED), []
     if recipe:

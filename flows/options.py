@@ -6,12 +6,12 @@ from typing import Annotated, Any
 
 import typer
 
-from annotators.packaged.cache import cache_folder
-from engine.config import RunConfig, load_config
-from engine.ingest.ingest import read_journal, read_partitions
-from engine.plan import Plan, make_plan
-from engine.store import Store
-from flows.samples import sample_sources
+from fld_engine.annotators.packaged.cache import cache_folder
+from fld_engine.engine.data.journal import read_journal, read_partitions
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.plan.config import RunConfig, load_config
+from fld_engine.engine.plan.plan import Plan, make_plan
+from fld_engine.flows.samples import sample_sources
 
 Recipe = Annotated[str, typer.Argument(help="A recipe (demo, laptop) or a YAML file.")]
 Sources = Annotated[

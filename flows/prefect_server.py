@@ -13,7 +13,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from schemas.errors import RunnerError
+from fld_engine.schemas.errors import RunnerError
 
 START_LIMIT_S = 120.0
 """A first start in a fresh home migrates a database, which took 10 to 16 s on two cores."""
@@ -34,7 +34,9 @@ def prefect_api() -> Iterator[None]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    server = subprocess.Popen([sys.executable, "-m", "flows.prefect_server", str(os.getpid()), str(port)])
+    # -P: a folder or file of the working directory must not stand in for a module of ours
+    command = [sys.executable, "-P", "-m", "fld_engine.flows.prefect_server", str(os.getpid()), str(port)]
+    server = subprocess.Popen(command)
     url = f"http://127.0.0.1:{port}/api"
     try:
         _wait_until_healthy(url, server)

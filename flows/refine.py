@@ -9,15 +9,17 @@ from prefect import flow, task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
-from engine.config import parse_config
-from engine.pipeline import Pipeline
-from engine.rounds import RoundRecord
-from engine.store import Store
-from flows.progress import progress_bars
-from refinement.config import parse_refine
-from refinement.ending import why_not_teach, why_stop
-from refinement.loop import Loop, RefineSummary
-from refinement.sparse import SparseStep
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.plan.config import parse_config
+from fld_engine.engine.plan.rounds import RoundRecord
+from fld_engine.engine.run.pipeline import Pipeline
+from fld_engine.engine.stages.annotate.stage import require_annotated
+from fld_engine.engine.stages.filter.stage import Filter
+from fld_engine.flows.progress import progress_bars
+from fld_engine.refinement.config import parse_refine
+from fld_engine.refinement.ending import why_not_teach, why_stop
+from fld_engine.refinement.loop import Loop, RefineSummary
+from fld_engine.refinement.sparse import SparseStep
 
 
 @task(name="carry", task_run_name="round 0", cache_policy=NO_CACHE, persist_result=False)
@@ -43,8 +45,8 @@ def refine_flow(config: dict[str, Any], root: str, rounds: int) -> RefineSummary
     """
     resolved = parse_config(config, where="flow parameter `config`")
     with progress_bars() as watch, Pipeline(Store(root), resolved, watch) as pipeline:
-        pipeline.require_annotated()
-        pipeline.decide()
+        require_annotated(pipeline.plan())
+        pipeline.run(Filter())
         loop = Loop(pipeline, parse_refine(resolved.refine))
         done = [carry(loop)]
         sparse = SparseStep(loop, loop.settings.sparse) if loop.settings.sparse else None

@@ -17,15 +17,17 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task as PrefectTask
 
-from engine.config import RunConfig, parse_config
-from engine.coverage_report import write_coverage
-from engine.export.verify import verify
-from engine.pipeline import Pipeline
-from engine.store import Store
-from flows.progress import progress_bars
-from flows.report import make_report
-from flows.summary import RunSummary, make_summary, record_attempt
-from schemas.errors import FldError, VerificationError
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.plan.config import RunConfig, parse_config
+from fld_engine.engine.plan.registry import installed_stages
+from fld_engine.engine.plan.stages import Stage
+from fld_engine.engine.run.pipeline import Pipeline
+from fld_engine.engine.stages.export.stage import export_folder
+from fld_engine.engine.stages.export.verify import verify
+from fld_engine.flows.progress import progress_bars
+from fld_engine.flows.report import make_report
+from fld_engine.flows.summary import RunSummary, make_summary, record_attempt
+from fld_engine.schemas.errors import FldError, VerificationError
 
 Row = dict[str, Any]
 
@@ -36,8 +38,8 @@ def _worth_retrying(_: PrefectTask[..., Any], __: TaskRun, state: State[Any]) ->
     return not isinstance(error, FldError)
 
 
-def _stage(name: str) -> Callable[[Callable[[Pipeline], Row]], PrefectTask[[Pipeline], Row]]:
-    return task(
+def _task(name: str, do: Callable[[Pipeline], Row]) -> PrefectTask[[Pipeline], Row]:
+    as_task = task(
         name=name,
         task_run_name=name,
         retries=2,
@@ -46,44 +48,25 @@ def _stage(name: str) -> Callable[[Callable[[Pipeline], Row]], PrefectTask[[Pipe
         cache_policy=NO_CACHE,
         persist_result=False,
     )
+    return as_task(do)
 
 
-@_stage("ingest")
-def ingest(pipeline: Pipeline) -> Row:
-    record = pipeline.ingest()
-    if record is None:
-        return {"found": 0, "new": 0, "duplicates": 0, "quarantined": 0}
-    quarantined = sum(record.quarantined.values())
-    return {"found": record.found, "new": record.new, "duplicates": record.duplicates, "quarantined": quarantined}
+def _stage(stage: Stage[Any]) -> PrefectTask[[Pipeline], Row]:
+    """A stage as a task; its row also says what models had to do with it."""
+
+    def do(pipeline: Pipeline) -> Row:
+        models, images = pipeline.work.models_loaded, pipeline.work.images_read
+        row: Row = dict(stage.numbers(pipeline.run(stage)))
+        if read := pipeline.work.images_read - images:
+            row |= {"models_loaded": pipeline.work.models_loaded - models, "images_read": read}
+        return row
+
+    return _task(stage.name, do)
 
 
-@_stage("annotate")
-def annotate(pipeline: Pipeline) -> Row:
-    outputs = pipeline.annotate()
-    return {"outputs": outputs, "models_loaded": pipeline.work.models_loaded, "images_read": pipeline.work.images_read}
-
-
-@_stage("filter")
-def decide(pipeline: Pipeline) -> Row:
-    return {"outputs": pipeline.decide()}
-
-
-@_stage("coverage")
-def cover(pipeline: Pipeline) -> Row:
-    aggregate = pipeline.cover()
-    write_coverage(pipeline.store, aggregate)
-    return {"partitions": len(pipeline.plan().partitions)}
-
-
-@_stage("export")
-def export(pipeline: Pipeline) -> Row:
-    summary = pipeline.export()
-    return {"samples": summary.num_samples, "shards": summary.num_shards}
-
-
-@_stage("verify")
 def check(pipeline: Pipeline) -> Row:
-    folder = pipeline.plan().export_folder
+    """Read the whole export again."""
+    folder = export_folder(pipeline.plan())
     report = verify(pipeline.store.path(folder) if pipeline.store.local else f"{pipeline.store.url}/{folder}")
     if report.problems:
         first = report.problems[0]
@@ -94,8 +77,8 @@ def check(pipeline: Pipeline) -> Row:
     return {"problems": 0}
 
 
-@_stage("report")
 def report(pipeline: Pipeline) -> Row:
+    """Write the pages."""
     paths = make_report(pipeline)
     create_link_artifact(
         key="fld-report",
@@ -112,15 +95,11 @@ def _link(store: Store, path: str) -> str:
 
 
 STAGES: dict[str, PrefectTask[[Pipeline], Row]] = {
-    "ingest": ingest,
-    "annotate": annotate,
-    "filter": decide,
-    "coverage": cover,
-    "export": export,
-    "verify": check,
-    "report": report,
+    **{stage.name: _stage(stage) for stage in installed_stages() if stage.every_run},
+    "verify": _task("verify", check),
+    "report": _task("report", report),
 }
-"""Stage → task, in the order of the road."""
+"""Stage → task, in the order of the road: those that are installed, then what looks at the result."""
 
 
 def _run_stages(config: RunConfig, root: str, stages: tuple[str, ...]) -> RunSummary:

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.table import Table
 
-from engine.export.facts import NOT_MEASURED
-from engine.rounds import RoundRecord
-from refinement.loop import RefineSummary
+from fld_engine.engine.data.round_facts import NOT_MEASURED
+from fld_engine.engine.plan.rounds import RoundRecord
+from fld_engine.refinement.loop import RefineSummary
 
 VERDICTS = {"better": "accepted", "not_better": "refused", "cannot_tell": "refused: cannot tell"}
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from schemas.errors import SourceError
+from fld_engine.schemas.errors import SourceError
 
 PHOTOGRAPHS: Mapping[str, tuple[str, ...]] = {
     "skimage/data": (

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 
 from pydantic import Field
 
-from engine.config import RunConfig
-from engine.pipeline import Work
-from engine.store import Store
-from schemas.annotations import Frozen
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.plan.config import RunConfig
+from fld_engine.engine.run.pipeline import Work
+from fld_engine.schemas.annotations import Frozen
 
 RUN_FILE = "run.json"
 

@@ -7,15 +7,17 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from engine.protocols import Kind, ModelIdentity, Resources, Sample
-from refinement.dataset import LabelledImage
-from refinement.folds import EVERY_FOLD, fold_of
-from refinement.judging import Judgement, judge_all
-from refinement.kept_student import open_kept
-from refinement.merge_regions import RegionLabel
-from refinement.merge_texts import TextLabel
-from refinement.student import Student
-from schemas.annotations import Annotations, Check, Frozen, Region, RegionText, Text
+from fld_engine.engine.data.records import ModelIdentity
+from fld_engine.engine.plan.protocols import Resources, Sample
+from fld_engine.refinement.dataset import LabelledImage
+from fld_engine.refinement.folds import EVERY_FOLD, fold_of
+from fld_engine.refinement.judging import Judgement, judge_all
+from fld_engine.refinement.kept_student import open_kept
+from fld_engine.refinement.merge_regions import RegionLabel
+from fld_engine.refinement.merge_texts import TextLabel
+from fld_engine.refinement.student import Student
+from fld_engine.schemas.annotations import Annotations, Check, Frozen, Region, RegionText, Text
+from fld_engine.schemas.kinds import Kind
 
 
 class StudentAnnotator:

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from refinement.metrics_boxes import Boxes, Grounded
-from schemas.annotations import Polygon
-from schemas.tables import ANNOTATION_TABLES
+from fld_engine.refinement.metrics_boxes import Boxes, Grounded
+from fld_engine.schemas.annotations import Polygon
+from fld_engine.schemas.tables import ANNOTATION_TABLES
 
 NO_BOXES = Boxes(np.zeros((0, 4)), [])
 

@@ -12,8 +12,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from engine.geometry import Bools, Floats
-from schemas.annotations import Frozen
+from fld_engine.engine.data.geometry import Bools, Floats
+from fld_engine.schemas.annotations import Frozen
 
 Family = Literal["objects", "labels", "rivals"]
 """Is there such a thing at this place; does it bear this name; or the other one that the student found likeliest?

@@ -9,13 +9,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.export.assemble import family_status
-from engine.protocols import Kind
-from engine.view import FAMILIES, PartitionView
-from refinement.labels import of_people
-from refinement.ledger import Edit
-from schemas.annotations import Source
-from schemas.tables import ANNOTATION_TABLES, STATUS, VERDICT_TARGETS
+from fld_engine.engine.data.view import PartitionView
+from fld_engine.engine.stages.export.assemble import family_status
+from fld_engine.refinement.labels import of_people
+from fld_engine.refinement.ledger import Edit
+from fld_engine.schemas.annotations import Source
+from fld_engine.schemas.kinds import FAMILIES, Kind
+from fld_engine.schemas.tables import ANNOTATION_TABLES, STATUS, VERDICT_TARGETS
 
 Row = dict[str, Any]
 Labels = dict[str, pa.Table]

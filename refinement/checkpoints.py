@@ -12,8 +12,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from engine.store import Store
-from schemas.errors import RootError
+from fld_engine.engine.data.store import Store
+from fld_engine.schemas.errors import RootError
 
 _NAME = re.compile(r"step-(\d{8})\.pt")
 

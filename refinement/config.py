@@ -7,13 +7,13 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 
-from engine.protocols import Resources
-from refinement.drift import DriftLimits
-from refinement.round import RoundRules
-from refinement.student import StudentConfig
-from refinement.training import TrainingConfig
-from schemas.annotations import Frozen
-from schemas.errors import ConfigError
+from fld_engine.engine.plan.protocols import Resources
+from fld_engine.refinement.drift import DriftLimits
+from fld_engine.refinement.round import RoundRules
+from fld_engine.refinement.student import StudentConfig
+from fld_engine.refinement.training import TrainingConfig
+from fld_engine.schemas.annotations import Frozen
+from fld_engine.schemas.errors import ConfigError
 
 
 class TrainerResources(Frozen):

@@ -9,16 +9,16 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from engine.config import MAX_TARGET_TOKENS
-from engine.export.targets import write_targets
-from engine.protocols import RGB
-from refinement.attached import NO_BOXES
-from refinement.examples import TrainingImage
-from refinement.merge_regions import RegionLabel
-from refinement.merge_texts import TextLabel
-from refinement.metrics_boxes import Boxes, Grounded
-from schemas.annotations import Polygon
-from schemas.sample import (
+from fld_engine.engine.data.images import RGB
+from fld_engine.engine.plan.config import MAX_TARGET_TOKENS
+from fld_engine.engine.stages.export.targets import write_targets
+from fld_engine.refinement.attached import NO_BOXES
+from fld_engine.refinement.examples import TrainingImage
+from fld_engine.refinement.merge_regions import RegionLabel
+from fld_engine.refinement.merge_texts import TextLabel
+from fld_engine.refinement.metrics_boxes import Boxes, Grounded
+from fld_engine.schemas.annotations import Polygon
+from fld_engine.schemas.sample import (
     NOT_MEASURED,
     SAMPLE_VERSION,
     ImageEntry,

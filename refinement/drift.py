@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from engine.geometry import Floats, areas
-from schemas.annotations import Frozen
+from fld_engine.engine.data.geometry import Floats, areas
+from fld_engine.schemas.annotations import Frozen
 
 AREA_EDGES = tuple(float(edge) for edge in np.geomspace(1e-4, 1.0, 13))
 """Bounds of the bins that relative box areas fall into: three a decade, as areas span four decades."""

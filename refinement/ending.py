@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Set
 
-from engine.rounds import RoundRecord
-from refinement.folds import EVERY_FOLD
+from fld_engine.engine.plan.rounds import RoundRecord
+from fld_engine.refinement.folds import EVERY_FOLD
 
 
 def why_not_teach(folds: Set[int]) -> str:

@@ -9,16 +9,16 @@ from statistics import median
 
 import torch
 
-from engine.plan import Plan
-from refinement.config import RefineConfig
-from refinement.folds import EVERY_FOLD
-from refinement.footprint import Footprint, footprint
-from refinement.loop import Loop
-from refinement.sparse import GENERAL, SPECIALIST
-from refinement.student import SCRATCH
-from refinement.training import TrainingConfig, train
-from schemas.annotations import Frozen
-from schemas.errors import ModelError
+from fld_engine.engine.plan.plan import Plan
+from fld_engine.refinement.config import RefineConfig
+from fld_engine.refinement.folds import EVERY_FOLD
+from fld_engine.refinement.footprint import Footprint, footprint
+from fld_engine.refinement.loop import Loop
+from fld_engine.refinement.sparse import GENERAL, SPECIALIST
+from fld_engine.refinement.student import SCRATCH
+from fld_engine.refinement.training import TrainingConfig, train
+from fld_engine.schemas.annotations import Frozen
+from fld_engine.schemas.errors import ModelError
 
 NUM_STEPS = 6
 """Steps of a calibration; the first, which also warms up, is not counted."""

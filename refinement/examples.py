@@ -1,7 +1,8 @@
 """What a student is trained on: the targets of every image, and which of them it sees at which step.
 
-The targets are those of the export (`engine.export.targets`), so a student learns the language that the shards speak.
-Order is a pure function of seed and step: nothing needs to be stored to continue it but the number of steps done.
+The targets are those of the export (`engine.stages.export.targets`), so a student learns the language that the shards
+speak. Order is a pure function of seed and step: nothing needs to be stored to continue it but the number of steps
+done.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from typing import Protocol
 import numpy as np
 from pydantic import Field
 
-from engine.protocols import RGB
-from schemas.annotations import Frozen
-from schemas.errors import ConfigError, unknown_name
-from schemas.sample import Sample, TargetEntry
-from schemas.tasks import TASKS, Task
+from fld_engine.engine.data.images import RGB
+from fld_engine.schemas.annotations import Frozen
+from fld_engine.schemas.errors import ConfigError, unknown_name
+from fld_engine.schemas.sample import Sample, TargetEntry
+from fld_engine.schemas.tasks import TASKS, Task
 
 DEFAULT_WEIGHTS: Mapping[Task, float] = {
     "<CAPTION>": 1.0,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from schemas.errors import ConfigError
+from fld_engine.schemas.errors import ConfigError
 
 EVERY_FOLD = -1
 """Fold of the one student that is trained on all images: the in-sample way of the paper."""

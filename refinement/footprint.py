@@ -8,13 +8,13 @@ from itertools import accumulate
 from operator import mul
 from typing import Any
 
-from refinement.config import RefineConfig
-from refinement.presets import preset
-from refinement.scratch import florence2_config
-from refinement.student import SCRATCH, StudentConfig, load_config
-from refinement.training import TrainingConfig
-from schemas.annotations import Frozen
-from schemas.target_language import SPECIAL_TOKENS
+from fld_engine.refinement.config import RefineConfig
+from fld_engine.refinement.presets import preset
+from fld_engine.refinement.scratch import florence2_config
+from fld_engine.refinement.student import SCRATCH, StudentConfig, load_config
+from fld_engine.refinement.training import TrainingConfig
+from fld_engine.schemas.annotations import Frozen
+from fld_engine.schemas.target_language import SPECIAL_TOKENS
 
 MIB = 2**20
 PROMPT_TOKENS = 32

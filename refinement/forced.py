@@ -17,9 +17,9 @@ from torch.nn.functional import cross_entropy, pad
 from transformers import EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput
 
-from refinement.sight import Question, Said, Sight, understand
-from refinement.student import IGNORED, encode_targets, shifted
-from schemas.target_language import NUM_BINS
+from fld_engine.refinement.sight import Question, Said, Sight, understand
+from fld_engine.refinement.student import IGNORED, encode_targets, shifted
+from fld_engine.schemas.target_language import NUM_BINS
 
 BOX_TOLERANCE = 0.05
 """A coordinate is supported by all the probability within this share of the axis: the exact one of 1,000 bins says

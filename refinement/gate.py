@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from engine.geometry import Floats
-from refinement.ledger import Unit
-from refinement.metrics_boxes import Counts
-from schemas.annotations import Frozen
+from fld_engine.engine.data.geometry import Floats
+from fld_engine.refinement.ledger import Unit
+from fld_engine.refinement.metrics_boxes import Counts
+from fld_engine.schemas.annotations import Frozen
 
 Measure = Callable[[npt.NDArray[np.int64]], tuple[float, float]]
 """(before, after) of a metric over a sample of images, given as rows, repeats included."""

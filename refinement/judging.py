@@ -9,14 +9,14 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from engine.hashing import annotation_id
-from refinement.dataset import Images, LabelledImage, boxes_of
-from refinement.merge_regions import RegionLabel
-from refinement.merge_texts import TextLabel
-from refinement.scoring import NOT_ASKED, Regions, Scorer
-from refinement.sight import answer, look
-from refinement.student import Student
-from schemas.target_language import parse_answer, parse_text
+from fld_engine.engine.data.hashing import annotation_id
+from fld_engine.refinement.dataset import Images, LabelledImage, boxes_of
+from fld_engine.refinement.merge_regions import RegionLabel
+from fld_engine.refinement.merge_texts import TextLabel
+from fld_engine.refinement.scoring import NOT_ASKED, Regions, Scorer
+from fld_engine.refinement.sight import answer, look
+from fld_engine.refinement.student import Student
+from fld_engine.schemas.target_language import parse_answer, parse_text
 
 _WORD = re.compile(r"[\w'-]+")
 MIN_SIDE_PX = 1.0

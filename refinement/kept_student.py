@@ -7,10 +7,10 @@ from pathlib import Path
 
 import fsspec
 
-from engine.hashing import sha256_hex
-from engine.store import Store
-from refinement.student import Student, load_student
-from schemas.annotations import Frozen
+from fld_engine.engine.data.hashing import sha256_hex
+from fld_engine.engine.data.store import Store
+from fld_engine.refinement.student import Student, load_student
+from fld_engine.schemas.annotations import Frozen
 
 RECORD = "student.json"
 WEIGHTS = "model.safetensors"

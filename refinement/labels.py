@@ -11,14 +11,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.work_set import region_classes
-from refinement.attached import NOTHING, Attached, attached_of
-from refinement.dataset import Gold, LabelledImage, gold_split_of
-from refinement.judging import Judgement, named_things
-from refinement.merge_regions import RegionLabel
-from refinement.merge_texts import TextLabel
-from refinement.metrics_boxes import Boxes
-from schemas.tables import ANNOTATION_TABLES
+from fld_engine.engine.data.work_set import region_classes
+from fld_engine.refinement.attached import NOTHING, Attached, attached_of
+from fld_engine.refinement.dataset import Gold, LabelledImage, gold_split_of
+from fld_engine.refinement.judging import Judgement, named_things
+from fld_engine.refinement.merge_regions import RegionLabel
+from fld_engine.refinement.merge_texts import TextLabel
+from fld_engine.refinement.metrics_boxes import Boxes
+from fld_engine.schemas.tables import ANNOTATION_TABLES
 
 HUMAN = "human"
 Row = dict[str, Any]

@@ -8,8 +8,8 @@ from typing import Any, Literal
 import pyarrow as pa
 from pydantic import Field
 
-from engine.hashing import canonical_json
-from schemas.annotations import Frozen
+from fld_engine.engine.data.hashing import canonical_json
+from fld_engine.schemas.annotations import Frozen
 
 What = Literal["added", "removed", "moved", "relabelled", "rewritten"]
 Unit = Literal["regions", "texts"]

@@ -9,15 +9,14 @@ from functools import lru_cache
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.export.assemble import assemble
-from engine.images import ImageLimits
-from engine.partition import PartitionImages, load_view
-from engine.protocols import RGB
-from engine.store import Store
-from engine.tasks import CoverStep, PartitionRecord
-from refinement.examples import TrainingImage, from_sample
-from refinement.folds import EVERY_FOLD, fold_of, trains_on
-from schemas.annotations import Granularity
+from fld_engine.engine.data.images import RGB, ImageLimits
+from fld_engine.engine.data.partition import PartitionImages, load_view
+from fld_engine.engine.data.records import PartitionOutputs, PartitionRecord
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.stages.export.assemble import assemble
+from fld_engine.refinement.examples import TrainingImage, from_sample
+from fld_engine.refinement.folds import EVERY_FOLD, fold_of, trains_on
+from fld_engine.schemas.annotations import Granularity
 
 KEPT_IMAGES = 256
 """Decoded images that a worker remembers."""
@@ -32,7 +31,7 @@ class Lessons:
 
     root: str
     partitions: tuple[PartitionRecord, ...]
-    covers: tuple[CoverStep, ...]
+    covers: tuple[PartitionOutputs, ...]
     limits: ImageLimits
     max_target_tokens: int
     fold: int

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from engine.config import AnnotatorConfig, RunConfig
-from engine.hashing import canonical_json, fingerprint
-from engine.partition import load_view
-from engine.pipeline import Pipeline
-from engine.plan import ARITHMETIC, Plan, make_plan
-from engine.protocols import WorkSet
-from engine.rounds import (
+from fld_engine.engine.data.hashing import canonical_json, fingerprint
+from fld_engine.engine.data.partition import load_view
+from fld_engine.engine.data.records import PartitionOutputs, PartitionRecord
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.data.work_set import WorkSet
+from fld_engine.engine.plan.config import AnnotatorConfig, RunConfig
+from fld_engine.engine.plan.plan import Plan, make_plan
+from fld_engine.engine.plan.rounds import (
     RECORD,
     RoundPartition,
     RoundRecord,
@@ -27,25 +28,27 @@ from engine.rounds import (
     read_round,
     round_folder,
 )
-from engine.store import Store
-from engine.tasks import CoverStep, Lane, PartitionRecord
-from refinement.config import RefineConfig
-from refinement.dataset import Gold, LabelledImage
-from refinement.drift import Survey, compare
-from refinement.ending import why_not_teach
-from refinement.folds import EVERY_FOLD, fold_of
-from refinement.kept_student import KeptStudent, read_kept
-from refinement.labels import count_names
-from refinement.ledger import WHATS
-from refinement.partition_merge import MergedPartition, PartitionMerge, StudentOutput
-from refinement.proposal import Proposal
-from refinement.round_files import RoundFiles
-from refinement.settle import Final, JudgedPartition, Ruling, final_figures, final_of, settle, survey_of
-from refinement.stand_in import AGREEMENT, NUM_IMAGES, agreed_objects, as_reference
-from refinement.teaching import TRAINING, Teacher, student_folder
-from refinement.training_log import TensorBoardLog
-from schemas.annotations import Frozen, Source
-from schemas.errors import RootError
+from fld_engine.engine.plan.tasks import ARITHMETIC, Lane
+from fld_engine.engine.run.pipeline import Pipeline
+from fld_engine.engine.stages.annotate.stage import Annotate
+from fld_engine.engine.stages.coverage.stage import committed
+from fld_engine.refinement.config import RefineConfig
+from fld_engine.refinement.dataset import Gold, LabelledImage
+from fld_engine.refinement.drift import Survey, compare
+from fld_engine.refinement.ending import why_not_teach
+from fld_engine.refinement.folds import EVERY_FOLD, fold_of
+from fld_engine.refinement.kept_student import KeptStudent, read_kept
+from fld_engine.refinement.labels import count_names
+from fld_engine.refinement.ledger import WHATS
+from fld_engine.refinement.partition_merge import MergedPartition, PartitionMerge, StudentOutput
+from fld_engine.refinement.proposal import Proposal
+from fld_engine.refinement.round_files import RoundFiles
+from fld_engine.refinement.settle import Final, JudgedPartition, Ruling, final_figures, final_of, settle, survey_of
+from fld_engine.refinement.stand_in import AGREEMENT, NUM_IMAGES, agreed_objects, as_reference
+from fld_engine.refinement.teaching import TRAINING, Teacher, student_folder
+from fld_engine.refinement.training_log import TensorBoardLog
+from fld_engine.schemas.annotations import Frozen, Source
+from fld_engine.schemas.errors import RootError
 
 VERSION = 4
 """Version of what a round makes of the same labels and settings."""
@@ -161,7 +164,7 @@ class Loop:
     def look_again(self, number: int, before: RoundRecord) -> Plan:
         """The students as an annotator on all images; returns the plan of their outputs."""
         plan = self.plan_of_students(number, before)
-        self.pipeline.annotate(plan)
+        self.pipeline.record(plan.lanes(Annotate()))
         return plan
 
     def plan_of_students(self, number: int, before: RoundRecord) -> Plan:
@@ -229,8 +232,9 @@ class Loop:
         step = f"round {number}: merge"
         self.pipeline.watch(step, 0, len(tasks))
         done: dict[str, MergedPartition] = {}
-        for task, result in self.pipeline.run_tasks(Lane(name=step, resources=ARITHMETIC, tasks=tasks)):
-            done[task.label] = MergedPartition.model_validate_json(result)
+        lane = Lane(name=step, resources=ARITHMETIC, tasks=tasks)
+        for task, result in self.pipeline.answers(lane, MergedPartition):
+            done[task.label] = result
             self.pipeline.watch(step, 1, len(tasks))
         return [done[task.label] for task in tasks]
 
@@ -256,10 +260,10 @@ class Loop:
         return bool(read_round(self.store, 0).details["num_gold"])
 
     @cached_property
-    def _annotated(self) -> dict[str, tuple[PartitionRecord, CoverStep]]:
+    def _annotated(self) -> dict[str, tuple[PartitionRecord, PartitionOutputs]]:
         """The partitions as they were ingested, and where the outputs of the specialists stand; by id."""
         plan = plan_of(self.store, self.config)
-        return {record.id: (record, plan.cover_step(record)) for record in plan.partitions}
+        return {record.id: (record, committed(plan, record)) for record in plan.partitions}
 
     def _reference(self, partition: RoundPartition, share: float) -> tuple[list[LabelledImage], Mapping[str, Gold]]:
         images = self.files.images(partition)

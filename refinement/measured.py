@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from engine.geometry import Floats, pairwise_iou
-from refinement.dataset import boxes_of
-from refinement.ledger import Unit
-from refinement.matching import match_boxes
-from refinement.merge_regions import RegionLabel
-from refinement.metrics_boxes import IOUS, Boxes, Counts, average_precision, count_matches, grounding_recall
-from refinement.metrics_text import character_error_rate, cider, mask_iou
-from refinement.trial import Said, Trial, has_briefs, has_masks, has_phrases, has_read, has_regions
-from schemas.annotations import Frozen
+from fld_engine.engine.data.geometry import Floats, pairwise_iou
+from fld_engine.refinement.dataset import boxes_of
+from fld_engine.refinement.ledger import Unit
+from fld_engine.refinement.matching import match_boxes
+from fld_engine.refinement.merge_regions import RegionLabel
+from fld_engine.refinement.metrics_boxes import IOUS, Boxes, Counts, average_precision, count_matches, grounding_recall
+from fld_engine.refinement.metrics_text import character_error_rate, cider, mask_iou
+from fld_engine.refinement.trial import Said, Trial, has_briefs, has_masks, has_phrases, has_read, has_regions
+from fld_engine.schemas.annotations import Frozen
 
 FAR = 0.1
 """Overlap with whatever is nearest under which a box is about nothing."""

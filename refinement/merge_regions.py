@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from engine.geometry import pairwise_iou
-from refinement.ledger import Edit
-from refinement.matching import match_boxes, same_labels
-from refinement.merge_rules import (
+from fld_engine.engine.data.geometry import pairwise_iou
+from fld_engine.refinement.ledger import Edit
+from fld_engine.refinement.matching import match_boxes, same_labels
+from fld_engine.refinement.merge_rules import (
     ADMITTED,
     BETTER_BOX,
     MORE_LIKELY,

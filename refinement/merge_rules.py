@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field
 
-from engine.geometry import Floats
-from schemas.annotations import Frozen
+from fld_engine.engine.data.geometry import Floats
+from fld_engine.schemas.annotations import Frozen
 
 SUPPORTED = "matched by the student"
 UNSUPPORTED = "unsupported: neither found nor scored likely by the student"

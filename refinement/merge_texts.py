@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from refinement.ledger import Edit
-from refinement.merge_rules import MORE_CONSISTENT, MergeRules, should_rewrite
-from schemas.annotations import Granularity
+from fld_engine.refinement.ledger import Edit
+from fld_engine.refinement.merge_rules import MORE_CONSISTENT, MergeRules, should_rewrite
+from fld_engine.schemas.annotations import Granularity
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from engine.geometry import Floats, pairwise_iou
-from refinement.matching import match_boxes, same_labels
-from schemas.annotations import Frozen
+from fld_engine.engine.data.geometry import Floats, pairwise_iou
+from fld_engine.refinement.matching import match_boxes, same_labels
+from fld_engine.schemas.annotations import Frozen
 
 IOUS = (0.5, 0.75)
 """The two bounds that detection papers print: found at all, and found tightly."""

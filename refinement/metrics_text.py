@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from engine.geometry import Floats
-from schemas.annotations import Polygon
+from fld_engine.engine.data.geometry import Floats
+from fld_engine.schemas.annotations import Polygon
 
 _WORD = re.compile(r"[a-z0-9]+(?:'[a-z]+)?")
 

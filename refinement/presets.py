@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Literal
 
-from schemas.errors import ConfigError, unknown_name
+from fld_engine.schemas.errors import ConfigError, unknown_name
 
 PresetName = Literal["tiny", "small", "medium", "base"]
 

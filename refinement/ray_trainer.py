@@ -16,15 +16,15 @@ from ray.train import report as report_to_ray
 from ray.train.torch import TorchConfig, TorchTrainer
 from ray.util.queue import Queue
 
-from engine.runners.ray_runner import RayBackend
-from engine.store import Store
-from refinement.checkpoints import Checkpoints
-from refinement.config import TrainerResources
-from refinement.examples import TrainingSet
-from refinement.kept_student import keep_student
-from refinement.student import Student
-from refinement.training import Place, Report, TrainingConfig, train
-from schemas.errors import RunnerError
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.run.ray import RayBackend
+from fld_engine.refinement.checkpoints import Checkpoints
+from fld_engine.refinement.config import TrainerResources
+from fld_engine.refinement.examples import TrainingSet
+from fld_engine.refinement.kept_student import keep_student
+from fld_engine.refinement.student import Student
+from fld_engine.refinement.training import Place, Report, TrainingConfig, train
+from fld_engine.schemas.errors import RunnerError
 
 LISTENER_LIMIT_S = 30.0
 """How long the end of a training waits for its last reports to be written."""

@@ -9,10 +9,10 @@ from typing import get_args
 import numpy as np
 from pydantic import Field
 
-from engine.geometry import pairwise_iou
-from refinement.calibration import Calibration, Calibrations, Family, fit
-from refinement.dataset import Gold, LabelledImage, boxes_of
-from refinement.gate import (
+from fld_engine.engine.data.geometry import pairwise_iou
+from fld_engine.refinement.calibration import Calibration, Calibrations, Family, fit
+from fld_engine.refinement.dataset import Gold, LabelledImage, boxes_of
+from fld_engine.refinement.gate import (
     Gain,
     GateDecision,
     GateRules,
@@ -22,14 +22,14 @@ from refinement.gate import (
     mean_measure,
     ratio_measure,
 )
-from refinement.judging import Judgement
-from refinement.ledger import Edit
-from refinement.measured import FOUND, ciders, found_counts, grounding_sums, mask_sums
-from refinement.merge_regions import RegionLabel, merge_regions
-from refinement.merge_rules import MergeRules
-from refinement.merge_texts import merge_texts
-from refinement.trial import Said, Trial, has_briefs, has_masks, has_phrases, has_regions
-from schemas.annotations import Frozen
+from fld_engine.refinement.judging import Judgement
+from fld_engine.refinement.ledger import Edit
+from fld_engine.refinement.measured import FOUND, ciders, found_counts, grounding_sums, mask_sums
+from fld_engine.refinement.merge_regions import RegionLabel, merge_regions
+from fld_engine.refinement.merge_rules import MergeRules
+from fld_engine.refinement.merge_texts import merge_texts
+from fld_engine.refinement.trial import Said, Trial, has_briefs, has_masks, has_phrases, has_regions
+from fld_engine.schemas.annotations import Frozen
 
 FAMILIES: tuple[Family, ...] = get_args(Family)
 WHOLE: tuple[Family, ...] = ("objects", "labels")

@@ -9,20 +9,21 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.hashing import fingerprint
-from engine.images import ImageLimits
-from engine.partition import CARRIED, PartitionImages, load_view, source_tables
-from engine.plan import Plan
-from engine.protocols import Kind
-from engine.rounds import RoundPartition, round_folder
-from engine.store import FileRecord, Store
-from engine.tasks import PartitionRecord
-from refinement.carry import Labels, apply_edits, kept_labels, of_images, statuses
-from refinement.dataset import Gold, LabelledImage
-from refinement.labels import count_names, gold_of, labelled_images, of_people
-from refinement.ledger import Edit, ledger_table
-from schemas.annotations import Source
-from schemas.tables import ANNOTATION_TABLES
+from fld_engine.engine.data.hashing import fingerprint
+from fld_engine.engine.data.images import ImageLimits
+from fld_engine.engine.data.partition import CARRIED, PartitionImages, load_view, source_tables
+from fld_engine.engine.data.records import FileRecord, PartitionRecord
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.plan.plan import Plan
+from fld_engine.engine.plan.rounds import RoundPartition, round_folder
+from fld_engine.engine.stages.coverage.stage import committed
+from fld_engine.refinement.carry import Labels, apply_edits, kept_labels, of_images, statuses
+from fld_engine.refinement.dataset import Gold, LabelledImage
+from fld_engine.refinement.labels import count_names, gold_of, labelled_images, of_people
+from fld_engine.refinement.ledger import Edit, ledger_table
+from fld_engine.schemas.annotations import Source
+from fld_engine.schemas.kinds import Kind
+from fld_engine.schemas.tables import ANNOTATION_TABLES
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ class RoundFiles:
 
     def carry(self, plan: Plan, record: PartitionRecord) -> RoundPartition:
         """A partition of round 0: what the verdicts of a plan keep."""
-        view = load_view(self.store, record, plan.cover_step(record))
+        view = load_view(self.store, record, committed(plan, record))
         kept = view.images.filter(view.verdicts["images"]["kept"])
         nobody = pa.array([False] * kept.num_rows)
         images = {"standing": kept, "unseen": kept.set_column(kept.schema.get_field_index("gold"), "gold", nobody)}

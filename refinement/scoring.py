@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.export.targets import CAPTION_TASKS
-from engine.geometry import Floats
-from refinement.sight import Question, Said, Sight
-from schemas.annotations import Granularity
-from schemas.target_language import (
+from fld_engine.engine.data.geometry import Floats
+from fld_engine.engine.stages.export.targets import CAPTION_TASKS
+from fld_engine.refinement.sight import Question, Said, Sight
+from fld_engine.schemas.annotations import Granularity
+from fld_engine.schemas.target_language import (
     Instance,
     location_tokens,
     normalise_label,
@@ -128,7 +128,7 @@ class Scorer:
         return scores
 
     def _force(self, questions: Sequence[Question]) -> list[Said]:
-        from refinement.forced import force
+        from fld_engine.refinement.forced import force
 
         return force(self._sight, questions, batch_size=self._batch_size)
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from refinement.initial_weights import initialise
-from refinement.presets import Preset
-from schemas.target_language import SPECIAL_TOKENS
-from schemas.tasks import BANNED_PHRASES, TASKS
+from fld_engine.refinement.initial_weights import initialise
+from fld_engine.refinement.presets import Preset
+from fld_engine.schemas.target_language import SPECIAL_TOKENS
+from fld_engine.schemas.tasks import BANNED_PHRASES, TASKS
 
 BPE_TOKENS = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
 """In this order, so that their ids are those that BART's config has by default."""

@@ -11,19 +11,19 @@ from typing import Any
 
 import numpy as np
 
-from engine.export.facts import RoundFacts
-from refinement.attached import Attached
-from refinement.calibration import Calibration
-from refinement.dataset import Gold, LabelledImage, boxes_of
-from refinement.drift import Survey, survey
-from refinement.gate import GateDecision
-from refinement.judging import Judgement
-from refinement.ledger import Edit
-from refinement.measured import EditsMeasured, Measured, measure, measure_edits
-from refinement.merge_rules import MergeRules
-from refinement.round import RoundRules, calibrate, judge_gates, merge_image
-from refinement.trial import on_trial
-from schemas.annotations import Frozen
+from fld_engine.engine.data.round_facts import RoundFacts
+from fld_engine.refinement.attached import Attached
+from fld_engine.refinement.calibration import Calibration
+from fld_engine.refinement.dataset import Gold, LabelledImage, boxes_of
+from fld_engine.refinement.drift import Survey, survey
+from fld_engine.refinement.gate import GateDecision
+from fld_engine.refinement.judging import Judgement
+from fld_engine.refinement.ledger import Edit
+from fld_engine.refinement.measured import EditsMeasured, Measured, measure, measure_edits
+from fld_engine.refinement.merge_rules import MergeRules
+from fld_engine.refinement.round import RoundRules, calibrate, judge_gates, merge_image
+from fld_engine.refinement.trial import on_trial
+from fld_engine.schemas.annotations import Frozen
 
 
 @dataclass(frozen=True, slots=True)

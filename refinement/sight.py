@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engine.geometry import Floats
-from engine.protocols import RGB
-from refinement.student import Student, embed, encode_pixels, encode_prompts
-from schemas.target_language import write_prompt
-from schemas.tasks import Task
+from fld_engine.engine.data.geometry import Floats
+from fld_engine.engine.data.images import RGB
+from fld_engine.refinement.student import Student, embed, encode_pixels, encode_prompts
+from fld_engine.schemas.target_language import write_prompt
+from fld_engine.schemas.tasks import Task
 
 
 @dataclass(frozen=True, slots=True)

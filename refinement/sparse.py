@@ -11,26 +11,29 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from engine.config import AnnotatorConfig
-from engine.export.facts import NOT_MEASURED, RoundFacts
-from engine.export.targets import CAPTION_TASKS
-from engine.hashing import fingerprint
-from engine.partition import load_view, source_tables
-from engine.plan import Plan, make_plan
-from engine.protocols import ModelIdentity
-from engine.registry import build_annotator, build_filter, pin
-from engine.rounds import RECORD, RoundPartition, RoundRecord, round_folder
-from engine.view import PartitionView
-from refinement.config import SparseConfig
-from refinement.folds import EVERY_FOLD
-from refinement.labels import of_people
-from refinement.ledger import WHATS
-from refinement.lessons import written_texts
-from refinement.loop import Loop
-from refinement.sparse_gate import SparseGate, Told, judge_written
-from refinement.sparse_texts import dropped_texts, missing_texts, texts_status, told_of
-from schemas.annotations import Granularity, Source
-from schemas.errors import RootError
+from fld_engine.engine.data.hashing import fingerprint
+from fld_engine.engine.data.partition import load_view, source_tables
+from fld_engine.engine.data.records import ModelIdentity
+from fld_engine.engine.data.round_facts import NOT_MEASURED, RoundFacts
+from fld_engine.engine.data.view import PartitionView
+from fld_engine.engine.plan.config import AnnotatorConfig
+from fld_engine.engine.plan.plan import Plan, make_plan
+from fld_engine.engine.plan.registry import build_annotator, build_filter, pin
+from fld_engine.engine.plan.rounds import RECORD, RoundPartition, RoundRecord, round_folder
+from fld_engine.engine.stages.annotate.stage import Annotate
+from fld_engine.engine.stages.coverage.stage import committed
+from fld_engine.engine.stages.export.targets import CAPTION_TASKS
+from fld_engine.engine.stages.filter.stage import Filter
+from fld_engine.refinement.config import SparseConfig
+from fld_engine.refinement.folds import EVERY_FOLD
+from fld_engine.refinement.labels import of_people
+from fld_engine.refinement.ledger import WHATS
+from fld_engine.refinement.lessons import written_texts
+from fld_engine.refinement.loop import Loop
+from fld_engine.refinement.sparse_gate import SparseGate, Told, judge_written
+from fld_engine.refinement.sparse_texts import dropped_texts, missing_texts, texts_status, told_of
+from fld_engine.schemas.annotations import Granularity, Source
+from fld_engine.schemas.errors import RootError
 
 GENERAL, SPECIALIST = "general", "specialist"
 """Names of the student that learns everything, and of what fine-tuning makes of it."""
@@ -71,8 +74,8 @@ class SparseStep:
             return there
         learned = self.count(before)
         plan = self.plan(number, before, self.teach(number, before, identity))
-        self.loop.pipeline.annotate(plan)
-        self.loop.pipeline.decide(plan)
+        self.loop.pipeline.record(plan.lanes(Annotate()))
+        self.loop.pipeline.record(plan.lanes(Filter()))
         return self._settle(number, before, plan, identity, learned)
 
     def teach(self, number: int, before: RoundRecord, identity: str) -> str:
@@ -168,7 +171,7 @@ class SparseStep:
         return files.edit(number, partition, edits, _source(name, model, number), status)
 
     def _view(self, plan: Plan, partition: RoundPartition) -> PartitionView:
-        return load_view(self.loop.store, partition.unseen, plan.cover_step(partition.unseen))
+        return load_view(self.loop.store, partition.unseen, committed(plan, partition.unseen))
 
 
 def _name(number: int) -> str:

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from engine.geometry import Floats
-from refinement.gate import GateDecision, GateRules, Measure, decide_gate
-from refinement.metrics_text import cider
-from schemas.annotations import Frozen, Granularity
+from fld_engine.engine.data.geometry import Floats
+from fld_engine.refinement.gate import GateDecision, GateRules, Measure, decide_gate
+from fld_engine.refinement.metrics_text import cider
+from fld_engine.schemas.annotations import Frozen, Granularity
 
 METRIC = "cider"
 

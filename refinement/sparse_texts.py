@@ -7,15 +7,15 @@ from collections.abc import Iterable
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.export.facts import NOT_MEASURED
-from engine.partition import carried_status
-from engine.rounds import RoundPartition
-from engine.store import Store
-from engine.view import PartitionView
-from refinement.ledger import Edit
-from refinement.lessons import written_texts
-from refinement.sparse_gate import SparseGate, Told
-from schemas.annotations import Granularity
+from fld_engine.engine.data.partition import carried_status
+from fld_engine.engine.data.round_facts import NOT_MEASURED
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.data.view import PartitionView
+from fld_engine.engine.plan.rounds import RoundPartition
+from fld_engine.refinement.ledger import Edit
+from fld_engine.refinement.lessons import written_texts
+from fld_engine.refinement.sparse_gate import SparseGate, Told
+from fld_engine.schemas.annotations import Granularity
 
 Texts = dict[str, tuple[str, ...]]
 """Image id → its texts of one granularity, in row order."""

@@ -13,12 +13,12 @@ from dataclasses import replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from engine.config import FilterConfig
-from engine.protocols import Filter
-from engine.registry import build_filter
-from engine.view import PartitionView
-from refinement.dataset import Gold, LabelledImage, gold_split_of
-from refinement.labels import gold_of
+from fld_engine.engine.data.view import PartitionView
+from fld_engine.engine.plan.config import FilterConfig
+from fld_engine.engine.plan.protocols import Filter
+from fld_engine.engine.plan.registry import build_filter
+from fld_engine.refinement.dataset import Gold, LabelledImage, gold_split_of
+from fld_engine.refinement.labels import gold_of
 
 AGREEMENT = "agreement-"
 """What the names of metrics begin with that were measured against agreement, not against people."""

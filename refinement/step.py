@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from refinement.student import IGNORED, embed, shifted
+from fld_engine.refinement.student import IGNORED, embed, shifted
 
 
 class ForcedAnswers(nn.Module):

@@ -11,11 +11,11 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from engine.protocols import RGB
-from refinement.presets import preset
-from refinement.scratch import make_scratch
-from schemas.annotations import Frozen
-from schemas.errors import ModelError
+from fld_engine.engine.data.images import RGB
+from fld_engine.refinement.presets import preset
+from fld_engine.refinement.scratch import make_scratch
+from fld_engine.schemas.annotations import Frozen
+from fld_engine.schemas.errors import ModelError
 
 SCRATCH = "scratch"
 IGNORED = -100

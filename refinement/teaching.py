@@ -6,20 +6,23 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from engine.pipeline import Pipeline
-from engine.plan import Plan
-from engine.rounds import RoundRecord, plan_of, round_folder
-from engine.store import Store
-from refinement.config import RefineConfig
-from refinement.examples import corpus
-from refinement.folds import EVERY_FOLD
-from refinement.kept_student import keep_student, open_kept, read_kept
-from refinement.lessons import Lessons
-from refinement.ray_trainer import TrainingJob, train_on_ray
-from refinement.student import SCRATCH, Student, load_student, make_student
-from refinement.training import Progress, Report, TrainingConfig
-from refinement.training_log import TensorBoardLog
-from schemas.annotations import Granularity
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.plan.plan import Plan
+from fld_engine.engine.plan.rounds import RoundRecord, plan_of, round_folder
+from fld_engine.engine.run.pipeline import Pipeline
+from fld_engine.engine.stages.annotate.stage import Annotate
+from fld_engine.engine.stages.coverage.stage import committed
+from fld_engine.engine.stages.filter.stage import Filter
+from fld_engine.refinement.config import RefineConfig
+from fld_engine.refinement.examples import corpus
+from fld_engine.refinement.folds import EVERY_FOLD
+from fld_engine.refinement.kept_student import keep_student, open_kept, read_kept
+from fld_engine.refinement.lessons import Lessons
+from fld_engine.refinement.ray_trainer import TrainingJob, train_on_ray
+from fld_engine.refinement.student import SCRATCH, Student, load_student, make_student
+from fld_engine.refinement.training import Progress, Report, TrainingConfig
+from fld_engine.refinement.training_log import TensorBoardLog
+from fld_engine.schemas.annotations import Granularity
 
 BASE = "rounds/base"
 TRAINING = "training"
@@ -45,8 +48,8 @@ class Teacher:
     def standing(self, before: RoundRecord) -> Plan:
         """The root as it stands after a round, annotated and decided: what lessons are taken from."""
         standing = plan_of(self.store, self.pipeline.config, before.number)
-        self.pipeline.annotate(standing)
-        self.pipeline.decide(standing)
+        self.pipeline.record(standing.lanes(Annotate()))
+        self.pipeline.record(standing.lanes(Filter()))
         return standing
 
     def lessons(self, standing: Plan, fold: int, granularities: tuple[Granularity, ...] = ()) -> Lessons:
@@ -55,7 +58,7 @@ class Teacher:
         return Lessons(
             root=self.store.url,
             partitions=tuple(standing.partitions),
-            covers=tuple(standing.cover_step(record) for record in standing.partitions),
+            covers=tuple(committed(standing, record) for record in standing.partitions),
             limits=config.images,
             max_target_tokens=min(
                 config.export.max_target_tokens,

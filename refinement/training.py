@@ -14,12 +14,12 @@ from pydantic import Field
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
-from refinement.checkpoints import Checkpoints
-from refinement.examples import Example, Order, Phase, TrainingSet, check_weights, draw_targets
-from refinement.step import ForcedAnswers
-from refinement.student import IGNORED, Student, encode, encode_targets
-from schemas.annotations import Frozen
-from schemas.tasks import Task
+from fld_engine.refinement.checkpoints import Checkpoints
+from fld_engine.refinement.examples import Example, Order, Phase, TrainingSet, check_weights, draw_targets
+from fld_engine.refinement.step import ForcedAnswers
+from fld_engine.refinement.student import IGNORED, Student, encode, encode_targets
+from fld_engine.schemas.annotations import Frozen
+from fld_engine.schemas.tasks import Task
 
 log = logging.getLogger(__name__)
 

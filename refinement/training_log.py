@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from refinement.training import Progress
+from fld_engine.refinement.training import Progress
 
 
 class TensorBoardLog:

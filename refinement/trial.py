@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from refinement.attached import NOTHING, Attached
-from refinement.dataset import Gold, LabelledImage
+from fld_engine.refinement.attached import NOTHING, Attached
+from fld_engine.refinement.dataset import Gold, LabelledImage
 
 
 @dataclass(frozen=True, slots=True)

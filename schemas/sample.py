@@ -12,8 +12,8 @@ from typing import Annotated, Literal
 import pyarrow as pa
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from schemas.annotations import Granularity, RegionKind, RegionTextKind, Source, Status
-from schemas.tasks import Task
+from fld_engine.schemas.annotations import Granularity, RegionKind, RegionTextKind, Source, Status
+from fld_engine.schemas.tasks import Task
 
 SAMPLE_VERSION, SAMPLE_MINOR = 1, 0
 """Version of the json. The major one, its key `schema`, is raised when a key goes or a type changes; the minor one, in

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from schemas.tasks import BANNED_PHRASES, TASKS, Task
+from fld_engine.schemas.tasks import BANNED_PHRASES, TASKS, Task
 
 Form = Literal["box", "quad", "polygons"]
 UNLABELLED = ("boxes", "polygons")

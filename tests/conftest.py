@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from engine.config import dump_config
-from engine.pipeline import Pipeline
-from flows.report import make_report
+from fld_engine.engine.plan.config import dump_config
+from fld_engine.engine.run.pipeline import Pipeline
+from fld_engine.flows.report import make_report
 from tests.browser.synthetic import synthetic_root
 
 

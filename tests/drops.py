@@ -6,8 +6,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from engine.protocols import Tables, Verdicts
-from schemas.annotations import Frozen
+from fld_engine.engine.plan.protocols import Tables, Verdicts
+from fld_engine.schemas.annotations import Frozen
 
 
 class Drops:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from schemas.target_language import SPECIAL_TOKENS
-from schemas.tasks import BANNED_PHRASES
+from fld_engine.schemas.target_language import SPECIAL_TOKENS
+from fld_engine.schemas.tasks import BANNED_PHRASES
 
 CORPUS = (
     "A photograph of a cat sleeping on a wooden chair beside a cup of coffee.",

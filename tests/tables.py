@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from schemas.tables import ANNOTATION_TABLES, IMAGES
+from fld_engine.schemas.tables import ANNOTATION_TABLES, IMAGES
 
 _EMPTY: dict[str, Any] = {"string": "", "double": 0.0, "bool": False, "int32": 0, "int64": 0}
 

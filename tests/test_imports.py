@@ -13,10 +13,10 @@ HEAVY = ("torch", "transformers", "onnxruntime", "spacy", "ray", "prefect", "web
 @pytest.mark.parametrize(
     "modules",
     [
-        "schemas.sample, schemas.target_language",
-        "engine.pipeline, engine.worker",
-        "filters.region, filters.text",
-        "flows.cli",
+        "fld_engine.schemas.sample, fld_engine.schemas.target_language",
+        "fld_engine.engine.run.pipeline, fld_engine.engine.run.worker",
+        "fld_engine.filters.region, fld_engine.filters.text",
+        "fld_engine.flows.cli",
     ],
 )
 def test_importing_loads_no_heavy_library(modules: str) -> None:
@@ -28,9 +28,9 @@ def test_importing_loads_no_heavy_library(modules: str) -> None:
 def test_building_every_annotator_loads_no_model_library() -> None:
     code = f"""
 import sys
-from engine.config import load_config
-from engine.plan import make_plan
-from engine.store import Store
+from fld_engine.engine.plan.config import load_config
+from fld_engine.engine.plan.plan import make_plan
+from fld_engine.engine.data.store import Store
 make_plan(Store("memory://none"), load_config("laptop"), [])
 print([m for m in {HEAVY!r} if m in sys.modules])
 """

@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, JsonValue, field_validator
 
-from annotators.hub import prompts
-from engine.protocols import ModelIdentity
-from schemas.annotations import Frozen
+from fld_engine.annotators.hub import prompts
+from fld_engine.engine.data.records import ModelIdentity
+from fld_engine.schemas.annotations import Frozen
 
 
 class EndpointParams(Frozen):

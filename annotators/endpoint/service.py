@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from annotators.endpoint.params import EndpointParams
-from schemas.errors import ModelError
+from fld_engine.annotators.endpoint.params import EndpointParams
+from fld_engine.schemas.errors import ModelError
 
 if TYPE_CHECKING:
     import openai
@@ -35,7 +35,7 @@ class Service:
             import openai
         except ImportError as error:
             raise ModelError("asking an endpoint needs the package openai: pip install 'fld-engine[hub]'") from error
-        from annotators.endpoint.wire import http_client
+        from fld_engine.annotators.endpoint.wire import http_client
 
         self._params = params
         self._accepted = False

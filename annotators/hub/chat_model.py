@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from annotators.hub.generation import Generated, GenerationParams, generate
-from annotators.hub.loading import Loaded, load
-from annotators.hub.params import HubParams
-from annotators.hub.passes import Inputs
-from annotators.hub.prompts import NO, YES, Prompt
-from engine.protocols import RGB
-from schemas.errors import ModelError
+from fld_engine.annotators.hub.generation import Generated, GenerationParams, generate
+from fld_engine.annotators.hub.loading import Loaded, load
+from fld_engine.annotators.hub.params import HubParams
+from fld_engine.annotators.hub.passes import Inputs
+from fld_engine.annotators.hub.prompts import NO, YES, Prompt
+from fld_engine.engine.data.images import RGB
+from fld_engine.schemas.errors import ModelError
 
 CHARS_PER_BUCKET = 256
 """Prompts share a pass, and are padded, only where their lengths are this close: about 64 tokens (ours)."""

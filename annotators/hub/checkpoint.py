@@ -18,10 +18,10 @@ from pathlib import Path
 
 import fsspec
 
-from annotators.hub.hub_files import CARD, card_of, commit_of, licence_of, snapshot
-from annotators.packaged.cache import cache_folder, disk_errors, locked, require_space, sha256_of
-from engine.protocols import ModelIdentity
-from schemas.errors import ModelError
+from fld_engine.annotators.hub.hub_files import CARD, card_of, commit_of, licence_of, snapshot
+from fld_engine.annotators.packaged.cache import cache_folder, disk_errors, locked, require_space, sha256_of
+from fld_engine.engine.data.records import ModelIdentity
+from fld_engine.schemas.errors import ModelError
 
 log = logging.getLogger(__name__)
 

@@ -8,15 +8,16 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from annotators.crops import pixels_of
-from annotators.hub.florence2_answers import spelled
-from annotators.hub.florence2_questions import PRODUCES, REQUIRES, Question, questions
-from annotators.hub.generation import GenerationParams, generate
-from annotators.hub.loading import Loaded, load
-from annotators.hub.passes import Inputs
-from engine.protocols import Kind, Resources, Sample
-from schemas.annotations import Annotations
-from schemas.tasks import Task
+from fld_engine.annotators.crops import pixels_of
+from fld_engine.annotators.hub.florence2_answers import spelled
+from fld_engine.annotators.hub.florence2_questions import PRODUCES, REQUIRES, Question, questions
+from fld_engine.annotators.hub.generation import GenerationParams, generate
+from fld_engine.annotators.hub.loading import Loaded, load
+from fld_engine.annotators.hub.passes import Inputs
+from fld_engine.engine.plan.protocols import Resources, Sample
+from fld_engine.schemas.annotations import Annotations
+from fld_engine.schemas.kinds import Kind
+from fld_engine.schemas.tasks import Task
 
 CHARS_PER_BUCKET = 256
 """Prompts share a pass, and are padded, only where they are of one task and their lengths this close (ours)."""

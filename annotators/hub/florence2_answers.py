@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from annotators.hub.generation import Generated, confidence
-from engine.geometry import quad_bounds
-from schemas.annotations import (
+from fld_engine.annotators.hub.generation import Generated, confidence
+from fld_engine.engine.data.geometry import quad_bounds
+from fld_engine.schemas.annotations import (
     Annotations,
     Box,
     Granularity,
@@ -25,8 +25,8 @@ from schemas.annotations import (
     RegionTextKind,
     Text,
 )
-from schemas.target_language import Heard, hear_answer, normalise_label
-from schemas.tasks import Task
+from fld_engine.schemas.target_language import Heard, hear_answer, normalise_label
+from fld_engine.schemas.tasks import Task
 
 Span = tuple[int, int]
 ImageWH = tuple[int, int]

@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from annotators.hub import florence2_answers as answers
-from annotators.hub.florence2_answers import Reader
-from annotators.noun_chunks import unlocated_phrases
-from engine.protocols import Kind, Sample
-from schemas.annotations import Granularity, RegionTextKind
-from schemas.target_language import location_tokens, normalise_label, normalise_text, write_prompt
-from schemas.tasks import Task
+from fld_engine.annotators.hub import florence2_answers as answers
+from fld_engine.annotators.hub.florence2_answers import Reader
+from fld_engine.annotators.noun_chunks import unlocated_phrases
+from fld_engine.engine.plan.protocols import Sample
+from fld_engine.schemas.annotations import Granularity, RegionTextKind
+from fld_engine.schemas.kinds import Kind
+from fld_engine.schemas.target_language import location_tokens, normalise_label, normalise_text, write_prompt
+from fld_engine.schemas.tasks import Task
 
 GRANULARITY: dict[Task, Granularity] = {
     "<CAPTION>": "brief",

@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import Field
 
-from annotators.hub.loading import Loaded
-from annotators.hub.params import HubParams
+from fld_engine.annotators.hub.loading import Loaded
+from fld_engine.annotators.hub.params import HubParams
 
 
 class GenerationParams(HubParams):

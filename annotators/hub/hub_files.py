@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from annotators.packaged.cache import cache_folder, disk_errors
-from schemas.errors import ModelError
+from fld_engine.annotators.packaged.cache import cache_folder, disk_errors
+from fld_engine.schemas.errors import ModelError
 
 CARD = "README.md"
 LOOK_UP_LIMIT_S = 10.0

@@ -8,11 +8,13 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from annotators.crops import crop, pixels_of
-from annotators.hub.generation import GenerationParams, generate
-from annotators.hub.loading import Loaded, load
-from engine.protocols import RGB, Kind, Resources, Sample
-from schemas.annotations import Annotations, Region, RegionText, Text
+from fld_engine.annotators.crops import crop, pixels_of
+from fld_engine.annotators.hub.generation import GenerationParams, generate
+from fld_engine.annotators.hub.loading import Loaded, load
+from fld_engine.engine.data.images import RGB
+from fld_engine.engine.plan.protocols import Resources, Sample
+from fld_engine.schemas.annotations import Annotations, Region, RegionText, Text
+from fld_engine.schemas.kinds import Kind
 
 
 class HubImageToText:

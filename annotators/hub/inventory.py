@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from annotators.hub.checkpoint import HASHES
-from annotators.hub.hub_files import CARD, licence_of
-from annotators.hub.params import HubParams
-from annotators.packaged.cache import cache_folder
+from fld_engine.annotators.hub.checkpoint import HASHES
+from fld_engine.annotators.hub.hub_files import CARD, licence_of
+from fld_engine.annotators.hub.params import HubParams
+from fld_engine.annotators.packaged.cache import cache_folder
 
 
 class CachedCheckpoint(NamedTuple):

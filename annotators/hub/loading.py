@@ -7,10 +7,10 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from annotators.hub.params import DeviceName, HubParams
-from annotators.hub.passes import Inputs, Passes, is_out_of_memory
-from engine.protocols import RGB
-from schemas.errors import ModelError
+from fld_engine.annotators.hub.params import DeviceName, HubParams
+from fld_engine.annotators.hub.passes import Inputs, Passes, is_out_of_memory
+from fld_engine.engine.data.images import RGB
+from fld_engine.schemas.errors import ModelError
 
 if TYPE_CHECKING:
     import torch

@@ -6,9 +6,9 @@ from typing import ClassVar, Literal, Self
 
 from pydantic import Field
 
-from annotators.hub.checkpoint import Checkpoint
-from engine.protocols import ModelIdentity
-from schemas.annotations import Frozen
+from fld_engine.annotators.hub.checkpoint import Checkpoint
+from fld_engine.engine.data.records import ModelIdentity
+from fld_engine.schemas.annotations import Frozen
 
 Dtype = Literal["float32", "bfloat16", "float16"]
 DeviceName = Literal["auto", "cuda", "mps", "cpu"]

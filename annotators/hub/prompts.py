@@ -9,11 +9,12 @@ from typing import Literal
 
 from pydantic import Field
 
-from annotators.composition import TARGET_WORDS
-from annotators.hub.views import View, around
-from engine.export.selection import Selection
-from engine.protocols import Kind, Sample
-from schemas.annotations import Annotations, Box, Frozen, Phrase, Question, Region
+from fld_engine.annotators.composition import TARGET_WORDS
+from fld_engine.annotators.hub.views import View, around
+from fld_engine.engine.plan.protocols import Sample
+from fld_engine.engine.plan.selection import Selection
+from fld_engine.schemas.annotations import Annotations, Box, Frozen, Phrase, Question, Region
+from fld_engine.schemas.kinds import Kind
 
 VERSION = 1
 """Part of the identity of everything that asks; raised when a prompt or a view changes."""

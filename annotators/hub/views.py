@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from annotators.crops import crop
-from engine.protocols import RGB
-from schemas.annotations import Box
+from fld_engine.annotators.crops import crop
+from fld_engine.engine.data.images import RGB
+from fld_engine.schemas.annotations import Box
 
 RED = (255, 0, 0)
 STROKE_SHARE = 150

@@ -10,15 +10,16 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from annotators.crops import pixels_of
-from annotators.detections import DetectorParams, object_regions
-from annotators.hub.loading import Loaded, load
-from annotators.hub.params import HubParams
-from annotators.hub.passes import Inputs
-from annotators.hub.phrase_queries import answers_of, phrase_queries, spoken
-from annotators.noun_chunks import unlocated_phrases
-from engine.protocols import Kind, Resources, Sample
-from schemas.annotations import Annotations, Phrase, PhraseRegion, Region
+from fld_engine.annotators.crops import pixels_of
+from fld_engine.annotators.detections import DetectorParams, object_regions
+from fld_engine.annotators.hub.loading import Loaded, load
+from fld_engine.annotators.hub.params import HubParams
+from fld_engine.annotators.hub.passes import Inputs
+from fld_engine.annotators.hub.phrase_queries import answers_of, phrase_queries, spoken
+from fld_engine.annotators.noun_chunks import unlocated_phrases
+from fld_engine.engine.plan.protocols import Resources, Sample
+from fld_engine.schemas.annotations import Annotations, Phrase, PhraseRegion, Region
+from fld_engine.schemas.kinds import Kind
 
 
 @dataclass(frozen=True, slots=True)

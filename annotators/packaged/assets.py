@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from annotators.packaged import efficientnet_lite, minilm_graph, npm, pypi, tfjs
-from annotators.packaged.cache import cache_folder, locked, require_space, sha256_of, write_whole
-from annotators.packaged.catalogue import PACKAGED, PackagedModel
-from schemas.errors import ModelError, unknown_name
+from fld_engine.annotators.packaged import efficientnet_lite, minilm_graph, npm, pypi, tfjs
+from fld_engine.annotators.packaged.cache import cache_folder, locked, require_space, sha256_of, write_whole
+from fld_engine.annotators.packaged.catalogue import PACKAGED, PackagedModel
+from fld_engine.schemas.errors import ModelError, unknown_name
 
 __all__ = ["PACKAGED", "CachedModel", "PackagedModel", "PulledModel", "ensure", "listing", "pull", "source_file"]
 

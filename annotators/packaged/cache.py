@@ -13,7 +13,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from schemas.errors import ModelError
+from fld_engine.schemas.errors import ModelError
 
 LOCK_TIMEOUT_S = 1800.0
 """How long one process waits for another that prepares the same model; the longest fetch is 144 MB."""

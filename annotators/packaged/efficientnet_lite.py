@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from annotators.packaged.onnx_graph import Array, OnnxGraph, Tensor
-from schemas.errors import ModelError
+from fld_engine.annotators.packaged.onnx_graph import Array, OnnxGraph, Tensor
+from fld_engine.schemas.errors import ModelError
 
 SIDE_PX = 224
 NUM_CLASSES = 1000

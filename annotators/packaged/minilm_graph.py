@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from annotators.packaged.onnx_graph import Array, OnnxGraph, Tensor
+from fld_engine.annotators.packaged.onnx_graph import Array, OnnxGraph, Tensor
 
 
 def convert(folder: Path) -> bytes:

@@ -9,9 +9,9 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from annotators.packaged.cache import cache_folder, disk_errors, require_space, sha256_of, write_whole
-from annotators.packaged.catalogue import PackagedFile, PackagedModel
-from schemas.errors import ModelError
+from fld_engine.annotators.packaged.cache import cache_folder, disk_errors, require_space, sha256_of, write_whole
+from fld_engine.annotators.packaged.catalogue import PackagedFile, PackagedModel
+from fld_engine.schemas.errors import ModelError
 
 MEMBER_ROOT = "package/"
 """npm puts every file of a package below this folder."""

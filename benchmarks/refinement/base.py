@@ -11,15 +11,15 @@ import numpy as np
 
 from benchmarks.refinement.labels import labelled, true_labels
 from benchmarks.refinement.scenes import World
-from engine.hashing import fingerprint, sha256_hex
-from engine.store import Store
-from refinement.config import TrainerResources
-from refinement.dataset import training_set
-from refinement.examples import Phase, TrainingSet, corpus
-from refinement.kept_student import WEIGHTS, read_kept
-from refinement.ray_trainer import TrainingJob, train_on_ray
-from refinement.student import Student, StudentConfig, load_student, open_student
-from refinement.training import Report, TrainingConfig
+from fld_engine.engine.data.hashing import fingerprint, sha256_hex
+from fld_engine.engine.data.store import Store
+from fld_engine.refinement.config import TrainerResources
+from fld_engine.refinement.dataset import training_set
+from fld_engine.refinement.examples import Phase, TrainingSet, corpus
+from fld_engine.refinement.kept_student import WEIGHTS, read_kept
+from fld_engine.refinement.ray_trainer import TrainingJob, train_on_ray
+from fld_engine.refinement.student import Student, StudentConfig, load_student, open_student
+from fld_engine.refinement.training import Report, TrainingConfig
 
 BASE = "student"
 EVERYTHING = {

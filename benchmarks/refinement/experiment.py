@@ -21,15 +21,15 @@ from benchmarks.refinement.noise import NoiseRates, NoisyLabels, inject
 from benchmarks.refinement.predict import detect
 from benchmarks.refinement.root import RootRounds, Sources, write_sources
 from benchmarks.refinement.scenes import Scene, World
-from engine.rounds import RoundRecord
-from engine.store import Store
-from refinement.dataset import LabelledImage, training_set
-from refinement.kept_student import keep_student
-from refinement.merge_rules import MergeRules
-from refinement.metrics_boxes import Counts, count_matches
-from refinement.round import merge_image
-from refinement.student import Student
-from refinement.training import TrainingConfig, train
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.plan.rounds import RoundRecord
+from fld_engine.refinement.dataset import LabelledImage, training_set
+from fld_engine.refinement.kept_student import keep_student
+from fld_engine.refinement.merge_rules import MergeRules
+from fld_engine.refinement.metrics_boxes import Counts, count_matches
+from fld_engine.refinement.round import merge_image
+from fld_engine.refinement.student import Student
+from fld_engine.refinement.training import TrainingConfig, train
 
 REPOSITORY = Path(__file__).parents[2]
 COMMAND_LIMIT_S = 3 * 3600.0

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.refinement.scenes import LABELS, Box, Scene
-from refinement.dataset import GoldSplit, LabelledImage
-from refinement.judging import named_things
-from refinement.merge_regions import RegionLabel
-from refinement.merge_texts import TextLabel
-from refinement.metrics_boxes import Boxes
+from fld_engine.refinement.dataset import GoldSplit, LabelledImage
+from fld_engine.refinement.judging import named_things
+from fld_engine.refinement.merge_regions import RegionLabel
+from fld_engine.refinement.merge_texts import TextLabel
+from fld_engine.refinement.metrics_boxes import Boxes
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from engine.protocols import RGB
-from refinement.metrics_boxes import Boxes
-from refinement.sight import answer, look
-from refinement.student import Student
-from schemas.target_language import parse_answer
+from fld_engine.engine.data.images import RGB
+from fld_engine.refinement.metrics_boxes import Boxes
+from fld_engine.refinement.sight import answer, look
+from fld_engine.refinement.student import Student
+from fld_engine.schemas.target_language import parse_answer
 
 
 def detect(student: Student, images: Sequence[RGB], *, batch_size: int = 32, max_tokens: int = 48) -> list[Boxes]:

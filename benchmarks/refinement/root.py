@@ -18,15 +18,15 @@ from PIL import Image
 
 from benchmarks.refinement.labels import ImageLabels
 from benchmarks.refinement.scenes import Scene
-from engine.hashing import image_id, sha256_hex
-from engine.pipeline import Pipeline
-from engine.rounds import RoundRecord, has_round, read_round
-from flows.opening import existing_root
-from refinement.calibration import Calibration
-from refinement.config import parse_refine
-from refinement.dataset import LabelledImage
-from refinement.judging import Judgement
-from refinement.loop import Loop
+from fld_engine.engine.data.hashing import image_id, sha256_hex
+from fld_engine.engine.plan.rounds import RoundRecord, has_round, read_round
+from fld_engine.engine.run.pipeline import Pipeline
+from fld_engine.flows.opening import existing_root
+from fld_engine.refinement.calibration import Calibration
+from fld_engine.refinement.config import parse_refine
+from fld_engine.refinement.dataset import LabelledImage
+from fld_engine.refinement.judging import Judgement
+from fld_engine.refinement.loop import Loop
 
 PLUG_IN = "fld_benchmark-0.dist-info"
 """Metadata of an installed package: how an annotator of one's own is made known."""

@@ -14,16 +14,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Literal, get_args
 
-from engine.images import Format, ImageLimits, upright_wh
-from engine.sources.coco_annotations import parse_caption, parse_region, parse_scene_text
-from engine.sources.coco_groundings import parse_grounded_caption
-from engine.sources.coco_index import CocoIndex, load_index, read_index
-from engine.sources.coco_places import Record
-from engine.sources.files import cut, list_files
-from engine.sources.folder import read_files
-from engine.sources.item import Locator, Rejected, ScannedItem, SourceChunk, SourceItem, SourceSpec
-from schemas.annotations import Annotations, Region, Source, Text
-from schemas.errors import SourceError, UnreadableImage
+from fld_engine.engine.data.images import Format, ImageLimits, upright_wh
+from fld_engine.engine.sources.coco_annotations import parse_caption, parse_region, parse_scene_text
+from fld_engine.engine.sources.coco_groundings import parse_grounded_caption
+from fld_engine.engine.sources.coco_index import CocoIndex, load_index, read_index
+from fld_engine.engine.sources.coco_places import Record
+from fld_engine.engine.sources.files import cut, list_files
+from fld_engine.engine.sources.folder import read_files
+from fld_engine.engine.sources.item import Locator, Rejected, ScannedItem, SourceChunk, SourceItem, SourceSpec
+from fld_engine.schemas.annotations import Annotations, Region, Source, Text
+from fld_engine.schemas.errors import SourceError, UnreadableImage
 
 _ANY_IMAGE = ImageLimits(max_pixels=2**62, max_bytes=2**62, formats=get_args(Format))
 """Only the header is read; whether the image is acceptable is decided where it is decoded."""

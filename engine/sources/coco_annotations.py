@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from engine.geometry import from_top_left
-from engine.sources.coco_places import Place, Record, place_of, short
-from engine.sources.item import MAX_TEXT_CHARS, Rejected, clean_text, too_long
-from schemas.annotations import GRANULARITIES, Region, RegionText, Source, Text
+from fld_engine.engine.data.geometry import from_top_left
+from fld_engine.engine.sources.coco_places import Place, Record, place_of, short
+from fld_engine.engine.sources.item import MAX_TEXT_CHARS, Rejected, clean_text, too_long
+from fld_engine.schemas.annotations import GRANULARITIES, Region, RegionText, Source, Text
 
 ILLEGIBLE = ("", ".")
 """What stands for text that nobody could read: TextOCR writes a full stop, COCO-Text nothing."""

@@ -13,10 +13,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from engine.sources.coco_annotations import parse_caption
-from engine.sources.coco_places import Record, place_of, short
-from engine.sources.item import Rejected, clean_span
-from schemas.annotations import Phrase, PhraseRegion, Source, Text
+from fld_engine.engine.sources.coco_annotations import parse_caption
+from fld_engine.engine.sources.coco_places import Record, place_of, short
+from fld_engine.engine.sources.item import Rejected, clean_span
+from fld_engine.schemas.annotations import Phrase, PhraseRegion, Source, Text
 
 Span = tuple[int, int]
 

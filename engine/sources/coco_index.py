@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from engine.hashing import sha256_hex
-from engine.sources.files import locate
-from engine.sources.item import clean_text, unsafe_name
-from schemas.errors import SourceError
+from fld_engine.engine.data.hashing import sha256_hex
+from fld_engine.engine.sources.files import locate
+from fld_engine.engine.sources.item import clean_text, unsafe_name
+from fld_engine.schemas.errors import SourceError
 
 Record = Mapping[str, Any]
 Problem = tuple[str, str, str]

@@ -7,10 +7,10 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from engine.geometry import polygon_area
-from engine.sources.item import Rejected
-from engine.sources.rle import decode_rle, mask_polygons
-from schemas.annotations import Mask, Polygon, Source
+from fld_engine.engine.data.geometry import polygon_area
+from fld_engine.engine.sources.item import Rejected
+from fld_engine.engine.sources.rle import decode_rle, mask_polygons
+from fld_engine.schemas.annotations import Mask, Polygon, Source
 
 Record = Mapping[str, Any]
 Box = tuple[float, float, float, float]

@@ -13,8 +13,8 @@ import fsspec
 from braceexpand import braceexpand
 from fsspec.implementations.local import LocalFileSystem
 
-from engine.sources.item import Locator, Rejected, printable
-from schemas.errors import SourceError
+from fld_engine.engine.sources.item import Locator, Rejected, printable
+from fld_engine.schemas.errors import SourceError
 
 CHUNK_FILES = 1000
 """Images per chunk, on average: about half a minute of scanning on one core."""

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from fsspec.implementations.local import LocalFileSystem
 
-from engine.sources.files import Listing, cut, list_files, locate, read_ranges, unreadable
-from engine.sources.item import (
+from fld_engine.engine.sources.files import Listing, cut, list_files, locate, read_ranges, unreadable
+from fld_engine.engine.sources.item import (
     IMAGE_EXTENSIONS,
     Locator,
     Rejected,
@@ -19,8 +19,8 @@ from engine.sources.item import (
     extension,
     too_large,
 )
-from schemas.annotations import Annotations
-from schemas.errors import SourceError
+from fld_engine.schemas.annotations import Annotations
+from fld_engine.schemas.errors import SourceError
 
 
 def chunks(spec: SourceSpec) -> Sequence[SourceChunk]:

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import BeforeValidator, Field
 
-from schemas.annotations import Annotations, Frozen, Source, Text
+from fld_engine.schemas.annotations import Annotations, Frozen, Source, Text
 
 SourceKind = Literal["folder", "tars", "parquet", "coco"]
 

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from engine.sources import coco, folder, parquet, tars
-from engine.sources.files import list_files, read_located
-from engine.sources.item import (
+from fld_engine.engine.sources import coco, folder, parquet, tars
+from fld_engine.engine.sources.files import list_files, read_located
+from fld_engine.engine.sources.item import (
     IMAGE_EXTENSIONS,
     MAX_ITEM_BYTES,
     Locator,
@@ -20,7 +20,7 @@ from engine.sources.item import (
     SourceSpec,
     extension,
 )
-from schemas.errors import SourceError
+from fld_engine.schemas.errors import SourceError
 
 FORMATS: dict[SourceKind, SourceFormat] = {"folder": folder, "tars": tars, "parquet": parquet, "coco": coco}
 

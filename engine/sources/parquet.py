@@ -16,8 +16,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from engine.sources.files import Range, list_files, locate, read_ranges, unreadable
-from engine.sources.item import (
+from fld_engine.engine.sources.files import Range, list_files, locate, read_ranges, unreadable
+from fld_engine.engine.sources.item import (
     Locator,
     Rejected,
     ScannedItem,
@@ -29,7 +29,7 @@ from engine.sources.item import (
     unsafe_name,
     web_captions,
 )
-from schemas.errors import SourceError
+from fld_engine.schemas.errors import SourceError
 
 IMAGE_COLUMNS = ("image", "img", "jpg", "jpeg", "png", "webp", "bytes", "image_bytes", "img_bytes", "content")
 URI_COLUMNS = ("url", "uri", "image_url", "image_uri", "file_name", "image_path", "path")

@@ -13,8 +13,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO
 
-from engine.sources.files import list_files, locate, unreadable
-from engine.sources.item import (
+from fld_engine.engine.sources.files import list_files, locate, unreadable
+from fld_engine.engine.sources.item import (
     IMAGE_EXTENSIONS,
     Locator,
     Rejected,
@@ -28,7 +28,7 @@ from engine.sources.item import (
     unsafe_name,
     web_captions,
 )
-from schemas.errors import SourceError
+from fld_engine.schemas.errors import SourceError
 
 CAPTION_KEYS = ("caption", "captions", "text", "texts")
 MAX_TEXT_BYTES = 2**20

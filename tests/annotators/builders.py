@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from functools import cache
 
-from annotators.nanodet import NanoDet
-from engine.protocols import Sample
-from schemas.annotations import Annotations, Granularity, Label, Quad, Region, RegionText, Text
+from fld_engine.annotators.nanodet import NanoDet
+from fld_engine.engine.plan.protocols import Sample
+from fld_engine.schemas.annotations import Annotations, Granularity, Label, Quad, Region, RegionText, Text
 from tests.annotators.photographs import photograph, sample
 
 

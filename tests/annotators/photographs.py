@@ -10,9 +10,10 @@ import imgviz
 import numpy as np
 from PIL import Image
 
-from engine.geometry import Floats
-from engine.protocols import RGB, Sample
-from schemas.annotations import Annotations, Region, RegionText
+from fld_engine.engine.data.geometry import Floats
+from fld_engine.engine.data.images import RGB
+from fld_engine.engine.plan.protocols import Sample
+from fld_engine.schemas.annotations import Annotations, Region, RegionText
 
 
 def photograph(name: str) -> RGB:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from annotators.centernet import CenterNet
-from annotators.packaged.assets import pull
-from engine.geometry import pairwise_iou
-from engine.protocols import Annotator
+from fld_engine.annotators.centernet import CenterNet
+from fld_engine.annotators.packaged.assets import pull
+from fld_engine.engine.data.geometry import pairwise_iou
+from fld_engine.engine.plan.protocols import Annotator
 from tests.annotators.photographs import photograph, sample, voc_photograph
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from annotators.colors import dominant_color, is_colorless
-from engine.protocols import RGB
+from fld_engine.annotators.colors import dominant_color, is_colorless
+from fld_engine.engine.data.images import RGB
 from tests.annotators.photographs import photograph
 
 

@@ -6,11 +6,11 @@ import re
 
 import pytest
 
-from annotators.composed_captioner import ComposedCaptioner
-from annotators.efficientnet import EfficientNetClassifier
-from annotators.spacy_parser import SpacyParser
-from engine.protocols import Annotator
-from schemas.annotations import Annotations, Text
+from fld_engine.annotators.composed_captioner import ComposedCaptioner
+from fld_engine.annotators.efficientnet import EfficientNetClassifier
+from fld_engine.annotators.spacy_parser import SpacyParser
+from fld_engine.engine.plan.protocols import Annotator
+from fld_engine.schemas.annotations import Annotations, Text
 from tests.annotators.builders import blank, detections, label, line, seen, thing
 from tests.annotators.photographs import photograph, sample
 

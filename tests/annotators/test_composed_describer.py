@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from annotators.composed_describer import ComposedDescriber
-from engine.protocols import Annotator
-from schemas.annotations import Annotations, RegionText
+from fld_engine.annotators.composed_describer import ComposedDescriber
+from fld_engine.engine.plan.protocols import Annotator
+from fld_engine.schemas.annotations import Annotations, RegionText
 from tests.annotators.builders import detections, line, seen, thing
 
 NAMES = ("chelsea.png", "coffee.png", "motorcycle_left.png", "astronaut.png", "camera.png")

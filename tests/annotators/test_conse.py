@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from annotators.coco_classes import COCO_CLASSES
-from annotators.conse import PEOPLE, Conse, ConseParams, class_weights, combined_identity
-from engine.protocols import ModelIdentity
+from fld_engine.annotators.coco_classes import COCO_CLASSES
+from fld_engine.annotators.conse import PEOPLE, Conse, ConseParams, class_weights, combined_identity
+from fld_engine.engine.data.records import ModelIdentity
 from tests.annotators.photographs import photograph
 
 TEXTS = {

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from annotators.conse_ranker import ConseRanker
-from engine.protocols import Annotator
-from schemas.annotations import Annotations, Region, RegionText
+from fld_engine.annotators.conse_ranker import ConseRanker
+from fld_engine.engine.plan.protocols import Annotator
+from fld_engine.schemas.annotations import Annotations, Region, RegionText
 from tests.annotators.builders import detections, line, seen, thing
 
 

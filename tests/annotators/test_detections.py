@@ -8,8 +8,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotators.coco_classes import COCO_CLASSES, PERSON
-from annotators.detections import DetectorParams, object_regions
+from fld_engine.annotators.coco_classes import COCO_CLASSES, PERSON
+from fld_engine.annotators.detections import DetectorParams, object_regions
 
 coordinate = st.floats(-50, 150, width=32)
 box = st.tuples(coordinate, coordinate, coordinate, coordinate)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from annotators.efficientnet import NUM_CLASSES, EfficientNet, EfficientNetClassifier
-from engine.protocols import Annotator
+from fld_engine.annotators.efficientnet import NUM_CLASSES, EfficientNet, EfficientNetClassifier
+from fld_engine.engine.plan.protocols import Annotator
 from tests.annotators.photographs import photograph, sample
 
 

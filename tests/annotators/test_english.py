@@ -6,17 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotators.coco_classes import COCO_CLASSES
-from annotators.english import (
-    common_name,
-    counted,
-    definite,
-    joined,
-    plural,
-    quotable,
-    sentence,
-    verb,
-)
+from fld_engine.annotators.coco_classes import COCO_CLASSES
+from fld_engine.annotators.english import common_name, counted, definite, joined, plural, quotable, sentence, verb
 
 
 @pytest.mark.parametrize(

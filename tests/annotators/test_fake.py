@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from annotators.fake import FakeAnnotator
-from engine.protocols import Annotator, Sample
+from fld_engine.annotators.fake import FakeAnnotator
+from fld_engine.engine.plan.protocols import Annotator, Sample
 
 PIXELS = np.zeros((30, 40, 3), dtype=np.uint8)
 
@@ -57,8 +57,8 @@ def test_pixels_that_the_engine_forgot_are_noticed() -> None:
 def test_it_crashes_or_hangs_its_process_on_demand(misbehaviour: str, timeout_s: float) -> None:
     script = f"""
 import numpy as np
-from annotators.fake import FakeAnnotator
-from engine.protocols import Sample
+from fld_engine.annotators.fake import FakeAnnotator
+from fld_engine.engine.plan.protocols import Sample
 fake = FakeAnnotator(FakeAnnotator.Params({misbehaviour}=("bad",)))
 fake.annotate([Sample(id="bad", width=4, height=4, pixels=np.zeros((4, 4, 3), np.uint8))])
 """

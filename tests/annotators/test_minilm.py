@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from annotators.minilm import DIMENSIONS, MiniLM
+from fld_engine.annotators.minilm import DIMENSIONS, MiniLM
 
 
 @pytest.fixture(scope="module")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from annotators.nanodet import NanoDet
-from engine.geometry import pairwise_iou
-from engine.protocols import Annotator
-from schemas.annotations import Region
+from fld_engine.annotators.nanodet import NanoDet
+from fld_engine.engine.data.geometry import pairwise_iou
+from fld_engine.engine.plan.protocols import Annotator
+from fld_engine.schemas.annotations import Region
 from tests.annotators.photographs import photograph, sample, voc_photograph
 
 

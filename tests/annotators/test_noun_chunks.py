@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from annotators.noun_chunks import Chunk, noun_chunks
-from annotators.spacy_parser import SpacyParser
-from schemas.annotations import Annotations
+from fld_engine.annotators.noun_chunks import Chunk, noun_chunks
+from fld_engine.annotators.spacy_parser import SpacyParser
+from fld_engine.schemas.annotations import Annotations
 from tests.annotators.builders import blank, text
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from annotators.onnx_session import open_session
-from schemas.errors import ModelError
+from fld_engine.annotators.onnx_session import open_session
+from fld_engine.schemas.errors import ModelError
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>proxy error</html>", b"\x08\x08truncated"])

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from annotators.composed_captioner import ComposedCaptioner
-from annotators.phrase_matcher import PhraseMatcher
-from annotators.spacy_parser import SpacyParser
-from engine.protocols import Annotator
-from schemas.annotations import Annotations, Phrase, Region, Text
+from fld_engine.annotators.composed_captioner import ComposedCaptioner
+from fld_engine.annotators.phrase_matcher import PhraseMatcher
+from fld_engine.annotators.spacy_parser import SpacyParser
+from fld_engine.engine.plan.protocols import Annotator
+from fld_engine.schemas.annotations import Annotations, Phrase, Region, Text
 from tests.annotators.builders import blank, detections, line, seen, text, thing
 
 LEFT_DOG = thing("dog", (5, 40, 25, 60), 0.9, "left dog")

@@ -6,10 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
-from annotators.rapidocr import RapidOcr
-from engine.geometry import polygon_area
-from engine.protocols import RGB, Annotator
-from schemas.annotations import Annotations
+from fld_engine.annotators.rapidocr import RapidOcr
+from fld_engine.engine.data.geometry import polygon_area
+from fld_engine.engine.data.images import RGB
+from fld_engine.engine.plan.protocols import Annotator
+from fld_engine.schemas.annotations import Annotations
 from tests.annotators.photographs import photograph, sample
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from annotators.scene import SceneParams, Thing, place, relation, scene_of
-from schemas.annotations import Annotations
+from fld_engine.annotators.scene import SceneParams, Thing, place, relation, scene_of
+from fld_engine.schemas.annotations import Annotations
 from tests.annotators.builders import label, thing
 
 WH = (100, 100)

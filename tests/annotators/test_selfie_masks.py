@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from annotators.selfie_masks import SelfieMasks
-from engine.geometry import polygon_area
-from engine.protocols import Annotator
-from schemas.annotations import Mask
+from fld_engine.annotators.selfie_masks import SelfieMasks
+from fld_engine.engine.data.geometry import polygon_area
+from fld_engine.engine.plan.protocols import Annotator
+from fld_engine.schemas.annotations import Mask
 from tests.annotators.photographs import object_region, photograph, sample, voc_photograph
 
 ASTRONAUT = (8.0, 9.0, 369.0, 512.0)

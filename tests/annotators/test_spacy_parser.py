@@ -6,10 +6,10 @@ from itertools import pairwise
 
 import pytest
 
-from annotators.spacy_parser import SpacyParser
-from engine.protocols import Annotator
-from schemas.annotations import Annotations, RegionText, Token
-from schemas.errors import ModelError
+from fld_engine.annotators.spacy_parser import SpacyParser
+from fld_engine.engine.plan.protocols import Annotator
+from fld_engine.schemas.annotations import Annotations, RegionText, Token
+from fld_engine.schemas.errors import ModelError
 from tests.annotators.builders import blank, text
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.engine.export.export_builder import write_export
+from tests.engine.stages.export.export_builder import write_export
 from tests.schemas.test_reader import photographs
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "train_florence2.py"

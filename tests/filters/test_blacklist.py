@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from filters.blacklist import ABSTRACT, PUBLISHED, blacklist, is_listed, normal
+from fld_engine.filters.blacklist import ABSTRACT, PUBLISHED, blacklist, is_listed, normal
 
 
 @pytest.mark.parametrize(

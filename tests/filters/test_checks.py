@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from engine.protocols import Filter
-from filters.checks import PhraseCheck, RegionCheck
+from fld_engine.engine.plan.protocols import Filter
+from fld_engine.filters.checks import PhraseCheck, RegionCheck
 from tests.tables import rows
 
 JUDGES = [

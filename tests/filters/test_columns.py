@@ -3,7 +3,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from filters.columns import by_human, region_classes
+from fld_engine.filters.columns import by_human, region_classes
 from tests.tables import rows
 
 

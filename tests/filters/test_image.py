@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from engine.protocols import Filter
-from filters.image import ImageAspect, ImageCrowding, ImageSize
+from fld_engine.engine.plan.protocols import Filter
+from fld_engine.filters.image import ImageAspect, ImageCrowding, ImageSize
 from tests.tables import rows
 
 

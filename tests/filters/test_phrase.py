@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from engine.protocols import Filter
-from filters.phrase import PhraseBlacklist, PhraseBoxConfidence, PhraseConfidence
+from fld_engine.engine.plan.protocols import Filter
+from fld_engine.filters.phrase import PhraseBlacklist, PhraseBoxConfidence, PhraseConfidence
 from tests.tables import rows
 
 

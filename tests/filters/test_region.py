@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from engine.geometry import pairwise_iou
-from engine.protocols import Filter
-from filters.region import RegionConfidence, RegionNms, RegionSureImage, RegionVotes
+from fld_engine.engine.data.geometry import pairwise_iou
+from fld_engine.engine.plan.protocols import Filter
+from fld_engine.filters.region import RegionConfidence, RegionNms, RegionSureImage, RegionVotes
 from tests.tables import rows
 
 BOX = (0.0, 0.0, 10.0, 10.0)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from filters.repetition import TextRepetition, repeated_share
+from fld_engine.filters.repetition import TextRepetition, repeated_share
 from tests.tables import rows
 
 

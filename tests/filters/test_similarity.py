@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engine.protocols import Filter
-from filters.similarity import RegionTextSimilarity, TextSimilarity
+from fld_engine.engine.plan.protocols import Filter
+from fld_engine.filters.similarity import RegionTextSimilarity, TextSimilarity
 from tests.tables import rows
 
 SCORES = {"good": (0.4,), "poor": (0.19,), "at the bound": (0.2,), "human": (0.0,), "disputed": (0.5, 0.1)}

@@ -4,13 +4,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from annotators.composed_captioner import ComposedCaptioner
-from annotators.spacy_parser import SpacyParser
-from engine.protocols import Filter, Sample
-from engine.rows import RowWriter
-from filters.repetition import TextRepetition
-from filters.text import TextActionComplexity, TextObjectComplexity, TextObjects
-from schemas.annotations import Annotations, Label, Region, RegionText, Source
+from fld_engine.annotators.composed_captioner import ComposedCaptioner
+from fld_engine.annotators.spacy_parser import SpacyParser
+from fld_engine.engine.data.rows import RowWriter
+from fld_engine.engine.plan.protocols import Filter, Sample
+from fld_engine.filters.repetition import TextRepetition
+from fld_engine.filters.text import TextActionComplexity, TextObjectComplexity, TextObjects
+from fld_engine.schemas.annotations import Annotations, Label, Region, RegionText, Source
 from tests.sentences import CAR, CHASE, TOWER
 from tests.tables import parse, rows
 

@@ -18,7 +18,7 @@ import yaml
 
 from tests.roots import fake_config, write_photographs
 
-FLD = [sys.executable, "-c", "from flows.cli import main; main()"]
+FLD = [sys.executable, "-c", "from fld_engine.flows.cli import main; main()"]
 
 
 def fld(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from engine.config import RunConfig, load_config, recipe_names
+from fld_engine.engine.plan.config import RunConfig, load_config, recipe_names
 
 PUBLISHED = Path(__file__).parents[2] / "docs" / "config.schema.json"
 

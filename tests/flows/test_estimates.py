@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from engine.config import load_config, parse_config
-from flows.cli import app
-from flows.estimates import measure, stated_rates
+from fld_engine.engine.plan.config import load_config, parse_config
+from fld_engine.flows.cli import app
+from fld_engine.flows.estimates import measure, stated_rates
 from tests.roots import write_photographs
 
 

@@ -15,15 +15,15 @@ from typing import Any
 import psutil
 import pytest
 
-from annotators.hub.checkpoint import folder_sha256
-from engine.config import RunConfig
-from engine.export.manifest import Manifest
-from engine.ingest.ingest import read_journal
-from engine.pipeline import Pipeline, Work
-from engine.status import read_status
-from schemas.errors import FldError
-from schemas.tables import ANNOTATION_TABLES
-from schemas.tasks import Task
+from fld_engine.annotators.hub.checkpoint import folder_sha256
+from fld_engine.engine.data.journal import read_journal
+from fld_engine.engine.inspect.status import read_status
+from fld_engine.engine.plan.config import RunConfig
+from fld_engine.engine.run.pipeline import Pipeline, Work
+from fld_engine.engine.stages.export.manifest import Manifest
+from fld_engine.schemas.errors import FldError
+from fld_engine.schemas.tables import ANNOTATION_TABLES
+from fld_engine.schemas.tasks import Task
 from tests.annotators.endpoint.server import MODEL, Server, said, serving
 from tests.annotators.hub.checkpoints_captioners import build_blip, build_git
 from tests.annotators.hub.checkpoints_chat import build_idefics3, build_llava
@@ -50,7 +50,7 @@ NUM_IMAGES = 5  # in three partitions
 DRIVER = """
 import sys
 from pathlib import Path
-from engine.config import RunConfig
+from fld_engine.engine.plan.config import RunConfig
 from tests.roots import run_road
 run_road(sys.argv[1], RunConfig.model_validate_json(Path(sys.argv[2]).read_text()))
 """

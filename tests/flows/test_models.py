@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from annotators.hub.checkpoint import Checkpoint
-from flows.cli import app
+from fld_engine.annotators.hub.checkpoint import Checkpoint
+from fld_engine.flows.cli import app
 from tests.annotators.hub.hub_cases import saved
 
 

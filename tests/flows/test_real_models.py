@@ -12,12 +12,12 @@ import pytest
 import webdataset as wds
 from PIL import Image
 
-from engine.config import RunConfig, load_config
-from engine.export.verify import verify
-from engine.partition import read_output, read_tables
-from engine.pipeline import Pipeline
-from flows.samples import sample_sources
-from schemas.target_language import parse_answer
+from fld_engine.engine.data.partition import read_output, read_tables
+from fld_engine.engine.plan.config import RunConfig, load_config
+from fld_engine.engine.run.pipeline import Pipeline
+from fld_engine.engine.stages.export.verify import verify
+from fld_engine.flows.samples import sample_sources
+from fld_engine.schemas.target_language import parse_answer
 from tests.florence2_processor import build_processor
 from tests.roots import digest, run_road
 

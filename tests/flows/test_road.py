@@ -13,10 +13,10 @@ import pytest
 from prefect.settings import PREFECT_API_URL
 from prefect.testing.utilities import prefect_test_harness
 
-from engine.config import RunConfig
-from engine.store import Store
-from flows.road import STAGE_FLOWS, run_flow
-from schemas.errors import SourceError
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.plan.config import RunConfig
+from fld_engine.flows.road import STAGE_FLOWS, run_flow
+from fld_engine.schemas.errors import SourceError
 from tests.roots import fake_config, write_photographs
 
 

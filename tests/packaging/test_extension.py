@@ -15,7 +15,7 @@ from PIL import Image
 EXTENSION = Path(__file__).parents[1] / "extension"
 RUN = """
 import sys
-from engine.config import load_config
+from fld_engine.engine.plan.config import load_config
 from tests.roots import run_road
 if __name__ == "__main__":
     run_road(sys.argv[2], load_config(sys.argv[1]))

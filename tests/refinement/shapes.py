@@ -11,9 +11,9 @@ from typing import Any
 from PIL import Image
 
 from benchmarks.refinement.scenes import Scene
-from engine.config import RunConfig
-from engine.pipeline import Pipeline
-from engine.store import Store
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.plan.config import RunConfig
+from fld_engine.engine.run.pipeline import Pipeline
 from tests.refinement.tiny import IMAGE_PX, scenes
 from tests.roots import fake_config, run_road
 

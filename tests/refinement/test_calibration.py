@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from refinement.calibration import Calibration, Calibrations, fit
+from fld_engine.refinement.calibration import Calibration, Calibrations, fit
 
 
 def test_overconfident_source_is_brought_down_to_how_often_it_is_right() -> None:

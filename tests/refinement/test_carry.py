@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from engine.rows import concat
-from engine.view import PartitionView
-from refinement.carry import apply_edits, kept_labels, of_images, statuses
-from refinement.labels import gold_of, judgements, labelled_images, of_people
-from refinement.ledger import Edit
-from schemas.annotations import Source
-from schemas.tables import ANNOTATION_TABLES
-from tests.engine.export.view_builder import box, fill, image_row, make_view, small_jpeg
+from fld_engine.engine.data.rows import concat
+from fld_engine.engine.data.view import PartitionView
+from fld_engine.refinement.carry import apply_edits, kept_labels, of_images, statuses
+from fld_engine.refinement.labels import gold_of, judgements, labelled_images, of_people
+from fld_engine.refinement.ledger import Edit
+from fld_engine.schemas.annotations import Source
+from fld_engine.schemas.tables import ANNOTATION_TABLES
+from tests.engine.stages.export.view_builder import box, fill, image_row, make_view, small_jpeg
 
 A, B = (image_row(small_jpeg(seed)) for seed in (1, 2))
 AFTER = Source(annotator="refinement", model="student", revision="abc", round=2)

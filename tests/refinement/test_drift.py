@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from refinement.drift import DriftLimits, Portrait, Survey, beyond, compare, survey
+from fld_engine.refinement.drift import DriftLimits, Portrait, Survey, beyond, compare, survey
 
 BOXES = np.array([[0.0, 0, 10, 10], [0.0, 0, 50, 50], [20.0, 20, 30, 30], [0.0, 0, 100, 90]])
 PHRASES = ["cat", "dog", "bus", "kite"]

@@ -7,16 +7,15 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from engine.config import dump_config
-from engine.rounds import RoundPartition, RoundRecord
-from engine.store import FileRecord
-from engine.tasks import PartitionRecord
-from flows.cli import app
-from refinement.config import parse_refine
-from refinement.ending import why_not_teach, why_stop
-from refinement.folds import EVERY_FOLD, fold_of
-from refinement.gate import GateRules, decide_gate, mean_measure
-from refinement.loop import Loop
+from fld_engine.engine.data.records import FileRecord, PartitionRecord
+from fld_engine.engine.plan.config import dump_config
+from fld_engine.engine.plan.rounds import RoundPartition, RoundRecord
+from fld_engine.flows.cli import app
+from fld_engine.refinement.config import parse_refine
+from fld_engine.refinement.ending import why_not_teach, why_stop
+from fld_engine.refinement.folds import EVERY_FOLD, fold_of
+from fld_engine.refinement.gate import GateRules, decide_gate, mean_measure
+from fld_engine.refinement.loop import Loop
 from tests.refinement.shapes import REFINE, coco, opened
 from tests.refinement.tiny import scenes
 from tests.roots import fake_config, run_road, write_photographs

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from refinement.examples import (
+from fld_engine.refinement.examples import (
     DEFAULT_WEIGHTS,
     Order,
     Phase,
@@ -13,9 +13,9 @@ from refinement.examples import (
     corpus,
     draw_targets,
 )
-from schemas.errors import ConfigError
-from schemas.sample import TargetEntry
-from schemas.tasks import TASKS, Task
+from fld_engine.schemas.errors import ConfigError
+from fld_engine.schemas.sample import TargetEntry
+from fld_engine.schemas.tasks import TASKS, Task
 
 
 def target(task: Task, words: str) -> TargetEntry:

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from refinement.folds import EVERY_FOLD, fold_of, trains_on
-from schemas.errors import ConfigError
+from fld_engine.refinement.folds import EVERY_FOLD, fold_of, trains_on
+from fld_engine.schemas.errors import ConfigError
 
 GROUPS = [f"image {i}" for i in range(400)]
 

@@ -8,13 +8,21 @@ from typing import Any
 import pytest
 import torch
 
-from refinement.config import RefineConfig
-from refinement.footprint import MIB, PROMPT_TOKENS, Shape, activations, count_parameters, footprint, shape_of
-from refinement.presets import PRESETS, PresetName
-from refinement.scratch import florence2_config
-from refinement.step import ForcedAnswers
-from refinement.student import StudentConfig
-from schemas.errors import ModelError
+from fld_engine.refinement.config import RefineConfig
+from fld_engine.refinement.footprint import (
+    MIB,
+    PROMPT_TOKENS,
+    Shape,
+    activations,
+    count_parameters,
+    footprint,
+    shape_of,
+)
+from fld_engine.refinement.presets import PRESETS, PresetName
+from fld_engine.refinement.scratch import florence2_config
+from fld_engine.refinement.step import ForcedAnswers
+from fld_engine.refinement.student import StudentConfig
+from fld_engine.schemas.errors import ModelError
 from tests.refinement.tiny import student
 
 NUM_IMAGES, PER_IMAGE, ANSWER = 2, 2, 30

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from refinement.gate import GateRules, decide_gate, f1_measure, mean_measure
-from refinement.metrics_boxes import Counts
+from fld_engine.refinement.gate import GateRules, decide_gate, f1_measure, mean_measure
+from fld_engine.refinement.metrics_boxes import Counts
 
 GOOD, BAD = Counts(matched=3, predicted=4, gold=4), Counts(matched=1, predicted=4, gold=4)
 RULES = GateRules(num_resamples=300)

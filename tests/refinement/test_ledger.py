@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 
-from refinement.ledger import LEDGER, Edit, count_edits, ledger_table
+from fld_engine.refinement.ledger import LEDGER, Edit, count_edits, ledger_table
 
 
 def test_ledger_says_what_was_and_what_is() -> None:

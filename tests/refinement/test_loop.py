@@ -17,26 +17,29 @@ import ray
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from engine.config import RunConfig, RunnerConfig, dump_config
-from engine.export.verify import verify
-from engine.partition import read_output
-from engine.pipeline import Pipeline
-from engine.rounds import plan_of, read_round
-from engine.store import Store
-from flows.report import report_root
-from flows.rounds import print_rounds
-from refinement.config import parse_refine
-from refinement.ending import why_stop
-from refinement.folds import EVERY_FOLD, fold_of
-from refinement.labels import gold_of
-from refinement.ledger import Edit
-from refinement.loop import Loop, RefineSummary
-from refinement.merge_rules import MergeRules
-from refinement.partition_merge import MergedPartition
-from refinement.settle import Ruling, edits_of, survey_of
-from schemas.annotations import Source
-from schemas.errors import ConfigError, RootError
-from schemas.reader import open_export
+from fld_engine.engine.data.partition import read_output
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.plan.config import RunConfig, RunnerConfig, dump_config
+from fld_engine.engine.plan.rounds import plan_of, read_round
+from fld_engine.engine.run.pipeline import Pipeline
+from fld_engine.engine.stages.export.stage import Export
+from fld_engine.engine.stages.export.verify import verify
+from fld_engine.engine.stages.filter.stage import Filter
+from fld_engine.engine.stages.removal.stage import Remove
+from fld_engine.flows.report import report_root
+from fld_engine.flows.rounds import print_rounds
+from fld_engine.refinement.config import parse_refine
+from fld_engine.refinement.ending import why_stop
+from fld_engine.refinement.folds import EVERY_FOLD, fold_of
+from fld_engine.refinement.labels import gold_of
+from fld_engine.refinement.ledger import Edit
+from fld_engine.refinement.loop import Loop, RefineSummary
+from fld_engine.refinement.merge_rules import MergeRules
+from fld_engine.refinement.partition_merge import MergedPartition
+from fld_engine.refinement.settle import Ruling, edits_of, survey_of
+from fld_engine.schemas.annotations import Source
+from fld_engine.schemas.errors import ConfigError, RootError
+from fld_engine.schemas.reader import open_export
 from tests.refinement.shapes import NUM, NUM_GOLD, REFINE, digests, opened
 from tests.refinement.workers import training_workers
 from tests.roots import run_road
@@ -107,7 +110,7 @@ def test_no_student_is_taught_gold_or_what_it_labels(made: tuple[Path, RunConfig
         loop = Loop(pipeline, parse_refine(config.refine))
         first = loop.carry()
         standing = plan_of(pipeline.store, config, 0)
-        pipeline.decide(standing)
+        pipeline.record(standing.lanes(Filter()))
         images = [image for partition in first.partitions for image in loop.files.images(partition)]
         gold = {image.id for image in images if image.gold_split}
         taught = [
@@ -177,7 +180,7 @@ def test_a_round_whose_worker_and_driver_were_killed_has_the_same_bytes(
     for stage in (again / "stages").glob("student-*"):
         shutil.rmtree(stage)
     (again / "config.yaml").write_text(dump_config(config))
-    command = [sys.executable, "-c", "from flows.cli import main; main()", "refine", str(again)]
+    command = [sys.executable, "-c", "from fld_engine.flows.cli import main; main()", "refine", str(again)]
     first = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     students = again / "rounds/001/students"
     (worker,) = wait_for(first, lambda: training_workers(psutil.Process(first.pid)))
@@ -241,7 +244,7 @@ def test_removal_takes_every_round_along(made: tuple[Path, RunConfig], tmp_path:
     with opened(folder, config) as pipeline:
         loop = Loop(pipeline, parse_refine(config.refine))
         image = next(image for image in loop.files.images(loop.carry().partitions[0]) if not image.gold_split)
-        pipeline.remove([image.id])
+        pipeline.run(Remove([image.id]))
         assert not (folder / "rounds").exists()
         after = Loop(pipeline, parse_refine(config.refine)).carry()
         assert sum(partition.standing.num_images for partition in after.partitions) == NUM + NUM_GOLD - 1
@@ -284,8 +287,8 @@ def test_a_round_is_exported_like_any_root(made: tuple[Path, RunConfig], tmp_pat
 
     for number in (0, 1):
         with Pipeline(Store(str(folder)), config, round_=number) as pipeline:
-            pipeline.decide()
-            summary = pipeline.export()
+            pipeline.run(Filter())
+            summary = pipeline.run(Export())
             assert summary.num_samples == NUM
         report = verify(str(folder / f"rounds/{number:03d}/export"))
         assert not report.problems
@@ -335,6 +338,6 @@ def test_wrong_settings_are_named() -> None:
 
 
 def source_of_nothing() -> Any:
-    from schemas.tables import ANNOTATION_TABLES
+    from fld_engine.schemas.tables import ANNOTATION_TABLES
 
     return {name: schema.empty_table() for name, schema in ANNOTATION_TABLES.items()}

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from engine.geometry import Floats, pairwise_iou
-from refinement.matching import match_boxes, same_labels
+from fld_engine.engine.data.geometry import Floats, pairwise_iou
+from fld_engine.refinement.matching import match_boxes, same_labels
 
 
 @st.composite

@@ -8,15 +8,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from refinement.attached import Attached
-from refinement.dataset import Gold, LabelledImage
-from refinement.gate import GateDecision, GateRules
-from refinement.measured import Measured, measure
-from refinement.merge_regions import RegionLabel
-from refinement.merge_texts import TextLabel
-from refinement.metrics_boxes import Boxes
-from refinement.round import judge_gates
-from refinement.trial import Trial, on_trial
+from fld_engine.refinement.attached import Attached
+from fld_engine.refinement.dataset import Gold, LabelledImage
+from fld_engine.refinement.gate import GateDecision, GateRules
+from fld_engine.refinement.measured import Measured, measure
+from fld_engine.refinement.merge_regions import RegionLabel
+from fld_engine.refinement.merge_texts import TextLabel
+from fld_engine.refinement.metrics_boxes import Boxes
+from fld_engine.refinement.round import judge_gates
+from fld_engine.refinement.trial import Trial, on_trial
 
 CAT, DOG = (0.0, 0.0, 20.0, 20.0), (30.0, 30.0, 50.0, 50.0)
 NUM = 12

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refinement.merge_regions import RegionLabel, merge_regions
-from refinement.merge_rules import ADMITTED, UNSUPPORTED, MergeRules
+from fld_engine.refinement.merge_regions import RegionLabel, merge_regions
+from fld_engine.refinement.merge_rules import ADMITTED, UNSUPPORTED, MergeRules
 
 RULES = MergeRules()
 CAT = RegionLabel("old", (10.0, 10.0, 50.0, 50.0), "cat", p=0.6, p_label=0.6)

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from refinement.merge_rules import MergeRules
-from refinement.merge_texts import TextLabel, consistency, fit_of, merge_texts
+from fld_engine.refinement.merge_rules import MergeRules
+from fld_engine.refinement.merge_texts import TextLabel, consistency, fit_of, merge_texts
 
 RULES = MergeRules()
 REGIONS = ["cat", "red chair"]

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engine.geometry import Floats
-from refinement.metrics_boxes import Boxes, Counts, average_precision, count_matches, grounding_recall
+from fld_engine.engine.data.geometry import Floats
+from fld_engine.refinement.metrics_boxes import Boxes, Counts, average_precision, count_matches, grounding_recall
 
 SQUARE = (0.0, 0.0, 10.0, 10.0)
 CLOSE = (0.0, 0.0, 10.0, 8.0)  # IoU 0.8 with SQUARE

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from refinement.metrics_text import character_error_rate, cider, mask_iou
+from fld_engine.refinement.metrics_text import character_error_rate, cider, mask_iou
 
 
 def test_character_error_rate_counts_edits_over_all_texts() -> None:

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from benchmarks.refinement.scenes import Scene
-from engine.config import RunConfig
-from refinement.config import RefineConfig
-from refinement.judging import Judgement
-from refinement.loop import Loop
-from refinement.proposal import Proposal
-from refinement.settle import JudgedPartition, settle
-from schemas.annotations import Source
+from fld_engine.engine.plan.config import RunConfig
+from fld_engine.refinement.config import RefineConfig
+from fld_engine.refinement.judging import Judgement
+from fld_engine.refinement.loop import Loop
+from fld_engine.refinement.proposal import Proposal
+from fld_engine.refinement.settle import JudgedPartition, settle
+from fld_engine.schemas.annotations import Source
 from tests.refinement.tiny import IMAGE_PX
 from tests.refinement.truthful import annotated_root
 from tests.roots import opened

@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 
 from benchmarks.refinement.scenes import Scene
-from engine.config import RunConfig
-from engine.pipeline import Pipeline
-from engine.rounds import RoundRecord, plan_of, plan_of_labels
-from refinement.attached import Attached
-from refinement.config import RefineConfig
-from refinement.dataset import LabelledImage
-from refinement.ledger import Edit
-from refinement.loop import Loop
-from refinement.proposal import Proposal
-from schemas.annotations import Source
+from fld_engine.engine.plan.config import RunConfig
+from fld_engine.engine.plan.rounds import RoundRecord, plan_of, plan_of_labels
+from fld_engine.engine.run.pipeline import Pipeline
+from fld_engine.refinement.attached import Attached
+from fld_engine.refinement.config import RefineConfig
+from fld_engine.refinement.dataset import LabelledImage
+from fld_engine.refinement.ledger import Edit
+from fld_engine.refinement.loop import Loop
+from fld_engine.refinement.proposal import Proposal
+from fld_engine.schemas.annotations import Source
 from tests.refinement.truthful import annotated_root
 from tests.roots import opened
 

@@ -13,15 +13,15 @@ import pytest
 import ray
 import torch
 
-from engine.runners.ray_runner import RayBackend
-from engine.store import Store
-from refinement.checkpoints import Checkpoints
-from refinement.config import TrainerResources
-from refinement.examples import HeldImages
-from refinement.ray_trainer import TrainingJob, train_on_ray
-from refinement.student import load_student
-from refinement.training import TrainingConfig
-from schemas.errors import RunnerError
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.run.ray import RayBackend
+from fld_engine.refinement.checkpoints import Checkpoints
+from fld_engine.refinement.config import TrainerResources
+from fld_engine.refinement.examples import HeldImages
+from fld_engine.refinement.ray_trainer import TrainingJob, train_on_ray
+from fld_engine.refinement.student import load_student
+from fld_engine.refinement.training import TrainingConfig
+from fld_engine.schemas.errors import RunnerError
 from tests.refinement.tiny import student, training_set
 from tests.refinement.workers import training_workers
 

@@ -12,15 +12,15 @@ from benchmarks.refinement.accounting import account
 from benchmarks.refinement.labels import ImageLabels, boxes_of, labelled, true_labels, unlabelled
 from benchmarks.refinement.noise import NoiseRates, inject
 from benchmarks.refinement.scenes import LABELS, PlainWorld
-from refinement.calibration import Calibration
-from refinement.dataset import Gold, LabelledImage, gold_split_of
-from refinement.gate import GateDecision
-from refinement.judging import Judgement, named_things
-from refinement.ledger import Edit
-from refinement.merge_regions import RegionLabel
-from refinement.merge_texts import TextLabel
-from refinement.round import RoundRules, merge_image
-from refinement.settle import JudgedPartition, edits_of, settle
+from fld_engine.refinement.calibration import Calibration
+from fld_engine.refinement.dataset import Gold, LabelledImage, gold_split_of
+from fld_engine.refinement.gate import GateDecision
+from fld_engine.refinement.judging import Judgement, named_things
+from fld_engine.refinement.ledger import Edit
+from fld_engine.refinement.merge_regions import RegionLabel
+from fld_engine.refinement.merge_texts import TextLabel
+from fld_engine.refinement.round import RoundRules, merge_image
+from fld_engine.refinement.settle import JudgedPartition, edits_of, settle
 
 WORLD = PlainWorld(48)
 NUM = 240

@@ -8,20 +8,20 @@ import numpy as np
 import pytest
 
 from benchmarks.refinement.scenes import LABELS
-from engine.rows import RowWriter
-from refinement.annotator import annotations_of
-from refinement.dataset import LabelledImage
-from refinement.judging import judge
-from refinement.labels import judgements
-from refinement.merge_regions import RegionLabel
-from refinement.scoring import NOT_ASKED, Regions, Scorer
-from refinement.sight import answer, look
-from refinement.student import Student, encode, encode_targets
-from refinement.training import TrainingConfig, train
-from schemas.annotations import Source
-from schemas.tables import ANNOTATION_TABLES
-from schemas.target_language import write_prompt
-from schemas.tasks import Task
+from fld_engine.engine.data.rows import RowWriter
+from fld_engine.refinement.annotator import annotations_of
+from fld_engine.refinement.dataset import LabelledImage
+from fld_engine.refinement.judging import judge
+from fld_engine.refinement.labels import judgements
+from fld_engine.refinement.merge_regions import RegionLabel
+from fld_engine.refinement.scoring import NOT_ASKED, Regions, Scorer
+from fld_engine.refinement.sight import answer, look
+from fld_engine.refinement.student import Student, encode, encode_targets
+from fld_engine.refinement.training import TrainingConfig, train
+from fld_engine.schemas.annotations import Source
+from fld_engine.schemas.tables import ANNOTATION_TABLES
+from fld_engine.schemas.target_language import write_prompt
+from fld_engine.schemas.tasks import Task
 from tests.refinement.tiny import IMAGE_PX, scenes, student, training_set
 
 SCENES = scenes(6)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from refinement.dataset import LabelledImage
-from refinement.judging import Judgement
-from refinement.round import RoundRules
-from refinement.settle import JudgedPartition, edits_of, final_figures, final_of, settle, survey_of
+from fld_engine.refinement.dataset import LabelledImage
+from fld_engine.refinement.judging import Judgement
+from fld_engine.refinement.round import RoundRules
+from fld_engine.refinement.settle import JudgedPartition, edits_of, final_figures, final_of, settle, survey_of
 from tests.refinement.test_round import TRUTH, gold, honest, images
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from refinement.gate import GateRules
-from refinement.sparse_gate import SparseGate, Told, judge_written
+from fld_engine.refinement.gate import GateRules
+from fld_engine.refinement.sparse_gate import SparseGate, Told, judge_written
 
 THINGS = ("dog", "cat", "boat", "tree", "lamp", "horse", "bridge", "apple", "clock", "train", "cup", "kite")
 RULES = GateRules(min_images=10)

@@ -6,10 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from engine.view import PartitionView
-from refinement.gate import GateRules
-from refinement.sparse_gate import SparseGate, Told, judge_written
-from refinement.sparse_texts import dropped_texts, missing_texts, told_of
+from fld_engine.engine.data.view import PartitionView
+from fld_engine.refinement.gate import GateRules
+from fld_engine.refinement.sparse_gate import SparseGate, Told, judge_written
+from fld_engine.refinement.sparse_texts import dropped_texts, missing_texts, told_of
 from tests.tables import annotations, rows
 
 NAME = "specialist-2"

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from engine.view import PartitionView
-from refinement.dataset import LabelledImage
-from refinement.round import RoundRules
-from refinement.settle import JudgedPartition, settle
-from refinement.stand_in import AGREEMENT, agreed_objects, as_reference
-from tests.engine.export.view_builder import box, image_row, make_view, small_jpeg
+from fld_engine.engine.data.view import PartitionView
+from fld_engine.refinement.dataset import LabelledImage
+from fld_engine.refinement.round import RoundRules
+from fld_engine.refinement.settle import JudgedPartition, settle
+from fld_engine.refinement.stand_in import AGREEMENT, agreed_objects, as_reference
+from tests.engine.stages.export.view_builder import box, image_row, make_view, small_jpeg
 from tests.refinement.test_round import TRUTH, gold, honest, images
 
 A, B = (image_row(small_jpeg(seed)) for seed in (1, 2))

@@ -5,10 +5,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from refinement.presets import PRESETS, preset
-from refinement.student import IGNORED, StudentConfig, encode, encode_targets, load_student, open_student
-from schemas.errors import ConfigError, ModelError
-from schemas.target_language import SPECIAL_TOKENS, Instance, location_tokens, parse_answer, write_answer, write_prompt
+from fld_engine.refinement.presets import PRESETS, preset
+from fld_engine.refinement.student import IGNORED, StudentConfig, encode, encode_targets, load_student, open_student
+from fld_engine.schemas.errors import ConfigError, ModelError
+from fld_engine.schemas.target_language import (
+    SPECIAL_TOKENS,
+    Instance,
+    location_tokens,
+    parse_answer,
+    write_answer,
+    write_prompt,
+)
 from tests.refinement.tiny import IMAGE_PX, scenes, student, training_set
 
 

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from engine.store import Store
-from refinement.checkpoints import Checkpoints
-from refinement.examples import HeldImages, Phase
-from refinement.student import Student
-from refinement.training import Progress, TrainingConfig, learning_rate, train
-from schemas.errors import RootError
+from fld_engine.engine.data.store import Store
+from fld_engine.refinement.checkpoints import Checkpoints
+from fld_engine.refinement.examples import HeldImages, Phase
+from fld_engine.refinement.student import Student
+from fld_engine.refinement.training import Progress, TrainingConfig, learning_rate, train
+from fld_engine.schemas.errors import RootError
 from tests.refinement.tiny import student, training_set
 
 CONFIG = TrainingConfig(

@@ -8,9 +8,9 @@ import numpy as np
 
 from benchmarks.refinement.labels import labelled, true_labels
 from benchmarks.refinement.scenes import LABELS, PlainWorld, Scene
-from refinement.dataset import targets_of
-from refinement.examples import HeldImages, TrainingImage, corpus
-from refinement.student import Student, StudentConfig, open_student
+from fld_engine.refinement.dataset import targets_of
+from fld_engine.refinement.examples import HeldImages, TrainingImage, corpus
+from fld_engine.refinement.student import Student, StudentConfig, open_student
 
 IMAGE_PX = 32
 TAUGHT = ("<CAPTION>", "<OD>", "<REGION_TO_CATEGORY>")

@@ -20,10 +20,10 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from schemas import reader
-from schemas.reader import ExportError, Position, Sample, ShardError, choose, open_export
-from schemas.sample import SAMPLE
-from tests.engine.export.export_builder import write_export
+from fld_engine.schemas import reader
+from fld_engine.schemas.reader import ExportError, Position, Sample, ShardError, choose, open_export
+from fld_engine.schemas.sample import SAMPLE
+from tests.engine.stages.export.export_builder import write_export
 
 NUM = 23
 

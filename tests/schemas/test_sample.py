@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from schemas.sample import SAMPLE, Sample, best_brief, canonical_json, parse_sample
+from fld_engine.schemas.sample import SAMPLE, Sample, best_brief, canonical_json, parse_sample
 
 WORDS = st.text(st.characters(blacklist_categories=["Cs"]), max_size=12)
 NUMBERS = st.one_of(st.integers(-5, 5000).map(float), st.floats(-1e6, 1e6).map(lambda v: round(v, 2)))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.target_language import (
+from fld_engine.schemas.target_language import (
     SPECIAL_TOKENS,
     Instance,
     dequantise,
@@ -23,7 +23,7 @@ from schemas.target_language import (
     write_answer,
     write_prompt,
 )
-from schemas.tasks import BANNED_PHRASES, TASKS, Task
+from fld_engine.schemas.tasks import BANNED_PHRASES, TASKS, Task
 from tests.florence2_processor import build_processor
 
 WH = (640, 480)

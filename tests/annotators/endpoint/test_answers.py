@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from annotators.endpoint.service import NoAnswer
+from fld_engine.annotators.endpoint.service import NoAnswer
 from tests.annotators.endpoint.cases import ONE, answered, captioner, scene
 from tests.annotators.endpoint.server import serving
 

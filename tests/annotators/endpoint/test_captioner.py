@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from annotators.endpoint.captioner import EndpointCaptioner
-from schemas.annotations import Annotations
+from fld_engine.annotators.endpoint.captioner import EndpointCaptioner
+from fld_engine.schemas.annotations import Annotations
 from tests.annotators.endpoint.cases import about, answered, asked, captioner, scene
 from tests.annotators.endpoint.server import MODEL, Reply, said, serving
 

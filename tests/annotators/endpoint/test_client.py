@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from annotators.endpoint.answers import GarbledAnswer
-from annotators.endpoint.captioner import EndpointCaptioner
-from schemas.errors import ModelError
+from fld_engine.annotators.endpoint.answers import GarbledAnswer
+from fld_engine.annotators.endpoint.captioner import EndpointCaptioner
+from fld_engine.schemas.errors import ModelError
 from tests.annotators.endpoint.cases import (
     ONE,
     SOON,

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from engine.config import RunConfig
-from engine.explain import explain
-from engine.ingest.ingest import read_journal
-from engine.pipeline import Pipeline
-from engine.replay import mark_failed
-from engine.status import read_status
+from fld_engine.engine.data.journal import read_journal
+from fld_engine.engine.inspect.explain import explain
+from fld_engine.engine.inspect.status import read_status
+from fld_engine.engine.plan.config import RunConfig
+from fld_engine.engine.run.pipeline import Pipeline
+from fld_engine.engine.stages.replay.marks import mark_failed
 from tests.annotators.endpoint.cases import asked
 from tests.annotators.endpoint.server import MODEL, Reply, Server, said, serving
 from tests.roots import digest, fake_config, run_road, write_photographs

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from annotators.endpoint.answers import GarbledAnswer
-from schemas.annotations import Annotations, Source
+from fld_engine.annotators.endpoint.answers import GarbledAnswer
+from fld_engine.schemas.annotations import Annotations, Source
 from tests.annotators.endpoint.cases import answered, asked, scene, verifier
 from tests.annotators.endpoint.server import Reply, said, serving
 

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from transformers import Florence2Config, Florence2ForConditionalGeneration
 
-from schemas.target_language import write_prompt
-from schemas.tasks import Task
+from fld_engine.schemas.target_language import write_prompt
+from fld_engine.schemas.tasks import Task
 from tests.annotators.hub.shared import image_samples
 from tests.florence2_processor import build_processor
 

@@ -6,7 +6,7 @@ import os
 import time
 from pathlib import Path
 
-from annotators.hub.checkpoint import Checkpoint
+from fld_engine.annotators.hub.checkpoint import Checkpoint
 
 
 def copy(checkpoint: Checkpoint, start: Path, done: Path) -> None:

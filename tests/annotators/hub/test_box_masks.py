@@ -15,12 +15,13 @@ import torch
 import transformers
 from transformers.utils import is_torchvision_available
 
-from annotators.hub.box_masks import HubBoxMasks
-from annotators.hub.loading import Loaded
-from engine.geometry import Bools
-from engine.protocols import RGB, Sample
-from schemas.annotations import Annotations
-from schemas.errors import ModelError
+from fld_engine.annotators.hub.box_masks import HubBoxMasks
+from fld_engine.annotators.hub.loading import Loaded
+from fld_engine.engine.data.geometry import Bools
+from fld_engine.engine.data.images import RGB
+from fld_engine.engine.plan.protocols import Sample
+from fld_engine.schemas.annotations import Annotations
+from fld_engine.schemas.errors import ModelError
 from tests.annotators.builders import line, thing
 from tests.annotators.hub.checkpoints_detection import build_rtdetr
 from tests.annotators.hub.checkpoints_masks import SIDE, Squares, build_sam, build_sam2

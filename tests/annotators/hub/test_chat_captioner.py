@@ -10,11 +10,11 @@ import pytest
 import torch
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
-from annotators.hub import prompts
-from annotators.hub.chat_captioner import HubChatCaptioner
-from engine.protocols import Sample
-from schemas.annotations import Annotations
-from schemas.errors import ModelError
+from fld_engine.annotators.hub import prompts
+from fld_engine.annotators.hub.chat_captioner import HubChatCaptioner
+from fld_engine.engine.plan.protocols import Sample
+from fld_engine.schemas.annotations import Annotations
+from fld_engine.schemas.errors import ModelError
 from tests.annotators.hub.chat_cases import BUILDERS, Build, Library, SmallDevice, scenes
 from tests.annotators.hub.checkpoints_chat import build_llava, text_config, tokenizer
 

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from annotators.hub import prompts
-from annotators.hub.chat_model import answer_ids
-from annotators.hub.chat_verifier import HubChatVerifier
-from engine.protocols import Sample
-from schemas.annotations import Annotations
+from fld_engine.annotators.hub import prompts
+from fld_engine.annotators.hub.chat_model import answer_ids
+from fld_engine.annotators.hub.chat_verifier import HubChatVerifier
+from fld_engine.engine.plan.protocols import Sample
+from fld_engine.schemas.annotations import Annotations
 from tests.annotators.builders import thing
 from tests.annotators.hub.chat_cases import BUILDERS, Build, Library, SmallDevice, scenes
 from tests.annotators.hub.checkpoints_chat import build_llava

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from annotators.hub.checkpoint import HASHES, Checkpoint
-from schemas.errors import ModelError
+from fld_engine.annotators.hub.checkpoint import HASHES, Checkpoint
+from fld_engine.schemas.errors import ModelError
 from tests.annotators.hub.copying import copy
 from tests.object_store import served_bucket
 

@@ -9,11 +9,11 @@ import pytest
 import yaml
 from huggingface_hub import constants
 
-from annotators.hub.checkpoint import Checkpoint
-from annotators.hub.params import HubParams
-from engine.config import dump_config, parse_config
-from engine.registry import build_annotator, pin
-from schemas.errors import ModelError
+from fld_engine.annotators.hub.checkpoint import Checkpoint
+from fld_engine.annotators.hub.params import HubParams
+from fld_engine.engine.plan.config import dump_config, parse_config
+from fld_engine.engine.plan.registry import build_annotator, pin
+from fld_engine.schemas.errors import ModelError
 from tests.annotators.hub.hub_cases import COMMIT, OTHER, connect, saved
 from tests.annotators.hub.hub_server import Hub
 

@@ -15,11 +15,12 @@ import torch
 import transformers
 from pydantic import ValidationError
 
-from annotators.crops import crop
-from annotators.hub.dual_encoder import HubDualEncoder
-from engine.protocols import RGB, Sample
-from schemas.annotations import Annotations, Region, RegionText, Similarity
-from schemas.errors import ModelError
+from fld_engine.annotators.crops import crop
+from fld_engine.annotators.hub.dual_encoder import HubDualEncoder
+from fld_engine.engine.data.images import RGB
+from fld_engine.engine.plan.protocols import Sample
+from fld_engine.schemas.annotations import Annotations, Region, RegionText, Similarity
+from fld_engine.schemas.errors import ModelError
 from tests.annotators.builders import line, text, thing
 from tests.annotators.hub.checkpoints_detection import build_rtdetr
 from tests.annotators.hub.checkpoints_encoders import build_clip, build_siglip, build_siglip2

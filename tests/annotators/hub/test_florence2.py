@@ -13,14 +13,14 @@ import torch
 import transformers
 from pydantic import ValidationError
 
-from annotators.hub.florence2 import HubFlorence2
-from annotators.hub.florence2_questions import PRODUCES
-from annotators.spacy_parser import SpacyParser
-from engine.protocols import Sample
-from schemas.annotations import Annotations
-from schemas.errors import ModelError
-from schemas.target_language import write_prompt
-from schemas.tasks import TASKS, Task
+from fld_engine.annotators.hub.florence2 import HubFlorence2
+from fld_engine.annotators.hub.florence2_questions import PRODUCES
+from fld_engine.annotators.spacy_parser import SpacyParser
+from fld_engine.engine.plan.protocols import Sample
+from fld_engine.schemas.annotations import Annotations
+from fld_engine.schemas.errors import ModelError
+from fld_engine.schemas.target_language import write_prompt
+from fld_engine.schemas.tasks import TASKS, Task
 from tests.annotators.builders import line, text, thing
 from tests.annotators.hub.checkpoints_detection import build_rtdetr
 from tests.annotators.hub.checkpoints_florence2 import ANSWERS, CAPTION, build_florence2

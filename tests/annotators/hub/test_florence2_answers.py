@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from annotators.hub.florence2_answers import (
+from fld_engine.annotators.hub.florence2_answers import (
     Answer,
     read_grounding,
     read_mask,
@@ -17,8 +17,8 @@ from annotators.hub.florence2_answers import (
     read_text,
     spelled,
 )
-from annotators.hub.generation import Generated
-from schemas.annotations import Annotations, Phrase
+from fld_engine.annotators.hub.generation import Generated
+from fld_engine.schemas.annotations import Annotations, Phrase
 from tests.annotators.builders import text, thing
 from tests.florence2_processor import build_tokenizer
 

@@ -16,8 +16,8 @@ from transformers import (
     PreTrainedModel,
 )
 
-from annotators.hub.generation import Generated, GenerationParams, confidence, generate
-from annotators.hub.loading import Loaded, load
+from fld_engine.annotators.hub.generation import Generated, GenerationParams, confidence, generate
+from fld_engine.annotators.hub.loading import Loaded, load
 from tests.annotators.hub.checkpoints_chat import tokenizer
 
 NUM_TOKENS = 24

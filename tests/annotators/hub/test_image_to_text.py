@@ -14,11 +14,12 @@ import torch
 import transformers
 from pydantic import ValidationError
 
-from annotators.crops import crop
-from annotators.hub.image_to_text import HubImageToText
-from engine.protocols import RGB, Sample
-from schemas.annotations import Annotations
-from schemas.errors import ModelError
+from fld_engine.annotators.crops import crop
+from fld_engine.annotators.hub.image_to_text import HubImageToText
+from fld_engine.engine.data.images import RGB
+from fld_engine.engine.plan.protocols import Sample
+from fld_engine.schemas.annotations import Annotations
+from fld_engine.schemas.errors import ModelError
 from tests.annotators.builders import line, thing
 from tests.annotators.hub.checkpoints_captioners import build_blip, build_git
 from tests.annotators.hub.checkpoints_detection import build_rtdetr

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from annotators.hub.inventory import CachedCheckpoint, cached, fetch
-from annotators.hub.params import HubParams
-from schemas.errors import ModelError
+from fld_engine.annotators.hub.inventory import CachedCheckpoint, cached, fetch
+from fld_engine.annotators.hub.params import HubParams
+from fld_engine.schemas.errors import ModelError
 from tests.annotators.hub.hub_cases import COMMIT, saved
 from tests.annotators.hub.hub_server import Hub
 

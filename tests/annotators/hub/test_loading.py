@@ -11,9 +11,9 @@ import transformers
 from safetensors.torch import load_file, save_file
 from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel
 
-from annotators.hub.loading import Loaded, choose_device, load
-from annotators.hub.params import HubParams
-from schemas.errors import ModelError
+from fld_engine.annotators.hub.loading import Loaded, choose_device, load
+from fld_engine.annotators.hub.params import HubParams
+from fld_engine.schemas.errors import ModelError
 from tests.annotators.hub.checkpoints_chat import build_llava
 
 SIDE = 28

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from annotators.hub.object_detection import HubObjectDetector
-from engine.protocols import RGB, Sample
-from schemas.annotations import Annotations, Region
-from schemas.errors import ModelError
+from fld_engine.annotators.hub.object_detection import HubObjectDetector
+from fld_engine.engine.data.images import RGB
+from fld_engine.engine.plan.protocols import Sample
+from fld_engine.schemas.annotations import Annotations, Region
+from fld_engine.schemas.errors import ModelError
 from tests.annotators.hub.checkpoints_chat import build_llava
 from tests.annotators.hub.checkpoints_detection import (
     build_deformable_detr,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import pytest
 import torch
 
-from annotators.hub.passes import Inputs, Passes
+from fld_engine.annotators.hub.passes import Inputs, Passes
 
 WORDS = ["an", "dog", "on", "cat", "at", "box", "by", "red", "no"]  # five of two letters, four of three
 

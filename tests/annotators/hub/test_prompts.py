@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from annotators.hub import prompts
-from annotators.hub.prompts import CheckParams, FactParams
-from engine.protocols import Sample
-from schemas.annotations import Annotations, Phrase, PhraseRegion, Source
+from fld_engine.annotators.hub import prompts
+from fld_engine.annotators.hub.prompts import CheckParams, FactParams
+from fld_engine.engine.plan.protocols import Sample
+from fld_engine.schemas.annotations import Annotations, Phrase, PhraseRegion, Source
 from tests.annotators.builders import blank, line, text, thing
 
 

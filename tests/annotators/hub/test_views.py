@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from annotators.hub.views import RED, View, around
-from engine.protocols import RGB
-from schemas.annotations import Box
+from fld_engine.annotators.hub.views import RED, View, around
+from fld_engine.engine.data.images import RGB
+from fld_engine.schemas.annotations import Box
 
 
 def grey(width: int = 100, height: int = 80) -> RGB:

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from annotators.hub.phrase_queries import Queries, Sentences, spoken
-from annotators.hub.zero_shot_detection import HubZeroShotDetector
-from annotators.spacy_parser import SpacyParser
-from engine.protocols import RGB, Sample
-from schemas.annotations import Annotations, Phrase
-from schemas.errors import ModelError
+from fld_engine.annotators.hub.phrase_queries import Queries, Sentences, spoken
+from fld_engine.annotators.hub.zero_shot_detection import HubZeroShotDetector
+from fld_engine.annotators.spacy_parser import SpacyParser
+from fld_engine.engine.data.images import RGB
+from fld_engine.engine.plan.protocols import Sample
+from fld_engine.schemas.annotations import Annotations, Phrase
+from fld_engine.schemas.errors import ModelError
 from tests.annotators.builders import text
 from tests.annotators.hub.checkpoints_detection import (
     bert_tokenizer,

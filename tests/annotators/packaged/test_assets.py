@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from annotators.packaged import npm
-from annotators.packaged.assets import PACKAGED, ensure, listing, pull
-from annotators.packaged.cache import cache_folder
-from schemas.errors import ModelError
+from fld_engine.annotators.packaged import npm
+from fld_engine.annotators.packaged.assets import PACKAGED, ensure, listing, pull
+from fld_engine.annotators.packaged.cache import cache_folder
+from fld_engine.schemas.errors import ModelError
 
 SELFIE = PACKAGED["selfie"]
 
@@ -103,8 +103,8 @@ def test_every_file_in_the_cache_is_named_by_what_made_it() -> None:
 def test_looking_up_a_model_loads_no_model_library() -> None:
     """The command line lists models and plans runs with these modules; it must stay quick."""
     code = (
-        "import sys, annotators.nanodet, annotators.rapidocr, annotators.efficientnet, annotators.minilm;"
-        "from annotators.packaged.assets import listing; listing();"
+        "import sys; from fld_engine.annotators import nanodet, rapidocr, efficientnet, minilm;"
+        "from fld_engine.annotators.packaged.assets import listing; listing();"
         "sys.exit(bool({'torch', 'transformers', 'onnxruntime', 'onnx', 'tokenizers'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -9,8 +9,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from annotators.packaged.cache import cache_folder, disk_errors, locked, require_space, sha256_of, write_whole
-from schemas.errors import ModelError
+from fld_engine.annotators.packaged.cache import (
+    cache_folder,
+    disk_errors,
+    locked,
+    require_space,
+    sha256_of,
+    write_whole,
+)
+from fld_engine.schemas.errors import ModelError
 
 
 def test_the_environment_moves_the_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch.nn import functional
 
-from annotators.efficientnet import EfficientNet
-from annotators.onnx_session import open_session
-from annotators.packaged.assets import ensure, source_file
-from annotators.packaged.efficientnet_lite import STAGES, build
-from schemas.errors import ModelError
+from fld_engine.annotators.efficientnet import EfficientNet
+from fld_engine.annotators.onnx_session import open_session
+from fld_engine.annotators.packaged.assets import ensure, source_file
+from fld_engine.annotators.packaged.efficientnet_lite import STAGES, build
+from fld_engine.schemas.errors import ModelError
 
 State = dict[str, torch.Tensor]
 

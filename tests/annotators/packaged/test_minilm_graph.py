@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from transformers import AutoModel, AutoTokenizer
 
-from annotators.minilm import MiniLM
-from annotators.packaged.assets import source_file
+from fld_engine.annotators.minilm import MiniLM
+from fld_engine.annotators.packaged.assets import source_file
 
 TEXTS = ["two people", "a man in a red jacket rides a brown horse along the beach", "word " * 200]
 

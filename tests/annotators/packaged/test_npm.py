@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from annotators.packaged import npm
-from annotators.packaged.catalogue import PackagedFile, PackagedModel
-from schemas.errors import ModelError
+from fld_engine.annotators.packaged import npm
+from fld_engine.annotators.packaged.catalogue import PackagedFile, PackagedModel
+from fld_engine.schemas.errors import ModelError
 
 WEIGHTS = b"weights of a small model"
 

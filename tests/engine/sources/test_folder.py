@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.sources.files import cut
-from engine.sources.item import Rejected, SourceChunk, SourceItem, SourceSpec
-from engine.sources.open import open_source, read_bytes, read_chunk, read_items
-from schemas.errors import SourceError
+from fld_engine.engine.sources.files import cut
+from fld_engine.engine.sources.item import Rejected, SourceChunk, SourceItem, SourceSpec
+from fld_engine.engine.sources.open import open_source, read_bytes, read_chunk, read_items
+from fld_engine.schemas.errors import SourceError
 from tests.hostile import jpeg, photograph, write_unreadable
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from engine.sources.item import Rejected, SourceSpec
-from engine.sources.open import open_source, read_chunk, read_items
-from schemas.errors import SourceError
+from fld_engine.engine.sources.item import Rejected, SourceSpec
+from fld_engine.engine.sources.open import open_source, read_chunk, read_items
+from fld_engine.schemas.errors import SourceError
 from tests.hostile import jpeg, write_hostile_coco, write_hostile_parquet, write_hostile_tar
 from tests.object_store import served_bucket
 

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.sources import parquet
-from engine.sources.item import MAX_ITEM_BYTES, Locator, Rejected, SourceItem, SourceSpec
-from engine.sources.open import open_source, read_chunk, read_items
-from schemas.errors import SourceError
+from fld_engine.engine.sources import parquet
+from fld_engine.engine.sources.item import MAX_ITEM_BYTES, Locator, Rejected, SourceItem, SourceSpec
+from fld_engine.engine.sources.open import open_source, read_chunk, read_items
+from fld_engine.schemas.errors import SourceError
 from tests.hostile import jpeg, write_hostile_parquet
 
 
