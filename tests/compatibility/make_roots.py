@@ -24,23 +24,27 @@ from typing import Any
 
 import yaml
 
-from engine.config import parse_config
-from engine.export.coco import export_coco
-from engine.hashing import sha256_hex
-from engine.pipeline import Pipeline
-from engine.rounds import RoundRecord
-from engine.store import Store
-from flows.report import make_report
-from refinement.config import parse_refine
-from refinement.kept_student import RECORD, KeptStudent
-from refinement.loop import Loop
-from refinement.sparse import GENERAL, SPECIALIST, SparseStep
-from refinement.teaching import student_folder
+from fld_engine.engine.data.hashing import sha256_hex
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.plan.config import parse_config
+from fld_engine.engine.plan.rounds import RoundRecord
+from fld_engine.engine.run.pipeline import Pipeline
+from fld_engine.engine.stages.annotate.stage import Annotate
+from fld_engine.engine.stages.export.coco import export_coco
+from fld_engine.engine.stages.export.stage import Export
+from fld_engine.engine.stages.filter.stage import Filter
+from fld_engine.engine.stages.ingest.stage import Ingest
+from fld_engine.flows.report import make_report
+from fld_engine.refinement.config import parse_refine
+from fld_engine.refinement.kept_student import RECORD, KeptStudent
+from fld_engine.refinement.loop import Loop
+from fld_engine.refinement.sparse import GENERAL, SPECIALIST, SparseStep
+from fld_engine.refinement.teaching import student_folder
 from tests.compatibility import stand_ins
 from tests.compatibility.old_roots import ROOT, SOURCES, pack, sources_at
 from tests.compatibility.pictures import Picture, pictures, write_coco, write_folder, write_parquet, write_tar
 
-FLD = [sys.executable, "-c", "from flows.cli import main; main()"]
+FLD = [sys.executable, "-c", "from fld_engine.flows.cli import main; main()"]
 ABLATION = [
     option
     for setting in ("folder=exports/half", "select.fraction=0.6", "select.level=region", "max_samples=3")
@@ -154,9 +158,8 @@ def make_refined(folder: Path) -> None:
     store.open_root(create=True)
     (folder / ROOT / "config.yaml").write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
     with Pipeline(store, config) as pipeline:
-        pipeline.ingest()
-        pipeline.annotate()
-        pipeline.decide()
+        for stage in (Ingest(), Annotate(), Filter()):
+            pipeline.run(stage)
         loop = Loop(pipeline, parse_refine(config.refine))
         assert loop.settings.sparse is not None
         step = SparseStep(loop, loop.settings.sparse)
@@ -169,9 +172,8 @@ def make_refined(folder: Path) -> None:
     _check(rounds)
     for number in (1, 2):
         with Pipeline(store, config, round_=number) as pipeline:
-            pipeline.annotate()
-            pipeline.decide()
-            pipeline.export()
+            for stage in (Annotate(), Filter(), Export()):
+                pipeline.run(stage)
             if number == 2:
                 export_coco(pipeline.plan())
                 make_report(pipeline, num_images=2, about=f"round {number}")

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from engine.protocols import Kind, ModelIdentity, Resources, Sample
-from schemas.annotations import Annotations, Check, Frozen, Region, RegionText, Text
+from fld_engine.engine.data.records import ModelIdentity
+from fld_engine.engine.plan.protocols import Resources, Sample
+from fld_engine.schemas.annotations import Annotations, Check, Frozen, Region, RegionText, Text
+from fld_engine.schemas.kinds import Kind
 from tests.compatibility.pictures import seen
 
 USED = """[fld_engine.annotators]

@@ -9,27 +9,34 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatch
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from engine.explain import explain
-from engine.export.coco import export_coco
-from engine.ingest.ingest import read_journal
-from engine.pipeline import Pipeline, Work
-from engine.plan import Plan
-from engine.rounds import read_round
-from engine.status import read_status
-from flows.cli import app
-from flows.opening import existing_root
-from flows.report import WORD_LISTS, make_report
-from flows.rounds import print_rounds
-from refinement.config import parse_refine
-from refinement.ledger import WHATS
-from refinement.loop import Loop, RefineSummary
-from refinement.sparse import SparseStep
-from schemas.errors import RootError
+from fld_engine.engine.data.journal import read_journal
+from fld_engine.engine.inspect.explain import explain
+from fld_engine.engine.inspect.status import read_status
+from fld_engine.engine.plan.plan import Plan
+from fld_engine.engine.plan.registry import installed_stages
+from fld_engine.engine.plan.rounds import read_round
+from fld_engine.engine.run.pipeline import Pipeline, Work
+from fld_engine.engine.stages.annotate.stage import Annotate, require_annotated
+from fld_engine.engine.stages.export.coco import export_coco
+from fld_engine.engine.stages.export.stage import Export
+from fld_engine.engine.stages.filter.stage import Filter
+from fld_engine.engine.stages.ingest.stage import Ingest
+from fld_engine.engine.stages.report.stage import Report
+from fld_engine.flows.cli import app
+from fld_engine.flows.opening import existing_root
+from fld_engine.flows.report import WORD_LISTS, make_report
+from fld_engine.flows.rounds import print_rounds
+from fld_engine.refinement.config import parse_refine
+from fld_engine.refinement.ledger import WHATS
+from fld_engine.refinement.loop import Loop, RefineSummary
+from fld_engine.refinement.sparse import SparseStep
+from fld_engine.schemas.errors import RootError
 from tests.compatibility import stand_ins
 from tests.compatibility.make_roots import ABLATION, REPORT
 from tests.compatibility.old_roots import SOURCES, digests, sources_at, unpack
@@ -40,6 +47,7 @@ RAISED: Mapping[str, str] = {}
 REWRITTEN: Mapping[str, str] = {
     "lease.json": "who drives the root now",
     "config.yaml": "the resolved config, which has a line for each setting there is",
+    "holdings/*.json": "what each stage leaves in a root, noted before it does",
     "*.html": "pages, which are drawn anew from the same tables; the old roots came without",
 }
 """Files that may be new or other than they were → why."""
@@ -119,12 +127,10 @@ def test_an_old_root_goes_the_whole_road_without_one_task(place: Path) -> None:
         missing = {step for step in (*pipeline.plan().steps, "report") if pipeline.plan().missing(step)}
         assert missing == again - {"export", "report-merge"}
         pipeline.preflight()
-        assert pipeline.ingest() is None
-        pipeline.annotate()
-        pipeline.decide()
-        pipeline.cover()
-        assert bool(pipeline.export().groups_written) == ("export" in again)
-        pipeline.report(WORD_LISTS["coco"], num_images=4)
+        for stage in every_run():
+            assert again or stage.is_current(pipeline.plan()), stage.name
+            pipeline.run(stage)
+        pipeline.run(Report(WORD_LISTS["coco"], num_images=4))
         export_coco(pipeline.plan())
         if not again:
             assert pipeline.work == Work()
@@ -134,6 +140,10 @@ def test_an_old_root_goes_the_whole_road_without_one_task(place: Path) -> None:
     assert (status.ingested, status.removed, status.exported_samples) == (24, 1, 20)
     assert found.thresholds["sure"]["filter"].endswith("filters.region:RegionConfidence"), "as it was called then"
     assert found.thresholds["sure"]["params"]["objects"] == 0.4
+
+
+def every_run() -> list[Any]:
+    return [stage for stage in installed_stages() if stage.every_run]
 
 
 def first_image(plan: Plan) -> str:
@@ -150,13 +160,12 @@ def test_an_old_root_goes_on_with_the_images_that_are_new(place: Path) -> None:
     store, config = existing_root(str(root), ())
     with Pipeline(store, config) as pipeline:
         again = run_again(pipeline.plan())
-        record = pipeline.ingest()
+        record = pipeline.run(Ingest())
         assert record is not None
         assert (record.new, record.known, record.found) == (1, 4, 5)
-        num_outputs = pipeline.annotate()
-        pipeline.decide()
-        pipeline.cover()
-        pipeline.export()
+        num_outputs = pipeline.run(Annotate())
+        for stage in every_run():
+            pipeline.run(stage)
         if not again:
             assert num_outputs == len(config.annotators)
             after = digests(root)
@@ -175,8 +184,8 @@ def test_a_refined_root_is_asked_for_its_rounds_and_has_them(place: Path) -> Non
             with pytest.raises(RootError, match="rounds are never changed"):
                 loop.carry()
             return
-        pipeline.require_annotated()
-        pipeline.decide()
+        require_annotated(pipeline.plan())
+        pipeline.run(Filter())
         assert loop.settings.sparse is not None
         rounds = [loop.carry()]
         rounds.append(loop.round(1, rounds[0]))
@@ -189,9 +198,8 @@ def test_a_refined_root_is_asked_for_its_rounds_and_has_them(place: Path) -> Non
         images = [image for partition in rounds[1].partitions for image in loop.files.images(partition)]
     for number in (1, 2):
         with Pipeline(store, config, round_=number) as pipeline:
-            pipeline.annotate()
-            pipeline.decide()
-            pipeline.export()
+            for stage in (Annotate(), Filter(), Export()):
+                pipeline.run(stage)
             if number == 2:
                 export_coco(pipeline.plan())
                 make_report(pipeline, num_images=2, about="round 2")
