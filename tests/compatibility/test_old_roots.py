@@ -27,6 +27,7 @@ from fld_engine.engine.stages.export.coco import export_coco
 from fld_engine.engine.stages.export.stage import Export
 from fld_engine.engine.stages.filter.stage import Filter
 from fld_engine.engine.stages.ingest.stage import Ingest
+from fld_engine.engine.stages.removal.stage import Remove
 from fld_engine.engine.stages.report.stage import Report
 from fld_engine.flows.cli import app
 from fld_engine.flows.opening import existing_root
@@ -220,18 +221,29 @@ def test_a_refined_root_is_asked_for_its_rounds_and_has_them(place: Path) -> Non
 
 
 def test_an_old_round_that_was_killed_before_its_end_goes_on(place: Path) -> None:
-    """Students, what they saw and what follows from the proposed labels is there; the merge is arithmetic."""
+    """Students, what they saw and what follows from the proposed labels are there; the merge is arithmetic."""
     root = unpack("refined", place)
     store, config = existing_root(str(root), ())
-    before = digests(root)
-    told = (root / "rounds/001/round.json").read_bytes()
+    there = read_round(store, 1)
     (root / "rounds/001/round.json").unlink()
+    before = digests(root)
     with Pipeline(store, config) as pipeline:
         if "verdicts" in run_again(pipeline.plan()):
             pytest.skip("its labels are of another version on purpose, so its rounds are refused")
         loop = Loop(pipeline, parse_refine(config.refine))
-        loop.round(1, loop.carry())
+        assert loop.round(1, loop.carry()) == there
         assert pipeline.work.outputs_written == 0
-    assert (root / "rounds/001/round.json").read_bytes() == told
     after = digests(root)
     assert {path for path in before if before[path] != after.get(path)} == set()
+
+
+def test_an_image_leaves_no_trace_in_an_old_root(place: Path) -> None:
+    """What it holds is known, though stages of then did not note what they leave."""
+    root = unpack("refined", place)
+    store, config = existing_root(str(root), ())
+    with Pipeline(store, config) as pipeline:
+        image_id = first_image(pipeline.plan())
+        pipeline.run(Remove([image_id]))
+    named = [path for path in root.rglob("*") if path.is_file() and image_id.encode() in path.read_bytes()]
+    assert [path.name for path in named] == ["removed.json"], "the list that refuses it"
+    assert not (root / "rounds").exists(), "students have learned from it"

@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
+from fld_engine.engine.stages.annotate.annotate import AHEAD_BYTES, Run, annotate_group
 
 from fld_engine.annotators.fake import FakeAnnotator
 from fld_engine.engine.data.images import RGB
 from fld_engine.engine.plan.protocols import Sample
 from fld_engine.engine.plan.tasks import Isolation
-from fld_engine.engine.stages.annotate.annotate import AHEAD_BYTES, Run, annotate_group
 from fld_engine.schemas.annotations import Annotations
 
 LIMIT_S = 10.0
