@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from fld_engine.engine.data.hashing import canonical_json, fingerprint
+from fld_engine.engine.data.identity import identity_of
 from fld_engine.engine.data.partition import load_view
 from fld_engine.engine.data.records import PartitionOutputs, PartitionRecord
 from fld_engine.engine.data.store import Store
@@ -91,8 +92,7 @@ class Loop:
 
     def described(self) -> dict[str, Any]:
         """What a round depends on beside the labels it begins with."""
-        settings = self.settings.model_dump(mode="json", exclude={"annotator", "trainer", "sparse"})
-        return {"version": VERSION, "settings": settings, "seed": self.config.seed}
+        return {"version": VERSION, "settings": identity_of(self.settings), "seed": self.config.seed}
 
     def finished(self, number: int, identity: str) -> RoundRecord | None:
         """The round if it is there. Raises `RootError` where it was made of other labels or with other settings."""

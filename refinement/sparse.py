@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fld_engine.engine.data.hashing import fingerprint
+from fld_engine.engine.data.identity import identity_of
 from fld_engine.engine.data.partition import load_view, source_tables
 from fld_engine.engine.data.records import ModelIdentity
 from fld_engine.engine.data.round_facts import NOT_MEASURED, RoundFacts
@@ -68,7 +69,7 @@ class SparseStep:
     def round(self, number: int, before: RoundRecord) -> RoundRecord:
         """Make the specialist, let it write, and let gold decide, where there is any."""
         labels = [partition.unseen.annotations_fingerprint for partition in before.partitions]
-        sparse = {"version": VERSION, **self.settings.model_dump(mode="json")}
+        sparse = {"version": VERSION, **identity_of(self.settings)}
         identity = fingerprint({**self.loop.described(), "sparse": sparse, "number": number, "labels": labels})
         if (there := self.loop.finished(number, identity)) is not None:
             return there

@@ -7,13 +7,14 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import Field
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
+from fld_engine.engine.data.identity import Fields
 from fld_engine.refinement.checkpoints import Checkpoints
 from fld_engine.refinement.examples import Example, Order, Phase, TrainingSet, check_weights, draw_targets
 from fld_engine.refinement.step import ForcedAnswers
@@ -26,6 +27,14 @@ log = logging.getLogger(__name__)
 
 class TrainingConfig(Frozen):
     """How long and how a student learns. One step is one update of the weights, over all workers together."""
+
+    in_fingerprints: ClassVar[Fields] = Fields(
+        always=(
+            "num_steps", "batch_images", "targets_per_image", "accumulate", "learning_rate", "final_share",
+            "warmup_steps", "weight_decay", "clip_norm", "precision", "curriculum", "task_weights", "checkpoint_steps",
+            "log_steps", "seed",
+        ),
+    )  # fmt: skip
 
     num_steps: int = Field(default=1000, gt=0)
     batch_images: int = Field(default=16, gt=0)
