@@ -22,7 +22,7 @@ from fld_engine.engine.sources.open import open_source, read_chunk
 from fld_engine.engine.store import Store
 
 if TYPE_CHECKING:
-    from fld_engine.refinement.estimate import TrainingEstimate
+    from fld_engine.refinement.training.estimate import TrainingEstimate
 
 
 def stated_rates(config: RunConfig) -> dict[str, float]:
@@ -65,23 +65,24 @@ def measure(config: RunConfig, num_images: int) -> Measured:
 
 
 def _training_rate(pipeline: Pipeline) -> float | None:
-    from fld_engine.refinement.config import parse_refine
-    from fld_engine.refinement.estimate import measured_rate
-    from fld_engine.refinement.loop import Loop
+    from fld_engine.refinement.loop.loop import Loop
+    from fld_engine.refinement.loop.settings import parse_refine
+    from fld_engine.refinement.training.estimate import measured_rate
 
     pipeline.release_workers()
     pipeline.decide()
-    return measured_rate(Loop(pipeline, parse_refine(pipeline.config.refine)), pipeline.plan())
+    loop = Loop(pipeline, parse_refine(pipeline.config.refine))
+    return measured_rate(loop.teacher, loop.settings.training, pipeline.plan())
 
 
 def training_estimates(config: RunConfig, measured: Measured) -> tuple[TrainingEstimate, ...]:
     """What the trainings of `fld refine` take; none where the config has no key `refine`."""
     if not config.refine:
         return ()
-    from fld_engine.refinement.config import parse_refine
-    from fld_engine.refinement.estimate import estimate_training
+    from fld_engine.refinement.loop.estimate import estimate_trainings
+    from fld_engine.refinement.loop.settings import parse_refine
 
-    return estimate_training(parse_refine(config.refine), measured.samples_per_s)
+    return estimate_trainings(parse_refine(config.refine), measured.samples_per_s)
 
 
 def _bytes_of(config: RunConfig) -> Iterator[bytes]:

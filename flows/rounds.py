@@ -9,7 +9,7 @@ from rich.table import Table
 
 from fld_engine.engine.export.facts import NOT_MEASURED
 from fld_engine.engine.rounds import RoundRecord
-from fld_engine.refinement.loop import RefineSummary
+from fld_engine.refinement.loop.loop import RefineSummary
 
 VERDICTS = {"better": "accepted", "not_better": "refused", "cannot_tell": "refused: cannot tell"}
 

@@ -20,7 +20,7 @@ from benchmarks.refinement.cutouts import STAMPS, CutoutWorld, Half
 from benchmarks.refinement.experiment import Experiment, ExperimentPlan, Outcome
 from benchmarks.refinement.noise import NoiseRates
 from benchmarks.refinement.scenes import PlainWorld
-from fld_engine.refinement.training import Progress
+from fld_engine.refinement.training.progress import Progress
 
 PLAIN = ExperimentPlan()
 CUTOUTS = ExperimentPlan(num_images=8000, num_gold=900, num_test=300, learning_rate=8e-4)

@@ -10,10 +10,11 @@ import numpy as np
 from benchmarks.refinement.labels import ImageLabels, Named, boxes_of, labelled
 from benchmarks.refinement.noise import KINDS, Kind, NoisyLabels
 from fld_engine.engine.geometry import pairwise_iou
-from fld_engine.refinement.dataset import Gold, LabelledImage
-from fld_engine.refinement.measured import measure_edits
-from fld_engine.refinement.metrics_boxes import Counts, count_matches
-from fld_engine.refinement.trial import on_trial
+from fld_engine.refinement.gate.before_after import on_trial
+from fld_engine.refinement.gate.measured import measure_edits
+from fld_engine.refinement.gate.metrics_boxes import Counts, count_matches
+from fld_engine.refinement.labels.gold import Gold
+from fld_engine.refinement.labels.image import LabelledImage
 
 RIGHT_IOU = 0.5
 """A label is right where its name is and its box has this IoU with the truth: what label F1 counts."""

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from fld_engine.engine.protocols import RGB
-from fld_engine.refinement.metrics_boxes import Boxes
-from fld_engine.refinement.sight import answer, look
-from fld_engine.refinement.student import Student
+from fld_engine.refinement.labels.boxes import Boxes
+from fld_engine.refinement.student.image_features import answer, look
+from fld_engine.refinement.student.model import Student
 from fld_engine.schemas.target_language import parse_answer
 
 

@@ -22,11 +22,11 @@ from fld_engine.engine.hashing import image_id, sha256_hex
 from fld_engine.engine.pipeline import Pipeline
 from fld_engine.engine.rounds import RoundRecord, has_round, read_round
 from fld_engine.flows.opening import existing_root
-from fld_engine.refinement.calibration import Calibration
-from fld_engine.refinement.config import parse_refine
-from fld_engine.refinement.dataset import LabelledImage
-from fld_engine.refinement.judging import Judgement
-from fld_engine.refinement.loop import Loop
+from fld_engine.refinement.labels.image import LabelledImage
+from fld_engine.refinement.labels.judgement import Judgement
+from fld_engine.refinement.loop.loop import Loop
+from fld_engine.refinement.loop.settings import parse_refine
+from fld_engine.refinement.merge.calibration import Calibration
 
 PLUG_IN = "fld_benchmark-0.dist-info"
 """Metadata of an installed package: how an annotator of one's own is made known."""

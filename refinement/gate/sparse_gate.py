@@ -1,0 +1,99 @@
+"""Whether the texts of a specialist for a sparse task may stand: asked of gold, and of nobody where there is none.
+
+A text that is longer than another is not better for it, and one that fits every image says nothing of this one. So the
+specialist must beat, by CIDEr on the gold images of the gate, both the brief text of each image and its own text of
+another image: what knows nothing of detail, and what knows nothing of the image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from fld_engine.engine.geometry import Floats
+from fld_engine.refinement.gate.gate import GateDecision, GateRules, Measure, decide_gate
+from fld_engine.refinement.gate.metrics_text import cider
+from fld_engine.schemas.annotations import Frozen, Granularity
+
+METRIC = "cider"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is said of one gold image at one granularity: by people, by the specialist, and by the labels.
+
+    `brief` is its brief label; `small` its text of the small set, of which the specialist has not learned. Both may be
+    empty.
+    """
+
+    gold: tuple[str, ...]
+    written: str
+    brief: str = ""
+    small: str = ""
+
+
+class SmallSet(Frozen):
+    """CIDEr of the texts that the specialist learned from and of its own, on the gold images that have both."""
+
+    num_images: int
+    before: float
+    after: float
+
+
+class SparseGate(Frozen):
+    """What gold says of one granularity. `brief` and `another` are the CIDEr of the two that must be beaten."""
+
+    granularity: Granularity
+    decision: GateDecision
+    brief: float
+    another: float
+    small_set: SmallSet | None
+
+    @property
+    def measured(self) -> bool:
+        """Whether there was enough gold to tell."""
+        return self.decision.state != "cannot_tell"
+
+    @property
+    def accepted(self) -> bool:
+        """Refused where gold finds nothing better; without enough gold a specialist is believed like any other."""
+        return self.decision.state != "not_better"
+
+
+def judge_written(granularity: Granularity, told: Sequence[Told], rules: GateRules, *, seed: int) -> SparseGate:
+    """Decide on a granularity by the images of the gate that have gold for it and a text of the specialist."""
+    references = [image.gold for image in told]
+    written = [image.written for image in told]
+    brief, another, after = (
+        cider(texts, references) for texts in ([image.brief for image in told], written[-1:] + written[:-1], written)
+    )
+    decision = decide_gate("texts", METRIC, _better_of(brief, another, after), len(told), rules, seed=seed)
+    return SparseGate(
+        granularity=granularity,
+        decision=decision,
+        brief=_mean(brief),
+        another=_mean(another),
+        small_set=_small_set([image for image in told if image.small]),
+    )
+
+
+def _better_of(brief: Floats, another: Floats, after: Floats) -> Measure:
+    def measure(rows: npt.NDArray[np.int64]) -> tuple[float, float]:
+        return float(max(brief[rows].mean(), another[rows].mean())), float(after[rows].mean())
+
+    return measure
+
+
+def _small_set(told: Sequence[Told]) -> SmallSet | None:
+    if not told:
+        return None
+    references = [image.gold for image in told]
+    before, after = (cider(texts, references) for texts in ([i.small for i in told], [i.written for i in told]))
+    return SmallSet(num_images=len(told), before=_mean(before), after=_mean(after))
+
+
+def _mean(scores: Floats) -> float:
+    return round(float(scores.mean()), 4) if len(scores) else 0.0

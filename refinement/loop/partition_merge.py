@@ -1,0 +1,85 @@
+"""The merge of one partition, as a task of a runner: edit its labels, write its files, and say what they look like."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import pyarrow.compute as pc
+
+from fld_engine.engine.images import ImageLimits
+from fld_engine.engine.partition import read_output, read_tables
+from fld_engine.engine.protocols import Kind
+from fld_engine.engine.rounds import RoundPartition
+from fld_engine.engine.store import Store
+from fld_engine.engine.tasks import CallTask
+from fld_engine.refinement.gate.gating import Ruling, edits_of
+from fld_engine.refinement.labels.image import LabelledImage
+from fld_engine.refinement.labels.judgement import Judgement, judgements
+from fld_engine.refinement.labels.survey import Survey, survey_of
+from fld_engine.refinement.loop.round_files import RoundFiles
+from fld_engine.schemas.annotations import Frozen, Source
+from fld_engine.schemas.tables import ANNOTATION_TABLES
+
+
+class StudentOutput(Frozen):
+    """What the students of a round said of a partition: their annotator, its output, and the names that competed."""
+
+    annotator: str
+    fingerprint: str
+    names: tuple[str, ...]
+
+    def judged(self, store: Store, partition: RoundPartition, images: Sequence[LabelledImage]) -> dict[str, Judgement]:
+        """Judgements of the images that the students got done with, by id."""
+        tables = read_tables(store, read_output(store, self.annotator, partition.unseen.id, self.fingerprint))
+        done = set(tables["status"]["image_id"].filter(pc.equal(tables["status"]["status"], "done")).to_pylist())
+        said = {name: tables.get(name, schema.empty_table()) for name, schema in ANNOTATION_TABLES.items()}
+        return judgements([image for image in images if image.id in done], said, self.names)
+
+
+class PartitionMerge(Frozen):
+    """A partition before a round, what students said of it, and what gold decided about such labels.
+
+    `limits`, `remade`, `makers` and `seed` are those of `RoundFiles`.
+    """
+
+    number: int
+    partition: RoundPartition
+    said: StudentOutput
+    ruling: Ruling
+    source: Source
+    limits: ImageLimits
+    remade: frozenset[Kind]
+    makers: frozenset[str]
+    seed: int
+
+    def task(self, root: str) -> CallTask:
+        return CallTask(
+            root=root,
+            function=f"{__name__}:{merge_partition.__name__}",
+            arguments=self.model_dump_json(),
+            label=self.partition.standing.id,
+        )
+
+
+class MergedPartition(Frozen):
+    """A partition after a round, the number of its edits by what they did, and what its labels look like."""
+
+    partition: RoundPartition
+    edits: Mapping[str, int]
+    survey: Survey
+
+
+def merge_partition(root: str, arguments: str) -> MergedPartition:
+    """Do a `PartitionMerge`, given as JSON. Done again, it writes the same bytes under the same names."""
+    merge = PartitionMerge.model_validate_json(arguments)
+    store = Store(root)
+    files = RoundFiles(store, merge.limits, merge.remade, merge.makers, merge.seed)
+    images = files.images(merge.partition)
+    edits = edits_of(images, merge.said.judged(store, merge.partition, images), merge.ruling)
+    after = files.edit(merge.number, merge.partition, edits, merge.source)
+    return MergedPartition(
+        partition=after,
+        edits=Counter(edit.what for edit in edits),
+        survey=survey_of(files.images(after) if edits else images),
+    )

@@ -1,0 +1,68 @@
+"""What a student is trained on: images with their targets.
+
+The targets are those of the export (`engine.export.targets`), so a student learns the language that the shards speak.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from fld_engine.engine.protocols import RGB
+from fld_engine.schemas.sample import Sample, TargetEntry
+from fld_engine.schemas.tasks import Task
+
+_TOKEN = re.compile(r"<[^<>]*>")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingImage:
+    """One image with everything that can be said about it. `num_regions` is what the curriculum goes by."""
+
+    id: str
+    num_regions: int
+    targets: tuple[TargetEntry, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One training pair: the `image`-th of the batch, asked `prompt`, answers `target`."""
+
+    image: int
+    task: Task
+    prompt: str
+    target: str
+
+
+class TrainingSet(Protocol):
+    """Images with targets, the same in every worker."""
+
+    @property
+    def images(self) -> Sequence[TrainingImage]: ...
+
+    def pixels(self, index: int) -> RGB:
+        """The decoded image at a place of `images`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class HeldImages:
+    """A training set that is held in memory: for small ones, and for tests."""
+
+    images: Sequence[TrainingImage]
+    arrays: Sequence[RGB]
+
+    def pixels(self, index: int) -> RGB:
+        return self.arrays[index]
+
+
+def from_sample(sample: Sample) -> TrainingImage:
+    return TrainingImage(sample.id, len(sample.regions), sample.targets)
+
+
+def corpus(images: Iterable[TrainingImage]) -> list[str]:
+    """Every run of words a student will have to say, once each, sorted: what its tokenizer is trained on."""
+    said = {words for image in images for target in image.targets for words in _TOKEN.split(target.target)}
+    return sorted(words for words in said if words.strip())
