@@ -122,7 +122,7 @@ def training_table(trainings: Sequence[TrainingEstimate]) -> Table:
     table = Table("training", "student", "parameters", "MB of a worker", "steps", "s/step", "hours", title="refine")
     for found in trainings:
         needs = ("?", "the base cannot be opened here")
-        if (known := found.footprint) is not None:
+        if (known := found.memory) is not None:
             weights, gradients, moments, activations, total = map(
                 _number,
                 (known.weights_mb, known.gradients_mb, known.optimiser_mb, known.activations_mb, known.total_mb),

@@ -20,9 +20,9 @@ from fld_engine.refinement.loop.sparse import SparseStep
 from fld_engine.refinement.loop.stopping import why_not_teach, why_stop
 
 
-@task(name="carry", task_run_name="round 0", cache_policy=NO_CACHE, persist_result=False)
-def carry(loop: Loop) -> RoundRecord:
-    return loop.carry()
+@task(name="initial-labels", task_run_name="round 0", cache_policy=NO_CACHE, persist_result=False)
+def initial_round(loop: Loop) -> RoundRecord:
+    return loop.initial_round()
 
 
 @task(name="round", task_run_name="round {number}", cache_policy=NO_CACHE, persist_result=False)
@@ -46,7 +46,7 @@ def refine_flow(config: dict[str, Any], root: str, rounds: int) -> RefineSummary
         pipeline.require_annotated()
         pipeline.decide()
         loop = Loop(pipeline, parse_refine(resolved.refine))
-        done = [carry(loop)]
+        done = [initial_round(loop)]
         sparse = SparseStep(loop, loop.settings.sparse) if loop.settings.sparse else None
         if sparse is not None:
             sparse.count(done[0])  # the rounds before it take long: too few texts are said now

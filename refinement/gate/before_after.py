@@ -1,21 +1,21 @@
-"""Gold images on trial: their labels before and after a round, with what hangs on these, beside gold."""
+"""Gold images before and after a round: their labels, what depends on these, and the gold of both."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from fld_engine.refinement.labels.dependents import NOTHING, Attached
+from fld_engine.refinement.labels.dependents import NO_DEPENDENTS, Dependents
 from fld_engine.refinement.labels.gold import Gold
 from fld_engine.refinement.labels.image import LabelledImage
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """Labels of one image with what hangs on them, beside gold."""
+class ComparedImage:
+    """Labels of one image, what depends on them, and the gold that both are compared with."""
 
     image: LabelledImage
-    attached: Attached
+    dependents: Dependents
     gold: Gold
 
     @property
@@ -24,61 +24,61 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class BeforeAfter:
     """The same images before and after a round."""
 
-    before: Sequence[Said]
-    after: Sequence[Said]
+    before: Sequence[ComparedImage]
+    after: Sequence[ComparedImage]
 
-    def __iter__(self) -> Iterator[Sequence[Said]]:
+    def __iter__(self) -> Iterator[Sequence[ComparedImage]]:
         return iter((self.before, self.after))
 
     def __len__(self) -> int:
         return len(self.before)
 
-    def where(self, speaks: Callable[[Said], object]) -> Trial:
-        """The images on which gold, and the labels of both sides where they are asked, have something to say."""
-        rows = [i for i, (a, b) in enumerate(zip(self.before, self.after, strict=True)) if speaks(a) and speaks(b)]
-        return Trial([self.before[i] for i in rows], [self.after[i] for i in rows])
+    def where(self, holds: Callable[[ComparedImage], object]) -> BeforeAfter:
+        """The images for which `holds` is true both before and after."""
+        rows = [i for i, (a, b) in enumerate(zip(self.before, self.after, strict=True)) if holds(a) and holds(b)]
+        return BeforeAfter([self.before[i] for i in rows], [self.after[i] for i in rows])
 
 
-def on_trial(
+def before_after(
     before: Sequence[LabelledImage],
     after: Sequence[LabelledImage],
     gold: Mapping[str, Gold],
-    attached: tuple[Mapping[str, Attached], Mapping[str, Attached]] | None = None,
-) -> Trial:
-    """Images side by side; what `attached` (before, after) does not name has nothing that hangs on it.
+    dependents: tuple[Mapping[str, Dependents], Mapping[str, Dependents]] | None = None,
+) -> BeforeAfter:
+    """Pair images with themselves after a round; those that `dependents` (before, after) do not name have none.
 
-    Where it is not known what hangs on labels, what gold says of that judges nothing.
+    Without `dependents`, the gold of these is left out, so that nothing is measured by it.
     """
-    truth = gold if attached else {identity: said.without_attached() for identity, said in gold.items()}
+    truth = gold if dependents else {identity: found.without_dependents() for identity, found in gold.items()}
     sides = (
-        [Said(image, hanging.get(image.id, NOTHING), truth[image.id]) for image in images]
-        for images, hanging in zip((before, after), attached or ({}, {}), strict=True)
+        [ComparedImage(image, known.get(image.id, NO_DEPENDENTS), truth[image.id]) for image in images]
+        for images, known in zip((before, after), dependents or ({}, {}), strict=True)
     )
-    return Trial(*sides)
+    return BeforeAfter(*sides)
 
 
 # What gold must hold for a figure to be measured at all.
 
 
-def has_regions(said: Said) -> bool:
-    return bool(said.gold.regions.labels)
+def has_regions(compared: ComparedImage) -> bool:
+    return bool(compared.gold.regions.labels)
 
 
-def has_masks(said: Said) -> bool:
-    return any(said.gold.masks)
+def has_masks(compared: ComparedImage) -> bool:
+    return any(compared.gold.masks)
 
 
-def has_read(said: Said) -> bool:
-    return any(said.gold.read.labels)
+def has_read(compared: ComparedImage) -> bool:
+    return any(compared.gold.read.labels)
 
 
-def has_briefs(said: Said) -> bool:
+def has_briefs(compared: ComparedImage) -> bool:
     """An image without a text has no CIDEr: 0 would let anything that is written pass as better."""
-    return bool(said.gold.texts and said.briefs)
+    return bool(compared.gold.texts and compared.briefs)
 
 
-def has_phrases(said: Said) -> bool:
-    return bool(said.gold.phrases)
+def has_phrases(compared: ComparedImage) -> bool:
+    return bool(compared.gold.phrases)

@@ -22,7 +22,7 @@ class DriftLimits(Frozen):
 
 
 class Drift(Frozen):
-    """One figure of a round beside that of round 0."""
+    """One figure of a round, compared with that of round 0."""
 
     figure: str
     before: float

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from fld_engine.refinement.gate.before_after import on_trial
+from fld_engine.refinement.gate.before_after import before_after
 from fld_engine.refinement.gate.measured import measure
 from fld_engine.refinement.labels.gold import Gold
 from fld_engine.refinement.labels.image import LabelledImage
 
 Final = Mapping[str, tuple[LabelledImage, Gold]]
-"""The images of the `final` split by id, and what gold says."""
+"""The images of the `final` split by id, with their gold."""
 
 
 def final_of(images: Sequence[LabelledImage], gold: Mapping[str, Gold]) -> Final:
@@ -24,4 +24,4 @@ def final_figures(first: Final, last: Final) -> dict[str, tuple[float, float]]:
     """
     gold = {identity: truth for identity, (_, truth) in first.items()}
     before, after = ([labels[identity][0] for identity in gold] for labels in (first, last))
-    return {figure.metric: (figure.before, figure.after) for figure in measure(on_trial(before, after, gold))}
+    return {figure.metric: (figure.before, figure.after) for figure in measure(before_after(before, after, gold))}

@@ -1,4 +1,4 @@
-"""The gate: a round's labels replace the old ones only where gold says, beyond chance, that they are better.
+"""The gate: a round's labels replace the old ones only where they are better on gold, beyond chance.
 
 Decided per unit, because texts lie with their groundings and regions with their texts. The question is paired: the
 same gold images, the labels before and after. Resampling images (Efron and Tibshirani 1993, chapter 16) gives the
@@ -32,7 +32,7 @@ class GateRules(Frozen):
     num_resamples: int = Field(default=1000, gt=0)
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     min_images: int = Field(default=10, gt=0)
-    """With fewer gold images the gate says that it cannot tell, and refuses."""
+    """With fewer gold images the gate cannot tell, and refuses."""
 
 
 class Gain(Frozen):
@@ -90,13 +90,13 @@ def decide_gate(
     rules: GateRules,
     *,
     seed: int,
-    beside: Sequence[Gain] = (),
+    guardrails: Sequence[Gain] = (),
 ) -> GateDecision:
     """Compare a unit before and after a round on `num_images` gold images; higher is better.
 
     Accepted where the lower bound of the gain is above 0: labels that did not change have gain 0, and are refused.
-    Refused, too, where a gain `beside` it, of something else that the unit holds, is a loss beyond chance; one of fewer
-    images than the rules ask for has no say.
+    Refused, too, where one of the `guardrails`, gains of something else that the unit holds, is a loss beyond chance; a
+    guardrail on fewer images than the rules ask for is passed over.
     """
     if not num_images:
         return _decision(
@@ -111,7 +111,7 @@ def decide_gate(
         return _decision(unit, gain, "cannot_tell", few)
     if gain.low <= 0:
         return _decision(unit, gain, "not_better", f"{gain}: not better beyond chance")
-    lost = [other for other in beside if other.num_images >= rules.min_images and other.high < 0]
+    lost = [other for other in guardrails if other.num_images >= rules.min_images and other.high < 0]
     if lost:
         worse = "; ".join(f"{other}: worse beyond chance" for other in lost)
         return _decision(unit, gain, "not_better", f"{gain}: better, but {worse}")

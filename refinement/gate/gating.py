@@ -1,4 +1,4 @@
-"""A round over partitions: gold decides once for all, then every partition is edited on its own, by any worker.
+"""The decision on a round: gold decides once for all partitions, then any worker edits any of them.
 
 No more than the gold images and one partition are in memory.
 """
@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from fld_engine.engine.export.facts import RoundFacts
-from fld_engine.refinement.gate.before_after import on_trial
+from fld_engine.refinement.gate.before_after import before_after
 from fld_engine.refinement.gate.gate import GateDecision, GateRules
 from fld_engine.refinement.gate.measured import EditsMeasured, Measured, measure, measure_edits
 from fld_engine.refinement.gate.units import judge_gates
-from fld_engine.refinement.labels.dependents import Attached
+from fld_engine.refinement.labels.dependents import Dependents
 from fld_engine.refinement.labels.gold import Gold
 from fld_engine.refinement.labels.image import LabelledImage
 from fld_engine.refinement.labels.judgement import Judgement
@@ -27,15 +27,15 @@ from fld_engine.schemas.annotations import Frozen
 
 @dataclass(frozen=True, slots=True)
 class JudgedPartition:
-    """The images of a partition, what the students thought of those that they got done with, and what gold says."""
+    """The images of a partition, the judgements of those that the students finished, and gold by image id."""
 
     images: Sequence[LabelledImage]
     judged: Mapping[str, Judgement]
     gold: Mapping[str, Gold]
 
 
-class Ruling(Frozen):
-    """By what labels are edited: curves of scores, the units whose edits are accepted, and the rules of merging."""
+class MergeDecision(Frozen):
+    """What a worker needs to edit labels: curves of scores, the units whose edits are accepted, and the merge rules."""
 
     calibrations: tuple[Calibration, ...]
     accepted: frozenset[str]
@@ -43,8 +43,8 @@ class Ruling(Frozen):
 
 
 @dataclass(frozen=True, slots=True)
-class Settlement:
-    """What gold decided about a round."""
+class RoundDecision:
+    """What gold decided about a round, and all that was measured for it."""
 
     calibrations: tuple[Calibration, ...]
     gates: tuple[GateDecision, ...]
@@ -53,7 +53,7 @@ class Settlement:
     """Of each unit on the gate's images, as they were proposed."""
 
     def details(self) -> dict[str, Any]:
-        """All of it as a round keeps it."""
+        """All of it as `round.json` has it."""
         return {
             "gates": [gate.model_dump(mode="json") for gate in self.gates],
             "calibrations": [curve.model_dump(mode="json") for curve in self.calibrations],
@@ -75,16 +75,16 @@ class Settlement:
     def accepted(self) -> frozenset[str]:
         return frozenset(gate.unit for gate in self.gates if gate.accepted)
 
-    def ruling(self, rules: MergeRules) -> Ruling:
-        """What is needed to edit a partition."""
-        return Ruling(calibrations=self.calibrations, accepted=self.accepted, rules=rules)
+    def merge_decision(self, rules: MergeRules) -> MergeDecision:
+        """What a worker needs to edit a partition."""
+        return MergeDecision(calibrations=self.calibrations, accepted=self.accepted, rules=rules)
 
 
-Attach = Callable[[Sequence[str], Sequence[Edit]], Mapping[str, Attached]]
-"""Image ids, edits → what hangs on the labels of these images after the edits, by image id."""
+DependentsAfter = Callable[[Sequence[str], Sequence[Edit]], Mapping[str, Dependents]]
+"""Image ids, edits → what depends on the labels of these images after the edits, by image id."""
 
 
-def settle(
+def decide_round(
     partitions: Iterable[JudgedPartition],
     *,
     merge: MergeRules,
@@ -92,12 +92,12 @@ def settle(
     round_: int,
     seed: int,
     prefix: str = "",
-    attach: Attach | None = None,
-) -> Settlement:
+    dependents_after: DependentsAfter | None = None,
+) -> RoundDecision:
     """Calibrate on the `calibrate` images of all partitions, and let the `gate` images decide.
 
-    `prefix` goes before the names of metrics, to say what stands in for gold. `attach` is asked about images on which
-    gold speaks of what hangs on labels: as they are, and as all edits together would leave them. Without it that is not
+    `prefix` goes before the names of metrics, to name the proxy of gold. `dependents_after` is called for images whose
+    gold has dependents (masks, read text, groundings): without edits, and with all of them. Without it these are not
     measured.
     """
     reference: list[LabelledImage] = []
@@ -118,26 +118,26 @@ def settle(
     merged = [merge_image(image, judged[image.id], calibrations, merge) for image in tested]
     proposed = [result.image for result in merged]
     edits = [edit for result in merged for edit in result.edits]
-    hanging = [image.id for image in tested if gold[image.id].says_attached]
-    attached = None
-    if attach and hanging:
-        standing = attach(hanging, ())
-        attached = standing, attach(hanging, edits) if edits else standing
-    trial = on_trial(tested, proposed, gold, attached)
-    measured = measure(trial)
-    return Settlement(
+    with_dependents = [image.id for image in tested if gold[image.id].has_dependents]
+    dependents = None
+    if dependents_after and with_dependents:
+        unedited = dependents_after(with_dependents, ())
+        dependents = unedited, dependents_after(with_dependents, edits) if edits else unedited
+    pairs = before_after(tested, proposed, gold, dependents)
+    measured = measure(pairs)
+    return RoundDecision(
         calibrations,
-        judge_gates(trial, gate, seed=seed + round_, prefix=prefix),
+        judge_gates(pairs, gate, seed=seed + round_, prefix=prefix),
         tuple(figure.model_copy(update={"metric": prefix + figure.metric}) for figure in measured),
-        measure_edits(trial),
+        measure_edits(pairs),
     )
 
 
-def edits_of(images: Sequence[LabelledImage], judged: Mapping[str, Judgement], ruling: Ruling) -> list[Edit]:
+def edits_of(images: Sequence[LabelledImage], judged: Mapping[str, Judgement], decision: MergeDecision) -> list[Edit]:
     """The accepted edits of images, one after another. An image whose student failed stays as it is."""
     edits: list[Edit] = []
     for image in images:
         if image.id in judged:
-            merged = merge_image(image, judged[image.id], ruling.calibrations, ruling.rules)
-            edits += [edit for edit in merged.edits if edit.unit in ruling.accepted]
+            merged = merge_image(image, judged[image.id], decision.calibrations, decision.rules)
+            edits += [edit for edit in merged.edits if edit.unit in decision.accepted]
     return edits

@@ -1,7 +1,7 @@
-"""In the place of gold where there is none: objects that two independent specialists agree on.
+"""A proxy of gold where there is none: objects that two independent specialists agree on.
 
-It is not truth: what all specialists miss stays missing, and what they share as a mistake stays right. So every figure
-that was measured against it says so in its name.
+It is not truth: what all specialists miss stays missing, and what they share as a mistake stays right. So the name of
+every figure that was measured against it begins with `agreement-`.
 """
 
 from __future__ import annotations
@@ -59,5 +59,6 @@ def _filter(use: str) -> Filter:
 
 
 def _drawn(twin_group: str, share: float, seed: int) -> bool:
+    # these words decide which images of existing roots judge
     digest = hashlib.sha256(f"stand-in:{seed}:{twin_group}".encode()).digest()
     return int.from_bytes(digest[:8]) < share * 2**64

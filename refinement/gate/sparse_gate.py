@@ -1,8 +1,8 @@
-"""Whether the texts of a specialist for a sparse task may stand: asked of gold, and of nobody where there is none.
+"""Whether the texts of a specialist for a sparse task may stand: gold decides, and without gold they are believed.
 
-A text that is longer than another is not better for it, and one that fits every image says nothing of this one. So the
-specialist must beat, by CIDEr on the gold images of the gate, both the brief text of each image and its own text of
-another image: what knows nothing of detail, and what knows nothing of the image.
+A text that is longer than another is not better for it, and one that fits every image does not describe this one. So
+the specialist must beat, by CIDEr on the gold images of the gate, both the brief text of each image and its own text of
+another image: the first lacks the detail, the second the image.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ METRIC = "cider"
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What is said of one gold image at one granularity: by people, by the specialist, and by the labels.
+class TextComparison:
+    """Texts of one gold image at one granularity: by people, by the specialist, and of the labels.
 
-    `brief` is its brief label; `small` its text of the small set, of which the specialist has not learned. Both may be
-    empty.
+    `brief` is its brief label; `small` its text of the small set, which the specialist has not learned from. Both may
+    be empty.
     """
 
     gold: tuple[str, ...]
@@ -44,7 +44,7 @@ class SmallSet(Frozen):
 
 
 class SparseGate(Frozen):
-    """What gold says of one granularity. `brief` and `another` are the CIDEr of the two that must be beaten."""
+    """The decision on one granularity. `brief` and `another` are the CIDEr of the two that must be beaten."""
 
     granularity: Granularity
     decision: GateDecision
@@ -63,20 +63,22 @@ class SparseGate(Frozen):
         return self.decision.state != "not_better"
 
 
-def judge_written(granularity: Granularity, told: Sequence[Told], rules: GateRules, *, seed: int) -> SparseGate:
+def judge_written(
+    granularity: Granularity, images: Sequence[TextComparison], rules: GateRules, *, seed: int
+) -> SparseGate:
     """Decide on a granularity by the images of the gate that have gold for it and a text of the specialist."""
-    references = [image.gold for image in told]
-    written = [image.written for image in told]
+    references = [image.gold for image in images]
+    written = [image.written for image in images]
     brief, another, after = (
-        cider(texts, references) for texts in ([image.brief for image in told], written[-1:] + written[:-1], written)
+        cider(texts, references) for texts in ([image.brief for image in images], written[-1:] + written[:-1], written)
     )
-    decision = decide_gate("texts", METRIC, _better_of(brief, another, after), len(told), rules, seed=seed)
+    decision = decide_gate("texts", METRIC, _better_of(brief, another, after), len(images), rules, seed=seed)
     return SparseGate(
         granularity=granularity,
         decision=decision,
         brief=_mean(brief),
         another=_mean(another),
-        small_set=_small_set([image for image in told if image.small]),
+        small_set=_small_set([image for image in images if image.small]),
     )
 
 
@@ -87,12 +89,12 @@ def _better_of(brief: Floats, another: Floats, after: Floats) -> Measure:
     return measure
 
 
-def _small_set(told: Sequence[Told]) -> SmallSet | None:
-    if not told:
+def _small_set(images: Sequence[TextComparison]) -> SmallSet | None:
+    if not images:
         return None
-    references = [image.gold for image in told]
-    before, after = (cider(texts, references) for texts in ([i.small for i in told], [i.written for i in told]))
-    return SmallSet(num_images=len(told), before=_mean(before), after=_mean(after))
+    references = [image.gold for image in images]
+    before, after = (cider(texts, references) for texts in ([i.small for i in images], [i.written for i in images]))
+    return SmallSet(num_images=len(images), before=_mean(before), after=_mean(after))
 
 
 def _mean(scores: Floats) -> float:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from fld_engine.refinement.gate.before_after import Said, Trial, has_briefs, has_masks, has_phrases, has_regions
+from fld_engine.refinement.gate.before_after import (
+    BeforeAfter,
+    ComparedImage,
+    has_briefs,
+    has_masks,
+    has_phrases,
+    has_regions,
+)
 from fld_engine.refinement.gate.gate import (
     Gain,
     GateDecision,
@@ -18,28 +25,28 @@ from fld_engine.refinement.gate.gate import (
 from fld_engine.refinement.gate.measured import FOUND, ciders, found_counts, grounding_sums, mask_sums
 
 
-def judge_gates(trial: Trial, rules: GateRules, *, seed: int, prefix: str = "") -> tuple[GateDecision, ...]:
+def judge_gates(pairs: BeforeAfter, rules: GateRules, *, seed: int, prefix: str = "") -> tuple[GateDecision, ...]:
     """Regions by F1 at IoU 0.5, unless their masks get worse; texts by CIDEr, unless their groundings do.
 
     Names of metrics begin with `prefix`.
     """
-    boxed, told = trial.where(has_regions), trial.where(has_briefs)
+    boxed, described = pairs.where(has_regions), pairs.where(has_briefs)
     f1 = f1_measure(*(list(map(found_counts, side)) for side in boxed))
     regions = decide_gate(
         "regions", f"{prefix}f1@{FOUND:g}", f1, len(boxed), rules, seed=seed,
-        beside=_beside(trial.where(has_masks), "mask_iou", mask_sums, rules, seed),
+        guardrails=_guardrails(pairs.where(has_masks), "mask_iou", mask_sums, rules, seed),
     )  # fmt: skip
     texts = decide_gate(
-        "texts", f"{prefix}cider", mean_measure(*map(ciders, told)), len(told), rules, seed=seed,
-        beside=_beside(trial.where(has_phrases), f"grounding_recall@{FOUND:g}", grounding_sums, rules, seed),
+        "texts", f"{prefix}cider", mean_measure(*map(ciders, described)), len(described), rules, seed=seed,
+        guardrails=_guardrails(pairs.where(has_phrases), f"grounding_recall@{FOUND:g}", grounding_sums, rules, seed),
     )  # fmt: skip
     return regions, texts
 
 
-def _beside(
-    trial: Trial, metric: str, sums: Callable[[Said], tuple[float, int]], rules: GateRules, seed: int
+def _guardrails(
+    pairs: BeforeAfter, metric: str, sums: Callable[[ComparedImage], tuple[float, int]], rules: GateRules, seed: int
 ) -> list[Gain]:
-    if not len(trial):
+    if not len(pairs):
         return []
-    measure = ratio_measure(*(list(map(sums, side)) for side in trial))
-    return [gain_of(metric, measure, len(trial), rules, seed=seed)]
+    measure = ratio_measure(*(list(map(sums, side)) for side in pairs))
+    return [gain_of(metric, measure, len(pairs), rules, seed=seed)]

@@ -1,1 +1,1 @@
-"""What is said of images, as a round works on it: labels, gold, judgements, edits and their ledger."""
+"""What a round works on: labelled images, gold, judgements of students, edits and their ledger."""

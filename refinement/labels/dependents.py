@@ -1,4 +1,4 @@
-"""What hangs on the regions and texts of an image: masks, read text, and phrases with their boxes."""
+"""What depends on the regions and texts of an image: masks, read text, and phrases with their boxes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fld_engine.schemas.tables import ANNOTATION_TABLES
 
 
 @dataclass(frozen=True, slots=True)
-class Attached:
+class Dependents:
     """Of one image: `masks` by the id of their region, `read` text with its boxes, `phrases` of texts with theirs."""
 
     masks: Mapping[str, tuple[Polygon, ...]] = field(default_factory=dict)
@@ -24,11 +24,11 @@ class Attached:
     phrases: tuple[Grounded, ...] = ()
 
 
-NOTHING = Attached()
+NO_DEPENDENTS = Dependents()
 
 
-def attached_of(tables: Mapping[str, pa.Table]) -> dict[str, Attached]:
-    """Image id → what is attached; images that have nothing are not in it. Of several masks the surest counts."""
+def dependents_of(tables: Mapping[str, pa.Table]) -> dict[str, Dependents]:
+    """Image id → its dependents; images without any are not in it. Of several masks the surest counts."""
     rows = {name: tables[name].to_pylist() if name in tables else [] for name in ANNOTATION_TABLES}
     masks: dict[str, dict[str, tuple[Polygon, ...]]] = defaultdict(dict)
     for row in sorted(rows["masks"], key=lambda row: row["score"]):
@@ -46,7 +46,7 @@ def attached_of(tables: Mapping[str, pa.Table]) -> dict[str, Attached]:
         if row["id"] in boxes:
             phrases[row["image_id"]].append((row["phrase"], np.array(boxes[row["id"]])))
     return {
-        image: Attached(masks.get(image, {}), _boxes(read.get(image, ())), tuple(phrases.get(image, ())))
+        image: Dependents(masks.get(image, {}), _boxes(read.get(image, ())), tuple(phrases.get(image, ())))
         for image in sorted({*masks, *read, *phrases})
     }
 

@@ -1,4 +1,4 @@
-"""Gold: what people said about an image, and which split of the gold images it belongs to."""
+"""Gold: labels of people that judge all others, and which split of the gold images it belongs to."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ GOLD_SPLITS: tuple[GoldSplit, ...] = ("calibrate", "gate", "final")
 
 @dataclass(frozen=True, slots=True)
 class Gold:
-    """What people said about a gold image: the reference, never trained on, merged or filtered.
+    """Labels of people for one image: the reference, never trained on, merged or filtered.
 
-    What is empty was not said, and judges nothing: a gold image with captions alone does not say that it shows no
+    What is empty was not labelled, and judges nothing: a gold image with captions alone does not mean that it shows no
     object. `masks` stand in the order of `regions`, empty for those without, or there are none at all; `read` is scene
     text with its boxes; `phrases` are those of texts.
     """
@@ -29,11 +29,11 @@ class Gold:
     phrases: tuple[Grounded, ...] = ()
 
     @property
-    def says_attached(self) -> bool:
-        """Whether anything was said that hangs on labels rather than being one that a round edits."""
+    def has_dependents(self) -> bool:
+        """Whether people gave masks, read text or groundings: what depends on the labels that a round edits."""
         return bool(any(self.masks) or self.read.labels or self.phrases)
 
-    def without_attached(self) -> Gold:
+    def without_dependents(self) -> Gold:
         return Gold(self.regions, self.texts)
 
 

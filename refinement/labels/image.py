@@ -24,10 +24,10 @@ class RegionLabel:
     """A region before and after a merge. `protected` labels were made by a person, and are never changed.
 
     `p` is the calibrated probability that there is such a thing at this place, `p_label` that it bears this name;
-    for an old label they come from the student's teacher-forced scores. `rival` is the name that the student finds
-    most likely for this place when asked, and `p_rival` its probability; empty where it was not asked.
-    `place_asked` is False where no student could be asked about the place, as in an answer that is too long: `p` then
-    says nothing.
+    for an old label they come from the student's teacher-forced scores. `runner_up` is the name that the student finds
+    most likely for this place when asked, and `p_runner_up` its probability; empty where it was not asked.
+    `place_asked` is False where no student could score the place, as in an answer that is too long: `p` then means
+    nothing.
     """
 
     id: str
@@ -36,8 +36,8 @@ class RegionLabel:
     p: float
     p_label: float
     protected: bool = False
-    rival: str = ""
-    p_rival: float = 0.0
+    runner_up: str = ""
+    p_runner_up: float = 0.0
     place_asked: bool = True
 
 
@@ -45,7 +45,7 @@ class RegionLabel:
 class TextLabel:
     """A description with what speaks for it.
 
-    `named` are the things it speaks of (its noun chunks' heads, as the parse has them). `p` is the probability
+    `named` are the things that it names (the heads of its noun chunks, as parsed). `p` is the probability
     of its words to a student, which is not calibrated, `similarity` the image-text cosine of a ranker, None where there
     is no ranker.
     """
@@ -61,7 +61,7 @@ class TextLabel:
 
 @dataclass(frozen=True, slots=True)
 class LabelledImage:
-    """One image and what is said about it. `gold_split` is empty where no person has labelled it as reference."""
+    """One image with its labels. `gold_split` is empty where no person has labelled it as reference."""
 
     id: str
     twin_group: str
@@ -84,6 +84,6 @@ def boxes_of(regions: Sequence[RegionLabel]) -> Boxes:
 
 
 def named_things(text: str, names: Sequence[str]) -> tuple[str, ...]:
-    """Words of a text that are the head noun of a known label, in order: what it says is on the image."""
+    """Words of a text that are the head noun of a known label, in order: what the text claims to be on the image."""
     heads = {name.lower().split()[-1] for name in names if name.split()}
     return tuple(word for word in _WORD.findall(text.lower()) if word in heads)

@@ -36,7 +36,7 @@ def kept_labels(view: PartitionView, remade: frozenset[Kind], makers: frozenset[
 
 
 def statuses(view: PartitionView, remade: frozenset[Kind]) -> dict[str, pa.Table]:
-    """Family → status table: how far it was annotated, of the families whose labels are carried."""
+    """Family → status table: how far it was annotated, of the families whose labels the round keeps."""
     ids = view.images["id"].to_pylist()
     return {
         family: pa.Table.from_pylist(

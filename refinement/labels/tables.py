@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from fld_engine.engine.work_set import region_classes
 from fld_engine.refinement.labels.boxes import Boxes
-from fld_engine.refinement.labels.dependents import NOTHING, Attached, attached_of
+from fld_engine.refinement.labels.dependents import NO_DEPENDENTS, Dependents, dependents_of
 from fld_engine.refinement.labels.gold import Gold, gold_split_of
 from fld_engine.refinement.labels.image import LabelledImage, RegionLabel, TextLabel, named_things
 from fld_engine.schemas.tables import ANNOTATION_TABLES
@@ -24,11 +24,11 @@ Labels = dict[str, pa.Table]
 """Annotation tables of one partition by name."""
 
 
-def of_people(said: Tables) -> dict[str, pa.Table]:
+def of_people(tables: Tables) -> dict[str, pa.Table]:
     """The rows that people wrote: captions that were found on the web are nobody's reference."""
     return {
         name: table.filter(pc.equal(table["annotator"], HUMAN)) if "annotator" in table.schema.names else table
-        for name, table in said.items()
+        for name, table in tables.items()
     }
 
 
@@ -57,9 +57,9 @@ def _about(table: pa.Table, column: str, *subjects: pa.Table) -> pa.Table:
 def labelled_images(
     images: pa.Table, gold: Iterable[str], labels: Tables, names: Sequence[str], *, seed: int
 ) -> list[LabelledImage]:
-    """The images of a partition with the objects and texts that are said of them; `gold` are ids.
+    """The images of a partition with their objects and texts; `gold` are ids.
 
-    Objects without a name and scene text are not what a round works on: they stay as they are.
+    Objects without a name and scene text are left out: a round does not edit them.
     """
     reference = set(gold)
     texts, regions = _texts_of(labels["texts"], names), _objects_of(labels)
@@ -80,22 +80,22 @@ def labelled_images(
 
 
 def gold_of(truth: Tables) -> dict[str, Gold]:
-    """Image id → what these rows say of it; images of which they say nothing are not in it."""
-    regions, texts, attached = _objects_of(truth), _texts_of(truth["texts"], ()), attached_of(truth)
+    """Image id → its gold in these rows; images without any are not in it."""
+    regions, texts, dependents = _objects_of(truth), _texts_of(truth["texts"], ()), dependents_of(truth)
     return {
-        image: _gold(regions.get(image, ()), texts.get(image, ()), attached.get(image, NOTHING))
-        for image in sorted({*regions, *texts, *attached})
+        image: _gold(regions.get(image, ()), texts.get(image, ()), dependents.get(image, NO_DEPENDENTS))
+        for image in sorted({*regions, *texts, *dependents})
     }
 
 
-def _gold(regions: Sequence[RegionLabel], texts: Sequence[TextLabel], attached: Attached) -> Gold:
+def _gold(regions: Sequence[RegionLabel], texts: Sequence[TextLabel], dependents: Dependents) -> Gold:
     boxes = np.array([region.box_xyxy for region in regions], dtype=np.float64).reshape(-1, 4)
     return Gold(
         Boxes(boxes, [region.label for region in regions]),
         tuple(text.text for text in texts if text.granularity == "brief"),
-        tuple(attached.masks.get(region.id, ()) for region in regions),
-        attached.read,
-        attached.phrases,
+        tuple(dependents.masks.get(region.id, ()) for region in regions),
+        dependents.read,
+        dependents.phrases,
     )
 
 

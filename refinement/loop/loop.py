@@ -1,4 +1,4 @@
-"""Rounds of train, look again, merge and gate over a root, each under `ROOT/rounds/NNN`.
+"""Rounds over a root, each under `ROOT/rounds/NNN`: train, annotate again, merge, and let the gate decide.
 
 Everything is named by what it depends on, so that a killed round goes on where it was: trained students and their
 checkpoints, the outputs of the annotator, and rounds that are finished are not made again.
@@ -31,7 +31,7 @@ from fld_engine.engine.store import Store
 from fld_engine.engine.tasks import CoverStep, Lane, PartitionRecord
 from fld_engine.refinement.gate.drift import compare
 from fld_engine.refinement.gate.final import Final, final_figures, final_of
-from fld_engine.refinement.gate.gating import JudgedPartition, Ruling, settle
+from fld_engine.refinement.gate.gating import JudgedPartition, MergeDecision, decide_round
 from fld_engine.refinement.gate.proxy_gold import AGREEMENT, NUM_IMAGES, agreed_objects, as_reference
 from fld_engine.refinement.labels.folds import EVERY_FOLD, fold_of
 from fld_engine.refinement.labels.gold import Gold
@@ -92,7 +92,7 @@ class Loop:
         return RoundFiles(self.store, self.config.images, remade, frozenset(again), self.config.seed)
 
     def described(self) -> dict[str, Any]:
-        """What a round depends on beside the labels it begins with."""
+        """What a round depends on, but for the labels it begins with."""
         settings = self.settings.model_dump(mode="json", exclude={"annotator", "trainer", "sparse"})
         return {"version": VERSION, "settings": settings, "seed": self.config.seed}
 
@@ -111,14 +111,14 @@ class Loop:
 
     # ------------------------------------------------------------------ round 0
 
-    def carry(self) -> RoundRecord:
+    def initial_round(self) -> RoundRecord:
         """Round 0: what the filters keep, as labels that a round can begin with."""
         plan = plan_of(self.store, self.config)
         known = {record.id: plan.fingerprints["verdicts", record.id] for record in plan.partitions}
         identity = fingerprint({"version": VERSION, "verdicts": known, "remade": sorted(self.files.remade)})
         if (there := self.finished(0, identity)) is not None:
             return there
-        partitions = tuple(self.files.carry(plan, record) for record in plan.partitions)
+        partitions = tuple(self.files.initial(plan, record) for record in plan.partitions)
         num_gold = sum(len(self.files.gold(partition)) for partition in partitions)
         record = RoundRecord(number=0, fingerprint=identity, partitions=partitions, details={"num_gold": num_gold})
         self.store.write_model(f"{round_folder(0)}/{RECORD}", record)
@@ -127,13 +127,13 @@ class Loop:
     # ------------------------------------------------------------------ a round
 
     def round(self, number: int, before: RoundRecord) -> RoundRecord:
-        """Train on the labels of the round before, look again, and merge what gold finds better."""
+        """Train on the labels of the round before, annotate again, and merge what gold finds better."""
         labels = [partition.unseen.annotations_fingerprint for partition in before.partitions]
         identity = fingerprint({**self.described(), "number": number, "labels": labels})
         if (there := self.finished(number, identity)) is not None:
             return there
         self.train(number, before, identity)
-        plan = self.look_again(number, before)
+        plan = self.annotate_again(number, before)
         return self.merge(number, before, plan, identity)
 
     def taught_folds(self, before: RoundRecord) -> set[int]:
@@ -159,11 +159,11 @@ class Loop:
         """A fresh student a fold; one that is there already is not trained again."""
         standing, training = self.teacher.standing(before), self.settings.training
         for place in range(self.settings.num_students):
-            lessons = self.teacher.lessons(standing, EVERY_FOLD if self.settings.rules.in_sample else place)
+            training_set = self.teacher.training_set(standing, EVERY_FOLD if self.settings.rules.in_sample else place)
             seeded = training.model_copy(update={"seed": training.seed + place})
-            self.teacher.teach(number, str(place), lessons, seeded, identity=identity)
+            self.teacher.teach(number, str(place), training_set, seeded, identity=identity)
 
-    def look_again(self, number: int, before: RoundRecord) -> Plan:
+    def annotate_again(self, number: int, before: RoundRecord) -> Plan:
         """The students as an annotator on all images; returns the plan of their outputs."""
         plan = self.plan_of_students(number, before)
         self.pipeline.annotate(plan)
@@ -194,11 +194,11 @@ class Loop:
         rules = self.settings.rules
         prefix = "" if self.has_gold else AGREEMENT
         source = Source(annotator="refinement", model="student", revision=identity, round=number)
-        settlement = settle(
+        decision = decide_round(
             self.judged(before, plan), merge=rules.merge, gate=rules.gate, round_=number, seed=self.config.seed,
-            prefix=prefix, attach=Proposal(self.pipeline, self.files, number, before, source),
+            prefix=prefix, dependents_after=Proposal(self.pipeline, self.files, number, before, source),
         )  # fmt: skip
-        merged = self.merge_partitions(number, before, plan, settlement.ruling(rules.merge), source)
+        merged = self.merge_partitions(number, before, plan, decision.merge_decision(rules.merge), source)
         counts = {what: sum(partition.edits.get(what, 0) for partition in merged) for what in WHATS}
         now = sum((partition.survey for partition in merged), start=Survey())
         first = (survey_of(self.files.images(partition)) for partition in read_round(self.store, 0).partitions)
@@ -207,29 +207,29 @@ class Loop:
             number=number,
             fingerprint=identity,
             partitions=tuple(partition.partition for partition in merged),
-            gates=settlement.facts(number),
+            gates=decision.facts(number),
             details={
-                **settlement.details(),
+                **decision.details(),
                 "edits": counts,
                 "drift": [drift.model_dump(mode="json") for drift in drifts],
             },
         )
         self.store.write_model(f"{round_folder(number)}/{RECORD}", record)
         log = TensorBoardLog(f"{self.store.url}/{TRAINING}/gold")
-        log.scalars({f"gold/{figure.unit}/{figure.metric}": figure.after for figure in settlement.measured}, number)
+        log.scalars({f"gold/{figure.unit}/{figure.metric}": figure.after for figure in decision.measured}, number)
         return record
 
     def merge_partitions(
-        self, number: int, before: RoundRecord, plan: Plan, ruling: Ruling, source: Source
+        self, number: int, before: RoundRecord, plan: Plan, decision: MergeDecision, source: Source
     ) -> list[MergedPartition]:
         """Every partition merged, on the runner, in their order."""
         files = self.files
         tasks = [
             PartitionMerge(
-                number=number, partition=partition, said=said, ruling=ruling, source=source,
+                number=number, partition=partition, output=output, decision=decision, source=source,
                 limits=files.limits, remade=files.remade, makers=files.makers, seed=files.seed,
             ).task(self.store.url)
-            for partition, said in self._said(before, plan)
+            for partition, output in self._outputs(before, plan)
         ]  # fmt: skip
         step = f"round {number}: merge"
         self.pipeline.watch(step, 0, len(tasks))
@@ -242,14 +242,14 @@ class Loop:
     # ------------------------------------------------------------------ reading
 
     def judged(self, before: RoundRecord, plan: Plan) -> Iterator[JudgedPartition]:
-        """Partition after partition, with what the students said, and gold or what stands in for it."""
+        """Partition after partition, with the judgements of the students, and gold or its proxy."""
         share = NUM_IMAGES / sum(partition.standing.num_images for partition in before.partitions)
-        for partition, said in self._said(before, plan):
+        for partition, output in self._outputs(before, plan):
             images, gold = self._reference(partition, share)
-            yield JudgedPartition(images, said.judged(self.store, partition, images), gold)
+            yield JudgedPartition(images, output.judged(self.store, partition, images), gold)
 
-    def _said(self, before: RoundRecord, plan: Plan) -> Iterator[tuple[RoundPartition, StudentOutput]]:
-        """Each partition, and where it stands what the students of a plan said of it."""
+    def _outputs(self, before: RoundRecord, plan: Plan) -> Iterator[tuple[RoundPartition, StudentOutput]]:
+        """Each partition, and where the students of a plan wrote their output for it."""
         (student,) = plan.graph.order
         names = tuple(plan.config.annotators[student].params["names"])
         for partition in before.partitions:

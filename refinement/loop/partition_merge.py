@@ -13,7 +13,7 @@ from fld_engine.engine.protocols import Kind
 from fld_engine.engine.rounds import RoundPartition
 from fld_engine.engine.store import Store
 from fld_engine.engine.tasks import CallTask
-from fld_engine.refinement.gate.gating import Ruling, edits_of
+from fld_engine.refinement.gate.gating import MergeDecision, edits_of
 from fld_engine.refinement.labels.image import LabelledImage
 from fld_engine.refinement.labels.judgement import Judgement, judgements
 from fld_engine.refinement.labels.survey import Survey, survey_of
@@ -23,30 +23,30 @@ from fld_engine.schemas.tables import ANNOTATION_TABLES
 
 
 class StudentOutput(Frozen):
-    """What the students of a round said of a partition: their annotator, its output, and the names that competed."""
+    """Where the students of a round wrote their output for a partition, and the names that competed."""
 
     annotator: str
     fingerprint: str
     names: tuple[str, ...]
 
     def judged(self, store: Store, partition: RoundPartition, images: Sequence[LabelledImage]) -> dict[str, Judgement]:
-        """Judgements of the images that the students got done with, by id."""
+        """Judgements of the images that the students finished, by id."""
         tables = read_tables(store, read_output(store, self.annotator, partition.unseen.id, self.fingerprint))
         done = set(tables["status"]["image_id"].filter(pc.equal(tables["status"]["status"], "done")).to_pylist())
-        said = {name: tables.get(name, schema.empty_table()) for name, schema in ANNOTATION_TABLES.items()}
-        return judgements([image for image in images if image.id in done], said, self.names)
+        output = {name: tables.get(name, schema.empty_table()) for name, schema in ANNOTATION_TABLES.items()}
+        return judgements([image for image in images if image.id in done], output, self.names)
 
 
 class PartitionMerge(Frozen):
-    """A partition before a round, what students said of it, and what gold decided about such labels.
+    """A partition before a round, the students' output for it, and what gold decided.
 
     `limits`, `remade`, `makers` and `seed` are those of `RoundFiles`.
     """
 
     number: int
     partition: RoundPartition
-    said: StudentOutput
-    ruling: Ruling
+    output: StudentOutput
+    decision: MergeDecision
     source: Source
     limits: ImageLimits
     remade: frozenset[Kind]
@@ -76,7 +76,7 @@ def merge_partition(root: str, arguments: str) -> MergedPartition:
     store = Store(root)
     files = RoundFiles(store, merge.limits, merge.remade, merge.makers, merge.seed)
     images = files.images(merge.partition)
-    edits = edits_of(images, merge.said.judged(store, merge.partition, images), merge.ruling)
+    edits = edits_of(images, merge.output.judged(store, merge.partition, images), merge.decision)
     after = files.edit(merge.number, merge.partition, edits, merge.source)
     return MergedPartition(
         partition=after,

@@ -10,7 +10,7 @@ import pyarrow as pa
 from fld_engine.engine.partition import load_view
 from fld_engine.engine.pipeline import Pipeline
 from fld_engine.engine.rounds import RoundRecord, plan_of_labels
-from fld_engine.refinement.labels.dependents import Attached, attached_of
+from fld_engine.refinement.labels.dependents import Dependents, dependents_of
 from fld_engine.refinement.labels.ledger import Edit
 from fld_engine.refinement.loop.round_files import RoundFiles
 from fld_engine.schemas.annotations import Source
@@ -19,9 +19,9 @@ from fld_engine.schemas.tables import VERDICT_TARGETS
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """Round `number`, made of the labels of `before`: an `Attach` of `refinement.gate.gating`.
+    """Round `number`, made of the labels of `before`: a `DependentsAfter` of `gate.gating`.
 
-    The labels of the images asked about stand in partitions of their own, where parse, groundings and masks are made
+    The labels of the images in question stand in partitions of their own, where parse, groundings and masks are made
     of them on the runner of the root, and judged by its filters, exactly as after a round.
     """
 
@@ -31,7 +31,7 @@ class Proposal:
     before: RoundRecord
     source: Source
 
-    def __call__(self, ids: Sequence[str], edits: Sequence[Edit]) -> Mapping[str, Attached]:
+    def __call__(self, ids: Sequence[str], edits: Sequence[Edit]) -> Mapping[str, Dependents]:
         name = "proposed" if edits else "unchanged"
         wanted = pa.array(ids, pa.string())
         drafts = (
@@ -42,12 +42,12 @@ class Proposal:
         plan = plan_of_labels(self.pipeline.store, self.pipeline.config, records)
         self.pipeline.annotate(plan)
         self.pipeline.decide(plan)
-        found: dict[str, Attached] = {}
+        found: dict[str, Dependents] = {}
         for record in records:
             view = load_view(self.pipeline.store, record, plan.cover_step(record))
             kept = {
                 table: rows.filter(view.verdicts[table]["kept"]) if table in VERDICT_TARGETS else rows
                 for table, rows in view.annotations.items()
             }
-            found |= attached_of(kept)
+            found |= dependents_of(kept)
         return found

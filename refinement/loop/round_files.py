@@ -31,7 +31,7 @@ from fld_engine.schemas.tables import ANNOTATION_TABLES
 class RoundFiles:
     """Reads and writes labels of rounds in a root.
 
-    `remade` kinds are made again from them by the annotators `makers`, and never carried.
+    `remade` kinds are made again from them by the annotators `makers`, and never kept.
     """
 
     store: Store
@@ -47,7 +47,7 @@ class RoundFiles:
         return source_tables(self.store, partition.unseen, gold=False)
 
     def gold(self, partition: RoundPartition) -> dict[str, Gold]:
-        """What people said of gold images, by image id."""
+        """Gold by image id."""
         return gold_of(of_people(source_tables(self.store, partition.standing, gold=True)))
 
     def images(self, partition: RoundPartition) -> list[LabelledImage]:
@@ -66,8 +66,8 @@ class RoundFiles:
 
     # ------------------------------------------------------------------ writing
 
-    def carry(self, plan: Plan, record: PartitionRecord) -> RoundPartition:
-        """A partition of round 0: what the verdicts of a plan keep."""
+    def initial(self, plan: Plan, record: PartitionRecord) -> RoundPartition:
+        """Write a partition of round 0: what the verdicts of a plan keep."""
         view = load_view(self.store, record, plan.cover_step(record))
         kept = view.images.filter(view.verdicts["images"]["kept"])
         nobody = pa.array([False] * kept.num_rows)
@@ -106,7 +106,7 @@ class RoundFiles:
     ) -> RoundPartition:
         """The partition after a round; where nothing is edited, the very files of the round before.
 
-        `status` says, by family, how far it is annotated now where a round changed that.
+        `status`, by family, is how far it is annotated now, where a round changed that.
         """
         if not edits:
             ledger = self._write(number, partition.standing.id, "ledger", ledger_table((), number))

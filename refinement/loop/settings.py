@@ -29,7 +29,7 @@ class RoundRules(Frozen):
 class SparseConfig(Frozen):
     """Tasks with too few texts: a specialist learns them from the few there are, and writes those that are missing.
 
-    `min_texts` of each of the `granularities` must be there to learn from; ours. The paper says no number.
+    `min_texts` of each of the `granularities` must be there to learn from; the number is ours, the paper has none.
     """
 
     granularities: tuple[Literal["detailed", "more_detailed"], ...] = Field(

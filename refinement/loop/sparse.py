@@ -1,7 +1,7 @@
 """Tasks with too little data, after the rounds: of the few detailed texts there are, a specialist that writes the rest.
 
 As in the FLD-5B paper (arXiv 2311.06242): one student learns all kept labels, is fine-tuned on the small set, and
-writes for all images that have no text of that granularity. It speaks through the annotator of any native Florence-2,
+writes for all images that have no text of that granularity. It runs as the annotator of any native Florence-2,
 `florence2`, and its texts pass the text filters of the root. The step is a round of its own.
 """
 
@@ -21,13 +21,13 @@ from fld_engine.engine.protocols import ModelIdentity
 from fld_engine.engine.registry import build_annotator, build_filter, pin
 from fld_engine.engine.rounds import RECORD, RoundPartition, RoundRecord, round_folder
 from fld_engine.engine.view import PartitionView
-from fld_engine.refinement.gate.sparse_gate import SparseGate, Told, judge_written
+from fld_engine.refinement.gate.sparse_gate import SparseGate, TextComparison, judge_written
 from fld_engine.refinement.labels.folds import EVERY_FOLD
 from fld_engine.refinement.labels.ledger import WHATS
 from fld_engine.refinement.labels.tables import of_people
 from fld_engine.refinement.loop.loop import Loop
 from fld_engine.refinement.loop.settings import SparseConfig
-from fld_engine.refinement.loop.sparse_texts import dropped_texts, missing_texts, texts_status, told_of
+from fld_engine.refinement.loop.sparse_texts import compare_texts, dropped_texts, missing_texts, texts_status
 from fld_engine.refinement.training.training_set import written_texts
 from fld_engine.schemas.annotations import Granularity, Source
 from fld_engine.schemas.errors import RootError
@@ -73,15 +73,15 @@ class SparseStep:
         plan = self.plan(number, before, self.teach(number, before, identity))
         self.loop.pipeline.annotate(plan)
         self.loop.pipeline.decide(plan)
-        return self._settle(number, before, plan, identity, learned)
+        return self._decide(number, before, plan, identity, learned)
 
     def teach(self, number: int, before: RoundRecord, identity: str) -> str:
         """Train the general student on all kept labels, and the specialist from it; returns the specialist's folder."""
         teacher = self.loop.teacher
         standing = teacher.standing(before)
-        every = teacher.lessons(standing, EVERY_FOLD)
+        every = teacher.training_set(standing, EVERY_FOLD)
         general = teacher.teach(number, GENERAL, every, self.loop.settings.training, identity=identity)
-        few = teacher.lessons(standing, EVERY_FOLD, self.settings.granularities)
+        few = teacher.training_set(standing, EVERY_FOLD, self.settings.granularities)
         return teacher.teach(
             number, SPECIALIST, few, self.settings.training, identity=identity, start=teacher.opener(general)
         )
@@ -109,7 +109,7 @@ class SparseStep:
 
     # ------------------------------------------------------------------ what is written
 
-    def _settle(
+    def _decide(
         self, number: int, before: RoundRecord, plan: Plan, identity: str, learned: Mapping[Granularity, int]
     ) -> RoundRecord:
         """Gold decides by granularity; what it does not refuse is added to the labels."""
@@ -142,8 +142,10 @@ class SparseStep:
         return record
 
     def _judge(self, number: int, before: RoundRecord, plan: Plan) -> tuple[list[SparseGate], Counter[str]]:
-        """What gold says of each granularity, and how many texts the filters dropped, by reason."""
-        told: dict[Granularity, list[Told]] = {granularity: [] for granularity in self.settings.granularities}
+        """The decision on each granularity, and how many texts the filters dropped, by reason."""
+        compared: dict[Granularity, list[TextComparison]] = {
+            granularity: [] for granularity in self.settings.granularities
+        }
         dropped: Counter[str] = Counter()
         for partition in before.partitions:
             view = self._view(plan, partition)
@@ -151,10 +153,10 @@ class SparseStep:
             gold = of_people(source_tables(self.loop.store, partition.standing, gold=True))["texts"]
             deciding = [image.id for image in self.loop.files.images(partition) if image.gold_split == "gate"]
             labels = self.loop.files.labels(partition)["texts"]
-            for granularity, found in told.items():
-                found += told_of(granularity, deciding, gold, labels, view, _name(number))
+            for granularity, found in compared.items():
+                found += compare_texts(granularity, deciding, gold, labels, view, _name(number))
         rules, seed = self.loop.settings.rules.gate, self.loop.config.seed + number
-        return [judge_written(granularity, found, rules, seed=seed) for granularity, found in told.items()], dropped
+        return [judge_written(granularity, found, rules, seed=seed) for granularity, found in compared.items()], dropped
 
     def _add(
         self, number: int, partition: RoundPartition, plan: Plan, gates: list[SparseGate], written: Counter[str]

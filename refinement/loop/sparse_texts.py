@@ -1,4 +1,4 @@
-"""What a specialist wrote, as tables: what gold and labels say beside it, and the texts that are missing without it."""
+"""What a specialist wrote, as tables: compared with gold and labels, and the texts that are missing without it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fld_engine.engine.partition import carried_status
 from fld_engine.engine.rounds import RoundPartition
 from fld_engine.engine.store import Store
 from fld_engine.engine.view import PartitionView
-from fld_engine.refinement.gate.sparse_gate import SparseGate, Told
+from fld_engine.refinement.gate.sparse_gate import SparseGate, TextComparison
 from fld_engine.refinement.labels.ledger import Edit
 from fld_engine.refinement.training.training_set import written_texts
 from fld_engine.schemas.annotations import Granularity
@@ -21,15 +21,15 @@ Texts = dict[str, tuple[str, ...]]
 """Image id → its texts of one granularity, in row order."""
 
 
-def told_of(
+def compare_texts(
     granularity: Granularity, images: Iterable[str], gold: pa.Table, labels: pa.Table, view: PartitionView, name: str
-) -> list[Told]:
-    """What is said of those `images` for which `gold` has a text and specialist `name` one that the filters keep."""
+) -> list[TextComparison]:
+    """Texts of those `images` for which `gold` has one, and specialist `name` one that the filters keep."""
     reference, brief = _by_image(gold, granularity), _by_image(labels, "brief")
     small = _by_image(written_texts(labels, (granularity,)), granularity)
     mine = _by_image(_kept(view, name), granularity)
     return [
-        Told(reference[image], mine[image][0], brief.get(image, ("",))[0], small.get(image, ("",))[0])
+        TextComparison(reference[image], mine[image][0], brief.get(image, ("",))[0], small.get(image, ("",))[0])
         for image in images
         if image in reference and image in mine
     ]
@@ -38,7 +38,7 @@ def told_of(
 def missing_texts(view: PartitionView, name: str, labels: pa.Table, gates: Iterable[SparseGate]) -> list[Edit]:
     """Texts of specialist `name` that the filters keep and no gate refuses, for images that have none as `labels`.
 
-    What was composed by rule does not count as a text, and stays beside it.
+    A text that was composed by rule does not count, and stays.
     """
     whys = {gate.granularity: _why(gate) for gate in gates if gate.accepted}
     there = written_texts(labels, tuple(whys)).select(["image_id", "granularity"]).to_pylist()

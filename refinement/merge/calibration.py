@@ -1,4 +1,4 @@
-"""What a score is worth: isotonic regression of "was it right" on the score, per source and family, on gold images.
+"""What a score is worth: isotonic regression of "was it right" on the score, per source and claim, on gold images.
 
 The scores of two models mean different things; the probabilities that come out here can be compared, and weigh boxes
 and labels in a merge. Isotonic regression (Zadrozny and Elkan 2002) assumes only that a higher score is not worse.
@@ -19,14 +19,15 @@ from fld_engine.refinement.labels.image import LabelledImage, RegionLabel, boxes
 from fld_engine.refinement.labels.judgement import Judgement
 from fld_engine.schemas.annotations import Frozen
 
-Family = Literal["objects", "labels", "rivals"]
-"""Is there such a thing at this place; does it bear this name; or the other one that the student found likeliest?
+Claim = Literal["objects", "labels", "rivals"]
+"""There is such a thing at this place; it bears this name; it bears the runner-up's name. Words of `round.json`.
 
-These have an answer on gold. Texts have none: a caption is better or worse, not right or wrong. Their probabilities of
-words stand for themselves, weigh only against those of the same student, and the gate judges what comes of it.
+Gold says whether these are right. Texts make no such claim: a caption is better or worse, not right or wrong. The
+probabilities of their words are not calibrated, are compared only with those of the same student, and the gate judges
+what comes of it.
 """
 
-FAMILIES: tuple[Family, ...] = get_args(Family)
+CLAIMS: tuple[Claim, ...] = get_args(Claim)
 RIGHT_IOU = 0.5
 """A box is right on gold from this IoU on: what the calibrated probability of a box means."""
 MIN_EXAMPLES = 30
@@ -37,13 +38,13 @@ five do not become certainty."""
 
 
 class Calibration(Frozen):
-    """The curve of one source in one family: probability `probabilities[i]` at score `scores[i]`, linear between.
+    """The curve of one source for one claim (`family`): `probabilities[i]` at score `scores[i]`, linear between.
 
     `state` says `uncalibrated` where gold was too small; the score then stands for itself, and reports must say so.
     """
 
     source: str
-    family: Family
+    family: Claim
     state: Literal["calibrated", "uncalibrated"]
     num_examples: int
     scores: tuple[float, ...] = ()
@@ -59,15 +60,15 @@ class Calibration(Frozen):
 
 
 def fit(
-    source: str, family: Family, scores: npt.ArrayLike, correct: npt.ArrayLike, *, min_examples: int = MIN_EXAMPLES
+    source: str, claim: Claim, scores: npt.ArrayLike, correct: npt.ArrayLike, *, min_examples: int = MIN_EXAMPLES
 ) -> Calibration:
-    """Calibrate a source from (n,) scores and whether each annotation was right; ties and order do not matter."""
+    """Calibrate a claim of a source from (n,) scores and whether each was right; ties and order do not matter."""
     from scipy.optimize import isotonic_regression
 
     x, inverse = np.unique(np.asarray(scores, dtype=np.float64), return_inverse=True)
     right: Bools = np.asarray(correct, dtype=bool)
     if len(right) < min_examples:
-        return Calibration(source=source, family=family, state="uncalibrated", num_examples=len(right))
+        return Calibration(source=source, family=claim, state="uncalibrated", num_examples=len(right))
     count = np.bincount(inverse.reshape(-1)).astype(np.float64)
     hits = np.bincount(inverse.reshape(-1), weights=right)
     curve = isotonic_regression(hits / count, weights=count)
@@ -76,7 +77,7 @@ def fit(
     smoothed = (curve.x * curve.weights[steps] + prior * PRIOR_EXAMPLES) / (curve.weights[steps] + PRIOR_EXAMPLES)
     return Calibration(
         source=source,
-        family=family,
+        family=claim,
         state="calibrated",
         num_examples=len(right),
         scores=tuple(float(round(v, 4)) for v in x),
@@ -85,14 +86,14 @@ def fit(
 
 
 class Calibrations:
-    """The calibrations of a round, by source and family; a source that is not among them is uncalibrated."""
+    """The calibrations of a round, by source and claim; a source that is not among them is uncalibrated."""
 
     def __init__(self, known: Iterable[Calibration] = ()) -> None:
         self._known: Mapping[tuple[str, str], Calibration] = {(c.source, c.family): c for c in known}
 
-    def of(self, source: str, family: Family) -> Calibration:
-        missing = Calibration(source=source, family=family, state="uncalibrated", num_examples=0)
-        return self._known.get((source, family), missing)
+    def of(self, source: str, claim: Claim) -> Calibration:
+        missing = Calibration(source=source, family=claim, state="uncalibrated", num_examples=0)
+        return self._known.get((source, claim), missing)
 
 
 @dataclass(slots=True)
@@ -108,27 +109,27 @@ class _Scores:
 def calibrate(
     images: Sequence[LabelledImage], judged: Mapping[str, Judgement], gold: Mapping[str, Gold]
 ) -> tuple[Calibration, ...]:
-    """Curves for boxes, names and rivals, of old labels (`labels`) and of the student's sights (`student`).
+    """Curves for boxes, names and runners-up, of old labels (`labels`) and of the student's detections (`student`).
 
-    A name that somebody gave is right more often than a rival of the same score: they are not of one population.
+    A name that somebody gave is right more often than a runner-up of the same score: they are not of one population.
 
     Fitted on the `calibrate` split alone: the gate must not judge on what was tuned.
     """
-    found = {(source, family): _Scores() for source in ("labels", "student") for family in FAMILIES}
+    found = {(source, claim): _Scores() for source in ("labels", "student") for claim in CLAIMS}
     for image in images:
         if image.gold_split != "calibrate":
             continue
         judgement, truth = judged[image.id], gold[image.id].regions
         for source, regions in (("labels", judgement.old), ("student", judgement.seen)):
-            _judge_by_gold(regions, truth.xyxy, truth.labels, {family: found[source, family] for family in FAMILIES})
-    return tuple(fit(source, family, v.scores, v.correct) for (source, family), v in found.items())
+            _judge_by_gold(regions, truth.xyxy, truth.labels, {claim: found[source, claim] for claim in CLAIMS})
+    return tuple(fit(source, claim, v.scores, v.correct) for (source, claim), v in found.items())
 
 
 def _judge_by_gold(
     regions: Sequence[RegionLabel],
     truth: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
     labels: Sequence[str],
-    found: Mapping[Family, _Scores],
+    found: Mapping[Claim, _Scores],
 ) -> None:
     """Add the scores of one image's regions. A name is judged where its box is right: alone it means nothing."""
     overlaps = pairwise_iou(boxes_of(regions).xyxy, truth.reshape(-1, 4))
@@ -139,5 +140,5 @@ def _judge_by_gold(
         if right:
             true = labels[int(row.argmax())]
             found["labels"].add(region.p_label, region.label == true)
-            if region.rival:
-                found["rivals"].add(region.p_rival, region.rival == true)
+            if region.runner_up:
+                found["rivals"].add(region.p_runner_up, region.runner_up == true)

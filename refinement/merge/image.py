@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from fld_engine.refinement.labels.image import LabelledImage, RegionLabel
 from fld_engine.refinement.labels.judgement import Judgement
 from fld_engine.refinement.labels.ledger import Edit
-from fld_engine.refinement.merge.calibration import FAMILIES, Calibration, Calibrations, Family
+from fld_engine.refinement.merge.calibration import CLAIMS, Calibration, Calibrations, Claim
 from fld_engine.refinement.merge.regions import merge_regions
 from fld_engine.refinement.merge.rules import MergeRules
 from fld_engine.refinement.merge.texts import merge_texts
 
-WHOLE: tuple[Family, ...] = ("objects", "labels")
+WHOLE: tuple[Claim, ...] = ("objects", "labels")
 """A label is right where its place and its name are."""
 
 
@@ -28,10 +28,10 @@ class Merged:
 def merge_image(
     image: LabelledImage, judged: Judgement, calibrations: Sequence[Calibration], rules: MergeRules
 ) -> Merged:
-    """Reconcile the labels of an image with what its student thought and saw.
+    """Reconcile the labels of an image with its student's judgement.
 
-    Where gold was too small for a curve of boxes and one of names, nobody knows how often labels, or sightings, of a
-    score are right: then none are removed, or added. What a student prefers of two names or places needs no curve.
+    Where gold was too small for a curve of boxes and one of names, it is not known how often labels, or detections,
+    of a score are right: then none are removed, or added. What a student prefers of two names or places needs no curve.
     """
     known = Calibrations(calibrations)
     rules = _as_far_as_known(rules, known)
@@ -51,16 +51,16 @@ def _as_far_as_known(rules: MergeRules, known: Calibrations) -> MergeRules:
     unknown = {
         rule: None
         for source, rule in (("labels", "drop_below"), ("student", "admit_precision"))
-        if any(known.of(source, family).state == "uncalibrated" for family in WHOLE)
+        if any(known.of(source, claim).state == "uncalibrated" for claim in WHOLE)
     }
     return rules.model_copy(update=unknown)
 
 
 def _calibrated(region: RegionLabel, known: Calibrations, source: str) -> RegionLabel:
     """Probabilities in the place of raw scores. Rounded as they are stored."""
-    box, name, rival = (known.of(source, family) for family in FAMILIES)
-    p, p_label, p_rival = (
+    box, name, runner_up = (known.of(source, claim) for claim in CLAIMS)
+    p, p_label, p_runner_up = (
         round(float(curve.apply([score])[0]), 4)
-        for curve, score in ((box, region.p), (name, region.p_label), (rival, region.p_rival))
+        for curve, score in ((box, region.p), (name, region.p_label), (runner_up, region.p_runner_up))
     )
-    return replace(region, p=p, p_label=p_label, p_rival=p_rival)
+    return replace(region, p=p, p_label=p_label, p_runner_up=p_runner_up)

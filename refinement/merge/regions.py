@@ -1,8 +1,8 @@
 """Merge the regions of one image with what a student saw on it.
 
 Every label of the last round ends in one of four ways: it is a person's and stays; the student found it, and its box
-and name are reconciled; the student did not find it but thinks it likely, under this name or another, and it stays; or
-it is dropped. What only the student found is admitted where it is right often enough.
+and name are reconciled; the student did not find it but scores it as likely, under this name or another, and it stays;
+or it is dropped. What only the student found is admitted where it is right often enough.
 """
 
 from __future__ import annotations
@@ -107,8 +107,8 @@ def _reconcile(
 
 
 def _rename(image_id: str, label: RegionLabel, rules: MergeRules) -> tuple[RegionLabel, list[Edit]]:
-    rival, p_rival = label.rival, label.p_rival
-    if not rival or rival == label.label or not should_relabel(label.p_label, p_rival, rules):
+    runner_up, p_runner_up = label.runner_up, label.p_runner_up
+    if not runner_up or runner_up == label.label or not should_relabel(label.p_label, p_runner_up, rules):
         return label, []
     edit = Edit(
         unit="regions",
@@ -117,12 +117,12 @@ def _rename(image_id: str, label: RegionLabel, rules: MergeRules) -> tuple[Regio
         annotation_id=label.id,
         what="relabelled",
         old={"label": label.label},
-        new={"label": rival},
+        new={"label": runner_up},
         why=MORE_LIKELY,
         p_old=label.p_label,
-        p_new=p_rival,
+        p_new=p_runner_up,
     )
-    return replace(label, label=rival, p_label=p_rival), [edit]
+    return replace(label, label=runner_up, p_label=p_runner_up), [edit]
 
 
 def _removed(image_id: str, label: RegionLabel) -> Edit:

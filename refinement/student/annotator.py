@@ -1,4 +1,4 @@
-"""The students of a round as an annotator: what each sees on images of its fold, and what it thinks of the labels."""
+"""The students of a round as an annotator: each detects on the images of its fold, and scores the labels there."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from fld_engine.schemas.annotations import Annotations, Check, Frozen, Region, R
 class StudentAnnotator:
     """One student a fold, each for the images that it has not been trained on; a single one is for all images.
 
-    Writes what the student sees (regions with the support of their boxes as score, a brief text with the probability
+    Writes what the student detects (regions with the support of their boxes as score, a brief text with the probability
     of its words) and a check of every label there is: `placed` for the box of a region, `holds` for its name and for
     a text. The likeliest other name of a region is one more phrase of it, with its probability.
     """
@@ -57,7 +57,7 @@ class StudentAnnotator:
             student.model.to("cuda")
 
     def annotate(self, batch: Sequence[Sample]) -> Sequence[Annotations]:
-        """Sightings in the order they were said, then checks of the labels that the sample comes with."""
+        """Detections in the order of the answer, then checks of the labels that the sample comes with."""
         pixels = {sample.id: sample.pixels for sample in batch if sample.pixels is not None}
         judged: dict[str, Judgement] = {}
         for fold, student in enumerate(self._students):
@@ -91,7 +91,7 @@ def _labelled(sample: Sample) -> LabelledImage:
 
 
 def annotations_of(judgement: Judgement) -> Annotations:
-    """What a student's output holds: scores of the labels as checks, what it saw and said as annotations of its own."""
+    """The output for one image: scores of the labels as checks, detections and texts as annotations of the student."""
     checks = [Check(subject_id=r.id, question="placed", score=r.p) for r in judgement.old if r.place_asked]
     checks += [Check(subject_id=r.id, question="holds", score=r.p_label) for r in judgement.old]
     checks += [Check(subject_id=t.id, question="holds", score=t.p) for t in judgement.old_texts]
@@ -99,7 +99,9 @@ def annotations_of(judgement: Judgement) -> Annotations:
         texts=tuple(Text(granularity=t.granularity, text=t.text, score=t.p) for t in judgement.seen_texts),
         regions=tuple(_region(region) for region in judgement.seen),
         region_texts=tuple(
-            RegionText(region_id=r.id, kind="phrase", text=r.rival, score=r.p_rival) for r in judgement.old if r.rival
+            RegionText(region_id=r.id, kind="phrase", text=r.runner_up, score=r.p_runner_up)
+            for r in judgement.old
+            if r.runner_up
         ),
         checks=tuple(checks),
     )
@@ -107,6 +109,6 @@ def annotations_of(judgement: Judgement) -> Annotations:
 
 def _region(seen: RegionLabel) -> Region:
     texts = [RegionText(kind="phrase", text=seen.label, score=seen.p_label)]
-    if seen.rival:
-        texts.append(RegionText(kind="phrase", text=seen.rival, score=seen.p_rival))
+    if seen.runner_up:
+        texts.append(RegionText(kind="phrase", text=seen.runner_up, score=seen.p_runner_up))
     return Region(kind="object", box_xyxy=seen.box_xyxy, score=seen.p, texts=tuple(texts))

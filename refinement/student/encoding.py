@@ -63,7 +63,7 @@ def embed(model: Any, input_ids: Any, seen: Any) -> Any:
 
 
 def shifted(labels: Any, config: Any) -> Any:
-    """What the decoder has heard before it says each label: the start token, then the labels but the last."""
-    heard = labels.new_full(labels.shape, config.decoder_start_token_id)
-    heard[:, 1:] = labels[:, :-1]
-    return heard.masked_fill(heard == IGNORED, config.pad_token_id)
+    """Decoder inputs that predict `labels`: the start token, then the labels but the last."""
+    inputs = labels.new_full(labels.shape, config.decoder_start_token_id)
+    inputs[:, 1:] = labels[:, :-1]
+    return inputs.masked_fill(inputs == IGNORED, config.pad_token_id)

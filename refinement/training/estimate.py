@@ -12,7 +12,7 @@ import torch
 from fld_engine.engine.plan import Plan
 from fld_engine.refinement.labels.folds import EVERY_FOLD
 from fld_engine.refinement.student.settings import SCRATCH, StudentConfig
-from fld_engine.refinement.training.memory import Footprint, footprint
+from fld_engine.refinement.training.memory import TrainingMemory, training_memory
 from fld_engine.refinement.training.settings import TrainerResources, TrainingConfig
 from fld_engine.refinement.training.teaching import Teacher
 from fld_engine.refinement.training.train import train
@@ -28,12 +28,12 @@ class TrainingEstimate(Frozen):
 
     `samples_per_step` are at most: an image may have fewer targets than are asked of it. `samples_per_s` is one
     worker's; with several, each does its share, and exchanging gradients is not counted. It, `seconds_per_step` and the
-    `hours` of all students are None where no rate is known, `footprint` where the base cannot be opened here.
+    `hours` of all students are None where no rate is known, `memory` where the base cannot be opened here.
     """
 
     what: str
     base: str
-    footprint: Footprint | None
+    memory: TrainingMemory | None
     num_workers: int
     num_students: int
     num_steps: int
@@ -57,13 +57,13 @@ def estimate_training(
     rate = measured or trainer.samples_per_s
     seconds = samples / trainer.num_workers / rate if rate else None
     try:
-        needs = footprint(student, training, num_workers=trainer.num_workers)
+        memory = training_memory(student, training, num_workers=trainer.num_workers)
     except ModelError:
-        needs = None
+        memory = None
     return TrainingEstimate(
         what=what,
         base=student.base if student.base != SCRATCH else f"{SCRATCH}, {student.preset}",
-        footprint=needs,
+        memory=memory,
         num_workers=trainer.num_workers,
         num_students=num_students,
         num_steps=training.num_steps,
@@ -80,8 +80,8 @@ def measured_rate(teacher: Teacher, training: TrainingConfig, plan: Plan) -> flo
     The worker has its share of a step, as in training. None where no image has a target. Changes the root of the
     teacher: a student from scratch is kept there.
     """
-    lessons = teacher.lessons(plan, EVERY_FOLD)
-    data = lessons.open()
+    training_set = teacher.training_set(plan, EVERY_FOLD)
+    data = training_set.open()
     if not data.images:
         return None
     share = math.ceil(training.batch_images / teacher.trainer.num_workers)
@@ -93,7 +93,7 @@ def measured_rate(teacher: Teacher, training: TrainingConfig, plan: Plan) -> flo
     try:
         torch.set_num_threads(1)  # as a worker has on processors
         train(
-            teacher.base(lessons)(),
+            teacher.base(training_set)(),
             data,
             short,
             device="cuda" if torch.cuda.is_available() else "cpu",

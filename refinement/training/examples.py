@@ -19,7 +19,7 @@ _TOKEN = re.compile(r"<[^<>]*>")
 
 @dataclass(frozen=True, slots=True)
 class TrainingImage:
-    """One image with everything that can be said about it. `num_regions` is what the curriculum goes by."""
+    """One image with all its targets. `num_regions` is what the curriculum goes by."""
 
     id: str
     num_regions: int
@@ -63,6 +63,6 @@ def from_sample(sample: Sample) -> TrainingImage:
 
 
 def corpus(images: Iterable[TrainingImage]) -> list[str]:
-    """Every run of words a student will have to say, once each, sorted: what its tokenizer is trained on."""
-    said = {words for image in images for target in image.targets for words in _TOKEN.split(target.target)}
-    return sorted(words for words in said if words.strip())
+    """Every run of words that a student has to write, once each, sorted: what its tokenizer is trained on."""
+    runs = {words for image in images for target in image.targets for words in _TOKEN.split(target.target)}
+    return sorted(words for words in runs if words.strip())

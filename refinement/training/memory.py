@@ -18,19 +18,19 @@ from fld_engine.schemas.target_language import SPECIAL_TOKENS
 
 MIB = 2**20
 PROMPT_TOKENS = 32
-"""Of a question, beside the image: a region's is shorter, one that quotes a caption may be longer."""
+"""Of a question, without the image: a region's is shorter, one that quotes a caption may be longer."""
 LAYER_VALUES = 20
 """Values that the backward pass needs of a token and channel of a layer: 17 by the 34 bytes at two bytes each of
 Korthikanti et al. 2022 (arXiv:2205.05198, equation 1), the 5as/h of unfused attention left out, and up to 3 for what
 dropout and the convolutions of the vision tower keep. Counted on the presets: 17.2 to 20.0."""
 DECODER_VALUES = 26
-"""The same for a layer that also attends to the encoder, whose keys and values are 2 more of each token heard. Counted:
-22.0 to 25.8."""
+"""The same for a layer that also attends to the encoder, whose keys and values are 2 more of each encoder token.
+Counted: 22.0 to 25.8."""
 LOGIT_BYTES = 12
 """Logits, their log-softmax and their gradient, in float32."""
 
 
-class Footprint(Frozen):
+class TrainingMemory(Frozen):
     """Memory of a training worker in MiB, and the parameters of the student.
 
     In float32, weights and gradients are 4 bytes a parameter each, the two moments of AdamW 8 (Rajbhandari et al. 2020,
@@ -71,7 +71,7 @@ def shape_of(student: StudentConfig) -> Shape:
     return Shape(config, processor.image_processor.size["height"])
 
 
-def footprint(student: StudentConfig, training: TrainingConfig, *, num_workers: int) -> Footprint:
+def training_memory(student: StudentConfig, training: TrainingConfig, *, num_workers: int) -> TrainingMemory:
     """Memory of one of `num_workers` workers that train such a student.
 
     Raises `ModelError` where the base cannot be opened.
@@ -80,7 +80,7 @@ def footprint(student: StudentConfig, training: TrainingConfig, *, num_workers: 
     parameters = count_parameters(shape.config)
     images = math.ceil(math.ceil(training.batch_images / num_workers) / training.accumulate)
     values, logits = activations(shape, images, images * training.targets_per_image, student.max_target_tokens)
-    return Footprint(
+    return TrainingMemory(
         parameters=parameters,
         weights_mb=4 * parameters / MIB,
         gradients_mb=(8 if num_workers > 1 else 4) * parameters / MIB,
@@ -107,8 +107,8 @@ def activations(shape: Shape, num_images: int, num_samples: int, answer_tokens: 
     vision, text = shape.config.vision_config, shape.config.text_config
     sides = [shape.image_px // stride for stride in accumulate(vision.patch_stride, mul)]
     seen = sum(2 * n * width * side**2 for n, width, side in zip(vision.depths, vision.embed_dim, sides, strict=True))
-    heard = num_samples * (sides[-1] ** 2 + 1 + PROMPT_TOKENS)
-    said = num_samples * answer_tokens
-    layers = LAYER_VALUES * (num_images * seen + heard * text.d_model * text.encoder_layers)
-    decoder = (DECODER_VALUES * said + 2 * heard) * text.d_model * text.decoder_layers
-    return layers + decoder, said * text.vocab_size
+    encoder_tokens = num_samples * (sides[-1] ** 2 + 1 + PROMPT_TOKENS)
+    answered = num_samples * answer_tokens
+    layers = LAYER_VALUES * (num_images * seen + encoder_tokens * text.d_model * text.encoder_layers)
+    decoder = (DECODER_VALUES * answered + 2 * encoder_tokens) * text.d_model * text.decoder_layers
+    return layers + decoder, answered * text.vocab_size

@@ -61,7 +61,7 @@ class Order:
         return bisect_right(self._starts, step) - 1
 
     def task_weights(self, step: int) -> Mapping[str, float]:
-        """What the phase of a step says about tasks."""
+        """Task weights of the phase of a step."""
         return self._phases[self.phase(step)].task_weights if self._phases else {}
 
     def _shuffled(self, phase: int, epoch: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:

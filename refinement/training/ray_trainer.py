@@ -58,7 +58,7 @@ def train_on_ray(
     report: Report = lambda progress: None,
 ) -> None:
     """Train to the end, on the Ray cluster at `address` or one of this machine. `storage` is for Ray's own records: a
-    folder or URL that all its nodes can reach. `report` is told of progress, in a thread of this process.
+    folder or URL that all its nodes can reach. `report` is called with progress, in a thread of this process.
 
     A worker that dies takes the others along; all start again from the latest checkpoint. Raises `RunnerError` where
     the cluster has too little for the workers, instead of waiting for more, and where training failed for good.
@@ -66,9 +66,9 @@ def train_on_ray(
     RayBackend(address)
     _check_resources(resources)
     try:
-        with _relayed(report) as said:
+        with _relayed(report) as queue:
             TorchTrainer(
-                partial(_train_loop, report=said.put),
+                partial(_train_loop, report=queue.put),
                 train_loop_config={"job": job},
                 scaling_config=ScalingConfig(
                     num_workers=resources.num_workers,
@@ -90,19 +90,19 @@ def train_on_ray(
 @contextmanager
 def _relayed(report: Report) -> Iterator[Queue]:
     """A queue that workers put progress into, and a thread that hands it on."""
-    said = Queue(actor_options={"num_cpus": 0})
-    listener = threading.Thread(target=_listen, args=(said, report), name="training progress", daemon=True)
+    queue = Queue(actor_options={"num_cpus": 0})
+    listener = threading.Thread(target=_listen, args=(queue, report), name="training progress", daemon=True)
     listener.start()
     try:
-        yield said
+        yield queue
     finally:
-        said.put(None)
+        queue.put(None)
         listener.join(LISTENER_LIMIT_S)
-        said.shutdown(force=True)
+        queue.shutdown(force=True)
 
 
-def _listen(said: Queue, report: Report) -> None:
-    while (progress := said.get()) is not None:
+def _listen(queue: Queue, report: Report) -> None:
+    while (progress := queue.get()) is not None:
         report(progress)
 
 

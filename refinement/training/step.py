@@ -12,8 +12,8 @@ from torch.nn.functional import cross_entropy
 from fld_engine.refinement.student.encoding import IGNORED, embed, shifted
 
 
-class ForcedAnswers(nn.Module):
-    """Cross-entropy of every token of forced answers, the vision tower running once an image."""
+class TeacherForcing(nn.Module):
+    """Cross-entropy of every token of given answers, the vision tower running once an image."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Students being taught on the labels of a round: kept in the root, each trained once, whoever is killed meanwhile."""
+"""Training of students on the labels of a round: each is kept in the root and trained once, whatever is killed."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from fld_engine.refinement.training.progress import Progress, Report
 from fld_engine.refinement.training.ray_trainer import TrainingJob, train_on_ray
 from fld_engine.refinement.training.settings import TrainerResources, TrainingConfig
 from fld_engine.refinement.training.training_log import TensorBoardLog
-from fld_engine.refinement.training.training_set import Lessons
+from fld_engine.refinement.training.training_set import RootTrainingSet
 from fld_engine.schemas.annotations import Granularity
 
 BASE = "rounds/base"
 TRAINING = "training"
 """Folder of the curves of all trainings, and of gold metrics by round, as TensorBoard reads them."""
 CHECKPOINTS, RAY = "-checkpoints", "-ray"
-"""What stands beside the folder of a student while it is trained."""
+"""Ends of the names of two more folders that a student has while it is trained."""
 
 OpenStudent = Callable[[], Student]
 """How a worker opens what a training starts from; picklable."""
@@ -34,7 +34,7 @@ OpenStudent = Callable[[], Student]
 
 @dataclass(frozen=True, slots=True)
 class Teacher:
-    """Teaches students of one root, under the lease of its pipeline. `student` says what they begin from."""
+    """Trains students of one root, under the lease of its pipeline. `student` says what they begin from."""
 
     pipeline: Pipeline
     student: StudentConfig
@@ -46,16 +46,16 @@ class Teacher:
         return self.pipeline.store
 
     def standing(self, before: RoundRecord) -> Plan:
-        """The root as it stands after a round, annotated and decided: what lessons are taken from."""
+        """The root as it stands after a round, annotated and decided: what students are trained on."""
         standing = plan_of(self.store, self.pipeline.config, before.number)
         self.pipeline.annotate(standing)
         self.pipeline.decide(standing)
         return standing
 
-    def lessons(self, standing: Plan, fold: int, granularities: tuple[Granularity, ...] = ()) -> Lessons:
+    def training_set(self, standing: Plan, fold: int, granularities: tuple[Granularity, ...] = ()) -> RootTrainingSet:
         """All that the student of a fold may learn, or its texts of some granularities alone."""
         config = self.pipeline.config
-        return Lessons(
+        return RootTrainingSet(
             root=self.store.url,
             partitions=tuple(standing.partitions),
             covers=tuple(standing.cover_step(record) for record in standing.partitions),
@@ -74,7 +74,7 @@ class Teacher:
         self,
         number: int,
         name: str,
-        lessons: Lessons,
+        training_set: RootTrainingSet,
         training: TrainingConfig,
         *,
         identity: str,
@@ -88,8 +88,8 @@ class Teacher:
         folder = student_folder(number, name)
         if read_kept(self.store, folder) is None:
             job = TrainingJob(
-                open_student=start or self.base(lessons),
-                open_data=lessons.open,
+                open_student=start or self.base(training_set),
+                open_data=training_set.open,
                 config=training,
                 store_url=self.store.url,
                 checkpoints=folder + CHECKPOINTS,
@@ -113,13 +113,13 @@ class Teacher:
         """How a worker opens a student that is kept in a folder of the root."""
         return partial(open_kept, f"{self.store.url}/{folder}", max_target_tokens=self.student.max_target_tokens)
 
-    def base(self, lessons: Lessons) -> OpenStudent:
+    def base(self, training_set: RootTrainingSet) -> OpenStudent:
         """What training starts from. A student from scratch is made once for all rounds."""
         student = self.student
         if student.base != SCRATCH:
             return partial(load_student, student.base, student.revision, max_target_tokens=student.max_target_tokens)
         if read_kept(self.store, BASE) is None:
-            every = replace(lessons, fold=EVERY_FOLD)
+            every = replace(training_set, fold=EVERY_FOLD)
             keep_student(make_student(student, corpus(every.open().images)), self.store, BASE)
         return self.opener(BASE)
 

@@ -20,7 +20,7 @@ from fld_engine.refinement.training.meter import Meter, Place, sum_over_workers
 from fld_engine.refinement.training.order import Order, draw_targets
 from fld_engine.refinement.training.progress import Report
 from fld_engine.refinement.training.settings import TrainingConfig, check_weights
-from fld_engine.refinement.training.step import ForcedAnswers
+from fld_engine.refinement.training.step import TeacherForcing
 from fld_engine.schemas.tasks import Task
 
 log = logging.getLogger(__name__)
@@ -101,7 +101,7 @@ class _Trainer:
     def __init__(self, student: Student, config: TrainingConfig, place: Place, device: str) -> None:
         self._student, self._config, self._place, self._device = student, config, place, device
         student.model.to(device)
-        self._module: Any = ForcedAnswers(student.model).train()
+        self._module: Any = TeacherForcing(student.model).train()
         self._optimiser = torch.optim.AdamW(
             student.model.parameters(), lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=config.weight_decay
         )

@@ -24,7 +24,7 @@ KEPT_IMAGES = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Lessons:
+class RootTrainingSet:
     """Where to find labels and images; any worker can open it. `fold` is of `num_folds`, or `EVERY_FOLD`.
 
     With `granularities`, the texts of these alone, without those that were composed by rule.
@@ -40,7 +40,7 @@ class Lessons:
     seed: int
     granularities: tuple[Granularity, ...] = ()
 
-    def open(self) -> LessonImages:
+    def open(self) -> RootTrainingImages:
         """Read all labels, in the order of the partitions; images are decoded when they are asked for."""
         store = Store(self.root)
         images: list[TrainingImage] = []
@@ -57,7 +57,7 @@ class Lessons:
                 if image.targets and self._taught(pixels.twin_group(row)):
                     images.append(image)
                     places.append((pixels, row))
-        return LessonImages(images, places)
+        return RootTrainingImages(images, places)
 
     def _taught(self, twin_group: str) -> bool:
         return self.fold == EVERY_FOLD or trains_on(self.fold, fold_of(twin_group, self.seed, self.num_folds))
@@ -69,7 +69,7 @@ def written_texts(texts: pa.Table, granularities: Sequence[Granularity]) -> pa.T
     return texts.filter(pc.and_(asked, pc.invert(texts["composed"])))
 
 
-class LessonImages:
+class RootTrainingImages:
     """Training images of a root, decoded when they are asked for."""
 
     def __init__(self, images: Sequence[TrainingImage], places: Sequence[tuple[PartitionImages, int]]) -> None:

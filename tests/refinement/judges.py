@@ -42,12 +42,12 @@ def honest(labels: Sequence[ImageLabels]):  # type: ignore[no-untyped-def]
 
         overlaps = _overlaps(Named(region.id, region.label, region.box_xyxy), said.regions)
         if not len(overlaps) or overlaps.max() < 0.3:
-            return replace(region, p=0.1, p_label=0.2, rival="", p_rival=0.0)
+            return replace(region, p=0.1, p_label=0.2, runner_up="", p_runner_up=0.0)
         true = said.regions[int(overlaps.argmax())].label
         p = 0.9 if overlaps.max() >= 0.5 else 0.3
         if true == region.label:
-            return replace(region, p=p, p_label=0.9, rival="other", p_rival=0.1)
-        return replace(region, p=p, p_label=0.1, rival=true, p_rival=0.9)
+            return replace(region, p=p, p_label=0.9, runner_up="other", p_runner_up=0.1)
+        return replace(region, p=p, p_label=0.1, runner_up=true, p_runner_up=0.9)
 
     def judge(every: Sequence[LabelledImage]) -> Mapping[str, Judgement]:
         judged = {}

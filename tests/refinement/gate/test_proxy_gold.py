@@ -1,4 +1,4 @@
-"""What stands in for gold: objects that two specialists see."""
+"""The proxy of gold: objects that two specialists see."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from fld_engine.engine.view import PartitionView
 from fld_engine.refinement.gate.gate import GateRules
-from fld_engine.refinement.gate.gating import JudgedPartition, settle
+from fld_engine.refinement.gate.gating import JudgedPartition, decide_round
 from fld_engine.refinement.gate.proxy_gold import AGREEMENT, agreed_objects, as_reference
 from fld_engine.refinement.labels.image import LabelledImage
 from fld_engine.refinement.merge.rules import MergeRules
@@ -68,7 +68,7 @@ def test_a_share_of_the_images_judges() -> None:
 
 
 def test_every_metric_says_that_it_is_no_gold() -> None:
-    settlement = settle(
+    decision = decide_round(
         [JudgedPartition(images(), honest(TRUTH)(images()), gold())],
         merge=MergeRules(),
         gate=GateRules(),
@@ -76,7 +76,7 @@ def test_every_metric_says_that_it_is_no_gold() -> None:
         seed=0,
         prefix=AGREEMENT,
     )
-    assert all(gate.metric.startswith("agreement-") for gate in settlement.gates)
-    assert all(gate.metric in gate.why for gate in settlement.gates)
-    assert settlement.measured
-    assert all(figure.metric.startswith("agreement-") for figure in settlement.measured)
+    assert all(gate.metric.startswith("agreement-") for gate in decision.gates)
+    assert all(gate.metric in gate.why for gate in decision.gates)
+    assert decision.measured
+    assert all(figure.metric.startswith("agreement-") for figure in decision.measured)

@@ -10,7 +10,7 @@ import pytest
 from benchmarks.refinement.accounting import account
 from benchmarks.refinement.labels import boxes_of, unlabelled
 from fld_engine.refinement.gate.gate import GateDecision, GateRules
-from fld_engine.refinement.gate.gating import JudgedPartition, edits_of, settle
+from fld_engine.refinement.gate.gating import JudgedPartition, decide_round, edits_of
 from fld_engine.refinement.labels.gold import Gold, gold_split_of
 from fld_engine.refinement.labels.image import LabelledImage
 from fld_engine.refinement.labels.judgement import Judgement
@@ -33,26 +33,26 @@ class Result:
 
 
 def run(judge, num_gold: int = 120, truth: Mapping[str, Gold] | None = None) -> Result:  # type: ignore[no-untyped-def]
-    return settled(images(num_gold), gold(num_gold) if truth is None else truth, judge)
+    return decided(images(num_gold), gold(num_gold) if truth is None else truth, judge)
 
 
-def settled(every: Sequence[LabelledImage], truth: Mapping[str, Gold], judge) -> Result:  # type: ignore[no-untyped-def]
+def decided(every: Sequence[LabelledImage], truth: Mapping[str, Gold], judge) -> Result:  # type: ignore[no-untyped-def]
     """One partition of all images."""
     rules, judged = MergeRules(), judge(every)
     partition = JudgedPartition(every, judged, truth)
-    settlement = settle([partition], merge=rules, gate=GateRules(), round_=1, seed=0)
-    merged = [merge_image(image, judged[image.id], settlement.calibrations, rules) for image in every]
+    decision = decide_round([partition], merge=rules, gate=GateRules(), round_=1, seed=0)
+    merged = [merge_image(image, judged[image.id], decision.calibrations, rules) for image in every]
     standing = [
         replace(
             old,
-            regions=new.image.regions if "regions" in settlement.accepted else old.regions,
-            texts=new.image.texts if "texts" in settlement.accepted else old.texts,
+            regions=new.image.regions if "regions" in decision.accepted else old.regions,
+            texts=new.image.texts if "texts" in decision.accepted else old.texts,
         )
         for old, new in zip(every, merged, strict=True)
     ]
     proposed = tuple(edit for result in merged for edit in result.edits)
-    edits = tuple(edits_of(partition.images, partition.judged, settlement.ruling(rules)))
-    return Result(tuple(standing), edits, proposed, settlement.calibrations, settlement.gates)
+    edits = tuple(edits_of(partition.images, partition.judged, decision.merge_decision(rules)))
+    return Result(tuple(standing), edits, proposed, decision.calibrations, decision.gates)
 
 
 def test_a_student_that_sees_repairs_and_the_gate_lets_it() -> None:
@@ -121,5 +121,5 @@ def test_round_without_any_label() -> None:
     """A family with no labels must not stop the other."""
     bare = [replace(image, regions=(), texts=()) for image in images(0)]
 
-    result = settled(bare, {}, lambda every: {image.id: Judgement((), (), (), ()) for image in every})
+    result = decided(bare, {}, lambda every: {image.id: Judgement((), (), (), ()) for image in every})
     assert (result.images, result.edits) == (tuple(bare), ())

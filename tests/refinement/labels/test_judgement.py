@@ -31,9 +31,9 @@ def test_what_a_student_says_becomes_a_judgement() -> None:
     said = concat([{name: fill(ANNOTATION_TABLES[name], of_table) for name, of_table in rows.items()}])
     judged = judgements(images, said, ["cat", "dog"])[A["id"]]
     cat, dog = judged.old
-    assert (cat.p, cat.p_label, cat.rival, cat.p_rival) == (0.9, 0.4, "dog", 0.5)
-    assert (dog.p, dog.p_label, dog.rival) == (0.0, 0.0, ""), "nothing was said of it"
+    assert (cat.p, cat.p_label, cat.runner_up, cat.p_runner_up) == (0.9, 0.4, "dog", 0.5)
+    assert (dog.p, dog.p_label, dog.runner_up) == (0.0, 0.0, ""), "nothing was said of it"
     (seen,) = judged.seen
-    assert (seen.label, seen.p, seen.p_label, seen.rival, seen.p_rival) == ("cat", 0.8, 0.7, "dog", 0.2)
+    assert (seen.label, seen.p, seen.p_label, seen.runner_up, seen.p_runner_up) == ("cat", 0.8, 0.7, "dog", 0.2)
     assert judged.old_texts[0].p == 0.6
     assert judged.seen_texts[0].named == ("dog",)

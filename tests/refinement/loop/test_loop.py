@@ -1,4 +1,4 @@
-"""The whole loop on a root: train on Ray, look again, merge, gate; every round a set of files of its own."""
+"""The whole loop on a root: train on Ray, annotate again, merge, gate; every round a set of files of its own."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from fld_engine.engine.rounds import plan_of, read_round
 from fld_engine.engine.store import Store
 from fld_engine.flows.report import report_root
 from fld_engine.flows.rounds import print_rounds
-from fld_engine.refinement.gate.gating import Ruling, edits_of
+from fld_engine.refinement.gate.gating import MergeDecision, edits_of
 from fld_engine.refinement.labels.folds import EVERY_FOLD, fold_of
 from fld_engine.refinement.labels.ledger import Edit
 from fld_engine.refinement.labels.survey import survey_of
@@ -60,7 +60,7 @@ def test_a_student_that_knows_nothing_is_refused_and_changes_nothing(made: tuple
     root, config = made
     with opened(root, config) as pipeline:
         loop = Loop(pipeline, parse_refine(config.refine))
-        first = loop.carry()
+        first = loop.initial_round()
         second = loop.round(1, first)
         plan = loop.plan_of_students(1, first)
         outputs = [plan.fingerprints["student-1", partition.unseen.id] for partition in first.partitions]
@@ -93,7 +93,7 @@ def test_a_student_that_knows_nothing_is_refused_and_changes_nothing(made: tuple
     kept = digests(root / "rounds")
     with opened(root, config) as pipeline:
         loop = Loop(pipeline, parse_refine(config.refine))
-        assert loop.round(1, loop.carry()) == second
+        assert loop.round(1, loop.initial_round()) == second
         assert pipeline.work.models_loaded == 0, "a finished round is not made again"
     assert digests(root / "rounds") == kept
 
@@ -106,13 +106,14 @@ def test_no_student_is_taught_gold_or_what_it_labels(made: tuple[Path, RunConfig
     root, config = made
     with opened(root, config) as pipeline:
         loop = Loop(pipeline, parse_refine(config.refine))
-        first = loop.carry()
+        first = loop.initial_round()
         standing = plan_of(pipeline.store, config, 0)
         pipeline.decide(standing)
         images = [image for partition in first.partitions for image in loop.files.images(partition)]
         gold = {image.id for image in images if image.gold_split}
         taught = [
-            {image.id for image in loop.teacher.lessons(standing, fold).open().images} for fold in (0, 1, EVERY_FOLD)
+            {image.id for image in loop.teacher.training_set(standing, fold).open().images}
+            for fold in (0, 1, EVERY_FOLD)
         ]
     assert len(gold) == NUM_GOLD
     assert taught[EVERY_FOLD].isdisjoint(gold)
@@ -132,8 +133,8 @@ def test_workers_write_the_edits_that_the_driver_would_have_made(made: tuple[Pat
     root, config = made
     with opened(root, config) as pipeline:
         loop = Loop(pipeline, parse_refine(config.refine))
-        loop.round(1, loop.carry())
-    ruling = Ruling(calibrations=(), accepted=frozenset({"regions", "texts"}), rules=MergeRules())
+        loop.round(1, loop.initial_round())
+    merging = MergeDecision(calibrations=(), accepted=frozenset({"regions", "texts"}), rules=MergeRules())
     source = Source(annotator="refinement", model="student", revision="r", round=2)
     merges: dict[str, list[MergedPartition]] = {}
     for kind in ("ray", "local"):
@@ -141,9 +142,9 @@ def test_workers_write_the_edits_that_the_driver_would_have_made(made: tuple[Pat
         runner = RunnerConfig(kind=kind, workers=2)
         with opened(tmp_path / kind, config.model_copy(update={"runner": runner})) as pipeline:
             loop = Loop(pipeline, parse_refine(config.refine))
-            first = loop.carry()
+            first = loop.initial_round()
             plan = loop.plan_of_students(1, first)
-            merges[kind] = loop.merge_partitions(2, first, plan, ruling, source)
+            merges[kind] = loop.merge_partitions(2, first, plan, merging, source)
     assert merges["ray"] == merges["local"]
     assert digests(tmp_path / "ray/rounds/002") == digests(tmp_path / "local/rounds/002") != {}
 
@@ -152,7 +153,7 @@ def test_workers_write_the_edits_that_the_driver_would_have_made(made: tuple[Pat
         loop = Loop(pipeline, parse_refine(config.refine))
         assert len(merged) == len(first.partitions) > 1
         for before, judged, after in zip(first.partitions, loop.judged(first, plan), merged, strict=True):
-            edits = edits_of(judged.images, judged.judged, ruling)
+            edits = edits_of(judged.images, judged.judged, merging)
             ledger = pipeline.store.read_table(after.partition.ledger.path)
             assert ledger["annotation_id"].to_pylist() == [edit.annotation_id for edit in edits] != []
             assert sum(after.edits.values()) == len(edits)
@@ -171,7 +172,7 @@ def test_a_round_whose_worker_and_driver_were_killed_has_the_same_bytes(
     root, config = made
     with opened(root, config) as pipeline:
         loop = Loop(pipeline, parse_refine(config.refine))
-        loop.round(1, loop.carry())
+        loop.round(1, loop.initial_round())
     again = tmp_path / "root"
     shutil.copytree(root, again)
     shutil.rmtree(again / "rounds")
@@ -210,7 +211,7 @@ def wait_for(driver: subprocess.Popen[bytes], look: Callable[[], list[T]]) -> li
     return found
 
 
-def test_without_gold_specialists_that_agree_stand_in_and_are_named(
+def test_without_gold_specialists_that_agree_are_a_proxy_that_is_named(
     made: tuple[Path, RunConfig], tmp_path: Path
 ) -> None:
     """The two fakes see two regions of each image alike. Trained in sample, the paper's way: one student."""
@@ -221,7 +222,7 @@ def test_without_gold_specialists_that_agree_stand_in_and_are_named(
     run_road(tmp_path / "root", plain)
     with opened(tmp_path / "root", plain) as pipeline:
         loop = Loop(pipeline, parse_refine(plain.refine))
-        first = loop.carry()
+        first = loop.initial_round()
         second = loop.round(1, first)
         final = loop.final([first, second])
     assert [gate.metric for gate in second.gates] == ["agreement-f1@0.5"]
@@ -241,10 +242,10 @@ def test_removal_takes_every_round_along(made: tuple[Path, RunConfig], tmp_path:
     shutil.copytree(root, folder, ignore=shutil.ignore_patterns("rounds"))
     with opened(folder, config) as pipeline:
         loop = Loop(pipeline, parse_refine(config.refine))
-        image = next(image for image in loop.files.images(loop.carry().partitions[0]) if not image.gold_split)
+        image = next(image for image in loop.files.images(loop.initial_round().partitions[0]) if not image.gold_split)
         pipeline.remove([image.id])
         assert not (folder / "rounds").exists()
-        after = Loop(pipeline, parse_refine(config.refine)).carry()
+        after = Loop(pipeline, parse_refine(config.refine)).initial_round()
         assert sum(partition.standing.num_images for partition in after.partitions) == NUM + NUM_GOLD - 1
     named = [path for path in folder.rglob("*") if path.is_file() and image.id.encode() in path.read_bytes()]
     assert [path.name for path in named] == ["removed.json"], "the list that refuses it"
@@ -257,7 +258,7 @@ def test_a_round_is_exported_like_any_root(made: tuple[Path, RunConfig], tmp_pat
     shutil.copytree(root, folder, ignore=shutil.ignore_patterns("rounds"))
     with opened(folder, config) as pipeline:
         loop = Loop(pipeline, parse_refine(config.refine))
-        first = loop.carry()
+        first = loop.initial_round()
         images = [image for image in loop.files.images(first.partitions[0]) if not image.gold_split]
         target = next(image for image in images if len(image.regions) >= 3)
         moved, renamed, removed, *_ = target.regions

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.refinement.scenes import Scene
 from fld_engine.engine.config import RunConfig
-from fld_engine.refinement.gate.gating import JudgedPartition, settle
+from fld_engine.refinement.gate.gating import JudgedPartition, decide_round
 from fld_engine.refinement.labels.judgement import Judgement
 from fld_engine.refinement.loop.loop import Loop
 from fld_engine.refinement.loop.proposal import Proposal
@@ -71,7 +71,7 @@ def test_scene_text_and_groundings_of_people_give_their_figures(made: tuple[Path
     root, config = made
     with opened(root, config) as pipeline:
         loop = Loop(pipeline, RefineConfig())
-        first = loop.carry()
+        first = loop.initial_round()
         assert loop.has_gold
         partitions = []
         for partition in first.partitions:
@@ -80,17 +80,17 @@ def test_scene_text_and_groundings_of_people_give_their_figures(made: tuple[Path
             partitions.append(JudgedPartition(images, same, loop.files.gold(partition)))
         num_gate = sum(image.gold_split == "gate" for part in partitions for image in part.images)
         assert num_gate > 1
-        settlement = settle(
+        decision = decide_round(
             partitions,
             merge=loop.settings.rules.merge,
             gate=loop.settings.rules.gate,
             round_=1,
             seed=config.seed,
-            attach=Proposal(
+            dependents_after=Proposal(
                 pipeline, loop.files, 1, first, Source(annotator="refinement", model="student", revision="r", round=1)
             ),
         )
-    figures = {f"{figure.unit} {figure.metric}": figure.before for figure in settlement.measured}
+    figures = {f"{figure.unit} {figure.metric}": figure.before for figure in decision.measured}
     assert figures.pop("texts cider") > 0, "the caption of a record of images is a caption"
     assert figures == {
         "regions character_error": round(2 / 6, 4),  # of STOP and GO, the second is not read; the third does not count

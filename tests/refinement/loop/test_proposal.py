@@ -12,7 +12,7 @@ from benchmarks.refinement.scenes import Scene
 from fld_engine.engine.config import RunConfig
 from fld_engine.engine.pipeline import Pipeline
 from fld_engine.engine.rounds import RoundRecord, plan_of, plan_of_labels
-from fld_engine.refinement.labels.dependents import Attached
+from fld_engine.refinement.labels.dependents import Dependents
 from fld_engine.refinement.labels.image import LabelledImage
 from fld_engine.refinement.labels.ledger import Edit
 from fld_engine.refinement.loop.loop import Loop
@@ -50,7 +50,9 @@ def outline_boxes(drawn: Sequence[Scene], gold: Path) -> None:
     gold.write_text(json.dumps(tree))
 
 
-def look(pipeline: Pipeline, loop: Loop, first: RoundRecord, image: LabelledImage, *edits: Edit) -> Attached:
+def dependents_after(
+    pipeline: Pipeline, loop: Loop, first: RoundRecord, image: LabelledImage, *edits: Edit
+) -> Dependents:
     return Proposal(pipeline, loop.files, 1, first, SOURCE)([image.id], edits)[image.id]
 
 
@@ -67,21 +69,21 @@ def test_masks_and_groundings_are_those_of_the_proposed_labels(made: tuple[Path,
     root, config = made
     with opened(root, config) as pipeline:
         loop = Loop(pipeline, RefineConfig())
-        first = loop.carry()
+        first = loop.initial_round()
         assert all("masks" not in partition.unseen.files for partition in first.partitions), "made again, not carried"
         image = next(i for p in first.partitions for i in loop.files.images(p) if i.gold_split)
         (gold,) = (loop.files.gold(p)[image.id] for p in first.partitions if image.id in loop.files.gold(p))
-        assert gold.says_attached
+        assert gold.has_dependents
         (region,), (text,) = image.regions, image.texts
-        now = look(pipeline, loop, first, image)
+        now = dependents_after(pipeline, loop, first, image)
         assert now.masks[region.id] == gold.masks[0], "the specialist tells the truth"
         assert [(phrase, boxes.tolist()) for phrase, boxes in now.phrases] == [(region.label, [list(region.box_xyxy)])]
         written = pipeline.work.outputs_written
-        look(pipeline, loop, first, image)
+        dependents_after(pipeline, loop, first, image)
         assert pipeline.work.outputs_written == written, "nothing is made twice"
 
         said = f"Beside it, {region.label}."
-        after = look(
+        after = dependents_after(
             pipeline,
             loop,
             first,

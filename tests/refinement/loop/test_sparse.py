@@ -59,12 +59,14 @@ def test_a_specialist_writes_what_is_missing_unless_gold_refuses_it(made: tuple[
     root, config = made
     with opened(root, config) as pipeline:
         step = step_of(pipeline)
-        first = step.loop.carry()
+        first = step.loop.initial_round()
         before = step.loop.round(1, first)
         record = step.round(2, before)
         images = [image for partition in record.partitions for image in step.loop.files.images(partition)]
         ledger = [row for p in record.partitions for row in pipeline.store.read_table(p.ledger.path).to_pylist()]
-        few = step.loop.teacher.lessons(step.loop.teacher.standing(before), EVERY_FOLD, ("detailed", "more_detailed"))
+        few = step.loop.teacher.training_set(
+            step.loop.teacher.standing(before), EVERY_FOLD, ("detailed", "more_detailed")
+        )
         taught = few.open().images
     assert len(taught) == NUM_TOLD
     assert {target.task for image in taught for target in image.targets} == {
@@ -160,7 +162,7 @@ def test_too_few_texts_are_said_before_anything_is_trained(made: tuple[Path, Run
     with opened(root, config) as pipeline:
         step = step_of(pipeline, NUM_TOLD + 1)
         with pytest.raises(RootError, match=f"has {NUM_TOLD} detailed texts .* needs {NUM_TOLD + 1} .*lower `min_te"):
-            step.count(step.loop.carry())
+            step.count(step.loop.initial_round())
 
 
 def test_wrong_settings_are_named() -> None:

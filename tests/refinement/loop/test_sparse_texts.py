@@ -8,8 +8,8 @@ import pytest
 
 from fld_engine.engine.view import PartitionView
 from fld_engine.refinement.gate.gate import GateRules
-from fld_engine.refinement.gate.sparse_gate import SparseGate, Told, judge_written
-from fld_engine.refinement.loop.sparse_texts import dropped_texts, missing_texts, told_of
+from fld_engine.refinement.gate.sparse_gate import SparseGate, TextComparison, judge_written
+from fld_engine.refinement.loop.sparse_texts import compare_texts, dropped_texts, missing_texts
 from tests.tables import annotations, rows
 
 NAME = "specialist-2"
@@ -67,6 +67,6 @@ def test_gold_judges_what_would_be_kept(view: PartitionView) -> None:
         *({"image_id": i, "id": i, "granularity": "detailed", "text": f"gold {i} {n}"} for i in "ad" for n in (1, 2)),
         {"image_id": "c", "id": "g", "granularity": "brief", "text": "gold of another granularity"},
     )
-    told = told_of("detailed", ["a", "c", "d"], gold, LABELS, view, NAME)
-    assert told == [Told(("gold a 1", "gold a 2"), "of a", brief="a dog", small="by people")]
-    assert told_of("detailed", ["c"], gold, LABELS, view, NAME) == []
+    compared = compare_texts("detailed", ["a", "c", "d"], gold, LABELS, view, NAME)
+    assert compared == [TextComparison(("gold a 1", "gold a 2"), "of a", brief="a dog", small="by people")]
+    assert compare_texts("detailed", ["c"], gold, LABELS, view, NAME) == []

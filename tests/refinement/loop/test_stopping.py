@@ -85,7 +85,7 @@ def test_images_of_one_fold_end_a_refinement_unless_it_is_in_sample(tmp_path: Pa
     run_road(tmp_path / "root", config)
     with opened(tmp_path / "root", config) as pipeline:
         loop = Loop(pipeline, parse_refine(config.refine))
-        first = loop.carry()
+        first = loop.initial_round()
         (group,) = {image.twin_group for partition in first.partitions for image in loop.files.images(partition)}
         assert first.partitions[0].standing.num_images == 2
         assert loop.taught_folds(first) == {fold_of(group, config.seed, 2)}

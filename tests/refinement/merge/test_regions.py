@@ -41,7 +41,7 @@ def test_box_that_agrees_or_is_surer_stays() -> None:
 
 
 def test_swapped_label_is_put_right_where_the_student_sees_the_thing() -> None:
-    swapped = replace(CAT, label="dog", p_label=0.1, rival="cat", p_rival=0.8)
+    swapped = replace(CAT, label="dog", p_label=0.1, runner_up="cat", p_runner_up=0.8)
     merged = merge_regions("image", [swapped], [SEEN], RULES)
     assert [edit.what for edit in merged.edits] == ["relabelled"]
     assert merged.labels[0].label == "cat"
@@ -49,13 +49,13 @@ def test_swapped_label_is_put_right_where_the_student_sees_the_thing() -> None:
 
 
 def test_swapped_label_is_put_right_where_the_student_only_answers_when_asked() -> None:
-    swapped = replace(CAT, label="dog", p_label=0.1, rival="cat", p_rival=0.8)
+    swapped = replace(CAT, label="dog", p_label=0.1, runner_up="cat", p_runner_up=0.8)
     (edit,) = merge_regions("image", [swapped], [], RULES).edits
     assert (edit.what, edit.old, edit.new) == ("relabelled", {"label": "dog"}, {"label": "cat"})
 
 
 def test_label_stands_where_the_other_is_hardly_more_likely() -> None:
-    close = replace(CAT, label="dog", p_label=0.75, rival="cat", p_rival=0.8)
+    close = replace(CAT, label="dog", p_label=0.75, runner_up="cat", p_runner_up=0.8)
     assert merge_regions("image", [close], [SEEN], RULES).edits == ()
 
 
@@ -65,14 +65,14 @@ def test_spurious_label_is_dropped_with_a_reason() -> None:
 
 
 @pytest.mark.parametrize(
-    ("p_label", "p_rival", "what"),
+    ("p_label", "p_runner_up", "what"),
     [(0.2, 0.3, ["removed"]), (0.2, 0.8, ["relabelled"]), (0.8, 0.1, [])],
     ids=["no name is likely", "another is", "this is"],
 )
 def test_place_and_name_decide_together_whether_an_unsupported_label_stays(
-    p_label: float, p_rival: float, what: list[str]
+    p_label: float, p_runner_up: float, what: list[str]
 ) -> None:
-    doubtful = replace(CAT, p=0.5, p_label=p_label, rival="dog", p_rival=p_rival)
+    doubtful = replace(CAT, p=0.5, p_label=p_label, runner_up="dog", p_runner_up=p_runner_up)
     assert [edit.what for edit in merge_regions("image", [doubtful], [], RULES).edits] == what
 
 
@@ -129,8 +129,8 @@ _LABELS = st.builds(
     p=_SHARES,
     p_label=_SHARES,
     protected=st.booleans(),
-    rival=st.sampled_from(["", "cat", "dog"]),
-    p_rival=_SHARES,
+    runner_up=st.sampled_from(["", "cat", "dog"]),
+    p_runner_up=_SHARES,
 )
 
 

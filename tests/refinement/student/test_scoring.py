@@ -13,7 +13,7 @@ from fld_engine.refinement.labels.image import LabelledImage, RegionLabel
 from fld_engine.refinement.labels.judgement import judgements
 from fld_engine.refinement.student.annotator import annotations_of
 from fld_engine.refinement.student.encoding import encode, encode_targets
-from fld_engine.refinement.student.image_features import answer, look
+from fld_engine.refinement.student.image_features import answer, extract_features
 from fld_engine.refinement.student.judging import judge
 from fld_engine.refinement.student.model import Student
 from fld_engine.refinement.student.scoring import NOT_ASKED, Regions, Scorer
@@ -42,7 +42,7 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Student:
 @pytest.fixture(scope="module")
 def scorer(taught: Student) -> Scorer:
     """Of all six scenes at once, in batches that hold answers to several of them."""
-    return Scorer(look(taught, [scene.pixels for scene in SCENES]), batch_size=4)
+    return Scorer(extract_features(taught, [scene.pixels for scene in SCENES]), batch_size=4)
 
 
 def things(row: int) -> Regions:
@@ -55,7 +55,7 @@ def test_swapped_name_is_less_likely_than_the_true_one(scorer: Scorer) -> None:
     true = [things(row) for row in range(len(SCENES))]
     wrong = [replace(t, labels=[LABELS[(LABELS.index(name) + 1) % len(LABELS)] for name in t.labels]) for t in true]
     hits = [
-        score.rival == name and score.p_rival > score.label
+        score.runner_up == name and score.p_runner_up > score.label
         for group, scores in zip(true, scorer.regions(wrong, LABELS), strict=True)
         for name, score in zip(group.labels, scores, strict=True)
     ]
@@ -118,13 +118,13 @@ def test_a_batch_of_images_scores_as_each_alone(taught: Student, scorer: Scorer)
     captions = [(row, "brief", scene.caption) for row, scene in enumerate(SCENES)]
     together = scorer.regions(groups, LABELS), scorer.texts(captions)
     for row, scene in enumerate(SCENES):
-        alone = Scorer(look(taught, [scene.pixels]), batch_size=1)
+        alone = Scorer(extract_features(taught, [scene.pixels]), batch_size=1)
         (regions,) = alone.regions([replace(groups[row], image=0)], LABELS)
         assert alone.texts([(0, *captions[row][1:])]) == pytest.approx([together[1][row]], rel=1e-4)
         for one, other in zip(together[0][row], regions, strict=True):
-            assert one.rival == other.rival
-            scores = one.box, one.label, one.p_rival
-            assert scores == pytest.approx((other.box, other.label, other.p_rival), rel=1e-4)
+            assert one.runner_up == other.runner_up
+            scores = one.box, one.label, one.p_runner_up
+            assert scores == pytest.approx((other.box, other.label, other.p_runner_up), rel=1e-4)
 
 
 def test_scores_are_the_same_whatever_order_is_asked_in(scorer: Scorer) -> None:
@@ -153,5 +153,5 @@ def test_answers_are_those_of_the_library(taught: Student, task: Task) -> None:
     inputs.pop("image_rows")
     ids = taught.model.generate(**inputs, max_new_tokens=40, num_beams=1, do_sample=False)
     theirs = taught.processor.tokenizer.batch_decode(ids, skip_special_tokens=False)
-    assert answer(look(taught, pixels), task, max_tokens=40) == theirs
+    assert answer(extract_features(taught, pixels), task, max_tokens=40) == theirs
     assert max(map(len, theirs)) > 20  # it says something

@@ -17,11 +17,11 @@ from fld_engine.refinement.training.memory import (
     Shape,
     activations,
     count_parameters,
-    footprint,
     shape_of,
+    training_memory,
 )
 from fld_engine.refinement.training.settings import TrainingConfig
-from fld_engine.refinement.training.step import ForcedAnswers
+from fld_engine.refinement.training.step import TeacherForcing
 from fld_engine.schemas.errors import ModelError
 from tests.refinement import tiny
 
@@ -59,7 +59,7 @@ def _kept_bytes(model: Any, image_px: int, num_image_tokens: int) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        ForcedAnswers(model)(inputs, torch.full((num_samples, ANSWER), 5))
+        TeacherForcing(model)(inputs, torch.full((num_samples, ANSWER), 5))
     for parameter in model.parameters():
         storages.pop(parameter.untyped_storage().data_ptr(), None)
     return sum(storage.nbytes() for storage in storages.values())
@@ -75,8 +75,8 @@ def test_parameters_of_a_folder_are_those_of_its_model(tmp_path: Path) -> None:
 def test_more_workers_and_parts_need_less_for_their_share() -> None:
     """Sixteen bytes a parameter in one worker, twenty in each of several; activations follow the images at once."""
     student, training = StudentConfig(preset="tiny"), TrainingConfig()
-    alone = footprint(student, training, num_workers=1)
-    shared = footprint(student, training.model_copy(update={"accumulate": 2}), num_workers=2)
+    alone = training_memory(student, training, num_workers=1)
+    shared = training_memory(student, training.model_copy(update={"accumulate": 2}), num_workers=2)
     fixed = alone.total_mb - alone.activations_mb
     assert fixed == pytest.approx(16 * alone.parameters / MIB)
     assert shared.total_mb - shared.activations_mb == pytest.approx(20 * alone.parameters / MIB)
