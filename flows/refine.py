@@ -14,6 +14,7 @@ from fld_engine.engine.pipeline import Pipeline
 from fld_engine.engine.rounds import RoundRecord
 from fld_engine.engine.store import Store
 from fld_engine.flows.progress import progress_bars
+from fld_engine.refinement.loop.details import round_details
 from fld_engine.refinement.loop.loop import Loop, RefineSummary
 from fld_engine.refinement.loop.settings import parse_refine
 from fld_engine.refinement.loop.sparse import SparseStep
@@ -69,7 +70,7 @@ def _rows(rounds: Sequence[RoundRecord]) -> list[dict[str, Any]]:
             "round": record.number,
             **{gate.specialist: f"{gate.metric} {gate.before:.3f} -> {gate.after:.3f}" for gate in record.gates},
             "accepted": ", ".join(gate.specialist for gate in record.gates if gate.accepted),
-            "edits": sum(record.details.get("edits", {}).values()),
+            "edits": round_details(record).num_edits if record.number else 0,
         }
         for record in rounds
     ]

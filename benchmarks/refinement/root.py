@@ -24,6 +24,7 @@ from fld_engine.engine.rounds import RoundRecord, has_round, read_round
 from fld_engine.flows.opening import existing_root
 from fld_engine.refinement.labels.image import LabelledImage
 from fld_engine.refinement.labels.judgement import Judgement
+from fld_engine.refinement.loop.details import round_details
 from fld_engine.refinement.loop.loop import Loop
 from fld_engine.refinement.loop.settings import parse_refine
 from fld_engine.refinement.merge.calibration import Calibration
@@ -121,7 +122,7 @@ class RootRounds:
         partitions = list(self._loop.judged(before, self._loop.plan_of_students(number, before)))
         images = {image.id: image for partition in partitions for image in partition.images}
         judged = {identity: one for partition in partitions for identity, one in partition.judged.items()}
-        return images, judged, [Calibration.model_validate(curve) for curve in record.details["calibrations"]]
+        return images, judged, list(round_details(record).calibrations)
 
 
 def _png(scene: Scene) -> bytes:

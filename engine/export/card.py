@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import yaml
 
-from fld_engine.engine.export.facts import NOT_MEASURED
 from fld_engine.engine.export.limits import known_limits
 from fld_engine.engine.hashing import canonical_json
 from fld_engine.schemas.sample import SAMPLE
@@ -162,7 +161,7 @@ def _rounds(manifest: Manifest) -> Iterator[str]:
         yield "None: no specialist was trained on this dataset's own annotations."
         return
     yield "Each round's student is scored on reference images that it never saw, and replaces its teacher if it passes."
-    if any(r.metric == NOT_MEASURED for r in manifest.facts.rounds):
+    if any(not r.measured for r in manifest.facts.rounds):
         yield "A metric that is `not measured` had no reference to be scored on: what passed was taken over unjudged."
     yield ""
     yield from _table(("round", "specialist", "metric", "before", "after", "passed the gate"), rows)

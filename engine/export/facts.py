@@ -71,6 +71,11 @@ class RoundFacts(Frozen):
     after: float
     accepted: bool
 
+    @property
+    def measured(self) -> bool:
+        """False for a specialist that was taken over without a reference: its figures mean nothing then."""
+        return self.metric != NOT_MEASURED
+
 
 class ExportFacts(GroupFacts):
     """The whole export. Images: found = ingested + duplicates + known + quarantined; `removed` of these are gone.

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from fld_engine.engine.export.facts import RoundFacts
 from fld_engine.refinement.gate.before_after import before_after
@@ -51,15 +50,6 @@ class RoundDecision:
     measured: tuple[Measured, ...]
     edits_measured: tuple[EditsMeasured, ...]
     """Of each unit on the gate's images, as they were proposed."""
-
-    def details(self) -> dict[str, Any]:
-        """All of it as `round.json` has it."""
-        return {
-            "gates": [gate.model_dump(mode="json") for gate in self.gates],
-            "calibrations": [curve.model_dump(mode="json") for curve in self.calibrations],
-            "measured": [figure.model_dump(mode="json") for figure in self.measured],
-            "edits_measured": [edits.model_dump(mode="json") for edits in self.edits_measured],
-        }
 
     def facts(self, number: int) -> tuple[RoundFacts, ...]:
         """What was measured, for manifest and card; a gate that had no image has measured nothing."""

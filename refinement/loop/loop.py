@@ -39,6 +39,7 @@ from fld_engine.refinement.labels.image import LabelledImage
 from fld_engine.refinement.labels.ledger import WHATS
 from fld_engine.refinement.labels.survey import Survey, survey_of
 from fld_engine.refinement.labels.tables import count_names
+from fld_engine.refinement.loop.details import InitialDetails, RoundDetails, initial_details
 from fld_engine.refinement.loop.partition_merge import MergedPartition, PartitionMerge, StudentOutput
 from fld_engine.refinement.loop.proposal import Proposal
 from fld_engine.refinement.loop.round_files import RoundFiles
@@ -120,7 +121,8 @@ class Loop:
             return there
         partitions = tuple(self.files.initial(plan, record) for record in plan.partitions)
         num_gold = sum(len(self.files.gold(partition)) for partition in partitions)
-        record = RoundRecord(number=0, fingerprint=identity, partitions=partitions, details={"num_gold": num_gold})
+        details = InitialDetails(num_gold=num_gold).model_dump()
+        record = RoundRecord(number=0, fingerprint=identity, partitions=partitions, details=details)
         self.store.write_model(f"{round_folder(0)}/{RECORD}", record)
         return record
 
@@ -208,11 +210,14 @@ class Loop:
             fingerprint=identity,
             partitions=tuple(partition.partition for partition in merged),
             gates=decision.facts(number),
-            details={
-                **decision.details(),
-                "edits": counts,
-                "drift": [drift.model_dump(mode="json") for drift in drifts],
-            },
+            details=RoundDetails(
+                gates=decision.gates,
+                calibrations=decision.calibrations,
+                measured=decision.measured,
+                edits=counts,
+                edits_measured=decision.edits_measured,
+                drift=drifts,
+            ).as_json(),
         )
         self.store.write_model(f"{round_folder(number)}/{RECORD}", record)
         log = TensorBoardLog(f"{self.store.url}/{TRAINING}/gold")
@@ -258,7 +263,7 @@ class Loop:
 
     @cached_property
     def has_gold(self) -> bool:
-        return bool(read_round(self.store, 0).details["num_gold"])
+        return initial_details(read_round(self.store, 0)).num_gold > 0
 
     @cached_property
     def _annotated(self) -> dict[str, tuple[PartitionRecord, CoverStep]]:

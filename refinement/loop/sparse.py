@@ -25,6 +25,7 @@ from fld_engine.refinement.gate.sparse_gate import SparseGate, TextComparison, j
 from fld_engine.refinement.labels.folds import EVERY_FOLD
 from fld_engine.refinement.labels.ledger import WHATS
 from fld_engine.refinement.labels.tables import of_people
+from fld_engine.refinement.loop.details import RoundDetails, SparseDetails
 from fld_engine.refinement.loop.loop import Loop
 from fld_engine.refinement.loop.settings import SparseConfig
 from fld_engine.refinement.loop.sparse_texts import compare_texts, dropped_texts, missing_texts, texts_status
@@ -123,20 +124,16 @@ class SparseStep:
             partitions=tuple(partitions),
             gates=tuple(_facts(number, gate) for gate in gates),
             models={name: plan.annotators[name].model},
-            details={
-                "gates": [gate.decision.model_dump(mode="json") for gate in gates],
-                "calibrations": [],
-                "measured": [],
-                "edits": {**dict.fromkeys(WHATS, 0), "added": written.total()},
-                "edits_measured": [],
-                "drift": [],
-                "sparse": {
-                    "gates": [gate.model_dump(mode="json") for gate in gates],
-                    "learned": dict(learned),
-                    "written": {granularity: written[granularity] for granularity in learned},
-                    "dropped": dict(sorted(dropped.items())),
-                },
-            },
+            details=RoundDetails(
+                gates=tuple(gate.decision for gate in gates),
+                edits={**dict.fromkeys(WHATS, 0), "added": written.total()},
+                sparse=SparseDetails(
+                    gates=tuple(gates),
+                    learned=learned,
+                    written={granularity: written[granularity] for granularity in learned},
+                    dropped=dropped,
+                ),
+            ).as_json(),
         )
         self.loop.store.write_model(f"{round_folder(number)}/{RECORD}", record)
         return record

@@ -1,4 +1,4 @@
-"""Why a refinement ends before all its rounds are done."""
+"""Why a refinement stops before all its rounds are done."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Set
 
 from fld_engine.engine.rounds import RoundRecord
 from fld_engine.refinement.labels.folds import EVERY_FOLD
+from fld_engine.refinement.loop.details import round_details
 
 
 def why_not_teach(folds: Set[int]) -> str:
@@ -30,11 +31,12 @@ def why_not_teach(folds: Set[int]) -> str:
 
 def why_stop(record: RoundRecord) -> str:
     """Why there should be no further round; empty where there should."""
-    drifts = [drift for drift in record.details["drift"] if not drift["within"]]
+    details = round_details(record)
+    drifts = [drift for drift in details.drift if not drift.within]
     if not any(gate.accepted for gate in record.gates):
-        reasons = "; ".join(f"{gate['unit']}: {gate['why']}" for gate in record.details["gates"])
+        reasons = "; ".join(f"{gate.unit}: {gate.why}" for gate in details.gates)
         return f"round {record.number} made nothing better, and its labels are those of the round before ({reasons})"
     if drifts:
-        figures = ", ".join(drift["figure"] for drift in drifts)
+        figures = ", ".join(drift.figure for drift in drifts)
         return f"the labels of round {record.number} drifted beyond the limits of `refine.drift`: {figures}"
     return ""

@@ -30,6 +30,7 @@ from fld_engine.refinement.labels.folds import EVERY_FOLD, fold_of
 from fld_engine.refinement.labels.ledger import Edit
 from fld_engine.refinement.labels.survey import survey_of
 from fld_engine.refinement.labels.tables import gold_of
+from fld_engine.refinement.loop.details import round_details
 from fld_engine.refinement.loop.loop import Loop, RefineSummary
 from fld_engine.refinement.loop.partition_merge import MergedPartition
 from fld_engine.refinement.loop.settings import parse_refine
@@ -71,7 +72,7 @@ def test_a_student_that_knows_nothing_is_refused_and_changes_nothing(made: tuple
         assert sum(seen) == NUM + NUM_GOLD, "the students have seen every image"
         assert {gate.specialist for gate in second.gates} == {"regions"}, "of texts gold says nothing"
         assert "texts: nothing to judge texts by" in why_stop(second)
-        measured = {figure["metric"]: (figure["before"], figure["after"]) for figure in second.details["measured"]}
+        measured = {figure.metric: (figure.before, figure.after) for figure in round_details(second).measured}
         assert measured["mask_iou"] == (0.0, 0.0), "gold has masks, the labels have none"
         assert not measured.keys() & {"cider", "character_error", "grounding_recall@0.5"}, "gold has nothing of these"
         assert not any(gate.accepted for gate in second.gates)
@@ -80,9 +81,9 @@ def test_a_student_that_knows_nothing_is_refused_and_changes_nothing(made: tuple
             assert after.standing == before.standing, "the very same files"
             assert after.unseen == before.unseen
             assert pipeline.store.read_table(after.ledger.path).num_rows == 0
-        (regions,) = [gate for gate in second.details["gates"] if gate["unit"] == "regions"]
-        assert regions["state"] == "not_better"
-        assert 3 <= regions["num_images"] < NUM_GOLD, "the gate's third of gold"
+        (regions,) = [gate for gate in round_details(second).gates if gate.unit == "regions"]
+        assert regions.state == "not_better"
+        assert 3 <= regions.num_images < NUM_GOLD, "the gate's third of gold"
         curves = EventAccumulator(str(root / "training/round-001/student-0")).Reload()
         assert [point.step for point in curves.Scalars("loss")] == [4, 8]
         told = EventAccumulator(str(root / "training/gold")).Reload()
@@ -226,10 +227,10 @@ def test_without_gold_specialists_that_agree_are_a_proxy_that_is_named(
         second = loop.round(1, first)
         final = loop.final([first, second])
     assert [gate.metric for gate in second.gates] == ["agreement-f1@0.5"]
-    regions, texts = second.details["gates"]
-    assert (regions["state"], texts["state"]) == ("not_better", "cannot_tell"), "this student knows nothing"
-    assert regions["before"] > 0.5
-    assert {figure["metric"] for figure in second.details["measured"]} >= {"agreement-ap", "agreement-recall@0.75"}
+    regions, texts = round_details(second).gates
+    assert (regions.state, texts.state) == ("not_better", "cannot_tell"), "this student knows nothing"
+    assert regions.before > 0.5
+    assert {figure.metric for figure in round_details(second).measured} >= {"agreement-ap", "agreement-recall@0.75"}
     assert final == {}
     out = Console(record=True, width=200)
     print_rounds(out, RefineSummary(rounds=(first, second), ended="all is done", final=final), as_json=False)

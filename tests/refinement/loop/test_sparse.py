@@ -24,6 +24,7 @@ from fld_engine.engine.store import Store
 from fld_engine.filters.repetition import repeated_share
 from fld_engine.flows.rounds import print_rounds
 from fld_engine.refinement.labels.folds import EVERY_FOLD
+from fld_engine.refinement.loop.details import round_details
 from fld_engine.refinement.loop.loop import Loop, RefineSummary
 from fld_engine.refinement.loop.settings import parse_refine
 from fld_engine.refinement.loop.sparse import SparseStep
@@ -74,12 +75,14 @@ def test_a_specialist_writes_what_is_missing_unless_gold_refuses_it(made: tuple[
         "<MORE_DETAILED_CAPTION>",
     }
 
-    detailed, longer = record.details["sparse"]["gates"]
-    assert detailed["decision"]["state"] == "not_better"
-    assert detailed["another"] == detailed["decision"]["after"] > detailed["brief"], "nothing but its length is better"
-    assert longer["decision"]["state"] == "cannot_tell"
+    details = round_details(record).sparse
+    assert details is not None
+    detailed, longer = details.gates
+    assert detailed.decision.state == "not_better"
+    assert detailed.another == detailed.decision.after > detailed.brief, "nothing but its length is better"
+    assert longer.decision.state == "cannot_tell"
     assert [gate.accepted for gate in record.gates] == [False, True]
-    assert record.details["sparse"]["written"] == {"detailed": 0, "more_detailed": NUM + NUM_GOLD - NUM_TOLD}
+    assert details.written == {"detailed": 0, "more_detailed": NUM + NUM_GOLD - NUM_TOLD}
     assert {row["what"] for row in ledger} == {"added"}
     assert all("not measured" in row["why"] for row in ledger)
     by_people = [text.text for image in images for text in image.texts if text.protected]

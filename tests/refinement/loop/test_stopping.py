@@ -14,6 +14,8 @@ from fld_engine.engine.tasks import PartitionRecord
 from fld_engine.flows.cli import app
 from fld_engine.refinement.gate.gate import GateRules, decide_gate, mean_measure
 from fld_engine.refinement.labels.folds import EVERY_FOLD, fold_of
+from fld_engine.refinement.labels.ledger import Unit
+from fld_engine.refinement.loop.details import RoundDetails
 from fld_engine.refinement.loop.loop import Loop
 from fld_engine.refinement.loop.settings import parse_refine
 from fld_engine.refinement.loop.stopping import why_not_teach, why_stop
@@ -51,8 +53,9 @@ def test_nobody_is_taught_where_a_student_would_learn_from_nothing(folds: set[in
 
 def test_a_round_that_could_not_be_judged_says_why_it_is_the_last() -> None:
     nothing = mean_measure([], [])  # type: ignore[arg-type]
-    gates = [decide_gate(unit, "m", nothing, 0, GateRules(), seed=0).model_dump() for unit in ("regions", "texts")]
-    record = first_round().model_copy(update={"number": 1, "details": {"gates": gates, "drift": []}})
+    units: tuple[Unit, Unit] = ("regions", "texts")
+    gates = tuple(decide_gate(unit, "m", nothing, 0, GateRules(), seed=0) for unit in units)
+    record = first_round().model_copy(update={"number": 1, "details": RoundDetails(gates=gates, edits={}).as_json()})
     assert "round 1 made nothing better" in why_stop(record)
     assert "nothing to judge regions by" in why_stop(record)
     assert "nothing to judge texts by" in why_stop(record)
