@@ -35,11 +35,11 @@ from fld_engine.engine.stages.export.stage import Export
 from fld_engine.engine.stages.filter.stage import Filter
 from fld_engine.engine.stages.ingest.stage import Ingest
 from fld_engine.flows.report import make_report
-from fld_engine.refinement.config import parse_refine
-from fld_engine.refinement.kept_student import RECORD, KeptStudent
-from fld_engine.refinement.loop import Loop
-from fld_engine.refinement.sparse import GENERAL, SPECIALIST, SparseStep
-from fld_engine.refinement.teaching import student_folder
+from fld_engine.refinement.loop.loop import Loop
+from fld_engine.refinement.loop.settings import parse_refine
+from fld_engine.refinement.loop.sparse import GENERAL, SPECIALIST, SparseStep
+from fld_engine.refinement.student.kept_student import RECORD, KeptStudent
+from fld_engine.refinement.training.teaching import student_folder
 from tests.compatibility import stand_ins
 from tests.compatibility.old_roots import ROOT, SOURCES, pack, sources_at
 from tests.compatibility.pictures import Picture, pictures, write_coco, write_folder, write_parquet, write_tar

@@ -33,10 +33,10 @@ from fld_engine.flows.cli import app
 from fld_engine.flows.opening import existing_root
 from fld_engine.flows.report import WORD_LISTS, make_report
 from fld_engine.flows.rounds import print_rounds
-from fld_engine.refinement.config import parse_refine
-from fld_engine.refinement.ledger import WHATS
-from fld_engine.refinement.loop import Loop, RefineSummary
-from fld_engine.refinement.sparse import SparseStep
+from fld_engine.refinement.labels.ledger import WHATS
+from fld_engine.refinement.loop.loop import Loop, RefineSummary
+from fld_engine.refinement.loop.settings import parse_refine
+from fld_engine.refinement.loop.sparse import SparseStep
 from fld_engine.schemas.errors import RootError
 from tests.compatibility import stand_ins
 from tests.compatibility.make_roots import ABLATION, REPORT

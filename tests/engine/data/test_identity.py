@@ -15,7 +15,7 @@ from fld_engine.engine.sources.item import Rejected, SourceChunk, SourceSpec
 from fld_engine.engine.stages.export.task import ExportGroup
 from fld_engine.engine.stages.ingest.ingest import chunk_fingerprint, scan_fingerprint
 from fld_engine.engine.stages.report.tasks import ComparePartition, DrawGallery, Gather, Reduce
-from fld_engine.refinement.config import RefineConfig, SparseConfig
+from fld_engine.refinement.loop.settings import RefineConfig, SparseConfig
 from fld_engine.schemas.annotations import Frozen
 
 
