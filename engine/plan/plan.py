@@ -19,9 +19,10 @@ from fld_engine.engine.plan.graph import Graph, Group, build_graph, side_by_side
 from fld_engine.engine.plan.protocols import Annotator, Filter, Resources
 from fld_engine.engine.plan.registry import build_annotator, build_filter, runtime_params
 from fld_engine.engine.plan.tasks import AnnotateStep, DecideStep, Lane, PartitionTask, ReportStep, Task
+from fld_engine.engine.sources.open import brings
 from fld_engine.engine.stages.coverage import aggregates
 from fld_engine.engine.stages.report.tables import VERSION as REPORT_VERSION
-from fld_engine.schemas.kinds import FAMILIES, FROM_SOURCES, Kind
+from fld_engine.schemas.kinds import FAMILIES, Kind
 
 DECIDE_VERSION = 1
 """Version of the way verdicts are put together from filters."""
@@ -323,9 +324,7 @@ def _brought(config: RunConfig, partitions: Sequence[PartitionRecord]) -> frozen
     """Kinds that the sources bring, or may bring where nothing is ingested yet."""
     tables = {name for record in partitions for files in (record.files, *record.additions) for name in files}
     found: set[Kind] = {kind for table, kinds in _KINDS_OF_TABLE.items() if table in tables for kind in kinds}
-    if any(spec.kind != "folder" for spec in config.sources):
-        found |= FROM_SOURCES
-    return frozenset(found)
+    return frozenset(found).union(*(brings(spec) for spec in config.sources))
 
 
 _KINDS_OF_TABLE: dict[str, tuple[Kind, ...]] = {
