@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from pydantic import ValidationError
 
-from fld_engine.engine.plan.config import AnnotatorConfig, FilterConfig, RunConfig
+from fld_engine.engine.plan.config import AnnotatorConfig, ExporterConfig, FilterConfig, RunConfig
 from fld_engine.engine.plan.protocols import Annotator, Factory, Filter, Pinnable
 from fld_engine.schemas.errors import ConfigError, unknown_name
 
 ANNOTATORS = "fld_engine.annotators"
 FILTERS = "fld_engine.filters"
+STAGES = "fld_engine.stages"
+EXPORTERS = "fld_engine.exporters"
 
 
 def build_annotator(name: str, config: AnnotatorConfig) -> Annotator:
@@ -30,6 +33,16 @@ def build_filter(name: str, config: FilterConfig) -> Filter:
     """The filter `name` of a config. Raises `ConfigError` for an unknown one or wrong parameters."""
     built: Filter = _build(FILTERS, "filter", name, config.use or name, config.params)
     return built
+
+
+def build_exporter(name: str, config: ExporterConfig) -> Any:
+    """The exporter `name` of a config, a stage. Raises `ConfigError` for an unknown one or wrong parameters."""
+    return _build(EXPORTERS, "exporter", name, config.use or name, config.params)
+
+
+def exporter_names() -> list[str]:
+    """Exporters that are installed here, beside the shards."""
+    return sorted(entry.name for entry in entry_points(group=EXPORTERS))
 
 
 def runtime_params(annotator: Annotator) -> frozenset[str]:
@@ -51,6 +64,42 @@ def pin(config: RunConfig, *, strict: bool) -> RunConfig:
             given = {**of_annotator.params, **exact.model_dump(mode="json", include=set(params.runtime))}
             pinned[name] = of_annotator.model_copy(update={"params": given})
     return config.model_copy(update={"annotators": pinned})
+
+
+@cache
+def installed_stages() -> tuple[Any, ...]:
+    """An object of every installed stage (`engine.plan.stages.Stage`), each after those whose work it reads.
+
+    Raises `ConfigError` where stages wait for each other in a circle.
+    """
+    entries = sorted((*entry_points(group=STAGES), *entry_points(group=EXPORTERS)), key=lambda entry: entry.name)
+    waiting = {entry.name: entry.load()() for entry in entries}
+    ordered: list[Any] = []
+    while waiting:
+        ready = [name for name, stage in waiting.items() if not set(stage.after) & waiting.keys()]
+        if not ready:
+            raise ConfigError(f"stages read each other's work in a circle: {', '.join(waiting)}")
+        ordered += [waiting.pop(name) for name in ready]
+    return tuple(ordered)
+
+
+def names_of_stages() -> frozenset[str]:
+    """Stages that are installed here; nothing is loaded."""
+    return frozenset(entry.name for group in (STAGES, EXPORTERS) for entry in entry_points(group=group))
+
+
+def package_of_stage(name: str) -> str:
+    """The distribution that brings an installed stage."""
+    (entry,) = (entry for group in (STAGES, EXPORTERS) for entry in entry_points(group=group, name=name))
+    return entry.dist.name if entry.dist else "unknown"
+
+
+def stage_named(name: str) -> Any:
+    """An installed stage. Raises `ConfigError` for an unknown one."""
+    found = {stage.name: stage for stage in installed_stages()}
+    if name not in found:
+        raise ConfigError(unknown_name("stage", name, found))
+    return found[name]
 
 
 def _build(group: str, what: str, name: str, use: str, params: Mapping[str, Any]) -> Any:

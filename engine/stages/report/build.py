@@ -9,7 +9,6 @@ from fld_engine.engine.data.journal import IngestRecord
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.inspect.status import read_status
 from fld_engine.engine.plan.plan import Plan
-from fld_engine.engine.run.pipeline import RootReport
 from fld_engine.engine.stages.coverage.report import report as coverage_report
 from fld_engine.engine.stages.report.model import Data, Page
 from fld_engine.engine.stages.report.pages.annotations import statistics
@@ -20,6 +19,7 @@ from fld_engine.engine.stages.report.pages.overview import overview
 from fld_engine.engine.stages.report.pages.semantics import semantics
 from fld_engine.engine.stages.report.pages.spatial import spatial
 from fld_engine.engine.stages.report.render import write_data
+from fld_engine.engine.stages.report.stage import RootReport
 
 
 def facts_of(

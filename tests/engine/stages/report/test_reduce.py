@@ -14,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fld_engine.engine.data.store import Store
-from fld_engine.engine.plan.tasks import GatherTask, ReduceTask
 from fld_engine.engine.stages.report.aggregate import bucket_of
 from fld_engine.engine.stages.report.pick import pick
 from fld_engine.engine.stages.report.reduce import MergeResult, gather, read_vocabulary, reduce_terms, runs_of_buckets
@@ -29,6 +28,7 @@ from fld_engine.engine.stages.report.tables import (
     merge_terms,
     select,
 )
+from fld_engine.engine.stages.report.tasks import Gather, Reduce
 from fld_engine.engine.stages.report.vocabulary import ALL, Vocabulary, richness
 
 WORDS = [f"word {i}" for i in range(300)]
@@ -56,14 +56,12 @@ def merged(folder: Path, parts: list[pa.Table], per_gather: int, runs: list[tupl
         store.write_table(f"terms-{i}", part)
         inputs.append({"counts": "counts", "candidates": "candidates", "terms": f"terms-{i}"})
     gathered = [
-        gather(GatherTask(root=store.url, inputs=tuple(inputs[i : i + per_gather]), out=f"gathered-{per_gather}-{i}"))
+        gather(store, Gather(inputs=tuple(inputs[i : i + per_gather]), out=f"gathered-{per_gather}-{i}"))
         for i in range(0, len(inputs), per_gather)
     ]
     paths = tuple(result.files["terms"] for result in gathered)
     reduced: list[MergeResult] = [
-        reduce_terms(
-            ReduceTask(root=store.url, terms=paths, low=low, high=high, out=f"reduced-{per_gather}-{low}-{high}")
-        )
+        reduce_terms(store, Reduce(terms=paths, low=low, high=high, out=f"reduced-{per_gather}-{low}-{high}"))
         for low, high in runs
     ]
     return read_vocabulary(store, reduced)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -92,3 +92,15 @@ def rewrite_partition(
     tick()
     num_bytes = sum(row["num_bytes"] for row in rows)
     return record.model_copy(update={"files": files, "num_images": len(rows), "num_bytes": num_bytes})
+
+
+def delete_all(store: Store, folder: str, names: Iterable[str], tick: Tick) -> None:
+    """In the order given, which may matter: a record goes before what it speaks of."""
+    for name in names:
+        store.delete(f"{folder}/{name}")
+        tick()
+
+
+def unfinished(name: str) -> bool:
+    """Whether a name is that of a temporary file that a killed writer left."""
+    return name.endswith(".tmp")
