@@ -8,6 +8,7 @@ FldError
 ├── ModelError         a model cannot be fetched, verified or loaded             (exit code 1)
 ├── RunnerError        workers cannot be had, or do not come up                  (exit code 1)
 ├── AccountingError    a stage lost or invented images; the run stops            (exit code 1)
+├── ReportError        a page of a report cannot be made; the others are written (exit code 1)
 ├── VerificationError  an export does not hold what its manifest promises        (exit code 1)
 └── UnreadableImage    bytes that are not an image we accept; becomes a quarantine row
 """
@@ -49,6 +50,10 @@ class RunnerError(FldError):
 
 
 class AccountingError(FldError):
+    pass
+
+
+class ReportError(FldError):
     pass
 
 

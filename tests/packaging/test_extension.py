@@ -23,9 +23,13 @@ EXTENSION = Path(__file__).parents[1] / "extension"
 RUN = """
 import sys
 from fld_engine.engine.plan.config import load_config
-from tests.roots import run_road
+from fld_engine.flows.report import make_report
+from tests.roots import opened, run_road
 if __name__ == "__main__":
-    run_road(sys.argv[2], load_config(sys.argv[1]))
+    config = load_config(sys.argv[1])
+    run_road(sys.argv[2], config)
+    with opened(sys.argv[2], config) as pipeline:
+        make_report(pipeline)
 """
 
 
@@ -39,7 +43,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(site: Path, folder: Path, config: dict[str, Any]) -> dict[str, Any]:
-    """The manifest of a whole road in a process that has the extension on its path."""
+    """The manifest of a whole road, report included, in a process that has the extension on its path."""
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     script = folder / "run.py"
     script.write_text(RUN)
@@ -57,7 +61,7 @@ def grey(value: int) -> bytes:
     return stream.getvalue()
 
 
-def test_an_annotator_and_a_filter_of_another_package_are_found_and_run(site: Path, tmp_path: Path) -> None:
+def test_an_annotator_a_filter_and_a_page_of_another_package_are_found_and_run(site: Path, tmp_path: Path) -> None:
     (tmp_path / "photos").mkdir()
     for name, value in (("dark", 20), ("grey", 120), ("white", 250)):
         (tmp_path / f"photos/{name}.png").write_bytes(grey(value))
@@ -69,6 +73,7 @@ def test_an_annotator_and_a_filter_of_another_package_are_found_and_run(site: Pa
     manifest = run(site, tmp_path, config)
     assert manifest["samples"] == 2, "the dark image is dropped by the other package's filter"
     assert manifest["models"]["brightness"]["id"] == "brightness"
+    assert "1 licences of 1 specialists" in (tmp_path / "root/report/licences.html").read_text()
 
 
 def test_a_source_of_another_package_is_read_by_workers_and_its_captions_are_exported(

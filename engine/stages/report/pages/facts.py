@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fld_engine.engine.inspect.status import StatusReport
+from fld_engine.engine.data.status import StatusReport
 from fld_engine.engine.stages.coverage.report import CoverageReport
 from fld_engine.engine.stages.report.tables import select
 from fld_engine.engine.stages.report.vocabulary import Vocabulary
