@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 
 from fld_engine.engine.data.discovery import installed, load
 from fld_engine.engine.data.settings import parse_settings
@@ -98,7 +97,6 @@ def read_bytes(locator: Locator) -> bytes:
     return next(read_items([locator]))
 
 
-@cache  # looking through all that is installed takes tens of milliseconds, and a worker reads many chunks
 def _class(kind: str) -> type[SourceReader]:
     found: type[SourceReader] = load(GROUP, kind, "source")
     return found
