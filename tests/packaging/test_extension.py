@@ -23,12 +23,14 @@ EXTENSION = Path(__file__).parents[1] / "extension"
 RUN = """
 import sys
 from fld_engine.engine.plan.config import load_config
+from fld_engine.engine.plan.registry import stage_named
 from fld_engine.flows.report import make_report
 from tests.roots import opened, run_road
 if __name__ == "__main__":
     config = load_config(sys.argv[1])
     run_road(sys.argv[2], config)
     with opened(sys.argv[2], config) as pipeline:
+        pipeline.run(stage_named("sharpness"))
         make_report(pipeline)
 """
 
@@ -61,7 +63,9 @@ def grey(value: int) -> bytes:
     return stream.getvalue()
 
 
-def test_an_annotator_a_filter_and_a_page_of_another_package_are_found_and_run(site: Path, tmp_path: Path) -> None:
+def test_an_annotator_a_filter_a_stage_and_a_page_of_another_package_are_found_and_run(
+    site: Path, tmp_path: Path
+) -> None:
     (tmp_path / "photos").mkdir()
     for name, value in (("dark", 20), ("grey", 120), ("white", 250)):
         (tmp_path / f"photos/{name}.png").write_bytes(grey(value))
@@ -73,7 +77,7 @@ def test_an_annotator_a_filter_and_a_page_of_another_package_are_found_and_run(s
     manifest = run(site, tmp_path, config)
     assert manifest["samples"] == 2, "the dark image is dropped by the other package's filter"
     assert manifest["models"]["brightness"]["id"] == "brightness"
-    assert "1 licences of 1 specialists" in (tmp_path / "root/report/licences.html").read_text()
+    assert "3 images were measured" in (tmp_path / "root/report/sharpest.html").read_text()
 
 
 def test_a_source_of_another_package_is_read_by_workers_and_its_captions_are_exported(

@@ -27,6 +27,7 @@ def facts_of(
     counts = found.merged.counts
     images = counts.filter([name == "images" for name in counts["measure"].to_pylist()])
     return Facts(
+        plan=plan,
         root=plan.store.url,
         about=about,
         config=plan.config.name,

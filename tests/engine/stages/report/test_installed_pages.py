@@ -15,10 +15,12 @@ from fld_engine.schemas.errors import ReportError
 from tests.browser.synthetic import copied
 from tests.distributions import write_distribution
 
-EXTENSION = Path(__file__).parents[3] / "extension/fld_extension"
 OURS = ["index", "annotations", "semantics", "spatial", "confidence", "gallery"]
-FAULTY = """
+PAGES = """
+
 from dataclasses import replace
+
+from fld_engine.engine.stages.report.definitions import Definition
 from fld_engine.engine.stages.report.model import Card, Chart, Data, Page, Section, TableBlock
 
 def page(maker, blocks=(), **more):
@@ -32,6 +34,17 @@ class Faulty:
     order = 1
     def render(self, facts): return page(self)
     def data(self, facts): return ()
+
+class Licences:
+    order = 1
+    def render(self, facts):
+        licences = sorted({one.licence for one in facts.specialists})
+        licence = Definition("Licence", "What the authors of a model allow.", "fld-extension")
+        blocks = [TableBlock("Licences", "licence", Data("licences", ("licence",), [(name,) for name in licences]))]
+        return page(self, blocks, own_definitions={"licence": licence})
+    def data(self, facts):
+        rows = [(one.name, one.licence) for one in facts.specialists]
+        return [Data("licences-by-specialist", ("specialist", "licence"), rows)]
 
 class Raises(Faulty):
     def render(self, facts): raise RuntimeError("no such table")
@@ -97,10 +110,10 @@ def root(reported: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def install(folder: Path, monkeypatch: pytest.MonkeyPatch, pages: dict[str, str]) -> None:
-    site = write_distribution(folder, "fld-extension", {GROUP: pages})
-    (site / "fld_extension").symlink_to(EXTENSION)
-    (site / "faulty_pages.py").write_text(FAULTY)
+def install(folder: Path, monkeypatch: pytest.MonkeyPatch, *pages: str) -> None:
+    """A package with these pages of `PAGES`, each under its name in lower case."""
+    site = write_distribution(folder, "fld-extension", {GROUP: {page.lower(): f"their_pages:{page}" for page in pages}})
+    (site / "their_pages.py").write_text(PAGES)
     monkeypatch.syspath_prepend(site)
 
 
@@ -111,7 +124,7 @@ def files(root: Path) -> dict[str, bytes]:
 def test_a_page_of_another_package_stands_behind_ours_with_its_definition_and_its_tables(
     root: Path, before: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    install(tmp_path, monkeypatch, {"licences": "fld_extension.licences_page:LicencesPage"})
+    install(tmp_path, monkeypatch, "Licences")
     assert report_root(str(root)) == [f"report/{name}.html" for name in (*OURS, "licences")]
     html = (root / "report/licences.html").read_text()
     assert 'id="def-licence"' in html
@@ -119,7 +132,7 @@ def test_a_page_of_another_package_stands_behind_ours_with_its_definition_and_it
     beside = pq.read_table(root / "report/data/licences-by-specialist.parquet").to_pylist()
     assert {row["specialist"] for row in beside} == {"first", "second", "parser"}
     assert "licences-by-specialist" not in html, "it is written and not shown"
-    link = b'    <a href="licences.html">Licences</a>'
+    link = b'    <a href="licences.html">licences</a>'
     now = files(root)
     for path, content in before.items():
         assert now[path].replace(link, b"") == content, f"{path} changes by the link alone"
@@ -132,7 +145,7 @@ def test_pages_that_fail_are_named_with_their_package_and_the_others_are_written
     root: Path, before: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (root / "report/spatial.html").unlink()
-    install(tmp_path, monkeypatch, {fault.lower(): f"faulty_pages:{fault}" for fault in FAULTS})
+    install(tmp_path, monkeypatch, *FAULTS)
     with pytest.raises(
         ReportError, match=rf"{len(FAULTS)} of {len(FAULTS) + 6} pages .* the others are written"
     ) as raised:
