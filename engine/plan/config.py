@@ -16,6 +16,7 @@ from fld_engine.engine.data.work_set import WorkSet
 from fld_engine.engine.plan.protocols import Resources
 from fld_engine.engine.plan.selection import Selection
 from fld_engine.engine.sources.item import SourceSpec
+from fld_engine.engine.sources.open import check_spec
 from fld_engine.schemas.annotations import Frozen
 from fld_engine.schemas.errors import ConfigError, unknown_name
 
@@ -164,7 +165,10 @@ def load_config(recipe: str, overrides: Iterable[str] = (), *, extra: Mapping[st
     Raises `ConfigError` with the key's path, what was given and what is allowed.
     """
     tree = _merge(_load_tree(recipe, seen=()), dict(extra or {}))
-    return with_overrides(tree, overrides, where=recipe)
+    config = with_overrides(tree, overrides, where=recipe)
+    for number, spec in enumerate(config.sources):
+        check_spec(spec, where=f"{recipe}: sources.{number}")
+    return config
 
 
 def with_overrides(tree: Mapping[str, Any], overrides: Iterable[str], *, where: str) -> RunConfig:

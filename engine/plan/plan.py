@@ -21,8 +21,9 @@ from fld_engine.engine.plan.graph import Graph, build_graph, lanes_of, together
 from fld_engine.engine.plan.protocols import Annotator, Bounding, Filter, Resources
 from fld_engine.engine.plan.registry import build_annotator, build_filter, installed_stages, runtime_params
 from fld_engine.engine.plan.tasks import ARITHMETIC, Lane, Task
+from fld_engine.engine.sources.open import brings
 from fld_engine.schemas.annotations import Frozen
-from fld_engine.schemas.kinds import FAMILIES, FROM_SOURCES, Kind
+from fld_engine.schemas.kinds import FAMILIES, Kind
 
 REPLAYED = ".replayed-"
 
@@ -234,9 +235,7 @@ def _brought(config: RunConfig, partitions: Sequence[PartitionRecord]) -> frozen
     """Kinds that the sources bring, or may bring where nothing is ingested yet."""
     tables = {name for record in partitions for files in (record.files, *record.additions) for name in files}
     found: set[Kind] = {kind for table, kinds in _KINDS_OF_TABLE.items() if table in tables for kind in kinds}
-    if any(spec.kind != "folder" for spec in config.sources):
-        found |= FROM_SOURCES
-    return frozenset(found)
+    return frozenset(found).union(*(brings(spec) for spec in config.sources))
 
 
 _KINDS_OF_TABLE: dict[str, tuple[Kind, ...]] = {

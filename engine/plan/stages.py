@@ -189,7 +189,7 @@ class Opens(Protocol):
 
 @runtime_checkable
 class Tells(Protocol):
-    """A stage that has something to say in `fld status`: fields of `engine.inspect.status.StatusReport`, or others."""
+    """A stage that has something to say in `fld status`: fields of `engine.data.status.StatusReport`, or others."""
 
     name: ClassVar[str]
 

@@ -163,7 +163,7 @@ def make_refined(folder: Path) -> None:
         loop = Loop(pipeline, parse_refine(config.refine))
         assert loop.settings.sparse is not None
         step = SparseStep(loop, loop.settings.sparse)
-        rounds = [loop.carry()]
+        rounds = [loop.initial_round()]
         _keep_students(store, 1, *map(str, range(loop.settings.num_students)))
         rounds.append(loop.round(1, rounds[0]))
         loop.final(rounds)

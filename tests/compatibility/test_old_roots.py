@@ -184,12 +184,12 @@ def test_a_refined_root_is_asked_for_its_rounds_and_has_them(place: Path) -> Non
         loop = Loop(pipeline, parse_refine(config.refine))
         if "verdicts" in again:
             with pytest.raises(RootError, match="rounds are never changed"):
-                loop.carry()
+                loop.initial_round()
             return
         require_annotated(pipeline.plan())
         pipeline.run(Filter())
         assert loop.settings.sparse is not None
-        rounds = [loop.carry()]
+        rounds = [loop.initial_round()]
         rounds.append(loop.round(1, rounds[0]))
         final = loop.final(rounds)
         rounds.append(SparseStep(loop, loop.settings.sparse).round(2, rounds[1]))
@@ -233,7 +233,7 @@ def test_an_old_round_that_was_killed_before_its_end_goes_on(place: Path) -> Non
         if "verdicts" in run_again(pipeline.plan()):
             pytest.skip("its labels are of another version on purpose, so its rounds are refused")
         loop = Loop(pipeline, parse_refine(config.refine))
-        assert loop.round(1, loop.carry()) == there
+        assert loop.round(1, loop.initial_round()) == there
         assert pipeline.work.outputs_written == 0
     after = digests(root)
     assert {path for path in before if before[path] != after.get(path)} == set()

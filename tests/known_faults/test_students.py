@@ -12,6 +12,7 @@ import pytest
 import ray
 
 from fld_engine.engine.run.pipeline import Pipeline
+from fld_engine.refinement.loop.loop import Loop
 from fld_engine.refinement.loop.settings import RefineConfig
 from fld_engine.refinement.student.kept_student import read_kept
 from fld_engine.refinement.student.model import make_student
@@ -45,7 +46,7 @@ def teaching(root: Path, **student: Any) -> Iterator[Teacher]:
     settings = RefineConfig.model_validate({"student": student, "training": trained})
     with opened(root, fake_config(root / "photos")) as pipeline:
         assert isinstance(pipeline, Pipeline)
-        yield Teacher(pipeline, settings)
+        yield Loop(pipeline, settings).teacher
 
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="the base of all rounds is found by its folder alone")

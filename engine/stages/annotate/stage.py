@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from fld_engine.engine.data.identity import identity_of
 from fld_engine.engine.data.journal import IngestRecord
 from fld_engine.engine.data.records import OutputRecord, PartitionRecord, record_path
+from fld_engine.engine.data.status import StepStatus
 from fld_engine.engine.plan.graph import Group, lanes_of, together
 from fld_engine.engine.plan.plan import Found, Plan, reads, written_params
 from fld_engine.engine.plan.stages import Driver, Holding, Worker
@@ -16,15 +17,6 @@ from fld_engine.engine.plan.tasks import Lane, Task
 from fld_engine.engine.stages.annotate.partition import AnnotatePartition, AnnotateStep, annotate_partition
 from fld_engine.schemas.annotations import Frozen
 from fld_engine.schemas.errors import RootError
-
-
-class StepStatus(Frozen):
-    """Images of one annotator: `missing` have no output yet."""
-
-    done: int
-    failed: int
-    not_run: int
-    missing: int
 
 
 class AnnotateStatus(Frozen):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from fld_engine.engine.data.exported_rows import HUMAN
 from fld_engine.engine.stages.report.agreement import CALIBRATION_BINS, FOUND, HIT, MISS, MISSED, OTHER, SAME
@@ -14,32 +14,44 @@ from fld_engine.engine.stages.report.scores import DROPPED, DROPPED_HERE, DROPPE
 from fld_engine.schemas.tables import VERDICT_TARGETS
 
 
-def confidence(facts: Facts) -> Page:
+class Confidence:
     """The page `confidence.html`."""
-    sliders = list(thresholds(facts))
-    columns = ("filter", "of", "bound", "keeps", "value edge", KEPT, "dropped here", "dropped later")
-    rows: list[Row] = [
-        (s["filter"], s["of"], s["bound"], s["keeps"], edge, k, h, later)
-        for s in sliders
-        for edge, k, h, later in zip(s["edges"], s[KEPT], s[DROPPED_HERE], s[DROPPED_LATER], strict=True)
-    ]
-    widget = Section(
-        "What moving a bound would keep",
-        "Choose a filter and move its bound. Counts are precomputed; nothing is run.",
-        [TableBlock("Values of all filters", "value", Data("thresholds", columns, rows))],
-        widget="thresholds",
-        data=sliders,
-        wide=True,
-    )
-    sections = [widget, Section("Scores by specialist", "Bounds of the filters are drawn.", list(_scores(facts)))]
-    pairs = list(_agreement(facts))
-    sections.append(Section("Agreement between specialists", _agreement_text(facts), pairs))
-    sections.append(Section("Against human labels", _calibration_text(facts), list(_calibration(facts))))
-    sections.append(Section("Drop reasons by specialist", "", [_reasons(facts)]))
-    lead = "How sure specialists are, how far they agree, and what the filters made of it."
-    return Page(
-        "confidence", "Agreement and confidence", lead, sections, payload={"thresholds": sliders}, script="thresholds"
-    )
+
+    order: ClassVar[int] = 5
+
+    def render(self, facts: Facts) -> Page:
+        sliders = list(thresholds(facts))
+        columns = ("filter", "of", "bound", "keeps", "value edge", KEPT, "dropped here", "dropped later")
+        rows: list[Row] = [
+            (s["filter"], s["of"], s["bound"], s["keeps"], edge, k, h, later)
+            for s in sliders
+            for edge, k, h, later in zip(s["edges"], s[KEPT], s[DROPPED_HERE], s[DROPPED_LATER], strict=True)
+        ]
+        widget = Section(
+            "What moving a bound would keep",
+            "Choose a filter and move its bound. Counts are precomputed; nothing is run.",
+            [TableBlock("Values of all filters", "value", Data("thresholds", columns, rows))],
+            widget="thresholds",
+            data=sliders,
+            wide=True,
+        )
+        sections = [widget, Section("Scores by specialist", "Bounds of the filters are drawn.", list(_scores(facts)))]
+        pairs = list(_agreement(facts))
+        sections.append(Section("Agreement between specialists", _agreement_text(facts), pairs))
+        sections.append(Section("Against human labels", _calibration_text(facts), list(_calibration(facts))))
+        sections.append(Section("Drop reasons by specialist", "", [_reasons(facts)]))
+        lead = "How sure specialists are, how far they agree, and what the filters made of it."
+        return Page(
+            "confidence",
+            "Agreement and confidence",
+            lead,
+            sections,
+            payload={"thresholds": sliders},
+            script="thresholds",
+        )
+
+    def data(self, facts: Facts) -> Sequence[Data]:
+        return ()
 
 
 def thresholds(facts: Facts) -> Iterator[dict[str, Any]]:

@@ -9,7 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fld_engine.engine.inspect.status import StatusReport
+from fld_engine.engine.data.status import StatusReport
+from fld_engine.engine.plan.plan import Plan
 from fld_engine.engine.stages.coverage.report import CoverageReport
 from fld_engine.engine.stages.report.tables import select
 from fld_engine.engine.stages.report.vocabulary import Vocabulary
@@ -30,7 +31,7 @@ class Specialist:
 
 @dataclass(frozen=True)
 class Facts:
-    """Everything the pages of one root are made from.
+    """Everything the pages of one root are made from. What other stages wrote of it is found through its `plan`.
 
     `about` says which of its rounds and what else than its own config, as a reader gave it; empty for neither.
     `runs` are the root's attempts (`run.json`), oldest first. `filters` maps a filter's name to its `target`, its
@@ -38,6 +39,7 @@ class Facts:
     case and its order.
     """
 
+    plan: Plan
     root: str
     about: str
     config: str

@@ -13,8 +13,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from fld_engine.engine.sources.coco_annotations import parse_caption
-from fld_engine.engine.sources.coco_places import Record, place_of, short
+from fld_engine.engine.sources.coco.annotations import parse_caption
+from fld_engine.engine.sources.coco.places import Record, place_of, short
 from fld_engine.engine.sources.item import Rejected, clean_span
 from fld_engine.schemas.annotations import Phrase, PhraseRegion, Source, Text
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from fld_engine.engine.data.geometry import polygon_area
+from fld_engine.engine.sources.coco.rle import decode_rle, mask_polygons
 from fld_engine.engine.sources.item import Rejected
-from fld_engine.engine.sources.rle import decode_rle, mask_polygons
 from fld_engine.schemas.annotations import Mask, Polygon, Source
 
 Record = Mapping[str, Any]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.engine.sources.test_coco import scan, write
+from tests.engine.sources.coco.test_source import scan, write
 from tests.hostile import jpeg
 
 COCO_TEXT = {

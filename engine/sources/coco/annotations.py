@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fld_engine.engine.data.geometry import from_top_left
-from fld_engine.engine.sources.coco_places import Place, Record, place_of, short
+from fld_engine.engine.sources.coco.places import Place, Record, place_of, short
 from fld_engine.engine.sources.item import MAX_TEXT_CHARS, Rejected, clean_text, too_long
 from fld_engine.schemas.annotations import GRANULARITIES, Region, RegionText, Source, Text
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fld_engine.engine.sources.coco_groundings import parse_grounded_caption
+from fld_engine.engine.sources.coco.groundings import parse_grounded_caption
 from fld_engine.engine.sources.item import Rejected, SourceItem, clean_span, clean_text
 from fld_engine.schemas.annotations import Source, Text
-from tests.engine.sources.test_coco import scan
+from tests.engine.sources.coco.test_source import scan
 from tests.hostile import jpeg
 
 SOURCE = Source(annotator="human", model="human", revision="r")

@@ -9,14 +9,14 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from pycocotools import mask as reference
 
+from fld_engine.engine.sources.coco.rle import decode_rle, mask_polygons
 from fld_engine.engine.sources.item import Rejected, SourceItem, SourceSpec
 from fld_engine.engine.sources.open import open_source, read_chunk
-from fld_engine.engine.sources.rle import decode_rle, mask_polygons
 from fld_engine.schemas.errors import SourceError
 from tests.hostile import jpeg, rotated_jpeg, write_hostile_coco
 
@@ -192,6 +192,7 @@ FIELDS = (
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(annotations=st.lists(st.dictionaries(st.sampled_from(FIELDS), VALUES) | VALUES, max_size=5))
 def test_any_json_where_annotations_should_be_leaves_the_image_readable(
     annotations: list[Any], tmp_path_factory: pytest.TempPathFactory
