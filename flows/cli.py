@@ -6,19 +6,18 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from fld_engine.engine.data.store import Store
-from fld_engine.engine.plan.config import RunConfig, dump_config
+from fld_engine.engine.plan.config import ExporterConfig, RunConfig, dump_config
 from fld_engine.engine.plan.plan import Plan
-from fld_engine.engine.plan.registry import installed_stages, pin
+from fld_engine.engine.plan.registry import build_exporter, exporter_names, installed_stages, pin
 from fld_engine.engine.run.logs import LEVEL_VARIABLE
 from fld_engine.engine.run.pipeline import Pipeline
 from fld_engine.engine.stages.annotate.stage import Annotate
-from fld_engine.engine.stages.export.coco import export_coco
 from fld_engine.engine.stages.export.stage import Export, export_folder
 from fld_engine.engine.stages.filter.stage import Filter
 from fld_engine.engine.stages.removal.request import parse_ids
@@ -42,7 +41,7 @@ from fld_engine.flows.options import (
 )
 from fld_engine.flows.progress import progress_bars
 from fld_engine.flows.terminal import leave, out, print_status, warn_of_work_sets
-from fld_engine.schemas.errors import ConfigError, FldError
+from fld_engine.schemas.errors import ConfigError, FldError, unknown_name
 
 HELP = """The data engine: specialists annotate, filters decide, verified shards come out.
 
@@ -52,7 +51,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 app.add_typer(looking_app)
 app.add_typer(models_app, name="models")
 
-Format = Literal["shards", "coco"]
+SHARDS = "shards"
 
 
 def main() -> None:
@@ -104,22 +103,24 @@ def run(
 def export(
     root: Root,
     set_: Set = None,
-    format_: Annotated[Format, typer.Option("--format", help="Shards of the trainer, or COCO json.")] = "shards",
-    images: Annotated[bool, typer.Option("--images", help="COCO: write the image files too.")] = False,
+    format_: Annotated[
+        str, typer.Option("--format", help="`shards`, or an exporter: `fld exporters` lists them.")
+    ] = SHARDS,
+    images: Annotated[bool, typer.Option("--images", help="Write the image files too, if the format can.")] = False,
     round_: AfterRound = None,
 ) -> None:
-    """Write the shards and the manifest again from what is annotated, doing only what is missing; or COCO json."""
+    """Write the shards and the manifest again from what is annotated, doing only what is missing; or another format."""
     store, config = existing_root(root, set_)
+    exporter = None if format_ == SHARDS else _exporter(config, format_, images=images)
     with Pipeline(store, config, round_=round_) as pipeline:
         if round_ is not None:
             pipeline.run(Annotate())
         pipeline.run(Filter())
         plan, url = pipeline.plan(), root.rstrip("/")
-        if format_ == "coco":
-            wrote = export_coco(plan, with_images=images)
-            out.print(
-                f"{wrote.regions} regions, {wrote.captions} captions, {wrote.images} images: {url}/{plan.folder}coco"
-            )
+        if exporter is not None:
+            numbers = exporter.numbers(pipeline.run(exporter))
+            wrote = ", ".join(f"{number} {what}" for what, number in numbers.items())
+            out.print(f"{wrote}: {url}/{exporter.folder(plan)}")
             return
         summary = pipeline.run(Export())
     out.print(f"{summary.num_samples} samples in {summary.num_shards} shards: {url}/{export_folder(plan)}")
@@ -196,8 +197,19 @@ def serve(
     run_flow.serve(name=f"fld-{config.name}", parameters=parameters, cron=cron)
 
 
+def _exporter(config: RunConfig, name: str, *, images: bool) -> Any:
+    """An exporter with the parameters that the config has for it, and with `--images`."""
+    if name not in exporter_names():
+        raise ConfigError(unknown_name("format", name, [SHARDS, *exporter_names()]))
+    given = config.exporters.get(name, ExporterConfig())
+    params = {**given.params, **({"images": True} if images else {})}
+    return build_exporter(name, given.model_copy(update={"params": params}))
+
+
 def _is_complete(plan: Plan) -> bool:
-    return all(stage.is_current(plan) for stage in installed_stages() if stage.every_run)
+    exporters = (build_exporter(name, given) for name, given in plan.config.exporters.items())
+    stages = (*(stage for stage in installed_stages() if stage.every_run), *exporters)
+    return all(stage.is_current(plan) for stage in stages)
 
 
 def _run_flow(config: RunConfig, root: str) -> None:

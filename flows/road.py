@@ -19,7 +19,7 @@ from prefect.tasks import Task as PrefectTask
 
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.plan.config import RunConfig, parse_config
-from fld_engine.engine.plan.registry import installed_stages
+from fld_engine.engine.plan.registry import build_exporter, installed_stages
 from fld_engine.engine.plan.stages import Stage
 from fld_engine.engine.run.pipeline import Pipeline
 from fld_engine.engine.stages.export.stage import export_folder
@@ -102,6 +102,11 @@ STAGES: dict[str, PrefectTask[[Pipeline], Row]] = {
 """Stage → task, in the order of the road: those that are installed, then what looks at the result."""
 
 
+def _exporters(config: RunConfig) -> dict[str, PrefectTask[[Pipeline], Row]]:
+    """What the config exports beside the shards."""
+    return {name: _stage(build_exporter(name, given)) for name, given in config.exporters.items()}
+
+
 def _run_stages(config: RunConfig, root: str, stages: tuple[str, ...]) -> RunSummary:
     started = time.time()
     store = Store(root)
@@ -109,11 +114,15 @@ def _run_stages(config: RunConfig, root: str, stages: tuple[str, ...]) -> RunSum
     rows: dict[str, Row] = {}
     with progress_bars() as watch, Pipeline(store, config, watch) as pipeline:
         pipeline.preflight()
+        tasks = {**STAGES, **_exporters(config)}
+        if "export" in stages:
+            place = stages.index("export") + 1
+            stages = (*stages[:place], *_exporters(config), *stages[place:])
         for stage in stages:
             if stage == "report":  # it tells of the very run that makes it
                 record_attempt(store, started, _summary(pipeline, root, rows, seconds))
             with _timed(seconds, stage):
-                rows[stage] = STAGES[stage](pipeline)
+                rows[stage] = tasks[stage](pipeline)
         table = [{"stage": s, "seconds": round(seconds[s], 1), **_flat(rows[s])} for s in stages]
         create_table_artifact(key="fld-road", table=table, description=f"Stages of {root}")
         summary = _summary(pipeline, root, rows, seconds)

@@ -58,6 +58,13 @@ class FilterConfig(Frozen):
     params: Mapping[str, Any] = Field(default_factory=dict)
 
 
+class ExporterConfig(Frozen):
+    """One exporter that a run ends with, beside the shards. `use` is its entry point, by default the key."""
+
+    use: str = ""
+    params: Mapping[str, Any] = Field(default_factory=dict)
+
+
 SplitName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
 """What every reader takes for a split, and what a shard's name can be cut at: `{split}-{group}-{number}.tar`."""
 
@@ -123,7 +130,7 @@ class RunConfig(Frozen):
 
     in_fingerprints: ClassVar[Fields] = Fields(
         always=("name", "seed", "sources", "images", "partitions", "annotators", "filters", "export"),
-        never=("limits", "runner", "refine", "models_root"),
+        never=("exporters", "limits", "runner", "refine", "models_root"),
     )
 
     name: str = "run"
@@ -134,6 +141,7 @@ class RunConfig(Frozen):
     annotators: Mapping[str, AnnotatorConfig] = Field(default_factory=dict)
     filters: Mapping[str, FilterConfig] = Field(default_factory=dict)
     export: ExportConfig = Field(default_factory=ExportConfig)
+    exporters: Mapping[str, ExporterConfig] = Field(default_factory=dict)
     limits: Limits = Field(default_factory=Limits)
     runner: RunnerConfig = Field(default_factory=RunnerConfig)
     refine: Mapping[str, Any] = Field(default_factory=dict)  # settings of `fld refine`, checked when it runs

@@ -144,7 +144,7 @@ class Plan:
 
     @property
     def described_config(self) -> dict[str, Any]:
-        """The config as JSON, without what says how things run and not what they write.
+        """The config as JSON, without what changes no sample: how things run, and what else is exported.
 
         A manifest holds it, and is compared by it: a setting added later stands in it where it is not at its default.
         """

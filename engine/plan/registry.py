@@ -9,13 +9,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from fld_engine.engine.plan.config import AnnotatorConfig, FilterConfig, RunConfig
+from fld_engine.engine.plan.config import AnnotatorConfig, ExporterConfig, FilterConfig, RunConfig
 from fld_engine.engine.plan.protocols import Annotator, Factory, Filter, Pinnable
 from fld_engine.schemas.errors import ConfigError, unknown_name
 
 ANNOTATORS = "fld_engine.annotators"
 FILTERS = "fld_engine.filters"
 STAGES = "fld_engine.stages"
+EXPORTERS = "fld_engine.exporters"
 
 
 def build_annotator(name: str, config: AnnotatorConfig) -> Annotator:
@@ -32,6 +33,16 @@ def build_filter(name: str, config: FilterConfig) -> Filter:
     """The filter `name` of a config. Raises `ConfigError` for an unknown one or wrong parameters."""
     built: Filter = _build(FILTERS, "filter", name, config.use or name, config.params)
     return built
+
+
+def build_exporter(name: str, config: ExporterConfig) -> Any:
+    """The exporter `name` of a config, a stage. Raises `ConfigError` for an unknown one or wrong parameters."""
+    return _build(EXPORTERS, "exporter", name, config.use or name, config.params)
+
+
+def exporter_names() -> list[str]:
+    """Exporters that are installed here, beside the shards."""
+    return sorted(entry.name for entry in entry_points(group=EXPORTERS))
 
 
 def runtime_params(annotator: Annotator) -> frozenset[str]:
@@ -61,7 +72,8 @@ def installed_stages() -> tuple[Any, ...]:
 
     Raises `ConfigError` where stages wait for each other in a circle.
     """
-    waiting = {entry.name: entry.load()() for entry in sorted(entry_points(group=STAGES), key=lambda entry: entry.name)}
+    entries = sorted((*entry_points(group=STAGES), *entry_points(group=EXPORTERS)), key=lambda entry: entry.name)
+    waiting = {entry.name: entry.load()() for entry in entries}
     ordered: list[Any] = []
     while waiting:
         ready = [name for name, stage in waiting.items() if not set(stage.after) & waiting.keys()]
@@ -73,12 +85,12 @@ def installed_stages() -> tuple[Any, ...]:
 
 def names_of_stages() -> frozenset[str]:
     """Stages that are installed here; nothing is loaded."""
-    return frozenset(entry.name for entry in entry_points(group=STAGES))
+    return frozenset(entry.name for group in (STAGES, EXPORTERS) for entry in entry_points(group=group))
 
 
 def package_of_stage(name: str) -> str:
     """The distribution that brings an installed stage."""
-    (entry,) = entry_points(group=STAGES, name=name)
+    (entry,) = (entry for group in (STAGES, EXPORTERS) for entry in entry_points(group=group, name=name))
     return entry.dist.name if entry.dist else "unknown"
 
 

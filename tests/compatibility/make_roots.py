@@ -30,7 +30,7 @@ from fld_engine.engine.plan.config import parse_config
 from fld_engine.engine.plan.rounds import RoundRecord
 from fld_engine.engine.run.pipeline import Pipeline
 from fld_engine.engine.stages.annotate.stage import Annotate
-from fld_engine.engine.stages.export.coco import export_coco
+from fld_engine.engine.stages.coco.stage import CocoExporter
 from fld_engine.engine.stages.export.stage import Export
 from fld_engine.engine.stages.filter.stage import Filter
 from fld_engine.engine.stages.ingest.stage import Ingest
@@ -175,7 +175,7 @@ def make_refined(folder: Path) -> None:
             for stage in (Annotate(), Filter(), Export()):
                 pipeline.run(stage)
             if number == 2:
-                export_coco(pipeline.plan())
+                pipeline.run(CocoExporter())
                 make_report(pipeline, num_images=2, about=f"round {number}")
 
 

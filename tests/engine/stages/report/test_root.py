@@ -24,7 +24,7 @@ from fld_engine.schemas.errors import RootError
 from tests.browser.synthetic import HOSTILE, copied
 from tests.engine.stages.report.recount import recount, samples_of
 
-REPOSITORY = Path(__file__).parents[3]
+REPOSITORY = Path(__file__).parents[4]
 
 
 @pytest.fixture(scope="module")

@@ -8,14 +8,17 @@ import pytest
 from PIL import Image
 from pycocotools.coco import COCO
 
-from fld_engine.engine.stages.export.coco import CocoSummary, export_coco
+from fld_engine.engine.run.pipeline import Pipeline
+from fld_engine.engine.stages.coco.stage import CocoExporter, CocoSummary
 from tests.browser.synthetic import BOX, HOSTILE, WH, synthetic_root
 
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, CocoSummary]:
     pipeline = synthetic_root(tmp_path_factory.mktemp("coco"), 3)
-    return Path(pipeline.store.path("coco")), export_coco(pipeline.plan(), with_images=True)
+    with Pipeline(pipeline.store, pipeline.config) as again:
+        summary = again.run(CocoExporter(CocoExporter.Params(images=True)))
+    return Path(pipeline.store.path("coco")), summary
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # pycocotools 2.0.11 on numpy 2.4
