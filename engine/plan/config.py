@@ -130,7 +130,7 @@ class RunConfig(Frozen):
 
     in_fingerprints: ClassVar[Fields] = Fields(
         always=("name", "seed", "sources", "images", "partitions", "annotators", "filters", "export"),
-        never=("exporters", "limits", "runner", "refine", "models_root"),
+        never=("limits", "runner", "refine", "models_root", "exporters"),
     )
 
     name: str = "run"

@@ -18,7 +18,7 @@ from fld_engine.engine.data.round_facts import RoundFacts
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.plan.config import AnnotatorConfig, RunConfig
 from fld_engine.engine.plan.graph import Graph, build_graph, lanes_of, together
-from fld_engine.engine.plan.protocols import Annotator, Filter, Resources
+from fld_engine.engine.plan.protocols import Annotator, Bounding, Filter, Resources
 from fld_engine.engine.plan.registry import build_annotator, build_filter, installed_stages, runtime_params
 from fld_engine.engine.plan.tasks import ARITHMETIC, Lane, Task
 from fld_engine.schemas.annotations import Frozen
@@ -109,8 +109,8 @@ class Plan:
         A filter of regions says how low it reaches in `lowest_score`. Regions below the work set of an annotator are
         kept without what it would say of them; a lower `work_set.min_score` runs it again, and what reads it.
         """
-        bounds = [judge.lowest_score for judge in self.filters.values() if hasattr(judge, "lowest_score")]
-        lowest: float = max(bounds, default=1.0)
+        bounds = [judge.lowest_score for judge in self.filters.values() if isinstance(judge, Bounding)]
+        lowest = max(bounds, default=1.0)
         blind = [
             name
             for name in self.graph.order
@@ -144,7 +144,7 @@ class Plan:
 
     @property
     def described_config(self) -> dict[str, Any]:
-        """The config as JSON, without what changes no sample: how things run, and what else is exported.
+        """The config as JSON, without what says how things run and not what they write.
 
         A manifest holds it, and is compared by it: a setting added later stands in it where it is not at its default.
         """

@@ -48,8 +48,8 @@ RAISED: Mapping[str, str] = {}
 REWRITTEN: Mapping[str, str] = {
     "lease.json": "who drives the root now",
     "config.yaml": "the resolved config, which has a line for each setting there is",
-    "*coco/coco.json": "what COCO files were made from; they were written anew each time, and come out the same",
     "holdings/*.json": "what each stage leaves in a root, noted before it does",
+    "*coco/coco.json": "what the COCO files were made from, which old roots did not note: these are written once more",
     "*.html": "pages, which are drawn anew from the same tables; the old roots came without",
 }
 """Files that may be new or other than they were → why."""
