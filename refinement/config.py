@@ -11,7 +11,7 @@ from fld_engine.engine.plan.protocols import Resources
 from fld_engine.refinement.drift import DriftLimits
 from fld_engine.refinement.round import RoundRules
 from fld_engine.refinement.student import StudentConfig
-from fld_engine.refinement.training import TrainingConfig
+from fld_engine.refinement.training_config import TrainingConfig
 from fld_engine.schemas.annotations import Frozen
 from fld_engine.schemas.errors import ConfigError
 

@@ -16,7 +16,8 @@ from fld_engine.refinement.footprint import Footprint, footprint
 from fld_engine.refinement.loop import Loop
 from fld_engine.refinement.sparse import GENERAL, SPECIALIST
 from fld_engine.refinement.student import SCRATCH
-from fld_engine.refinement.training import TrainingConfig, train
+from fld_engine.refinement.training import train
+from fld_engine.refinement.training_config import TrainingConfig
 from fld_engine.schemas.annotations import Frozen
 from fld_engine.schemas.errors import ModelError
 

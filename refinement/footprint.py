@@ -12,7 +12,7 @@ from fld_engine.refinement.config import RefineConfig
 from fld_engine.refinement.presets import preset
 from fld_engine.refinement.scratch import florence2_config
 from fld_engine.refinement.student import SCRATCH, StudentConfig, load_config
-from fld_engine.refinement.training import TrainingConfig
+from fld_engine.refinement.training_config import TrainingConfig
 from fld_engine.schemas.annotations import Frozen
 from fld_engine.schemas.target_language import SPECIAL_TOKENS
 

@@ -23,7 +23,8 @@ from fld_engine.refinement.config import TrainerResources
 from fld_engine.refinement.examples import TrainingSet
 from fld_engine.refinement.kept_student import keep_student
 from fld_engine.refinement.student import Student
-from fld_engine.refinement.training import Place, Report, TrainingConfig, train
+from fld_engine.refinement.training import Place, Report, train
+from fld_engine.refinement.training_config import TrainingConfig
 from fld_engine.schemas.errors import RunnerError
 
 LISTENER_LIMIT_S = 30.0

@@ -17,7 +17,8 @@ from fld_engine.refinement.kept_student import keep_student, open_kept, read_kep
 from fld_engine.refinement.lessons import Lessons
 from fld_engine.refinement.ray_trainer import TrainingJob, train_on_ray
 from fld_engine.refinement.student import SCRATCH, Student, load_student, make_student
-from fld_engine.refinement.training import Progress, Report, TrainingConfig
+from fld_engine.refinement.training import Progress, Report
+from fld_engine.refinement.training_config import TrainingConfig
 from fld_engine.refinement.training_log import TensorBoardLog
 from fld_engine.schemas.annotations import Granularity
 

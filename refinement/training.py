@@ -7,44 +7,21 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from pydantic import Field
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
 from fld_engine.refinement.checkpoints import Checkpoints
-from fld_engine.refinement.examples import Example, Order, Phase, TrainingSet, check_weights, draw_targets
+from fld_engine.refinement.examples import Example, Order, TrainingSet, check_weights, draw_targets
 from fld_engine.refinement.step import ForcedAnswers
 from fld_engine.refinement.student import IGNORED, Student, encode, encode_targets
+from fld_engine.refinement.training_config import TrainingConfig
 from fld_engine.schemas.annotations import Frozen
 from fld_engine.schemas.tasks import Task
 
 log = logging.getLogger(__name__)
-
-
-class TrainingConfig(Frozen):
-    """How long and how a student learns. One step is one update of the weights, over all workers together."""
-
-    num_steps: int = Field(default=1000, gt=0)
-    batch_images: int = Field(default=16, gt=0)
-    """Images of a step, over all workers and accumulated batches."""
-    targets_per_image: int = Field(default=3, gt=0)
-    accumulate: int = Field(default=1, gt=0)
-    """Parts that a worker's share of a step is done in, one after another, to save memory."""
-    learning_rate: float = Field(default=1e-3, gt=0)
-    final_share: float = Field(default=0.02, ge=0, le=1)
-    """Learning rate at the last step, as a share of the highest."""
-    warmup_steps: int = Field(default=50, ge=0)
-    weight_decay: float = Field(default=0.01, ge=0)
-    clip_norm: float = Field(default=1.0, gt=0)
-    precision: Literal["float32", "bfloat16"] = "float32"
-    curriculum: Sequence[Phase] = ()
-    task_weights: Mapping[str, float] = Field(default_factory=dict)
-    checkpoint_steps: int = Field(default=200, gt=0)
-    log_steps: int = Field(default=20, gt=0)
-    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,8 @@ from fld_engine.refinement.examples import Phase, TrainingSet, corpus
 from fld_engine.refinement.kept_student import WEIGHTS, read_kept
 from fld_engine.refinement.ray_trainer import TrainingJob, train_on_ray
 from fld_engine.refinement.student import Student, StudentConfig, load_student, open_student
-from fld_engine.refinement.training import Report, TrainingConfig
+from fld_engine.refinement.training import Report
+from fld_engine.refinement.training_config import TrainingConfig
 
 BASE = "student"
 EVERYTHING = {

@@ -29,7 +29,8 @@ from fld_engine.refinement.merge_rules import MergeRules
 from fld_engine.refinement.metrics_boxes import Counts, count_matches
 from fld_engine.refinement.round import merge_image
 from fld_engine.refinement.student import Student
-from fld_engine.refinement.training import TrainingConfig, train
+from fld_engine.refinement.training import train
+from fld_engine.refinement.training_config import TrainingConfig
 
 REPOSITORY = Path(__file__).parents[2]
 COMMAND_LIMIT_S = 3 * 3600.0

@@ -20,7 +20,7 @@ from fld_engine.refinement.config import TrainerResources
 from fld_engine.refinement.examples import HeldImages
 from fld_engine.refinement.ray_trainer import TrainingJob, train_on_ray
 from fld_engine.refinement.student import load_student
-from fld_engine.refinement.training import TrainingConfig
+from fld_engine.refinement.training_config import TrainingConfig
 from fld_engine.schemas.errors import RunnerError
 from tests.refinement.tiny import student, training_set
 from tests.refinement.workers import training_workers

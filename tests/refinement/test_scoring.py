@@ -17,7 +17,8 @@ from fld_engine.refinement.merge_regions import RegionLabel
 from fld_engine.refinement.scoring import NOT_ASKED, Regions, Scorer
 from fld_engine.refinement.sight import answer, look
 from fld_engine.refinement.student import Student, encode, encode_targets
-from fld_engine.refinement.training import TrainingConfig, train
+from fld_engine.refinement.training import train
+from fld_engine.refinement.training_config import TrainingConfig
 from fld_engine.schemas.annotations import Source
 from fld_engine.schemas.tables import ANNOTATION_TABLES
 from fld_engine.schemas.target_language import write_prompt

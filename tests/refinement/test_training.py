@@ -10,7 +10,8 @@ from fld_engine.engine.data.store import Store
 from fld_engine.refinement.checkpoints import Checkpoints
 from fld_engine.refinement.examples import HeldImages, Phase
 from fld_engine.refinement.student import Student
-from fld_engine.refinement.training import Progress, TrainingConfig, learning_rate, train
+from fld_engine.refinement.training import Progress, learning_rate, train
+from fld_engine.refinement.training_config import TrainingConfig
 from fld_engine.schemas.errors import RootError
 from tests.refinement.tiny import student, training_set
 
