@@ -61,27 +61,27 @@ def measure(config: RunConfig, num_images: int) -> Measured:
             pipeline.preflight()
             pipeline.ingest()
             pipeline.annotate()
-            return Measured(pipeline.work.rates(), _training_rate(pipeline) if config.refine else None)
+            return Measured(pipeline.work.rates(), _training_rate(pipeline) if config.sections.get("refine") else None)
 
 
 def _training_rate(pipeline: Pipeline) -> float | None:
-    from fld_engine.refinement.config import parse_refine
+    from fld_engine.refinement.config import RefineConfig
     from fld_engine.refinement.estimate import measured_rate
     from fld_engine.refinement.loop import Loop
 
     pipeline.release_workers()
     pipeline.decide()
-    return measured_rate(Loop(pipeline, parse_refine(pipeline.config.refine)), pipeline.plan())
+    return measured_rate(Loop(pipeline, pipeline.config.section("refine", RefineConfig)), pipeline.plan())
 
 
 def training_estimates(config: RunConfig, measured: Measured) -> tuple[TrainingEstimate, ...]:
-    """What the trainings of `fld refine` take; none where the config has no key `refine`."""
-    if not config.refine:
+    """What the trainings of `fld refine` take; none where the config says nothing in `refine`."""
+    if not config.sections.get("refine"):
         return ()
-    from fld_engine.refinement.config import parse_refine
+    from fld_engine.refinement.config import RefineConfig
     from fld_engine.refinement.estimate import estimate_training
 
-    return estimate_training(parse_refine(config.refine), measured.samples_per_s)
+    return estimate_training(config.section("refine", RefineConfig), measured.samples_per_s)
 
 
 def _bytes_of(config: RunConfig) -> Iterator[bytes]:

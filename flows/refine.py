@@ -14,7 +14,7 @@ from fld_engine.engine.plan.config import parse_config
 from fld_engine.engine.plan.rounds import RoundRecord
 from fld_engine.engine.run.pipeline import Pipeline
 from fld_engine.flows.progress import progress_bars
-from fld_engine.refinement.config import parse_refine
+from fld_engine.refinement.config import RefineConfig
 from fld_engine.refinement.ending import why_not_teach, why_stop
 from fld_engine.refinement.loop import Loop, RefineSummary
 from fld_engine.refinement.sparse import SparseStep
@@ -45,7 +45,7 @@ def refine_flow(config: dict[str, Any], root: str, rounds: int) -> RefineSummary
     with progress_bars() as watch, Pipeline(Store(root), resolved, watch) as pipeline:
         pipeline.require_annotated()
         pipeline.decide()
-        loop = Loop(pipeline, parse_refine(resolved.refine))
+        loop = Loop(pipeline, resolved.section("refine", RefineConfig))
         done = [carry(loop)]
         sparse = SparseStep(loop, loop.settings.sparse) if loop.settings.sparse else None
         if sparse is not None:

@@ -65,9 +65,9 @@ class UnreadableImage(FldError):
         self.detail = detail
 
 
-def unknown_name(what: str, given: str, available: Iterable[str]) -> str:
-    """Message for a name that does not exist, with the nearest ones that do."""
+def unknown_name(what: str, given: str, available: Iterable[str], *, under: str = "") -> str:
+    """Message for a name that does not exist, with the nearest one that does; all are written with `under` before."""
     names = sorted(available)
     near = difflib.get_close_matches(given, names, n=1)
-    listed = f"did you mean {near[0]!r}? Available" if near else "available"
-    return f"{what} {given!r} is not known; {listed}: {', '.join(names) or 'none'}"
+    listed = f"did you mean {under + near[0]!r}? Available" if near else "available"
+    return f"{what} {under + given!r} is not known; {listed}: {', '.join(under + name for name in names) or 'none'}"

@@ -23,7 +23,7 @@ from fld_engine.engine.plan.rounds import RoundRecord, has_round, read_round
 from fld_engine.engine.run.pipeline import Pipeline
 from fld_engine.flows.opening import existing_root
 from fld_engine.refinement.calibration import Calibration
-from fld_engine.refinement.config import parse_refine
+from fld_engine.refinement.config import RefineConfig
 from fld_engine.refinement.dataset import LabelledImage
 from fld_engine.refinement.judging import Judgement
 from fld_engine.refinement.loop import Loop
@@ -100,7 +100,7 @@ class RootRounds:
 
     def __init__(self, root: Path) -> None:
         self._store, config = existing_root(str(root), None)
-        self._loop = Loop(Pipeline(self._store, config), parse_refine(config.refine))
+        self._loop = Loop(Pipeline(self._store, config), config.section("refine", RefineConfig))
 
     @property
     def numbers(self) -> list[int]:

@@ -33,12 +33,16 @@ def load(group: str, name: str, what: str) -> Any:
     found = installed(group)
     if name not in found:
         raise ConfigError(unknown_name(what, name, found))
-    entry = found[name]
+    return import_entry(found[name], what)
+
+
+def import_entry(entry: EntryPoint, what: str) -> Any:
+    """The object behind an entry point. Raises `ConfigError`, with the package's name, where it cannot be imported."""
     try:
         return entry.load()
     except Exception as error:  # another package's module may raise anything at all when it is imported
         raise ConfigError(
-            f"{what} {name!r} of package {package_of(entry)} cannot be imported from {entry.value}: "
+            f"{what} {entry.name!r} of package {package_of(entry)} cannot be imported from {entry.value}: "
             f"{type(error).__name__}: {error}"
         ) from error
 

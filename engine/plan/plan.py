@@ -14,7 +14,7 @@ from fld_engine.engine.data.hashing import fingerprint
 from fld_engine.engine.data.records import ModelIdentity, PartitionOutputs, PartitionRecord
 from fld_engine.engine.data.round_facts import RoundFacts
 from fld_engine.engine.data.store import Store
-from fld_engine.engine.plan.config import AnnotatorConfig, RunConfig
+from fld_engine.engine.plan.config import ALWAYS_DESCRIBED, AnnotatorConfig, RunConfig
 from fld_engine.engine.plan.graph import Graph, Group, build_graph, side_by_side
 from fld_engine.engine.plan.protocols import Annotator, Filter, Resources
 from fld_engine.engine.plan.registry import build_annotator, build_filter, runtime_params
@@ -182,7 +182,7 @@ class Plan:
     @property
     def described_config(self) -> dict[str, Any]:
         """The config as JSON, without what says how an annotator runs and not what it writes."""
-        described = self.config.model_dump(mode="json")
+        described = {**{name: {} for name in ALWAYS_DESCRIBED}, **self.config.model_dump(mode="json")}
         for name, annotator in self.annotators.items():
             of_annotator = described["annotators"][name]
             of_annotator["params"] = _written_params(annotator, self.config.annotators[name])

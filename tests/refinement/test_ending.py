@@ -11,7 +11,7 @@ from fld_engine.engine.data.records import FileRecord, PartitionRecord
 from fld_engine.engine.plan.config import dump_config
 from fld_engine.engine.plan.rounds import RoundPartition, RoundRecord
 from fld_engine.flows.cli import app
-from fld_engine.refinement.config import parse_refine
+from fld_engine.refinement.config import RefineConfig
 from fld_engine.refinement.ending import why_not_teach, why_stop
 from fld_engine.refinement.folds import EVERY_FOLD, fold_of
 from fld_engine.refinement.gate import GateRules, decide_gate, mean_measure
@@ -83,10 +83,10 @@ def test_images_of_one_fold_end_a_refinement_unless_it_is_in_sample(tmp_path: Pa
     config = fake_config(tmp_path / "photos", refine=REFINE)
     run_road(tmp_path / "root", config)
     with opened(tmp_path / "root", config) as pipeline:
-        loop = Loop(pipeline, parse_refine(config.refine))
+        loop = Loop(pipeline, config.section("refine", RefineConfig))
         first = loop.carry()
         (group,) = {image.twin_group for partition in first.partitions for image in loop.files.images(partition)}
         assert first.partitions[0].standing.num_images == 2
         assert loop.taught_folds(first) == {fold_of(group, config.seed, 2)}
-        in_sample = Loop(pipeline, parse_refine({**REFINE, "rules": {"in_sample": True}}))
+        in_sample = Loop(pipeline, RefineConfig.model_validate({**REFINE, "rules": {"in_sample": True}}))
         assert in_sample.taught_folds(first) == {EVERY_FOLD}
