@@ -17,10 +17,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from fld_engine.engine.data.discovery import import_entry, installed, package_of
 from fld_engine.engine.data.images import ImageLimits
+from fld_engine.engine.data.settings import Settings, parse_settings
 from fld_engine.engine.data.work_set import WorkSet
 from fld_engine.engine.plan.protocols import Resources
 from fld_engine.engine.plan.selection import Selection
-from fld_engine.engine.plan.settings import Settings, parse_settings
 from fld_engine.engine.sources.item import SourceSpec
 from fld_engine.schemas.annotations import Frozen
 from fld_engine.schemas.errors import ConfigError, unknown_name
@@ -115,7 +115,7 @@ class RunnerConfig(Frozen):
 
 
 class RunConfig(Frozen):
-    """Everything a run depends on. A key that is no field is a section of a package, read with `section`."""
+    """Everything a run depends on. Further keys are sections that packages bring, such as `refine`."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, Mapping[str, Any]] = Field(init=False)

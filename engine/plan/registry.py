@@ -9,9 +9,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from fld_engine.engine.data.discovery import import_entry, installed, package_of
+from fld_engine.engine.data.settings import parse_settings
 from fld_engine.engine.plan.config import AnnotatorConfig, FilterConfig, RunConfig
 from fld_engine.engine.plan.protocols import Annotator, Factory, Filter, Pinnable
-from fld_engine.engine.plan.settings import parse_settings
 from fld_engine.schemas.errors import ConfigError, unknown_name
 
 ANNOTATORS = "fld_engine.annotators"
