@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -13,6 +16,11 @@ def installed(group: str) -> dict[str, EntryPoint]:
 
     Raises `ConfigError` where two packages bring the same name.
     """
+    return dict(_installed(group, tuple(sys.path)))
+
+
+@cache  # looking through all that is installed takes tens of milliseconds, and a plan asks once for each annotator
+def _installed(group: str, path: tuple[str, ...]) -> Mapping[str, EntryPoint]:
     found: dict[str, EntryPoint] = {}
     for entry in sorted(entry_points(group=group), key=lambda entry: (entry.name, package_of(entry))):
         other = found.get(entry.name)

@@ -51,6 +51,14 @@ def build_filter(name: str, config: FilterConfig) -> Filter:
     return built
 
 
+def check_extensions(config: RunConfig) -> None:
+    """Raises `ConfigError` for annotators and filters of a config that are not there, or have wrong parameters."""
+    for name, of_annotator in config.annotators.items():
+        build_annotator(name, of_annotator)
+    for name, of_filter in config.filters.items():
+        build_filter(name, of_filter)
+
+
 def runtime_params(annotator: Annotator) -> frozenset[str]:
     """Parameters that say how an annotator runs and not what it writes: no part of a fingerprint."""
     found: frozenset[str] = getattr(annotator.params, "runtime", frozenset())
