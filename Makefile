@@ -4,13 +4,16 @@ export PREFECT_SERVER_ANALYTICS_ENABLED = false
 export DO_NOT_TRACK = 1
 export RAY_USAGE_STATS_ENABLED = 0
 
-.PHONY: run test check setup models clean
+.PHONY: run test faults check setup models clean
 
 run: models  ## set up, then run recipe `demo` on the sample photographs into runs/demo
 	$(BIN)/fld run demo --root runs/demo
 
 test: models  ## set up, then pass the tests
 	$(BIN)/pytest
+
+faults: setup  ## show the known faults that take long, and say how many stand, are mended, or fail otherwise
+	$(BIN)/pytest tests/known_faults -m faults_slow -q -rfE
 
 check: setup  ## format, lint, types, import rules
 	$(BIN)/ruff format --check .

@@ -21,6 +21,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from fld_engine.engine.stages.annotate.stage import Annotate
+from fld_engine.engine.stages.ingest.stage import Ingest
+
 CASES: dict[str, dict[str, Any]] = {
     "whole recipe": {},
     "classifier alone": {"classifier": {"use": "efficientnet"}},
@@ -137,10 +140,10 @@ def engine(workers: int, case: str, photographs: str, folder: str) -> tuple[int,
     store.open_root(create=True)
     config = config_of(case, photographs, workers)
     with Pipeline(store, config) as pipeline:
-        pipeline.ingest()
+        pipeline.run(Ingest())
     with Pipeline(store, config) as pipeline:
         start = time.perf_counter()
-        pipeline.annotate()
+        pipeline.run(Annotate())
         elapsed = time.perf_counter() - start
         plan = pipeline.plan()
     outputs = [

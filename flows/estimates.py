@@ -20,6 +20,9 @@ from fld_engine.engine.run.local import num_gpus
 from fld_engine.engine.run.pipeline import Pipeline
 from fld_engine.engine.sources.item import Rejected, SourceSpec
 from fld_engine.engine.sources.open import open_source, read_chunk
+from fld_engine.engine.stages.annotate.stage import Annotate
+from fld_engine.engine.stages.filter.stage import Filter
+from fld_engine.engine.stages.ingest.stage import Ingest
 
 if TYPE_CHECKING:
     from fld_engine.refinement.estimate import TrainingEstimate
@@ -59,8 +62,8 @@ def measure(config: RunConfig, num_images: int) -> Measured:
         store.open_root(create=True)
         with Pipeline(store, small) as pipeline:
             pipeline.preflight()
-            pipeline.ingest()
-            pipeline.annotate()
+            pipeline.run(Ingest())
+            pipeline.run(Annotate())
             return Measured(pipeline.work.rates(), _training_rate(pipeline) if config.sections.get("refine") else None)
 
 
@@ -70,7 +73,7 @@ def _training_rate(pipeline: Pipeline) -> float | None:
     from fld_engine.refinement.loop import Loop
 
     pipeline.release_workers()
-    pipeline.decide()
+    pipeline.run(Filter())
     return measured_rate(Loop(pipeline, pipeline.config.section("refine", RefineConfig)), pipeline.plan())
 
 

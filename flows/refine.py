@@ -13,6 +13,8 @@ from fld_engine.engine.data.store import Store
 from fld_engine.engine.plan.config import parse_config
 from fld_engine.engine.plan.rounds import RoundRecord
 from fld_engine.engine.run.pipeline import Pipeline
+from fld_engine.engine.stages.annotate.stage import require_annotated
+from fld_engine.engine.stages.filter.stage import Filter
 from fld_engine.flows.progress import progress_bars
 from fld_engine.refinement.config import RefineConfig
 from fld_engine.refinement.ending import why_not_teach, why_stop
@@ -43,8 +45,8 @@ def refine_flow(config: dict[str, Any], root: str, rounds: int) -> RefineSummary
     """
     resolved = parse_config(config, where="flow parameter `config`")
     with progress_bars() as watch, Pipeline(Store(root), resolved, watch) as pipeline:
-        pipeline.require_annotated()
-        pipeline.decide()
+        require_annotated(pipeline.plan())
+        pipeline.run(Filter())
         loop = Loop(pipeline, resolved.section("refine", RefineConfig))
         done = [carry(loop)]
         sparse = SparseStep(loop, loop.settings.sparse) if loop.settings.sparse else None

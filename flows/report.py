@@ -6,16 +6,20 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
-from fld_engine.annotators.coco_classes import COCO_CLASSES
+from fld_engine.annotators.common.coco_classes import COCO_CLASSES
 from fld_engine.engine.data.journal import read_journal
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.plan.plan import Plan
 from fld_engine.engine.run.pipeline import Pipeline
+from fld_engine.engine.stages.annotate.stage import require_annotated
+from fld_engine.engine.stages.coverage.stage import Coverage
+from fld_engine.engine.stages.filter.stage import Filter
 from fld_engine.engine.stages.report.against import compare_roots
 from fld_engine.engine.stages.report.build import facts_of, pages_of, write_tables
 from fld_engine.engine.stages.report.pages.changes import changes
 from fld_engine.engine.stages.report.pages.facts import Facts
 from fld_engine.engine.stages.report.render import write_pages
+from fld_engine.engine.stages.report.stage import Report
 from fld_engine.engine.stages.report.wordlist import read_words
 from fld_engine.flows.opening import existing_root
 from fld_engine.flows.progress import progress_bars
@@ -75,7 +79,7 @@ def make_report(
     pages, against = pages_of(facts), ""
     if before is not None:
         plan, old = before
-        compared, pairs = compare_roots(pipeline.plan(), plan, pipeline.run_tasks)
+        compared, pairs = compare_roots(pipeline.plan(), plan, pipeline)
         pages.append(changes(facts, old, compared, pairs, (pages, pages_of(old))))
         against = old.root
     return write_pages(
@@ -102,9 +106,9 @@ def _about(overrides: Sequence[str], round_: int | None) -> str:
 
 
 def _facts(pipeline: Pipeline, words: Sequence[str], num_images: int, **about: Any) -> Facts:
-    pipeline.require_annotated()
-    pipeline.decide()
-    pipeline.cover()
-    found = pipeline.report(words, num_images)
+    require_annotated(pipeline.plan())
+    pipeline.run(Filter())
+    pipeline.record(pipeline.plan().lanes(Coverage()))
+    found = pipeline.run(Report(words, num_images))
     journal, runs = read_journal(pipeline.store), read_runs(pipeline.store)
     return facts_of(found, journal, runs, words=words, **about)

@@ -12,9 +12,10 @@ from rich.table import Table
 from fld_engine.engine.data.journal import read_journal
 from fld_engine.engine.inspect.explain import Explanation
 from fld_engine.engine.plan.plan import Plan
-from fld_engine.engine.run.pipeline import read_coverage
 from fld_engine.engine.stages.coverage.report import report as coverage_report
+from fld_engine.engine.stages.coverage.stage import read_coverage
 from fld_engine.engine.stages.coverage.summary import terminal_summary
+from fld_engine.engine.stages.export.stage import export_folder
 from fld_engine.engine.stages.ingest.scan import REMOVED
 
 TOO_MANY_FAILURES = 3
@@ -56,7 +57,7 @@ def print_status(plan: Plan, *, as_json: bool = False) -> None:
             for row in table.rows:
                 drawn.add_row(*row)
             out.print(drawn)
-    where = f"{plan.store.url}/{plan.export_folder}"
+    where = f"{plan.store.url}/{export_folder(plan)}"
     out.print(f"exported {report.exported_samples} samples in {report.exported_shards} shards: {where}")
 
 

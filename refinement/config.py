@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from fld_engine.engine.data.identity import Fields
 from fld_engine.engine.plan.protocols import Resources
 from fld_engine.refinement.drift import DriftLimits
 from fld_engine.refinement.round import RoundRules
@@ -40,6 +41,8 @@ class SparseConfig(Frozen):
     `min_texts` of each of the `granularities` must be there to learn from; ours. The paper says no number.
     """
 
+    in_fingerprints: ClassVar[Fields] = Fields(always=("granularities", "min_texts", "training"))
+
     granularities: tuple[Literal["detailed", "more_detailed"], ...] = Field(
         default=("detailed", "more_detailed"), min_length=1
     )
@@ -53,6 +56,11 @@ class RefineConfig(Frozen):
     `max_names` names, the most frequent ones, are candidates when a student is asked what a region is. `annotator` is
     what one worker of the students needs when they look at all images again. `sparse` asks for a step after the rounds.
     """
+
+    in_fingerprints: ClassVar[Fields] = Fields(
+        always=("student", "training", "rules", "drift", "max_names", "max_answer_tokens"),
+        never=("trainer", "annotator", "sparse"),
+    )
 
     student: StudentConfig = Field(default_factory=StudentConfig)
     training: TrainingConfig = Field(default_factory=TrainingConfig)

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
 from fld_engine.engine.data.geometry import Floats, areas
+from fld_engine.engine.data.identity import Fields
 from fld_engine.schemas.annotations import Frozen
 
 AREA_EDGES = tuple(float(edge) for edge in np.geomspace(1e-4, 1.0, 13))
@@ -24,6 +26,8 @@ LENGTH_EDGES = (0.0, 4.0, 8.0, 12.0, 16.0, 24.0, 32.0, 48.0, 64.0, 96.0, 128.0)
 
 class DriftLimits(Frozen):
     """How far a figure may be from round 0: a ratio for means and entropy, a distance in [0, 1] for distributions."""
+
+    in_fingerprints: ClassVar[Fields] = Fields(always=("entropy_ratio", "boxes_ratio", "distribution_distance"))
 
     entropy_ratio: float = Field(default=0.8, gt=0, le=1)
     boxes_ratio: float = Field(default=0.6, gt=0, le=1)

@@ -12,11 +12,12 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 from pydantic import Field
 
+from fld_engine.engine.data.identity import Fields
 from fld_engine.engine.data.images import RGB
 from fld_engine.schemas.annotations import Frozen
 from fld_engine.schemas.errors import ConfigError, unknown_name
@@ -94,6 +95,8 @@ class Phase(Frozen):
     `task_weights` stand over those of the training for this phase. To a student that cannot see yet, locations are
     noise, four tokens a box; it learns sooner what things are called if it is asked that first.
     """
+
+    in_fingerprints: ClassVar[Fields] = Fields(always=("from_share", "max_regions", "task_weights"))
 
     from_share: float = Field(ge=0, lt=1)
     max_regions: int = Field(gt=0)

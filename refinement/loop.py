@@ -12,12 +12,13 @@ from functools import cached_property
 from typing import Any
 
 from fld_engine.engine.data.hashing import canonical_json, fingerprint
+from fld_engine.engine.data.identity import identity_of
 from fld_engine.engine.data.partition import load_view
 from fld_engine.engine.data.records import PartitionOutputs, PartitionRecord
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.data.work_set import WorkSet
 from fld_engine.engine.plan.config import AnnotatorConfig, RunConfig
-from fld_engine.engine.plan.plan import ARITHMETIC, Plan, make_plan
+from fld_engine.engine.plan.plan import Plan, make_plan
 from fld_engine.engine.plan.rounds import (
     RECORD,
     RoundPartition,
@@ -28,8 +29,10 @@ from fld_engine.engine.plan.rounds import (
     read_round,
     round_folder,
 )
-from fld_engine.engine.plan.tasks import Lane
+from fld_engine.engine.plan.tasks import ARITHMETIC, Lane
 from fld_engine.engine.run.pipeline import Pipeline
+from fld_engine.engine.stages.annotate.stage import Annotate
+from fld_engine.engine.stages.coverage.stage import committed
 from fld_engine.refinement.config import RefineConfig
 from fld_engine.refinement.dataset import Gold, LabelledImage
 from fld_engine.refinement.drift import Survey, compare
@@ -89,8 +92,7 @@ class Loop:
 
     def described(self) -> dict[str, Any]:
         """What a round depends on beside the labels it begins with."""
-        settings = self.settings.model_dump(mode="json", exclude={"annotator", "trainer", "sparse"})
-        return {"version": VERSION, "settings": settings, "seed": self.config.seed}
+        return {"version": VERSION, "settings": identity_of(self.settings), "seed": self.config.seed}
 
     def finished(self, number: int, identity: str) -> RoundRecord | None:
         """The round if it is there. Raises `RootError` where it was made of other labels or with other settings."""
@@ -162,7 +164,7 @@ class Loop:
     def look_again(self, number: int, before: RoundRecord) -> Plan:
         """The students as an annotator on all images; returns the plan of their outputs."""
         plan = self.plan_of_students(number, before)
-        self.pipeline.annotate(plan)
+        self.pipeline.record(plan.lanes(Annotate()))
         return plan
 
     def plan_of_students(self, number: int, before: RoundRecord) -> Plan:
@@ -230,8 +232,9 @@ class Loop:
         step = f"round {number}: merge"
         self.pipeline.watch(step, 0, len(tasks))
         done: dict[str, MergedPartition] = {}
-        for task, result in self.pipeline.run_tasks(Lane(name=step, resources=ARITHMETIC, tasks=tasks)):
-            done[task.label] = MergedPartition.model_validate_json(result)
+        lane = Lane(name=step, resources=ARITHMETIC, tasks=tasks)
+        for task, result in self.pipeline.answers(lane, MergedPartition):
+            done[task.label] = result
             self.pipeline.watch(step, 1, len(tasks))
         return [done[task.label] for task in tasks]
 
@@ -260,7 +263,7 @@ class Loop:
     def _annotated(self) -> dict[str, tuple[PartitionRecord, PartitionOutputs]]:
         """The partitions as they were ingested, and where the outputs of the specialists stand; by id."""
         plan = plan_of(self.store, self.config)
-        return {record.id: (record, plan.cover_step(record)) for record in plan.partitions}
+        return {record.id: (record, committed(plan, record)) for record in plan.partitions}
 
     def _reference(self, partition: RoundPartition, share: float) -> tuple[list[LabelledImage], Mapping[str, Gold]]:
         images = self.files.images(partition)

@@ -11,11 +11,12 @@ from fld_engine.engine.data.images import ImageLimits
 from fld_engine.engine.data.partition import read_output, read_tables
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.plan.rounds import RoundPartition
-from fld_engine.engine.plan.tasks import CallTask
+from fld_engine.engine.plan.tasks import Task
 from fld_engine.refinement.dataset import LabelledImage
 from fld_engine.refinement.drift import Survey
 from fld_engine.refinement.judging import Judgement
 from fld_engine.refinement.labels import judgements
+from fld_engine.refinement.merge_stage import NAME
 from fld_engine.refinement.round_files import RoundFiles
 from fld_engine.refinement.settle import Ruling, edits_of, survey_of
 from fld_engine.schemas.annotations import Frozen, Source
@@ -54,13 +55,8 @@ class PartitionMerge(Frozen):
     makers: frozenset[str]
     seed: int
 
-    def task(self, root: str) -> CallTask:
-        return CallTask(
-            root=root,
-            function=f"{__name__}:{merge_partition.__name__}",
-            arguments=self.model_dump_json(),
-            label=self.partition.standing.id,
-        )
+    def task(self, root: str) -> Task:
+        return Task(stage=NAME, root=root, label=self.partition.standing.id, payload=self)
 
 
 class MergedPartition(Frozen):
@@ -71,10 +67,8 @@ class MergedPartition(Frozen):
     survey: Survey
 
 
-def merge_partition(root: str, arguments: str) -> MergedPartition:
-    """Do a `PartitionMerge`, given as JSON. Done again, it writes the same bytes under the same names."""
-    merge = PartitionMerge.model_validate_json(arguments)
-    store = Store(root)
+def merge_partition(store: Store, merge: PartitionMerge) -> MergedPartition:
+    """Merge a partition. Done again, it writes the same bytes under the same names."""
     files = RoundFiles(store, merge.limits, merge.remade, merge.makers, merge.seed)
     images = files.images(merge.partition)
     edits = edits_of(images, merge.said.judged(store, merge.partition, images), merge.ruling)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import get_args
+from typing import ClassVar, get_args
 
 import numpy as np
 from pydantic import Field
 
 from fld_engine.engine.data.geometry import pairwise_iou
+from fld_engine.engine.data.identity import Fields
 from fld_engine.refinement.calibration import Calibration, Calibrations, Family, fit
 from fld_engine.refinement.dataset import Gold, LabelledImage, boxes_of
 from fld_engine.refinement.gate import (
@@ -40,6 +41,8 @@ MATCH = 0.5
 
 class RoundRules(Frozen):
     """The knobs of a round. `in_sample` is the paper's way: one student, trained on what it labels."""
+
+    in_fingerprints: ClassVar[Fields] = Fields(always=("num_folds", "in_sample", "merge", "gate"))
 
     num_folds: int = Field(default=2, ge=2)
     in_sample: bool = False

@@ -16,6 +16,7 @@ from fld_engine.engine.data.records import FileRecord, PartitionRecord
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.plan.plan import Plan
 from fld_engine.engine.plan.rounds import RoundPartition, round_folder
+from fld_engine.engine.stages.coverage.stage import committed
 from fld_engine.refinement.carry import Labels, apply_edits, kept_labels, of_images, statuses
 from fld_engine.refinement.dataset import Gold, LabelledImage
 from fld_engine.refinement.labels import count_names, gold_of, labelled_images, of_people
@@ -66,7 +67,7 @@ class RoundFiles:
 
     def carry(self, plan: Plan, record: PartitionRecord) -> RoundPartition:
         """A partition of round 0: what the verdicts of a plan keep."""
-        view = load_view(self.store, record, plan.cover_step(record))
+        view = load_view(self.store, record, committed(plan, record))
         kept = view.images.filter(view.verdicts["images"]["kept"])
         nobody = pa.array([False] * kept.num_rows)
         images = {"standing": kept, "unseen": kept.set_column(kept.schema.get_field_index("gold"), "gold", nobody)}

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from fld_engine.engine.data.identity import Fields
 from fld_engine.engine.data.images import RGB
 from fld_engine.refinement.presets import preset
 from fld_engine.refinement.scratch import make_scratch
@@ -24,6 +25,8 @@ IGNORED = -100
 
 class StudentConfig(Frozen):
     """Where a student starts. `base` is a hub id, a local folder, or `scratch`, which is made in size `preset`."""
+
+    in_fingerprints: ClassVar[Fields] = Fields(always=("base", "preset", "revision", "seed", "max_target_tokens"))
 
     base: str = SCRATCH
     preset: Literal["tiny", "small", "medium", "base"] = "small"

@@ -10,6 +10,9 @@ from fld_engine.engine.data.store import Store
 from fld_engine.engine.plan.plan import Plan
 from fld_engine.engine.plan.rounds import RoundRecord, plan_of, round_folder
 from fld_engine.engine.run.pipeline import Pipeline
+from fld_engine.engine.stages.annotate.stage import Annotate
+from fld_engine.engine.stages.coverage.stage import committed
+from fld_engine.engine.stages.filter.stage import Filter
 from fld_engine.refinement.config import RefineConfig
 from fld_engine.refinement.examples import corpus
 from fld_engine.refinement.folds import EVERY_FOLD
@@ -46,8 +49,8 @@ class Teacher:
     def standing(self, before: RoundRecord) -> Plan:
         """The root as it stands after a round, annotated and decided: what lessons are taken from."""
         standing = plan_of(self.store, self.pipeline.config, before.number)
-        self.pipeline.annotate(standing)
-        self.pipeline.decide(standing)
+        self.pipeline.record(standing.lanes(Annotate()))
+        self.pipeline.record(standing.lanes(Filter()))
         return standing
 
     def lessons(self, standing: Plan, fold: int, granularities: tuple[Granularity, ...] = ()) -> Lessons:
@@ -56,7 +59,7 @@ class Teacher:
         return Lessons(
             root=self.store.url,
             partitions=tuple(standing.partitions),
-            covers=tuple(standing.cover_step(record) for record in standing.partitions),
+            covers=tuple(committed(standing, record) for record in standing.partitions),
             limits=config.images,
             max_target_tokens=min(
                 config.export.max_target_tokens,

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from fld_engine.engine.data.identity import Fields
 from fld_engine.refinement.examples import Phase
 from fld_engine.schemas.annotations import Frozen
 
 
 class TrainingConfig(Frozen):
     """How long and how a student learns. One step is one update of the weights, over all workers together."""
+
+    in_fingerprints: ClassVar[Fields] = Fields(
+        always=(
+            "num_steps", "batch_images", "targets_per_image", "accumulate", "learning_rate", "final_share",
+            "warmup_steps", "weight_decay", "clip_norm", "precision", "curriculum", "task_weights", "checkpoint_steps",
+            "log_steps", "seed",
+        ),
+    )  # fmt: skip
 
     num_steps: int = Field(default=1000, gt=0)
     batch_images: int = Field(default=16, gt=0)

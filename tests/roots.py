@@ -15,6 +15,11 @@ from fld_engine.engine.data.records import OutputRecord
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.plan.config import RunConfig, parse_config
 from fld_engine.engine.run.pipeline import Pipeline
+from fld_engine.engine.stages.annotate.stage import Annotate
+from fld_engine.engine.stages.coverage.stage import Coverage
+from fld_engine.engine.stages.export.stage import Export
+from fld_engine.engine.stages.filter.stage import Filter
+from fld_engine.engine.stages.ingest.stage import Ingest
 
 
 def write_photographs(folder: Path, num: int, *, seed: int = 0) -> list[str]:
@@ -62,11 +67,11 @@ def run_road(root: Path | str, config: RunConfig) -> Pipeline:
     """The whole road without Prefect; returns the pipeline for its counters."""
     with opened(root, config) as pipeline:
         pipeline.preflight()
-        pipeline.ingest()
-        pipeline.annotate()
-        pipeline.decide()
-        pipeline.cover()
-        pipeline.export()
+        pipeline.run(Ingest())
+        pipeline.run(Annotate())
+        pipeline.run(Filter())
+        pipeline.run(Coverage())
+        pipeline.run(Export())
     return pipeline
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import uuid
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
@@ -90,6 +91,22 @@ def read_output(store: Store, step: str, partition: str, fingerprint: str) -> Ou
     return record
 
 
+def write_output(
+    store: Store, step: str, partition: PartitionRecord, fingerprint: str, tables: Mapping[str, pa.Table]
+) -> OutputRecord:
+    """Write the tables of a step for a partition, under names of this attempt.
+
+    Images are counted by their table `status`; where there is none, all of them are done.
+    """
+    prefix = f"stages/{step}/{partition.id}-{fingerprint}.{uuid.uuid4().hex[:8]}"
+    files = {name: store.write_table(f"{prefix}.{name}.parquet", table) for name, table in tables.items()}
+    counts = {"done": partition.num_images}
+    if "status" in tables:
+        states = tables["status"]["status"].to_pylist()
+        counts = {state: states.count(state) for state in ("done", "failed", "not_run")}
+    return OutputRecord(step=step, partition=partition.id, fingerprint=fingerprint, files=files, **counts)
+
+
 def read_tables(store: Store, output: OutputRecord) -> dict[str, pa.Table]:
     return {name: store.read_table(file.path) for name, file in output.files.items()}
 
@@ -124,18 +141,14 @@ def carried_status(store: Store, record: PartitionRecord) -> list[tuple[str, str
     ]
 
 
-def load_view(
-    store: Store, record: PartitionRecord, cover: PartitionOutputs, *, live: Mapping[str, OutputRecord] | None = None
-) -> PartitionView:
-    """Everything committed about a partition. `live` outputs are on disk, their records not yet."""
-    live = live or {}
+def load_view(store: Store, record: PartitionRecord, committed: PartitionOutputs) -> PartitionView:
+    """Everything committed about a partition."""
 
     def output(step: str, fingerprint: str) -> dict[str, pa.Table]:
-        found = live.get(step) or read_output(store, step, record.id, fingerprint)
-        return read_tables(store, found)
+        return read_tables(store, read_output(store, step, record.id, fingerprint))
 
-    outputs = {step: output(step, fingerprint) for step, fingerprint in cover.outputs.items()}
-    verdicts = output("verdicts", cover.verdicts) if cover.verdicts else {}
+    outputs = {step: output(step, fingerprint) for step, fingerprint in committed.outputs.items()}
+    verdicts = output("verdicts", committed.verdicts) if committed.verdicts else {}
     carried = carried_status(store, record)
     return PartitionView(
         id=record.id,
@@ -144,6 +157,6 @@ def load_view(
         status={step: tables["status"] for step, tables in outputs.items()}
         | {name: table for _, name, table in carried},
         verdicts={target: verdicts[target] for target in VERDICT_TARGETS if target in verdicts},
-        producers=dict(cover.producers) | {family: (name,) for family, name, _ in carried},
+        producers=dict(committed.producers) | {family: (name,) for family, name, _ in carried},
         gold=source_tables(store, record, gold=True),
     )

@@ -78,6 +78,14 @@ class Store:
             return set()
         return {str(entry).rsplit("/", 1)[-1] for entry in entries}
 
+    def list_folders(self, folder: str) -> set[str]:
+        """Names of the folders directly in a folder, in one listing; empty where there is no such folder."""
+        try:
+            entries = self.fs.ls(self.path(folder).rstrip("/"), detail=True)
+        except FileNotFoundError:
+            return set()
+        return {str(e["name"]).rstrip("/").rsplit("/", 1)[-1] for e in entries if e["type"] == "directory"}
+
     # ------------------------------------------------------------------ writing
 
     @contextmanager

@@ -63,3 +63,10 @@ def read_pending(store: Store) -> PendingRemoval | None:
         return None
     pending: PendingRemoval = store.read_model(PENDING, PendingRemoval)
     return pending
+
+
+def finish_removal(store: Store) -> None:
+    """Called when the export is whole: nothing of a removal that is gone through is left to do."""
+    pending = read_pending(store)
+    if pending is not None and pending.purged:
+        store.delete(PENDING)

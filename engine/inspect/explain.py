@@ -11,6 +11,7 @@ from fld_engine.engine.data.partition import load_view
 from fld_engine.engine.data.records import PartitionRecord
 from fld_engine.engine.data.view import PartitionView
 from fld_engine.engine.plan.plan import Plan
+from fld_engine.engine.stages.coverage.stage import committed
 from fld_engine.schemas.annotations import Frozen
 from fld_engine.schemas.errors import ConfigError
 from fld_engine.schemas.tables import VERDICT_TARGETS
@@ -56,7 +57,7 @@ def explain(plan: Plan, image_id: str) -> Explanation:
     Raises `ConfigError` when no image or several have such an id.
     """
     record, identity = find_image(plan, image_id)
-    view = load_view(plan.store, record, plan.cover_step(record))
+    view = load_view(plan.store, record, committed(plan, record))
     image = next(row for row in view.images.to_pylist() if row["id"] == identity)
     status = {}
     for annotator, table in view.status.items():

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from fld_engine.engine.data.discovery import import_entry, installed, package_of, release_of
 from fld_engine.engine.inspect.parameters import Parameter, parameters, prose
 from fld_engine.engine.plan.config import SECTIONS
-from fld_engine.engine.plan.registry import ANNOTATORS, FILTERS, installed_annotators
+from fld_engine.engine.plan.registry import ANNOTATORS, EXPORTERS, FILTERS, installed_annotators
 from fld_engine.schemas.annotations import Frozen
 from fld_engine.schemas.errors import ConfigError, unknown_name
 
@@ -31,7 +31,7 @@ GROUPS = (
     Group("annotators", "annotator", ANNOTATORS, ("requires", "optional", "produces")),
     Group("filters", "filter", FILTERS, ("target", "requires")),
     Group("sources", "source", "fld_engine.sources", ("brings",)),
-    Group("exporters", "exporter", "fld_engine.exporters", ("reads",)),
+    Group("exporters", "exporter", EXPORTERS, ("after",)),
 )
 SECTION = Group("sections", "section", SECTIONS, ())
 

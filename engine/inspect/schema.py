@@ -45,6 +45,7 @@ class Choice:
 CHOICES = (
     Choice("annotators", "AnnotatorConfig", "use", ("",), mapping="annotators"),
     Choice("filters", "FilterConfig", "use", ("",), mapping="filters"),
+    Choice("exporters", "ExporterConfig", "use", ("",), mapping="exporters"),
     Choice("sources", "SourceSpec", "kind", ("auto",)),
 )
 

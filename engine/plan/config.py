@@ -10,12 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from importlib.metadata import EntryPoint
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from fld_engine.engine.data.discovery import import_entry, installed, package_of
+from fld_engine.engine.data.identity import Fields
 from fld_engine.engine.data.images import ImageLimits
 from fld_engine.engine.data.settings import Settings, parse_settings
 from fld_engine.engine.data.work_set import WorkSet
@@ -28,13 +29,12 @@ from fld_engine.schemas.errors import ConfigError, unknown_name
 RECIPES = "fld_engine.flows.recipes"
 SECTIONS = "fld_engine.sections"
 EXTENDS = "extends"
-ALWAYS_DESCRIBED = ("refine",)
-"""Sections that a manifest shows even where a config says nothing in them. Manifests showed this one before sections
-were open to other packages; without it the bytes of every export would change."""
 
 
 class PartitionLimits(Frozen):
     """How much goes into one partition: whichever bound is met first."""
+
+    in_fingerprints: ClassVar[Fields] = Fields(always=("max_images", "max_mb"))
 
     max_images: int = Field(default=64, gt=0)
     max_mb: int = Field(default=512, gt=0)
@@ -46,6 +46,10 @@ class AnnotatorConfig(Frozen):
     `images_per_s` is a stated throughput of one worker, for estimates about hardware that is not there.
     """
 
+    in_fingerprints: ClassVar[Fields] = Fields(
+        always=("use", "params", "batch_size", "work_set"), never=("resources", "images_per_s")
+    )
+
     use: str = ""
     params: Mapping[str, Any] = Field(default_factory=dict)
     batch_size: int | None = Field(default=None, gt=0)
@@ -56,6 +60,15 @@ class AnnotatorConfig(Frozen):
 
 class FilterConfig(Frozen):
     """One filter of a run. `use` is its entry point, by default the key in the config."""
+
+    in_fingerprints: ClassVar[Fields] = Fields(always=("use", "params"))
+
+    use: str = ""
+    params: Mapping[str, Any] = Field(default_factory=dict)
+
+
+class ExporterConfig(Frozen):
+    """One exporter that a run ends with, beside the shards. `use` is its entry point, by default the key."""
 
     use: str = ""
     params: Mapping[str, Any] = Field(default_factory=dict)
@@ -81,6 +94,13 @@ class ExportConfig(Frozen):
     `energon_index` writes the database in which Megatron-Energon looks samples up by key, 0.3 kB per sample: its joins
     and file stores need it, its loaders do not.
     """
+
+    in_fingerprints: ClassVar[Fields] = Fields(
+        always=(
+            "max_samples", "max_mb", "group_partitions", "splits", "folder", "select", "max_target_tokens",
+            "energon_index",
+        ),
+    )  # fmt: skip
 
     max_samples: int = Field(default=1000, gt=0)
     max_mb: int = Field(default=512, gt=0)
@@ -120,6 +140,11 @@ class RunConfig(Frozen):
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, Mapping[str, Any]] = Field(init=False)
 
+    in_fingerprints: ClassVar[Fields] = Fields(
+        always=("name", "seed", "sources", "images", "partitions", "annotators", "filters", "export"),
+        never=("limits", "runner", "models_root", "exporters"),
+    )
+
     name: str = "run"
     seed: int = 0
     sources: Sequence[SourceSpec] = ()
@@ -128,6 +153,7 @@ class RunConfig(Frozen):
     annotators: Mapping[str, AnnotatorConfig] = Field(default_factory=dict)
     filters: Mapping[str, FilterConfig] = Field(default_factory=dict)
     export: ExportConfig = Field(default_factory=ExportConfig)
+    exporters: Mapping[str, ExporterConfig] = Field(default_factory=dict)
     limits: Limits = Field(default_factory=Limits)
     runner: RunnerConfig = Field(default_factory=RunnerConfig)
     models_root: str = ""  # fsspec URL that nodes copy checkpoints from; never part of a fingerprint

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from fld_engine.engine.plan.fit import fit_workers
-from fld_engine.engine.plan.plan import Plan, lanes_of, together
+from fld_engine.engine.plan.graph import lanes_of, together
+from fld_engine.engine.plan.plan import Plan
 from fld_engine.engine.plan.protocols import Resources
 from fld_engine.schemas.annotations import Frozen
 

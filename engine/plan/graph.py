@@ -101,3 +101,24 @@ def side_by_side(requests: Sequence[Resources]) -> Resources:
             "max_workers": min(bounds, default=0),
         }
     )
+
+
+def lanes_of(groups: Sequence[Group], memory_mb: int) -> list[list[Group]]:
+    """Groups that one worker runs one after another on a partition, with their models side by side.
+
+    Groups on processors share a lane while they ask for the same and fit in `memory_mb`; a group on a GPU has its own.
+    """
+    lanes: list[list[Group]] = []
+    for group in groups:
+        last = lanes[-1] if lanes else []
+        same = last and last[0].resources.cpus == group.resources.cpus and last[0].resources.gpus == 0
+        if same and group.resources.gpus == 0 and together([*last, group]).memory_mb <= memory_mb:
+            last.append(group)
+        else:
+            lanes.append([group])
+    return lanes
+
+
+def together(groups: Sequence[Group]) -> Resources:
+    """What one worker of a lane needs: the models of its groups side by side."""
+    return side_by_side([group.resources for group in groups])

@@ -1,32 +1,56 @@
 """What a root lacks under a config: fingerprints of every step, and which of them are not there yet.
 
-Resume, retuning, adding an annotator and adding images are this one mechanism.
+Resume, retuning, adding an annotator and adding images are this one mechanism. Which steps there are and what each
+depends on, the stages say.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from fld_engine.engine.data.hashing import fingerprint
-from fld_engine.engine.data.records import ModelIdentity, PartitionOutputs, PartitionRecord
+from fld_engine.engine.data.identity import identity_of
+from fld_engine.engine.data.records import ModelIdentity, PartitionRecord
 from fld_engine.engine.data.round_facts import RoundFacts
 from fld_engine.engine.data.store import Store
-from fld_engine.engine.plan.config import ALWAYS_DESCRIBED, AnnotatorConfig, RunConfig
-from fld_engine.engine.plan.graph import Graph, Group, build_graph, side_by_side
-from fld_engine.engine.plan.protocols import Annotator, Filter, Resources
-from fld_engine.engine.plan.registry import build_annotator, build_filter, runtime_params
-from fld_engine.engine.plan.tasks import AnnotateStep, DecideStep, Lane, PartitionTask, ReportStep, Task
-from fld_engine.engine.stages.coverage import aggregates
-from fld_engine.engine.stages.report.tables import VERSION as REPORT_VERSION
+from fld_engine.engine.plan.config import AnnotatorConfig, RunConfig
+from fld_engine.engine.plan.graph import Graph, build_graph, lanes_of, together
+from fld_engine.engine.plan.protocols import Annotator, Bounding, Filter, Resources
+from fld_engine.engine.plan.registry import build_annotator, build_filter, installed_stages, runtime_params
+from fld_engine.engine.plan.tasks import ARITHMETIC, Lane, Task
+from fld_engine.schemas.annotations import Frozen
 from fld_engine.schemas.kinds import FAMILIES, FROM_SOURCES, Kind
 
-DECIDE_VERSION = 1
-"""Version of the way verdicts are put together from filters."""
-ARITHMETIC = Resources(cpus=1.0, memory_mb=500)
 REPLAYED = ".replayed-"
+
+Found = Mapping[tuple[str, str], str]
+"""(step, partition) → fingerprint."""
+
+
+@runtime_checkable
+class Steps(Protocol):
+    """What a plan asks of a stage that maps over partitions: which steps it has, and when an output is another one.
+
+    `every_run` says that a run is not complete without them.
+    """
+
+    name: ClassVar[str]
+    every_run: ClassVar[bool]
+
+    def steps(self, plan: Plan) -> Sequence[str]:
+        """Names of its steps, in an order in which each may read those before it. Each is a folder under `stages/`."""
+        ...
+
+    def identity(self, plan: Plan, step: str, partition: PartitionRecord, found: Found) -> Mapping[str, Any]:
+        """Everything the output of a step depends on; `found` has the fingerprints of the steps before it."""
+        ...
+
+    def lanes(self, plan: Plan, missing: Mapping[str, Collection[str]]) -> list[Lane]:
+        """Tasks that write what is missing: partitions by step."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -43,6 +67,7 @@ class Plan:
     annotators: Mapping[str, Annotator]
     filters: Mapping[str, Filter]
     graph: Graph
+    stages: Sequence[Steps]
     folder: str = ""
     rounds: Sequence[RoundFacts] = ()
     earlier: Mapping[str, ModelIdentity] = field(default_factory=dict)
@@ -52,21 +77,11 @@ class Plan:
     def fingerprints(self) -> dict[tuple[str, str], str]:
         """(step, partition) → fingerprint of the output that counts, replays included."""
         found: dict[tuple[str, str], str] = {}
-        for record in self.partitions:
-            for name in self.graph.order:
-                identity = fingerprint(self._annotator_parts(name, record, found))
-                found[name, record.id] = self._replayed(name, record.id, identity)
-            outputs = {name: found[name, record.id] for name in self.graph.order}
-            known = {"partition": record.fingerprint, "source": record.annotations_fingerprint, "outputs": outputs}
-            found["verdicts", record.id] = fingerprint(
-                {**known, "decide": DECIDE_VERSION, "filters": self._filter_parts}
-            )
-            found["coverage", record.id] = fingerprint(
-                {**known, "verdicts": found["verdicts", record.id], "version": aggregates.VERSION}
-            )
-            found["report", record.id] = fingerprint(
-                {**known, "verdicts": found["verdicts", record.id], "report": REPORT_VERSION, "derived": self.derived}
-            )
+        for stage in self.stages:
+            for step in stage.steps(self):
+                for record in self.partitions:
+                    identity = fingerprint(stage.identity(self, step, record, found))
+                    found[step, record.id] = self._replayed(step, record.id, identity)
         return found
 
     def missing(self, step: str) -> list[PartitionRecord]:
@@ -74,14 +89,19 @@ class Plan:
         names = self._listing(step)
         return [r for r in self.partitions if f"{r.id}-{self.fingerprints[step, r.id]}.json" not in names]
 
-    @property
-    def export_folder(self) -> str:
-        """Where the export of this plan goes, in the root."""
-        return self.folder + self.config.export.folder
+    def lanes(self, stage: Steps) -> list[Lane]:
+        """Tasks of a stage's missing outputs, lane after lane."""
+        missing = {step: {record.id for record in self.missing(step)} for step in stage.steps(self)}
+        return [lane for lane in stage.lanes(self, missing) if lane.tasks]
 
     @property
     def steps(self) -> tuple[str, ...]:
-        return (*self.graph.order, "verdicts", "coverage")
+        """Steps that every run does, in order."""
+        return tuple(step for stage in self.stages if stage.every_run for step in stage.steps(self))
+
+    def outputs(self, record: PartitionRecord) -> dict[str, str]:
+        """Annotator → fingerprint of its output for a partition, in graph order."""
+        return {name: self.fingerprints[name, record.id] for name in self.graph.order}
 
     def blind_annotators(self) -> tuple[float, list[str]]:
         """The lowest score that the filters let pass, and the annotators whose work set begins above it.
@@ -89,68 +109,20 @@ class Plan:
         A filter of regions says how low it reaches in `lowest_score`. Regions below the work set of an annotator are
         kept without what it would say of them; a lower `work_set.min_score` runs it again, and what reads it.
         """
-        bounds = [judge.lowest_score for judge in self.filters.values() if hasattr(judge, "lowest_score")]
-        lowest: float = max(bounds, default=1.0)
+        bounds = [judge.lowest_score for judge in self.filters.values() if isinstance(judge, Bounding)]
+        lowest = max(bounds, default=1.0)
         blind = [
             name
             for name in self.graph.order
-            if _reads(self.annotators[name]) & {"objects", "scene_text"}
+            if reads(self.annotators[name]) & {"objects", "scene_text"}
             and self.config.annotators[name].work_set.min_score > lowest
         ]
         return lowest, blind
 
-    # ------------------------------------------------------------------ tasks
-
-    def annotate_lanes(self) -> list[Lane]:
-        """Tasks of the missing annotator outputs, lane after lane."""
-        gaps = {name: {r.id for r in self.missing(name)} for name in self.graph.order}
-        lanes = []
-        for groups in lanes_of(self.graph.groups, self.config.runner.lane_memory_mb):
-            tasks: list[Task] = []
-            for record in self.partitions:
-                steps = [tuple(self._step(n, record) for n in g.names if record.id in gaps[n]) for g in groups]
-                if any(steps):
-                    tasks.append(self._task(record, groups=tuple(s for s in steps if s)))
-            if tasks:
-                names = "+".join(name for group in groups for name in group.names)
-                lanes.append(Lane(name=names, resources=together(groups), tasks=tasks))
-        return lanes
-
     @property
     def requests(self) -> list[Resources]:
-        """What one worker of each lane needs."""
+        """What one worker of each lane of annotators needs."""
         return [together(groups) for groups in lanes_of(self.graph.groups, self.config.runner.lane_memory_mb)]
-
-    def decide_lane(self) -> Lane:
-        tasks = [
-            self._task(
-                record,
-                decide=DecideStep(
-                    filters=self.config.filters,
-                    outputs=self._outputs(record),
-                    fingerprint=self.fingerprints["verdicts", record.id],
-                ),
-            )
-            for record in self.missing("verdicts")
-        ]
-        return Lane(name="verdicts", resources=ARITHMETIC, tasks=tasks)
-
-    def cover_lane(self) -> Lane:
-        tasks = [self._task(record, cover=self.cover_step(record)) for record in self.missing("coverage")]
-        return Lane(name="coverage", resources=ARITHMETIC, tasks=tasks)
-
-    def report_lane(self) -> Lane:
-        tasks = [self._task(record, report=self.report_step(record)) for record in self.missing("report")]
-        return Lane(name="report", resources=ARITHMETIC, tasks=tasks)
-
-    def report_step(self, record: PartitionRecord) -> ReportStep:
-        """How to aggregate a partition for a report."""
-        return ReportStep(
-            reads=self.cover_step(record),
-            derived=self.derived,
-            keeps_low=tuple(name for name, judge in self.filters.items() if getattr(judge, "keeps_low", False)),
-            fingerprint=self.fingerprints["report", record.id],
-        )
 
     @cached_property
     def derived(self) -> tuple[tuple[str, str], ...]:
@@ -162,15 +134,6 @@ class Plan:
         pairs = {pair for name, seen in above.items() for other in seen for pair in ((name, other), (other, name))}
         return tuple(sorted(pairs))
 
-    def cover_step(self, record: PartitionRecord) -> PartitionOutputs:
-        """Where to find everything committed about a partition."""
-        return PartitionOutputs(
-            verdicts=self.fingerprints["verdicts", record.id],
-            outputs=self._outputs(record),
-            producers=self.producers,
-            fingerprint=self.fingerprints["coverage", record.id],
-        )
-
     @cached_property
     def producers(self) -> dict[str, tuple[str, ...]]:
         """Annotation family → the annotators that write it."""
@@ -181,43 +144,19 @@ class Plan:
 
     @property
     def described_config(self) -> dict[str, Any]:
-        """The config as JSON, without what says how an annotator runs and not what it writes."""
-        described = {**{name: {} for name in ALWAYS_DESCRIBED}, **self.config.model_dump(mode="json")}
+        """The config as JSON, without what says how things run and not what they write.
+
+        A manifest holds it, and is compared by it: a setting added later stands in it where it is not at its default.
+        """
+        described = identity_of(self.config)
         for name, annotator in self.annotators.items():
-            of_annotator = described["annotators"][name]
-            of_annotator["params"] = _written_params(annotator, self.config.annotators[name])
-            del of_annotator["resources"], of_annotator["images_per_s"]
+            described["annotators"][name]["params"] = written_params(annotator, self.config.annotators[name])
         return described
 
-    # ------------------------------------------------------------------ parts
-
-    def _annotator_parts(
-        self, name: str, record: PartitionRecord, found: Mapping[tuple[str, str], str]
-    ) -> dict[str, Any]:
-        annotator, config = self.annotators[name], self.config.annotators[name]
-        parts: dict[str, Any] = {
-            "annotator": name,
-            "use": config.use or name,
-            "version": annotator.version,
-            "params": _written_params(annotator, config),
-            "model": annotator.model.model_dump(mode="json", exclude={"licence"}),
-            "batch_size": annotator.batch_size,
-            "seed": self.config.seed,
-            "images": self.config.images.model_dump(mode="json"),
-            "partition": record.fingerprint,
-        }
-        if _reads(annotator) - {"pixels"}:
-            parts["work_set"] = config.work_set.model_dump(mode="json")
-            parts["source"] = record.annotations_fingerprint
-            parts["upstream"] = {n: found[n, record.id] for n in self.graph.upstream[name]}
-        return parts
-
-    @cached_property
-    def _filter_parts(self) -> list[Any]:
-        return [
-            [name, config.use or name, self.filters[name].version, dict(config.params)]
-            for name, config in self.config.filters.items()
-        ]
+    def replays(self, step: str) -> dict[str, str]:
+        """PARTITION-FINGERPRINT of an output → fingerprint of the one that stands in for it."""
+        marks = [(name.split(REPLAYED)[0], name.split(REPLAYED)[1]) for name in self._listing(step) if REPLAYED in name]
+        return dict(marks)
 
     def _listing(self, step: str) -> set[str]:
         if step not in self._listings:
@@ -226,38 +165,10 @@ class Plan:
 
     def _replayed(self, step: str, partition: str, identity: str) -> str:
         """Follow the marks that replays left: the newest fingerprint that stands in for this one."""
-        marks = self._replays(step)
+        marks = self.replays(step)
         while f"{partition}-{identity}" in marks:
             identity = marks[f"{partition}-{identity}"]
         return identity
-
-    def _replays(self, step: str) -> dict[str, str]:
-        marks = [(name.split(REPLAYED)[0], name.split(REPLAYED)[1]) for name in self._listing(step) if REPLAYED in name]
-        return dict(marks)
-
-    def _outputs(self, record: PartitionRecord) -> dict[str, str]:
-        return {name: self.fingerprints[name, record.id] for name in self.graph.order}
-
-    def _task(self, record: PartitionRecord, **parts: Any) -> PartitionTask:
-        return PartitionTask(
-            root=self.store.url, seed=self.config.seed, partition=record, images=self.config.images, **parts
-        )
-
-    def _step(self, name: str, record: PartitionRecord) -> AnnotateStep:
-        annotator = self.annotators[name]
-        upstream = self.graph.upstream[name]
-        identity = self.fingerprints[name, record.id]
-        key = f"{record.id}-{identity}"
-        replaced = {f"{record.id}-{new}": old.rsplit("-", 1)[-1] for old, new in self._replays(name).items()}
-        return AnnotateStep(
-            name=name,
-            config=self.config.annotators[name],
-            reads=_reads(annotator),
-            upstream={n: self.fingerprints[n, record.id] for n in upstream},
-            required_upstream=tuple(n for n in upstream if self.annotators[n].produces & annotator.requires),
-            fingerprint=identity,
-            replays=replaced.get(key, ""),
-        )
 
 
 def make_plan(
@@ -284,38 +195,38 @@ def make_plan(
         annotators=annotators,
         filters=filters,
         graph=graph,
+        stages=[stage for stage in installed_stages() if isinstance(stage, Steps)],
         folder=folder,
         rounds=rounds,
         earlier=earlier or {},
     )
 
 
-def lanes_of(groups: Sequence[Group], memory_mb: int) -> list[list[Group]]:
-    """Groups that one worker runs one after another on a partition, with their models side by side.
-
-    Groups on processors share a lane while they ask for the same and fit in `memory_mb`; a group on a GPU has its own.
-    """
-    lanes: list[list[Group]] = []
-    for group in groups:
-        last = lanes[-1] if lanes else []
-        same = last and last[0].resources.cpus == group.resources.cpus and last[0].resources.gpus == 0
-        if same and group.resources.gpus == 0 and together([*last, group]).memory_mb <= memory_mb:
-            last.append(group)
-        else:
-            lanes.append([group])
-    return lanes
-
-
-def together(groups: Sequence[Group]) -> Resources:
-    """What one worker of a lane needs: the models of its groups side by side."""
-    return side_by_side([group.resources for group in groups])
+def one_task_each(
+    plan: Plan, stage: Steps, step: str, missing: Collection[str], payload: Callable[[PartitionRecord], Frozen]
+) -> list[Lane]:
+    """A lane of arithmetic with a task for every partition that lacks a step."""
+    tasks = [
+        Task(
+            stage=stage.name,
+            root=plan.store.url,
+            label=record.id,
+            units={step: record.num_images},
+            payload=payload(record),
+        )
+        for record in plan.partitions
+        if record.id in missing
+    ]
+    return [Lane(name=step, resources=ARITHMETIC, tasks=tasks)]
 
 
-def _written_params(annotator: Annotator, config: AnnotatorConfig) -> dict[str, Any]:
+def written_params(annotator: Annotator, config: AnnotatorConfig) -> dict[str, Any]:
+    """Parameters that what an annotator writes depends on."""
     return {key: value for key, value in config.params.items() if key not in runtime_params(annotator)}
 
 
-def _reads(annotator: Annotator) -> frozenset[Kind]:
+def reads(annotator: Annotator) -> frozenset[Kind]:
+    """Kinds that an annotator looks at."""
     return annotator.requires | annotator.optional
 
 

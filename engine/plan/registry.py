@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import EntryPoint
 from typing import Any
 
@@ -10,14 +11,14 @@ from pydantic import BaseModel
 
 from fld_engine.engine.data.discovery import import_entry, installed, package_of
 from fld_engine.engine.data.settings import parse_settings
-from fld_engine.engine.plan.config import AnnotatorConfig, FilterConfig, RunConfig
-from fld_engine.engine.plan.protocols import Annotator, Factory, Filter, Pinnable
+from fld_engine.engine.plan.config import AnnotatorConfig, ExporterConfig, FilterConfig, RunConfig
+from fld_engine.engine.plan.protocols import Annotator, Factory, Filter, Pinnable, RuntimeParams
 from fld_engine.schemas.errors import ConfigError, unknown_name
 
 ANNOTATORS = "fld_engine.annotators"
 FILTERS = "fld_engine.filters"
-RESERVED = frozenset({"coverage", "export", "report", "report-merge", "verdicts"})
-"""Names that no annotator may have: stages keep files of their own under them."""
+STAGES = "fld_engine.stages"
+EXPORTERS = "fld_engine.exporters"
 ORIGINS = frozenset({"human", "refinement", "web"})
 """Names that no annotator may have: annotations that bear them are not by a specialist, and filters treat them so."""
 
@@ -51,18 +52,29 @@ def build_filter(name: str, config: FilterConfig) -> Filter:
     return built
 
 
+def build_exporter(name: str, config: ExporterConfig) -> Any:
+    """The exporter `name` of a config, a stage. Raises `ConfigError` for an unknown one or wrong parameters."""
+    return _build(installed(EXPORTERS), "exporter", name, config.use or name, config.params)
+
+
+def exporter_names() -> list[str]:
+    """Exporters that are installed here, beside the shards."""
+    return list(installed(EXPORTERS))
+
+
 def check_extensions(config: RunConfig) -> None:
-    """Raises `ConfigError` for annotators and filters of a config that are not there, or have wrong parameters."""
+    """Raises `ConfigError` for annotators, filters and exporters that are not there, or have wrong parameters."""
     for name, of_annotator in config.annotators.items():
         build_annotator(name, of_annotator)
     for name, of_filter in config.filters.items():
         build_filter(name, of_filter)
+    for name, of_exporter in config.exporters.items():
+        build_exporter(name, of_exporter)
 
 
 def runtime_params(annotator: Annotator) -> frozenset[str]:
     """Parameters that say how an annotator runs and not what it writes: no part of a fingerprint."""
-    found: frozenset[str] = getattr(annotator.params, "runtime", frozenset())
-    return found
+    return annotator.params.runtime if isinstance(annotator.params, RuntimeParams) else frozenset()
 
 
 def pin(config: RunConfig, *, strict: bool) -> RunConfig:
@@ -78,6 +90,45 @@ def pin(config: RunConfig, *, strict: bool) -> RunConfig:
             given = {**of_annotator.params, **exact.model_dump(mode="json", include=set(params.runtime))}
             pinned[name] = of_annotator.model_copy(update={"params": given})
     return config.model_copy(update={"annotators": pinned})
+
+
+@cache
+def installed_stages() -> tuple[Any, ...]:
+    """An object of every installed stage (`engine.plan.stages.Stage`), each after those whose work it reads.
+
+    Raises `ConfigError` where stages wait for each other in a circle.
+    """
+    entries = dict(sorted(_stage_entries().items()))
+    waiting = {name: import_entry(entry, "stage")() for name, entry in entries.items()}
+    ordered: list[Any] = []
+    while waiting:
+        ready = [name for name, stage in waiting.items() if not set(stage.after) & waiting.keys()]
+        if not ready:
+            raise ConfigError(f"stages read each other's work in a circle: {', '.join(waiting)}")
+        ordered += [waiting.pop(name) for name in ready]
+    return tuple(ordered)
+
+
+def names_of_stages() -> frozenset[str]:
+    """Stages that are installed here; nothing is loaded."""
+    return frozenset(_stage_entries())
+
+
+def package_of_stage(name: str) -> str:
+    """The distribution that brings an installed stage."""
+    return package_of(_stage_entries()[name])
+
+
+def stage_named(name: str) -> Any:
+    """An installed stage. Raises `ConfigError` for an unknown one."""
+    found = {stage.name: stage for stage in installed_stages()}
+    if name not in found:
+        raise ConfigError(unknown_name("stage", name, found))
+    return found[name]
+
+
+def _stage_entries() -> dict[str, EntryPoint]:
+    return installed(STAGES) | installed(EXPORTERS)
 
 
 def parameters_of(factory: Factory, entry: EntryPoint, what: str) -> type[BaseModel]:
@@ -100,7 +151,10 @@ def _build(found: Mapping[str, EntryPoint], what: str, name: str, use: str, para
 
 
 def _refuse_reserved(name: str, who: str, what_to_do: str) -> None:
-    if name in RESERVED | ORIGINS:
-        why = "a stage keeps its files" if name in RESERVED else "annotations that no specialist made are kept"
-        listed = ", ".join(sorted(RESERVED | ORIGINS))
+    from fld_engine.engine.plan.holdings import reserved_steps  # it is made of stages, which are made of this module
+
+    steps = reserved_steps()
+    if name in steps | ORIGINS:
+        why = "a stage keeps its files" if name in steps else "annotations that no specialist made are kept"
+        listed = ", ".join(sorted(steps | ORIGINS))
         raise ConfigError(f"{who}: {name!r} is a reserved name, under which {why}; {what_to_do}. Reserved: {listed}")

@@ -6,6 +6,7 @@ import contextlib
 import math
 import multiprocessing
 import os
+import socket
 import threading
 from collections.abc import Mapping, Sequence
 from multiprocessing.connection import Connection, wait
@@ -15,11 +16,12 @@ import psutil
 
 from fld_engine.engine.plan.fit import fit_workers
 from fld_engine.engine.plan.protocols import Resources
+from fld_engine.engine.plan.registry import names_of_stages
 from fld_engine.engine.plan.tasks import Task
 from fld_engine.engine.run.logs import configure_worker_logging
 from fld_engine.engine.run.messages import Event, Lost, Ready
 from fld_engine.engine.run.supervisor import WorkerHandle
-from fld_engine.engine.run.worker import Worker, worker_environment
+from fld_engine.engine.run.worker import WorkerLoop, worker_environment
 
 VISIBLE_GPUS = "CUDA_VISIBLE_DEVICES"
 _CONTEXT = multiprocessing.get_context("spawn")
@@ -108,8 +110,8 @@ def _main(connection: Connection, driver_pid: int) -> None:
         with lock:
             connection.send(event)
 
-    worker = Worker(emit, flush=lambda: None)  # what is in the pipe outlives its writer
-    emit(Ready())
+    worker = WorkerLoop(emit, flush=lambda: None)  # what is in the pipe outlives its writer
+    emit(Ready(node=socket.gethostname(), stages=names_of_stages()))
     while True:
         try:
             task = connection.recv()

@@ -5,14 +5,16 @@ from __future__ import annotations
 from typing import Literal
 
 from fld_engine.engine.data.records import OutputRecord
-from fld_engine.engine.plan.tasks import Span
+from fld_engine.engine.plan.tasks import Span, Spent
 from fld_engine.schemas.annotations import Frozen
 
 
 class Ready(Frozen):
-    """The worker's process is up."""
+    """The worker's process is up, on a node whose name is `node`; `stages` are those that are installed there."""
 
     event: Literal["ready"] = "ready"
+    node: str
+    stages: frozenset[str]
 
 
 class Loading(Frozen):
@@ -35,14 +37,11 @@ class Committed(Frozen):
 
     event: Literal["committed"] = "committed"
     output: OutputRecord
-    models_loaded: int = 0
-    images_read: int = 0
-    images_annotated: int = 0
-    seconds: float = 0.0  # spent in the annotator on these
+    spent: Spent = Spent()
 
 
 class Done(Frozen):
-    """The task is complete. `result` is the JSON of its result type; empty for partition tasks."""
+    """The task is complete. `result` is the JSON of its result type; empty where a task answers nothing."""
 
     event: Literal["done"] = "done"
     result: str = ""

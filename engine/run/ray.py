@@ -15,11 +15,12 @@ from ray.exceptions import RayError
 
 from fld_engine.engine.plan.fit import fit_workers
 from fld_engine.engine.plan.protocols import Resources
+from fld_engine.engine.plan.registry import names_of_stages
 from fld_engine.engine.plan.tasks import Task
 from fld_engine.engine.run.logs import LEVEL_VARIABLE, configure_worker_logging
 from fld_engine.engine.run.messages import Event, Lost, Ready
 from fld_engine.engine.run.supervisor import WorkerHandle
-from fld_engine.engine.run.worker import Worker, worker_environment
+from fld_engine.engine.run.worker import WorkerLoop, worker_environment
 from fld_engine.schemas.errors import RunnerError
 
 log = logging.getLogger(__name__)
@@ -37,8 +38,8 @@ class RemoteWorker:
         configure_worker_logging()
         self._events: queue.Queue[Event] = queue.Queue()
         self._asked = threading.Condition()
-        self._worker = Worker(self._events.put, self._flush)
-        self._events.put(Ready())
+        self._worker = WorkerLoop(self._events.put, self._flush)
+        self._events.put(Ready(node=socket.gethostname(), stages=names_of_stages()))
 
     def work(self, task: Task) -> None:
         self._worker.run(task)

@@ -11,9 +11,10 @@ from typing import Protocol
 
 from fld_engine.engine.plan.config import Limits
 from fld_engine.engine.plan.protocols import Resources
+from fld_engine.engine.plan.registry import package_of_stage
 from fld_engine.engine.plan.tasks import Lane, Span, Task
 from fld_engine.engine.run.isolation import isolate
-from fld_engine.engine.run.messages import Committed, Done, Event, Failed, Loading, Lost, Progress
+from fld_engine.engine.run.messages import Committed, Done, Event, Failed, Loading, Lost, Progress, Ready
 from fld_engine.schemas.errors import FldError, ModelError, RunnerError
 
 log = logging.getLogger(__name__)
@@ -85,6 +86,7 @@ class _Busy:
     job: _Job | None = None
     span: Span | None = None
     loading: str = "its process"
+    stages: frozenset[str] | None = None  # installed where it runs; None until it is up
 
 
 class Supervisor:
@@ -129,6 +131,8 @@ class Supervisor:
                     self._lose(worker, event)
                 elif isinstance(event, Failed):
                     self._fail(worker, event)
+                elif isinstance(event, Ready):
+                    self._welcome(worker, event)
                 elif job is not None:
                     self._note(worker, event)
                     if isinstance(event, Committed | Progress | Done):
@@ -171,7 +175,20 @@ class Supervisor:
 
     def _give(self, worker: _Busy, job: _Job) -> None:
         worker.job, worker.span, worker.last_event = job, None, time.monotonic()
-        worker.handle.submit(job.task)
+        if worker.stages is not None:
+            worker.handle.submit(job.task)
+
+    def _welcome(self, worker: _Busy, event: Ready) -> None:
+        """A worker is up: give it the task that waits for it. A node that lacks a stage is refused before any work."""
+        worker.stages = event.stages
+        if worker.job is None:
+            return
+        if (stage := worker.job.task.stage) not in event.stages:
+            raise RunnerError(
+                f"node {event.node} cannot do stage {stage!r}: package {package_of_stage(stage)!r} is installed where "
+                "the run is driven and not there; install the same packages on every node"
+            )
+        worker.handle.submit(worker.job.task)
 
     def _note(self, worker: _Busy, event: Event) -> None:
         if isinstance(event, Progress):
@@ -224,10 +241,10 @@ class Supervisor:
         assert job is not None, "an idle worker reported a failure"
         worker.job, worker.span = None, None
         job.attempts += 1
-        log.warning("%s %s failed: %s", job.task.kind, job.task.label, event.detail)
+        log.warning("%s %s failed: %s", job.task.stage, job.task.label, event.detail)
         if event.fatal or job.attempts > self._limits.task_retries:
             kind: type[FldError] = ModelError if event.error == "ModelError" else RunnerError
-            raise kind(f"{job.task.kind} {job.task.label}: {event.error}: {event.detail}")
+            raise kind(f"{job.task.stage} {job.task.label}: {event.error}: {event.detail}")
         worker.queue.jobs.append(job)
 
 

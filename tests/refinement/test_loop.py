@@ -22,7 +22,10 @@ from fld_engine.engine.data.store import Store
 from fld_engine.engine.plan.config import RunConfig, RunnerConfig, dump_config, parse_config
 from fld_engine.engine.plan.rounds import plan_of, read_round
 from fld_engine.engine.run.pipeline import Pipeline
+from fld_engine.engine.stages.export.stage import Export
 from fld_engine.engine.stages.export.verify import verify
+from fld_engine.engine.stages.filter.stage import Filter
+from fld_engine.engine.stages.removal.stage import Remove
 from fld_engine.flows.report import report_root
 from fld_engine.flows.rounds import print_rounds
 from fld_engine.refinement.config import RefineConfig
@@ -107,7 +110,7 @@ def test_no_student_is_taught_gold_or_what_it_labels(made: tuple[Path, RunConfig
         loop = Loop(pipeline, config.section("refine", RefineConfig))
         first = loop.carry()
         standing = plan_of(pipeline.store, config, 0)
-        pipeline.decide(standing)
+        pipeline.record(standing.lanes(Filter()))
         images = [image for partition in first.partitions for image in loop.files.images(partition)]
         gold = {image.id for image in images if image.gold_split}
         taught = [
@@ -241,7 +244,7 @@ def test_removal_takes_every_round_along(made: tuple[Path, RunConfig], tmp_path:
     with opened(folder, config) as pipeline:
         loop = Loop(pipeline, config.section("refine", RefineConfig))
         image = next(image for image in loop.files.images(loop.carry().partitions[0]) if not image.gold_split)
-        pipeline.remove([image.id])
+        pipeline.run(Remove([image.id]))
         assert not (folder / "rounds").exists()
         after = Loop(pipeline, config.section("refine", RefineConfig)).carry()
         assert sum(partition.standing.num_images for partition in after.partitions) == NUM + NUM_GOLD - 1
@@ -284,8 +287,8 @@ def test_a_round_is_exported_like_any_root(made: tuple[Path, RunConfig], tmp_pat
 
     for number in (0, 1):
         with Pipeline(Store(str(folder)), config, round_=number) as pipeline:
-            pipeline.decide()
-            summary = pipeline.export()
+            pipeline.run(Filter())
+            summary = pipeline.run(Export())
             assert summary.num_samples == NUM
         report = verify(str(folder / f"rounds/{number:03d}/export"))
         assert not report.problems

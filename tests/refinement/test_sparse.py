@@ -20,7 +20,11 @@ from fld_engine.engine.plan.config import FilterConfig, RunConfig, parse_config
 from fld_engine.engine.plan.protocols import Sample
 from fld_engine.engine.plan.rounds import RoundRecord
 from fld_engine.engine.run.pipeline import Pipeline
+from fld_engine.engine.stages.annotate.stage import Annotate
+from fld_engine.engine.stages.coverage.stage import committed
+from fld_engine.engine.stages.export.stage import Export
 from fld_engine.engine.stages.export.verify import verify
+from fld_engine.engine.stages.filter.stage import Filter
 from fld_engine.filters.repetition import repeated_share
 from fld_engine.flows.rounds import print_rounds
 from fld_engine.refinement.config import RefineConfig
@@ -105,11 +109,11 @@ def check_filter(root: Path, config: RunConfig, before: RoundRecord) -> None:
     filters = {**config.filters, "repetition": FilterConfig(use="text-repetition")}
     with opened(root, config.model_copy(update={"filters": filters})) as pipeline:
         plan = step_of(pipeline).plan(2, before, student_folder(2, "specialist"))
-        pipeline.annotate(plan)
+        pipeline.record(plan.lanes(Annotate()))
         assert pipeline.work.models_loaded == 0, "a filter asks no model again"
-        pipeline.decide(plan)
+        pipeline.record(plan.lanes(Filter()))
         partitions = [partition.unseen for partition in before.partitions]
-        views = [load_view(pipeline.store, partition, plan.cover_step(partition)) for partition in partitions]
+        views = [load_view(pipeline.store, partition, committed(plan, partition)) for partition in partitions]
     said = [
         text for view in views for text in view.annotations["texts"]["text"].to_pylist() if repeated_share(text) > 0.2
     ]
@@ -122,8 +126,8 @@ def check_filter(root: Path, config: RunConfig, before: RoundRecord) -> None:
 def check_export(root: Path, config: RunConfig, folder: str) -> None:
     """Texts of the specialist are in the export as it says them wherever its folder is opened as a checkpoint."""
     with Pipeline(Store(str(root)), config, round_=2) as pipeline:
-        pipeline.decide()
-        pipeline.export()
+        pipeline.run(Filter())
+        pipeline.run(Export())
     export = root / "rounds/002/export"
     assert not verify(str(export)).problems
     manifest = json.loads((export / "manifest.json").read_text())

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import count
+from typing import ClassVar
 
 from fld_engine.engine.data.hashing import fingerprint
+from fld_engine.engine.data.identity import Fields
+from fld_engine.engine.data.images import ImageLimits
 from fld_engine.engine.data.partition import PartitionImages, load_view
-from fld_engine.engine.data.records import FileRecord
+from fld_engine.engine.data.records import FileRecord, PartitionOutputs, PartitionRecord
 from fld_engine.engine.data.store import Store
-from fld_engine.engine.plan.tasks import ExportTask, Span
-from fld_engine.engine.stages.annotate.annotate import Report
+from fld_engine.engine.plan.selection import Selection
+from fld_engine.engine.plan.stages import Worker
+from fld_engine.engine.plan.tasks import Span
 from fld_engine.engine.stages.export.assemble import assemble, split_of
 from fld_engine.engine.stages.export.facts import GroupFacts, add, facts_of
 from fld_engine.engine.stages.export.manifest import ShardRecord
@@ -31,9 +35,32 @@ class GroupResult(Frozen):
     facts: GroupFacts
 
 
-def export_group(task: ExportTask, report: Report) -> GroupResult:
+class ExportGroup(Frozen):
+    """Write the shards of one group of partitions."""
+
+    in_fingerprints: ClassVar[Fields] = Fields(
+        always=(
+            "group", "seed", "covers", "max_samples", "max_bytes", "max_target_tokens", "select", "splits", "images",
+        ),
+        never=("out", "partitions"),
+    )  # fmt: skip
+
+    out: str
+    group: int
+    seed: int
+    partitions: tuple[PartitionRecord, ...]
+    covers: tuple[PartitionOutputs, ...]  # what to read of each partition
+    max_samples: int
+    max_bytes: int
+    max_target_tokens: int
+    select: Selection
+    splits: Mapping[str, float]
+    images: ImageLimits
+
+
+def export_group(task: ExportGroup, worker: Worker) -> GroupResult:
     """Assemble the samples of a group's partitions and write its shards."""
-    store = Store(task.root)
+    store = worker.store
     places: dict[str, tuple[PartitionImages, int]] = {}
     for record in task.partitions:
         images = PartitionImages(store, record, task.images)
@@ -43,7 +70,7 @@ def export_group(task: ExportTask, report: Report) -> GroupResult:
 
     def on_sample(image_id: str) -> None:
         unit = next(units)
-        report(Span(step="export", start=unit, stop=unit + 1), 1)
+        worker.report(Span(step="export", start=unit, stop=unit + 1), 1)
 
     def read_image(image_id: str) -> memoryview:
         images, index = places[image_id]
@@ -52,7 +79,7 @@ def export_group(task: ExportTask, report: Report) -> GroupResult:
     written = write_group(
         _prepared(store, task, facts),
         read_image,
-        Store(f"{task.root}/{task.out}"),
+        Store(f"{store.url}/{task.out}"),
         group=task.group,
         seed=task.seed,
         limits=ShardLimits(max_samples=task.max_samples, max_bytes=task.max_bytes),
@@ -70,7 +97,7 @@ def export_group(task: ExportTask, report: Report) -> GroupResult:
     )
 
 
-def _prepared(store: Store, task: ExportTask, facts: list[GroupFacts]) -> Iterator[PreparedSample]:
+def _prepared(store: Store, task: ExportGroup, facts: list[GroupFacts]) -> Iterator[PreparedSample]:
     """The samples of all partitions; `facts` gets those of each."""
     for record, cover in zip(task.partitions, task.covers, strict=True):
         view = load_view(store, record, cover)

@@ -6,21 +6,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fld_engine.engine.data.store import Store
-from fld_engine.engine.plan.tasks import DeduplicateTask
 from fld_engine.engine.stages.ingest.tables import MATCHES, DeduplicateResult
+from fld_engine.engine.stages.ingest.tasks import DeduplicateBucket
 
 
 def bucket_of(identity: str, num_buckets: int) -> int:
     return int(identity[:8], 16) % num_buckets
 
 
-def deduplicate(task: DeduplicateTask) -> DeduplicateResult:
+def deduplicate(store: Store, task: DeduplicateBucket) -> DeduplicateResult:
     """Decide for every scanned item of the bucket whether its bytes are new.
 
     The first occurrence in scan order is `new`, unless an earlier ingest has the bytes. Others are `duplicate`, or
     `known` where that place was seen before.
     """
-    store = Store(task.root)
     existing: dict[str, tuple[str, set[str]]] = {}
     for path in task.indexes:
         partition = path.rsplit("/", 1)[-1].split("-")[0]
@@ -44,7 +43,7 @@ def deduplicate(task: DeduplicateTask) -> DeduplicateResult:
     return DeduplicateResult(file=file)
 
 
-def _bucket(table: pa.Table, task: DeduplicateTask) -> pa.Table:
+def _bucket(table: pa.Table, task: DeduplicateBucket) -> pa.Table:
     if task.num_buckets == 1:
         return table
     mine = [bucket_of(identity, task.num_buckets) == task.bucket for identity in table["id"].to_pylist()]

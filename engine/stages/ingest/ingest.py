@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
 from fld_engine.engine.data.hashing import fingerprint
+from fld_engine.engine.data.identity import identity_of
+from fld_engine.engine.data.images import ImageLimits
 from fld_engine.engine.data.journal import AdditionResult, IngestRecord, read_partitions
 from fld_engine.engine.data.records import PartitionRecord
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.plan.config import RunConfig
-from fld_engine.engine.plan.plan import ARITHMETIC
-from fld_engine.engine.plan.tasks import AdditionTask, DeduplicateTask, Lane, PackTask, ScanTask, Task
+from fld_engine.engine.plan.stages import Driver
+from fld_engine.engine.plan.tasks import ARITHMETIC, Lane, Task
 from fld_engine.engine.sources.item import SourceChunk
 from fld_engine.engine.sources.open import open_source
 from fld_engine.engine.stages.ingest.tables import DeduplicateResult, ScanResult
+from fld_engine.engine.stages.ingest.tasks import AddToPartition, DeduplicateBucket, PackPartition, ScanChunk
 from fld_engine.engine.stages.ingest.twins import twin_roots
+from fld_engine.schemas.annotations import Frozen
 from fld_engine.schemas.errors import AccountingError, SourceError
 
+STAGE = "ingest"
 ROWS_PER_BUCKET = 4_000_000
 """Ids that one deduplication task holds; about 1 GB."""
-
-Do = Callable[[Lane], Iterator[tuple[Task, str]]]
-"""Runs a lane and yields each task with the JSON of its result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,80 +48,85 @@ def new_chunks(config: RunConfig, journal: Sequence[IngestRecord]) -> list[Sourc
 
 
 def chunk_fingerprint(chunk: SourceChunk) -> str:
-    return fingerprint(chunk.model_dump(mode="json"))
+    return fingerprint(identity_of(chunk))
 
 
-def ingest(store: Store, config: RunConfig, journal: Sequence[IngestRecord], do: Do) -> IngestRecord | None:
+def scan_fingerprint(chunk: SourceChunk, images: ImageLimits) -> str:
+    """Names the tables of a scan, which an ingest that is taken up again goes on with."""
+    return fingerprint({"chunk": chunk_fingerprint(chunk), "images": identity_of(images)})
+
+
+def ingest(driver: Driver) -> IngestRecord | None:
     """Ingest what is new in the sources; `None` where nothing is.
 
     Raises `SourceError` where the first ingest of a root finds no readable image, `AccountingError` where items were
     lost on the way.
     """
+    store, config, journal = driver.store, driver.config, driver.journal()
     chunks = new_chunks(config, journal)
     if not chunks:
         return None
     number = len(journal) + 1
-    scanned = _scan(store, config, chunks, number, read_partitions(journal), do)
+    scanned = _scan(driver, chunks, number, read_partitions(journal))
     new, twins = _new_images(store, scanned, read_partitions(journal))
     if not new and not journal:
         reasons = _quarantined(store, scanned.results, "image")
         raise SourceError(f"no readable image in {', '.join(s.url for s in config.sources)}; rejected: {reasons}")
-    partitions = _pack(store, config, number, scanned, new, twins, len(read_partitions(journal)), do)
-    additions = _add(store, number, scanned, do)
+    partitions = _pack(driver, number, scanned, new, twins, len(read_partitions(journal)))
+    additions = _add(driver, number, scanned)
     record = _record(store, number, chunks, scanned, partitions, additions)
     store.write_model(f"ingest/{number:06d}.json", record)
     return record
 
 
-def _scan(
-    store: Store,
-    config: RunConfig,
-    chunks: Sequence[SourceChunk],
-    number: int,
-    earlier: Sequence[PartitionRecord],
-    do: Do,
-) -> _Scanned:
+def _scan(driver: Driver, chunks: Sequence[SourceChunk], number: int, earlier: Sequence[PartitionRecord]) -> _Scanned:
+    store, config = driver.store, driver.config
     folder = f"ingest/{number:06d}"
     there = store.list_names(folder)
     results: dict[int, ScanResult] = {}
     tasks = []
     for index, chunk in enumerate(chunks):
-        identity = fingerprint({"chunk": chunk_fingerprint(chunk), "images": config.images.model_dump(mode="json")})
+        identity = scan_fingerprint(chunk, config.images)
         if f"{identity}.json" in there:
             results[index] = store.read_model(f"{folder}/{identity}.json", ScanResult).model_copy(
                 update={"index": index}
             )
         else:
             out = f"{folder}/{identity}"
-            tasks.append(ScanTask(root=store.url, chunk=chunk, index=index, out=out, images=config.images))
-    for task, result in do(Lane(name="scan", resources=ARITHMETIC, tasks=tasks)):
-        assert isinstance(task, ScanTask), "the scan lane ran another task"
-        results[task.index] = ScanResult.model_validate_json(result)
-        store.write_model(f"{task.out}.json", results[task.index])
+            payload = ScanChunk(chunk=chunk, index=index, out=out, images=config.images)
+            tasks.append(_task(store, f"chunk {index}", payload, {"scan": 0}))
+    for task, result in driver.answers(Lane(name="scan", resources=ARITHMETIC, tasks=tasks), ScanResult):
+        assert isinstance(task.payload, ScanChunk), "the scan lane ran another task"
+        results[result.index] = result
+        store.write_model(f"{task.payload.out}.json", result)
     ordered = [results[index] for index in range(len(chunks))]
-    return _deduplicate(store, folder, ordered, earlier, do)
+    return _deduplicate(driver, folder, ordered, earlier)
 
 
 def _deduplicate(
-    store: Store, folder: str, results: Sequence[ScanResult], earlier: Sequence[PartitionRecord], do: Do
+    driver: Driver, folder: str, results: Sequence[ScanResult], earlier: Sequence[PartitionRecord]
 ) -> _Scanned:
+    store = driver.store
     scans = tuple(result.files["scan"].path for result in results)
     indexes = tuple(f["images"].path for record in earlier for f in (record.files, *record.additions))
     num_rows = sum(r.files["scan"].rows for r in results) + sum(record.num_images for record in earlier)
     num_buckets = 1 + num_rows // ROWS_PER_BUCKET
     tasks = [
-        DeduplicateTask(
-            root=store.url,
-            bucket=bucket,
-            num_buckets=num_buckets,
-            scans=scans,
-            indexes=indexes,
-            out=f"{folder}/matches-{bucket:04d}.parquet",
+        _task(
+            store,
+            f"bucket {bucket}",
+            DeduplicateBucket(
+                bucket=bucket,
+                num_buckets=num_buckets,
+                scans=scans,
+                indexes=indexes,
+                out=f"{folder}/matches-{bucket:04d}.parquet",
+            ),
         )
         for bucket in range(num_buckets)
     ]
-    made = do(Lane(name="deduplicate", resources=ARITHMETIC, tasks=tasks))
-    matches = sorted(DeduplicateResult.model_validate_json(result).file.path for _, result in made)
+    made = driver.answers(Lane(name="deduplicate", resources=ARITHMETIC, tasks=tasks), DeduplicateResult)
+    matches = sorted(result.file.path for _, result in made)
     table = pa.concat_tables([store.read_table(path) for path in matches])
     return _Scanned(results, matches, table.sort_by([("scan", "ascending"), ("row", "ascending")]))
 
@@ -153,36 +160,31 @@ def _new_images(
 
 
 def _pack(
-    store: Store,
-    config: RunConfig,
+    driver: Driver,
     number: int,
     scanned: _Scanned,
     new: Sequence[tuple[int, int, int]],
     twins: Sequence[str],
     first: int,
-    do: Do,
 ) -> list[PartitionRecord]:
     """Cut the new images into partitions, in order, by images and by bytes."""
     scans = tuple(result.files["scan"].path for result in scanned.results)
-    tasks: list[PackTask] = []
-    for start, stop in _cuts([size for _, _, size in new], config):
+    tasks: list[Task] = []
+    for start, stop in _cuts([size for _, _, size in new], driver.config):
         rows: dict[int, list[int]] = {}
         for scan, row, _ in new[start:stop]:
             rows.setdefault(scan, []).append(row)
-        tasks.append(
-            PackTask(
-                root=store.url,
-                partition=f"p{first + len(tasks):06d}",
-                ingest=number,
-                scans=scans,
-                rows=tuple((scan, tuple(r)) for scan, r in rows.items()),
-                matches=tuple(scanned.matches),
-                twins=tuple(twins[start:stop]),
-            )
+        payload = PackPartition(
+            partition=f"p{first + len(tasks):06d}",
+            ingest=number,
+            scans=scans,
+            rows=tuple((scan, tuple(r)) for scan, r in rows.items()),
+            matches=tuple(scanned.matches),
+            twins=tuple(twins[start:stop]),
         )
-    made = do(Lane(name="pack", resources=ARITHMETIC, tasks=tasks))
-    records = [PartitionRecord.model_validate_json(result) for _, result in made]
-    return sorted(records, key=lambda record: record.id)
+        tasks.append(_task(driver.store, payload.partition, payload, {"pack": stop - start}))
+    made = driver.answers(Lane(name="pack", resources=ARITHMETIC, tasks=tasks), PartitionRecord)
+    return sorted((record for _, record in made), key=lambda record: record.id)
 
 
 def _cuts(sizes: Sequence[int], config: RunConfig) -> Iterator[tuple[int, int]]:
@@ -198,16 +200,20 @@ def _cuts(sizes: Sequence[int], config: RunConfig) -> Iterator[tuple[int, int]]:
         yield start, len(sizes)
 
 
-def _add(store: Store, number: int, scanned: _Scanned, do: Do) -> list[AdditionResult]:
+def _add(driver: Driver, number: int, scanned: _Scanned) -> list[AdditionResult]:
     rows = zip(scanned.table["status"].to_pylist(), scanned.table["partition"].to_pylist(), strict=True)
     partitions = sorted({partition for status, partition in rows if status == "duplicate" and partition})
     scans = tuple(result.files["scan"].path for result in scanned.results)
-    tasks = [
-        AdditionTask(root=store.url, partition=p, ingest=number, scans=scans, matches=tuple(scanned.matches))
-        for p in partitions
+    payloads = [
+        AddToPartition(partition=p, ingest=number, scans=scans, matches=tuple(scanned.matches)) for p in partitions
     ]
-    made = do(Lane(name="additions", resources=ARITHMETIC, tasks=tasks))
-    return sorted((AdditionResult.model_validate_json(result) for _, result in made), key=lambda r: r.partition)
+    tasks = [_task(driver.store, f"{payload.partition}+{number}", payload) for payload in payloads]
+    made = driver.answers(Lane(name="additions", resources=ARITHMETIC, tasks=tasks), AdditionResult)
+    return sorted((result for _, result in made), key=lambda result: result.partition)
+
+
+def _task(store: Store, label: str, payload: Frozen, units: Mapping[str, int] | None = None) -> Task:
+    return Task(stage=STAGE, root=store.url, label=label, units=units or {}, payload=payload)
 
 
 def _quarantined(store: Store, results: Sequence[ScanResult], what: str) -> dict[str, int]:

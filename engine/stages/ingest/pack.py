@@ -14,11 +14,12 @@ from fld_engine.engine.data.records import FileRecord, PartitionRecord
 from fld_engine.engine.data.rows import RowWriter
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.data.tar import TarStream
-from fld_engine.engine.plan.tasks import AdditionTask, PackTask, Span
+from fld_engine.engine.plan.stages import Worker
+from fld_engine.engine.plan.tasks import Span
 from fld_engine.engine.sources.item import Locator
 from fld_engine.engine.sources.open import read_items
-from fld_engine.engine.stages.annotate.annotate import Report
 from fld_engine.engine.stages.ingest.deduplicate import with_status
+from fld_engine.engine.stages.ingest.tasks import AddToPartition, PackPartition
 from fld_engine.schemas.annotations import Annotations
 from fld_engine.schemas.errors import SourceError
 from fld_engine.schemas.tables import IMAGES
@@ -26,12 +27,12 @@ from fld_engine.schemas.tables import IMAGES
 Row = dict[str, Any]
 
 
-def pack(task: PackTask, report: Report) -> PartitionRecord:
+def pack(task: PackPartition, worker: Worker) -> PartitionRecord:
     """Write one partition; a duplicate's places and annotations are kept under the image's id.
 
     Raises `SourceError` when the bytes of an image are no longer those that were scanned.
     """
-    store = Store(task.root)
+    store = worker.store
     images: list[Row] = []
     for scan, rows in task.rows:
         images.extend(store.read_table(task.scans[scan]).take(pa.array(rows, pa.int64())).to_pylist())
@@ -48,7 +49,7 @@ def pack(task: PackTask, report: Report) -> PartitionRecord:
         image["member"] = f"{image['id']}.{image['format'].lower()}"
     identity = fingerprint({"images": [image["id"] for image in images]})
     prefix = f"partitions/{task.partition}-{identity}"
-    files = {"tar": _write_tar(store, f"{prefix}.tar", images, report)}
+    files = {"tar": _write_tar(worker, f"{prefix}.tar", images)}
     files["images"] = store.write_table(f"{prefix}.images.parquet", pa.Table.from_pylist(images, schema=IMAGES))
     files |= {n: store.write_table(f"{prefix}.{n}.parquet", t) for n, t in writer.tables().items()}
     return PartitionRecord(
@@ -62,9 +63,8 @@ def pack(task: PackTask, report: Report) -> PartitionRecord:
     )
 
 
-def add_to_partition(task: AdditionTask) -> AdditionResult:
+def add_to_partition(store: Store, task: AddToPartition) -> AdditionResult:
     """Write the places and annotations that a later ingest found for images of an earlier partition."""
-    store = Store(task.root)
     found = _occurrences(store, task.scans, task.matches, task.partition, None)
     writer = RowWriter(scope=f"+{task.ingest}")
     images = []
@@ -100,11 +100,11 @@ def _occurrences(
     return found
 
 
-def _write_tar(store: Store, path: str, images: list[Row], report: Report) -> FileRecord:
+def _write_tar(worker: Worker, path: str, images: list[Row]) -> FileRecord:
     locators = [Locator.model_validate_json(image["locator"]) for image in images]
-    with store.open_commit(path) as stream, TarStream(stream) as tar:
+    with worker.store.open_commit(path) as stream, TarStream(stream) as tar:
         for index, (image, data) in enumerate(zip(images, read_items(locators), strict=True)):
-            report(Span(step="pack", start=index, stop=index + 1), 1)
+            worker.report(Span(step="pack", start=index, stop=index + 1), 1)
             if sha256_hex(data) != image["sha256"]:
                 raise SourceError(
                     f"{image['uri']} changed while it was ingested: its bytes are not those that were scanned; "

@@ -8,13 +8,13 @@ import pyarrow as pa
 
 from fld_engine.engine.data.hashing import image_id, sha256_hex
 from fld_engine.engine.data.images import decode, phash64
-from fld_engine.engine.data.store import Store
 from fld_engine.engine.data.tombstones import read_tombstones
-from fld_engine.engine.plan.tasks import ScanTask, Span
+from fld_engine.engine.plan.stages import Worker
+from fld_engine.engine.plan.tasks import Span
 from fld_engine.engine.sources.item import Rejected, SourceItem
 from fld_engine.engine.sources.open import read_chunk
-from fld_engine.engine.stages.annotate.annotate import Report
 from fld_engine.engine.stages.ingest.tables import SCAN, ScanResult
+from fld_engine.engine.stages.ingest.tasks import ScanChunk
 from fld_engine.schemas.errors import UnreadableImage
 from fld_engine.schemas.tables import QUARANTINE
 
@@ -24,14 +24,14 @@ REMOVED = "removed"
 """Reason of a quarantined image that was removed from the root before; its row names the id and nothing else."""
 
 
-def scan(task: ScanTask, report: Report) -> ScanResult:
+def scan(task: ScanChunk, worker: Worker) -> ScanResult:
     """Scan one chunk. Items condemned by lost workers are quarantined without being touched again.
 
     Of an image that was removed from the root, nothing is taken but its id.
     """
-    condemned = {span.start: reason for span, reason in task.isolation.condemned}
+    condemned = {span.start: reason for span, reason in worker.isolation.condemned}
     name = task.chunk.spec.name
-    store = Store(task.root)
+    store = worker.store
     removed = read_tombstones(store)
     rows: list[Row] = []
     rejected: list[Rejected] = []
@@ -43,7 +43,7 @@ def scan(task: ScanTask, report: Report) -> ScanResult:
         if unit in condemned:
             rejected.append(Rejected(uri=item.uri, reason=condemned[unit], detail="while it was decoded"))
             continue
-        report(Span(step="scan", start=unit, stop=unit + 1), 1)
+        worker.report(Span(step="scan", start=unit, stop=unit + 1), 1)
         if (identity := image_id(sha256_hex(data))) in removed:
             rejected = [one for one in rejected if item.uri not in (one.uri, one.of_image)]
             rejected.append(Rejected(uri=identity, reason=REMOVED, detail=""))
@@ -62,7 +62,7 @@ def scan(task: ScanTask, report: Report) -> ScanResult:
     return ScanResult(index=task.index, files=files)
 
 
-def _row(task: ScanTask, item: SourceItem, data: bytes) -> Row:
+def _row(task: ScanChunk, item: SourceItem, data: bytes) -> Row:
     image = decode(data, task.images)
     digest = sha256_hex(data)
     return {

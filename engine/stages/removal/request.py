@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from fld_engine.engine.data.forgetting import Tick
 from fld_engine.engine.data.journal import read_journal, read_partitions
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.data.tombstones import PENDING, PendingRemoval, attempt_name, read_pending, read_tombstones
-from fld_engine.engine.stages.export.manifest import MANIFEST, SHARDS, Manifest
-from fld_engine.engine.stages.export.stage import FOLDER
-from fld_engine.engine.stages.removal.purge import purge
-from fld_engine.engine.stages.removal.rewrite import Tick
+from fld_engine.engine.plan.registry import installed_stages
+from fld_engine.engine.plan.stages import Publication, Publishes
+from fld_engine.engine.stages.removal.purge import purge, undeclared
 from fld_engine.schemas.annotations import Frozen
 from fld_engine.schemas.errors import ConfigError
 
@@ -51,7 +51,8 @@ def parse_ids(text: str, *, where: str) -> tuple[str, ...]:
 def begin(store: Store, ids: Iterable[str]) -> PendingRemoval | None:
     """Note what is to be removed; `None` where all of it is gone already.
 
-    Raises `ConfigError` naming the ids that the root does not have and never removed; nothing is done then.
+    Raises `ConfigError` naming the ids that the root does not have and never removed, `RootError` where something in
+    the root cannot be searched for them; nothing is done then.
     """
     gone = read_tombstones(store)
     wanted = set(ids) - gone
@@ -68,12 +69,14 @@ def begin(store: Store, ids: Iterable[str]) -> PendingRemoval | None:
     earlier = read_pending(store)
     if not wanted:
         return earlier
+    undeclared(store)
+    published = _published(store)
     pending = PendingRemoval(
         ids=tuple(sorted(wanted | set(earlier.ids if earlier else ()))),
         partitions=tuple(sorted({*holders.values(), *(earlier.partitions if earlier else ())})),
         attempt=attempt_name(gone | wanted),
-        shards=earlier.shards if earlier else _shards(store),
-        had_export=earlier.had_export if earlier else store.exists(f"{FOLDER}/{SHARDS}"),
+        shards=earlier.shards if earlier else published.files if published else {},
+        had_export=earlier.had_export if earlier else published is not None,
     )
     store.write_model(PENDING, pending)
     return pending
@@ -94,18 +97,12 @@ def resume(store: Store, tick: Tick) -> None:
         tick()
 
 
-def finish(store: Store) -> None:
-    """Called when the export is whole: nothing of a removal that is gone through is left to do."""
-    pending = read_pending(store)
-    if pending is not None and pending.purged:
-        store.delete(PENDING)
-
-
 def report(store: Store, asked: Iterable[str], pending: PendingRemoval | None, *, exported: bool) -> RemovalReport:
     """Compare the export as it is now with the one before."""
     removed = set(pending.ids if pending else ())
     before = dict(pending.shards) if pending else {}
-    now = _shards(store) if pending else {}
+    published = _published(store) if pending else None
+    now = dict(published.files) if published else {}
     return RemovalReport(
         removed=tuple(sorted(removed)),
         before=len(set(asked) - removed),
@@ -113,20 +110,19 @@ def report(store: Store, asked: Iterable[str], pending: PendingRemoval | None, *
         shards_changed=tuple(sorted(n for n in before.keys() & now.keys() if before[n] != now[n])),
         shards_removed=tuple(sorted(before.keys() - now.keys())),
         shards_added=tuple(sorted(now.keys() - before.keys())),
-        samples=_manifest(store).samples if exported else 0,
+        samples=published.samples if published and exported else 0,
         exported=exported,
     )
 
 
-def _shards(store: Store) -> dict[str, str]:
-    if not store.exists(f"{FOLDER}/{MANIFEST}"):
-        return {}
-    return {shard.name: shard.sha256 for shard in _manifest(store).shards}
-
-
-def _manifest(store: Store) -> Manifest:
-    manifest: Manifest = store.read_model(f"{FOLDER}/{MANIFEST}", Manifest)
-    return manifest
+def _published(store: Store) -> Publication | None:
+    """What all stages give out of the root; `None` where they never did."""
+    found = [stage.published(store) for stage in installed_stages() if isinstance(stage, Publishes)]
+    given = [publication for publication in found if publication is not None]
+    if not given:
+        return None
+    files = {name: digest for publication in given for name, digest in publication.files.items()}
+    return Publication(files=files, samples=sum(publication.samples for publication in given))
 
 
 def _named(ids: list[str]) -> str:

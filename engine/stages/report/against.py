@@ -7,29 +7,29 @@ from typing import Any
 
 from fld_engine.engine.data.records import PartitionRecord
 from fld_engine.engine.plan.plan import Plan
-from fld_engine.engine.plan.tasks import CompareTask, Task
-from fld_engine.engine.stages.ingest.ingest import Do
+from fld_engine.engine.plan.stages import Driver
+from fld_engine.engine.stages.coverage.stage import committed
 from fld_engine.engine.stages.report.compare import CompareResult, add_up
-from fld_engine.engine.stages.report.stage import draw, run_cached
+from fld_engine.engine.stages.report.merge import draw, run_cached
+from fld_engine.engine.stages.report.tasks import ComparePartition
 
 
-def compare_roots(now: Plan, before: Plan, do: Do) -> tuple[CompareResult, list[dict[str, Any]]]:
+def compare_roots(now: Plan, before: Plan, driver: Driver) -> tuple[CompareResult, list[dict[str, Any]]]:
     """What changed from `before` to `now`, and the images that changed most: id, changes, before, after."""
     homes = partitions_of(now, before)
-    tasks: list[Task] = [
-        CompareTask(
-            root=now.store.url,
+    tasks = {
+        record.id: ComparePartition(
             partition=record,
-            reads=now.cover_step(record),
+            reads=committed(now, record),
             other_root=before.store.url,
-            others=tuple((other, before.cover_step(other)) for other in homes[record.id]),
+            others=tuple((other, committed(before, other)) for other in homes[record.id]),
             out="",
         )
         for record in now.partitions
-    ]
-    compared = add_up(run_cached(now, "compare", tasks, CompareResult, do))
-    after = {r["id"]: r for r in draw(now, [(home, image) for _, image, home, _ in compared.most], do)}
-    old = {r["id"]: r for r in draw(before, [(home, image) for _, image, _, home in compared.most], do)}
+    }
+    compared = add_up(run_cached(now, "compare", tasks, CompareResult, driver))
+    after = {r["id"]: r for r in draw(now, [(home, image) for _, image, home, _ in compared.most], driver)}
+    old = {r["id"]: r for r in draw(before, [(home, image) for _, image, _, home in compared.most], driver)}
     pairs = [
         {"id": image, "changes": number, "before": old.get(image), "after": after.get(image)}
         for number, image, _, _ in compared.most

@@ -21,7 +21,7 @@ from fld_engine.engine.data.geometry import pairwise_iou
 from fld_engine.engine.data.partition import load_view
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.data.view import PartitionView
-from fld_engine.engine.plan.tasks import CompareTask
+from fld_engine.engine.stages.report.tasks import ComparePartition
 from fld_engine.schemas.annotations import Frozen
 
 MATCH_IOU = 0.5
@@ -46,9 +46,9 @@ class Kept(NamedTuple):
     phrases: list[str]
 
 
-def compare(task: CompareTask) -> CompareResult:
+def compare(store: Store, task: ComparePartition) -> CompareResult:
     """Compare the task's partition (now) with the same images in the other root (before)."""
-    now = kept_by_image(load_view(Store(task.root), task.partition, task.reads))
+    now = kept_by_image(load_view(store, task.partition, task.reads))
     other = Store(task.other_root)
     before: dict[str, Kept] = {}
     home: dict[str, str] = {}

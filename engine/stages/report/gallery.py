@@ -19,7 +19,7 @@ from fld_engine.engine.data.images import ImageLimits, decode
 from fld_engine.engine.data.partition import PartitionImages, load_view
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.data.view import PartitionView
-from fld_engine.engine.plan.tasks import GalleryTask
+from fld_engine.engine.stages.report.tasks import DrawGallery
 from fld_engine.schemas.annotations import Frozen
 from fld_engine.schemas.tables import verdict_schema
 
@@ -38,9 +38,8 @@ class GalleryResult(Frozen):
     path: str
 
 
-def write_gallery(task: GalleryTask) -> GalleryResult:
+def write_gallery(store: Store, task: DrawGallery) -> GalleryResult:
     """Write the records of the task's images, in its order."""
-    store = Store(task.root)
     view = load_view(store, task.partition, task.reads)
     images = PartitionImages(store, task.partition, task.images)
     place = {images.identity(i)[0]: i for i in range(len(images))}

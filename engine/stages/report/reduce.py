@@ -17,8 +17,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fld_engine.engine.data.store import Store
-from fld_engine.engine.plan.tasks import GatherTask, ReduceTask
 from fld_engine.engine.stages.report.tables import NUM_BUCKETS, TERMS, merge_candidates, merge_counts, merge_terms
+from fld_engine.engine.stages.report.tasks import Gather, Reduce
 from fld_engine.engine.stages.report.vocabulary import GROWTH, SPECTRUM, TOP, Vocabulary, summarise
 from fld_engine.schemas.annotations import Frozen
 
@@ -37,9 +37,8 @@ class MergeResult(Frozen):
     terms: int
 
 
-def gather(task: GatherTask) -> MergeResult:
+def gather(store: Store, task: Gather) -> MergeResult:
     """Add up the aggregates of the task's partitions."""
-    store = Store(task.root)
     tables = {
         name: merged(merge, (store.read_table(files[name]) for files in task.inputs))
         for name, merge in (("counts", merge_counts), ("candidates", merge_candidates))
@@ -52,9 +51,8 @@ def gather(task: GatherTask) -> MergeResult:
     return MergeResult(files=files, terms=terms.num_rows)
 
 
-def reduce_terms(task: ReduceTask) -> MergeResult:
+def reduce_terms(store: Store, task: Reduce) -> MergeResult:
     """Sum up the vocabulary of the task's buckets."""
-    store = Store(task.root)
     wanted = json.loads(store.read_bytes(task.wanted)) if task.wanted else []
     terms = merged(merge_terms, (_buckets(store, path, task.low, task.high) for path in task.terms))
     found = summarise(terms, wanted)

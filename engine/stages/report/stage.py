@@ -1,132 +1,116 @@
-"""The driver's side of a report: aggregate what is missing, merge it on the runner, choose and draw the gallery."""
+"""Stage `report`: aggregates of every partition, their merge, the gallery, and comparisons with other roots."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from fld_engine.engine.data.hashing import fingerprint
-from fld_engine.engine.data.partition import read_output
+from fld_engine.engine.data.partition import load_view, write_output
 from fld_engine.engine.data.records import PartitionRecord
-from fld_engine.engine.plan.plan import ARITHMETIC, Plan
-from fld_engine.engine.plan.tasks import GalleryTask, GatherTask, Lane, ReduceTask, Task
-from fld_engine.engine.stages.ingest.ingest import Do
-from fld_engine.engine.stages.report.gallery import GalleryResult
-from fld_engine.engine.stages.report.pick import pick
-from fld_engine.engine.stages.report.reduce import PARTITIONS_PER_GATHER, MergeResult, read_vocabulary, runs_of_buckets
-from fld_engine.engine.stages.report.tables import CANDIDATES, COUNTS, merge_candidates, merge_counts
-from fld_engine.engine.stages.report.vocabulary import ALL, Vocabulary
+from fld_engine.engine.plan.plan import Found, Plan, one_task_each
+from fld_engine.engine.plan.protocols import KeepsLow
+from fld_engine.engine.plan.stages import Driver, Holding, Worker
+from fld_engine.engine.plan.tasks import Lane, Span, Task
+from fld_engine.engine.stages.coverage.aggregates import Aggregate
+from fld_engine.engine.stages.coverage.stage import committed, read_coverage
+from fld_engine.engine.stages.filter.stage import VERDICTS, read_by_all
+from fld_engine.engine.stages.report.aggregate import report_tables
+from fld_engine.engine.stages.report.compare import compare
+from fld_engine.engine.stages.report.gallery import write_gallery
+from fld_engine.engine.stages.report.merge import FOLDER, STAGE, Merged, gallery_root, merge_root
+from fld_engine.engine.stages.report.reduce import gather, reduce_terms
+from fld_engine.engine.stages.report.tables import VERSION
+from fld_engine.engine.stages.report.tasks import ComparePartition, DrawGallery, Gather, Reduce, ReportPartition
 from fld_engine.schemas.annotations import Frozen
 
-FOLDER = "stages/report-merge"
-VERSION = 1
-"""Version of merges and galleries; bumped when the same aggregates give others."""
-RARE_KINDS = ("adjective_noun", "subject_verb_object", "noun")
-NUM_RARE = 24
 
-Result = TypeVar("Result", bound=Frozen)
+@dataclass(frozen=True, slots=True)
+class RootReport:
+    """What pages and tables of a report are made from."""
 
-
-class Merged(NamedTuple):
-    """The aggregates of a whole root."""
-
-    counts: pa.Table
-    candidates: pa.Table
-    vocabulary: Vocabulary
+    plan: Plan
+    merged: Merged
+    coverage: Aggregate
+    gallery: list[dict[str, Any]]
 
 
-def merge_root(plan: Plan, wanted: Sequence[str], do: Do) -> Merged:
-    """Gather and reduce the aggregates of all partitions. `wanted` are classes in lower case, to be counted exactly.
+class Report:
+    """Counts the `wanted` classes exactly, and draws `num_images` images of a gallery."""
 
-    What an earlier report merged from the same aggregates is read, not made again.
-    """
-    store = plan.store
-    gathers: list[Task] = []
-    for start in range(0, len(plan.partitions), PARTITIONS_PER_GATHER):
-        records = plan.partitions[start : start + PARTITIONS_PER_GATHER]
-        inputs = tuple(_aggregate_files(plan, record) for record in records)
-        gathers.append(GatherTask(root=store.url, inputs=inputs, out=_out("gather", [dict(i) for i in inputs])))
-    gathered = run_cached(plan, "gather", gathers, MergeResult, do)
-    terms = tuple(result.files["terms"] for result in gathered)
-    listed = ""
-    if wanted:
-        listed = f"{FOLDER}/wanted-{fingerprint({'words': sorted(wanted)})}.json"
-        store.write_bytes(listed, json.dumps(sorted(set(wanted))).encode())
-    reduces: list[Task] = [
-        ReduceTask(
-            root=store.url, terms=terms, low=low, high=high, wanted=listed,
-            out=_out("reduce", [list(terms), low, high, listed]),
+    name: ClassVar[str] = STAGE
+    after: ClassVar[tuple[str, ...]] = ("coverage",)
+    every_run: ClassVar[bool] = False
+    restores: ClassVar[bool] = False
+    rank: ClassVar[int] = 50
+    holdings: ClassVar[tuple[Holding, ...]] = (
+        Holding(glob=f"stages/{STAGE}", how="derived"),
+        Holding(glob=FOLDER, how="whole"),
+        Holding(glob="report", how="whole"),
+        Holding(glob="gallery", how="by_image"),
+    )
+
+    def __init__(self, wanted: Sequence[str] = (), num_images: int = 0) -> None:
+        self.wanted, self.num_images = wanted, num_images
+
+    def steps(self, plan: Plan) -> Sequence[str]:
+        return (STAGE,)
+
+    def identity(self, plan: Plan, step: str, partition: PartitionRecord, found: Found) -> Mapping[str, Any]:
+        verdicts = found[VERDICTS, partition.id]
+        known = read_by_all(plan, partition, found)
+        return {**known, "verdicts": verdicts, "report": VERSION, "derived": plan.derived}
+
+    def lanes(self, plan: Plan, missing: Mapping[str, Collection[str]]) -> list[Lane]:
+        keeps_low = tuple(
+            name for name, judge in plan.filters.items() if isinstance(judge, KeepsLow) and judge.keeps_low
         )
-        for low, high in runs_of_buckets(sum(result.terms for result in gathered))
-    ]  # fmt: skip
-    vocabulary = read_vocabulary(store, run_cached(plan, "reduce", reduces, MergeResult, do))
-    return Merged(
-        counts=merge_counts([COUNTS.empty_table(), *(store.read_table(r.files["counts"]) for r in gathered)]),
-        candidates=merge_candidates(
-            [CANDIDATES.empty_table(), *(store.read_table(r.files["candidates"]) for r in gathered)]
-        ),
-        vocabulary=vocabulary,
-    )
+        return one_task_each(
+            plan,
+            self,
+            STAGE,
+            missing[STAGE],
+            lambda record: ReportPartition(
+                partition=record,
+                reads=committed(plan, record),
+                derived=plan.derived,
+                keeps_low=keeps_low,
+                fingerprint=plan.fingerprints[STAGE, record.id],
+            ),
+        )
+
+    def is_current(self, plan: Plan) -> bool:
+        return not plan.missing(STAGE)
+
+    def run(self, driver: Driver) -> RootReport:
+        """Aggregate each partition, merge, and draw the gallery; the coverage of the partitions must be there."""
+        driver.record(driver.plan().lanes(self))
+        plan = driver.plan()
+        merged = merge_root(plan, self.wanted, driver)
+        gallery = gallery_root(plan, merged, self.num_images, driver) if self.num_images else []
+        return RootReport(plan=plan, merged=merged, coverage=read_coverage(plan), gallery=gallery)
+
+    def numbers(self, result: RootReport) -> Mapping[str, int]:
+        return {"images": len(result.gallery)}
+
+    def work(self, task: Task, worker: Worker) -> Frozen | None:
+        match task.payload:
+            case ReportPartition() as payload:
+                _aggregate(payload, worker)
+                return None
+            case Gather() as payload:
+                return gather(worker.store, payload)
+            case Reduce() as payload:
+                return reduce_terms(worker.store, payload)
+            case DrawGallery() as payload:
+                return write_gallery(worker.store, payload)
+            case ComparePartition() as payload:
+                return compare(worker.store, payload)
+        raise TypeError(f"stage {STAGE} has no task for {type(task.payload).__name__}")
 
 
-def gallery_root(plan: Plan, merged: Merged, num_images: int, do: Do) -> list[dict[str, Any]]:
-    """Records of the images a gallery shows, in the order of their ids; see `engine.stages.report.gallery`."""
-    rare = merged.vocabulary.rare
-    is_phrase = pc.and_(pc.equal(rare["family"], ALL), pc.is_in(rare["kind"], value_set=pa.array(RARE_KINDS)))
-    rarest = rare.filter(is_phrase).sort_by([("count", "ascending"), ("first", "ascending")]).slice(0, NUM_RARE)
-    picked = pick(merged.candidates, rarest, num_images)
-    records = draw(plan, list(picked), do)
-    for record in records:
-        record["strata"] = picked[record["partition"], record["id"]]
-    return records
-
-
-def draw(plan: Plan, wanted: Sequence[tuple[str, str]], do: Do) -> list[dict[str, Any]]:
-    """Gallery records of images, given as (partition, image id), in the order of their ids."""
-    by_id = {record.id: record for record in plan.partitions}
-    of_partition: dict[str, list[str]] = {}
-    for partition, image_id in sorted(wanted):
-        of_partition.setdefault(partition, []).append(image_id)
-    tasks: list[Task] = [
-        _gallery_task(plan, by_id[partition], tuple(image_ids)) for partition, image_ids in of_partition.items()
-    ]
-    results = run_cached(plan, "gallery", tasks, GalleryResult, do)
-    records = [record for result in results for record in json.loads(plan.store.read_bytes(result.path))]
-    return sorted(records, key=lambda record: str(record["id"]))
-
-
-def run_cached(plan: Plan, name: str, tasks: Sequence[Task], kind: type[Result], do: Do) -> list[Result]:
-    """Results of tasks in their order; a task whose result is there is not run. The file names say what is the same."""
-    store = plan.store
-    there = store.list_names(FOLDER)
-    keys = [
-        f"{name}-{fingerprint(task.model_dump(mode='json', exclude={'root', 'other_root'}))}.json" for task in tasks
-    ]
-    missing = {task.label: key for task, key in zip(tasks, keys, strict=True) if key not in there}
-    todo = [task for task, key in zip(tasks, keys, strict=True) if key not in there]
-    for task, result in do(Lane(name=f"report {name}", resources=ARITHMETIC, tasks=todo)):
-        store.write_bytes(f"{FOLDER}/{missing[task.label]}", result.encode())
-    return [store.read_model(f"{FOLDER}/{key}", kind) for key in keys]
-
-
-def _gallery_task(plan: Plan, record: PartitionRecord, image_ids: tuple[str, ...]) -> GalleryTask:
-    reads = plan.cover_step(record)
-    out = _out("gallery", [reads.model_dump(mode="json"), list(image_ids)])
-    return GalleryTask(
-        root=plan.store.url, partition=record, reads=reads, image_ids=image_ids, images=plan.config.images, out=out
-    )
-
-
-def _aggregate_files(plan: Plan, record: PartitionRecord) -> dict[str, str]:
-    output = read_output(plan.store, "report", record.id, plan.fingerprints["report", record.id])
-    return {name: file.path for name, file in output.files.items()}
-
-
-def _out(name: str, parts: Any) -> str:
-    return f"{FOLDER}/{name}-{fingerprint({'version': VERSION, 'parts': parts})}.data" + (
-        "" if name != "gallery" else ".json"
-    )
+def _aggregate(payload: ReportPartition, worker: Worker) -> None:
+    view = load_view(worker.store, payload.partition, payload.reads)
+    tables = report_tables(view, frozenset(payload.derived), payload.keeps_low)
+    worker.report(Span(step=STAGE, start=0, stop=len(view.images)), len(view.images))
+    worker.commit(write_output(worker.store, STAGE, payload.partition, payload.fingerprint, tables))

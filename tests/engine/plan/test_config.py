@@ -109,14 +109,10 @@ def test_a_section_that_cannot_be_checked_is_refused_with_its_package(
         load_config("laptop", [override])
 
 
-def test_a_manifest_shows_the_sections_that_it_always_showed_and_those_that_are_used(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_sections_change_no_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     entry = {SECTIONS: {"sampling": f"{__name__}:Sampling"}}
     monkeypatch.syspath_prepend(write_distribution(tmp_path, "my-sampler", entry))
     store = Store("memory://none")
-    engine = RunConfig.model_fields.keys()
-    assert make_plan(store, load_config("laptop"), []).described_config.keys() == {*engine, "refine"}
-    used = make_plan(store, load_config("laptop", ["sampling.share=0.25"]), []).described_config
-    assert used.keys() == {*engine, "refine", "sampling"}
-    assert (used["refine"], used["sampling"]) == ({}, {"share": 0.25})
+    plain = make_plan(store, load_config("laptop"), []).described_config
+    used = load_config("laptop", ["sampling.share=0.25", "refine.max_names=3"])
+    assert make_plan(store, used, []).described_config == plain

@@ -11,6 +11,7 @@ from fld_engine.engine.data.store import Store
 from fld_engine.engine.plan.config import RunConfig
 from fld_engine.engine.plan.selection import Selection
 from fld_engine.engine.run.pipeline import Pipeline
+from fld_engine.engine.stages.export.stage import Export
 from fld_engine.engine.stages.export.verify import verify
 from fld_engine.schemas.errors import ConfigError
 from fld_engine.schemas.reader import open_export
@@ -33,7 +34,7 @@ def exported(root: Path, config: RunConfig, name: str, **select: Any) -> dict[st
     """id → json of an export beside the main one."""
     changed = config.export.model_copy(update={"folder": f"exports/{name}", "select": Selection(**select)})
     with Pipeline(Store(str(root)), config.model_copy(update={"export": changed})) as pipeline:
-        summary = pipeline.export()
+        summary = pipeline.run(Export())
         assert pipeline.work.images_read == 0
     folder = str(root / "exports" / name)
     assert not verify(folder).problems

@@ -12,15 +12,15 @@ from typing import Any
 
 import pytest
 
-from fld_engine.annotators.composed_captioner import ComposedCaptioner
-from fld_engine.annotators.fake import FakeAnnotator, fake_regions
+from fld_engine.annotators.composed.captioner import ComposedCaptioner
+from fld_engine.annotators.composed.fake import FakeAnnotator, fake_regions
 from fld_engine.engine.data.hashing import canonical_json
 from fld_engine.engine.data.partition import load_view
-from fld_engine.engine.plan.plan import DECIDE_VERSION
 from fld_engine.engine.plan.protocols import Sample
-from fld_engine.engine.run.pipeline import read_coverage
 from fld_engine.engine.stages.coverage import aggregates
+from fld_engine.engine.stages.coverage.stage import committed, read_coverage
 from fld_engine.engine.stages.export import stage
+from fld_engine.engine.stages.filter import stage as filter_stage
 from fld_engine.filters.region import RegionConfidence, RegionNms
 from fld_engine.schemas.annotations import Annotations, Label
 from tests.roots import fake_config, run_road, write_photographs
@@ -36,7 +36,7 @@ GOLDEN = {
 
 VERSIONS = {
     "FakeAnnotator": FakeAnnotator.version,
-    "filters and verdicts": (DECIDE_VERSION, RegionConfidence.version, RegionNms.version),
+    "filters and verdicts": (filter_stage.VERSION, RegionConfidence.version, RegionNms.version),
     "coverage": aggregates.VERSION,
     "export": stage.VERSION,
     "ComposedCaptioner": ComposedCaptioner.version,
@@ -54,7 +54,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     write_photographs(folder / "photos", 5)
     pipeline = run_road(folder / "root", fake_config(folder / "photos"))
     plan = pipeline.plan()
-    views = [load_view(plan.store, record, plan.cover_step(record)) for record in plan.partitions]
+    views = [load_view(plan.store, record, committed(plan, record)) for record in plan.partitions]
     return {
         "FakeAnnotator": short([view.annotations["regions"].to_pylist() for view in views]),
         "filters and verdicts": short([{t: v.to_pylist() for t, v in view.verdicts.items()} for view in views]),

@@ -19,7 +19,7 @@ SLOW = {
 }
 DRIVER = f"""
 import sys
-sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+sys.path.insert(0, {str(Path(__file__).parents[3])!r})
 from tests.roots import fake_config, run_road
 if __name__ == "__main__":
     run_road(sys.argv[2], fake_config(sys.argv[1], annotators={SLOW!r}, runner={{"kind": sys.argv[3]}}))

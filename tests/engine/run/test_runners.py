@@ -15,6 +15,11 @@ from fld_engine.engine.data.store import Store
 from fld_engine.engine.plan.config import RunnerConfig
 from fld_engine.engine.plan.protocols import Resources
 from fld_engine.engine.run.pipeline import Pipeline, make_backend
+from fld_engine.engine.stages.annotate.stage import Annotate
+from fld_engine.engine.stages.coverage.stage import Coverage
+from fld_engine.engine.stages.export.stage import Export
+from fld_engine.engine.stages.filter.stage import Filter
+from fld_engine.engine.stages.ingest.stage import Ingest
 from fld_engine.schemas.errors import RunnerError
 from tests.roots import digest, fake_config, opened, run_road, write_photographs
 
@@ -61,8 +66,8 @@ def test_poison_is_failed_alone_and_its_neighbours_go_on(
     annotators = {"first": {"use": "fake", "params": {"regions": 3, **poison}, "batch_size": 3}}
     config = fake_config(photos, runner=runner, annotators=annotators)
     with opened(tmp_path / "root", config) as pipeline:
-        pipeline.ingest()
-        pipeline.annotate()
+        pipeline.run(Ingest())
+        pipeline.run(Annotate())
         found = statuses(pipeline, "first")
     assert len(found) == NUM_IMAGES
     assert {i for i, (status, _, _) in found.items() if status == "failed"} == {ids[1], ids[5], ids[9]}
@@ -97,14 +102,14 @@ def test_a_killed_worker_is_replaced_and_the_bytes_are_the_same(
             time.sleep(0.02)
 
     with opened(tmp_path / "root", config) as pipeline:
-        pipeline.ingest()
+        pipeline.run(Ingest())
         killer = threading.Thread(target=kill_one)
         killer.start()
-        pipeline.annotate()
+        pipeline.run(Annotate())
         killer.join()
-        pipeline.decide()
-        pipeline.cover()
-        pipeline.export()
+        pipeline.run(Filter())
+        pipeline.run(Coverage())
+        pipeline.run(Export())
     assert killed
     assert digest(tmp_path / "root") == expected
 
@@ -135,9 +140,9 @@ def test_a_model_that_cannot_load_stops_the_run_with_its_name(tmp_path: Path) ->
     annotators = {"first": {"use": "fake", "params": {"load_seconds": 30}}}
     config = fake_config(tmp_path / "photos", annotators=annotators, limits={"load_timeout_s": 2.5, "task_retries": 0})
     with opened(tmp_path / "root", config) as pipeline:
-        pipeline.ingest()
+        pipeline.run(Ingest())
         with pytest.raises(RunnerError, match="while loading annotator 'first'"):
-            pipeline.annotate()
+            pipeline.run(Annotate())
 
 
 @runner_kinds
@@ -160,12 +165,12 @@ def test_lanes_that_fit_side_by_side_run_together_in_the_order_of_the_graph(
     store = Store(str(tmp_path / "root"))
     store.open_root(create=True)
     with Pipeline(store, config, watch) as pipeline:
-        pipeline.ingest()
+        pipeline.run(Ingest())
         assert len(pipeline.plan().annotate_lanes()) == 2
-        pipeline.annotate()
+        pipeline.run(Annotate())
     assert "reader" in order[: len(order) - 1 - order[::-1].index("first")], "the reader began before the first ended"
     alone = config.model_copy(update={"runner": RunnerConfig()})
     with opened(tmp_path / "alone", alone) as other:
-        other.ingest()
-        other.annotate()
+        other.run(Ingest())
+        other.run(Annotate())
     assert digest(tmp_path / "root") == digest(tmp_path / "alone")

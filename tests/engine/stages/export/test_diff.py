@@ -9,6 +9,7 @@ import pytest
 
 from fld_engine.engine.plan.config import RunConfig
 from fld_engine.engine.stages.export.diff import Changes, ExportDiff, ValueChange, diff
+from fld_engine.engine.stages.removal.stage import Remove
 from fld_engine.schemas.errors import RootError, VerificationError
 from tests.roots import fake_config, opened, run_road, write_photographs
 
@@ -68,7 +69,7 @@ def test_samples_are_added_and_removed_while_untouched_shards_stay_closed(made: 
     source, config, ids = made
     shutil.copytree(source, tmp_path / "root")
     with opened(tmp_path / "root", config) as pipeline:
-        report = pipeline.remove([ids[8]])
+        report = pipeline.run(Remove([ids[8]]))
     old, new = str(source / "export"), str(tmp_path / "root/export")
     found = diff(old, new)
     assert (found.samples_removed, found.samples_added, found.samples_changed) == ((ids[8],), (), ())
@@ -94,7 +95,7 @@ def test_what_is_no_export_and_what_is_damaged_is_named(made: Made, tmp_path: Pa
         diff(str(export), str(tmp_path / "nowhere"))
     shutil.copytree(made[0], tmp_path / "root")
     with opened(tmp_path / "root", made[1]) as pipeline:
-        pipeline.remove(made[2][:4])
+        pipeline.run(Remove(made[2][:4]))
     shard = max((tmp_path / "root/export/shards").glob("*-00000-*.tar"))
     shard.write_bytes(shard.read_bytes()[:-1500])
     with pytest.raises(VerificationError, match=f"{shard.name}.*fld verify"):

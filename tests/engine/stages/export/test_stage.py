@@ -9,7 +9,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from fld_engine.engine.stages.export.stage import Export
 from fld_engine.engine.stages.export.verify import verify
+from fld_engine.engine.stages.ingest.stage import Ingest
 from fld_engine.schemas.errors import ConfigError
 from tests.roots import digest, fake_config, opened, run_road, write_photographs
 
@@ -72,8 +74,8 @@ def test_lost_index_rows_are_made_again(root: Path, tmp_path: Path) -> None:
     before = digest(root)
     next(iter(sorted((root / "stages/export").glob("*.index.parquet")))).unlink()
     with opened(root, fake_config(tmp_path / "photos")) as pipeline:
-        pipeline.ingest()
-        assert pipeline.export().groups_written == 1
+        pipeline.run(Ingest())
+        assert pipeline.run(Export()).groups_written == 1
     assert digest(root) == before
 
 

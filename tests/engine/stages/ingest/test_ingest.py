@@ -17,6 +17,7 @@ from fld_engine.engine.data.partition import PartitionImages, source_tables
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.inspect.status import read_status
 from fld_engine.engine.plan.config import RunConfig
+from fld_engine.engine.stages.ingest.stage import Ingest
 from fld_engine.schemas.errors import SourceError
 from tests import hostile
 from tests.roots import fake_config, opened, run_road, write_photographs
@@ -57,7 +58,7 @@ def test_every_hostile_item_is_quarantined_with_its_reason_and_its_neighbours_go
     expected = Counter(hostile.write_unreadable(photos).values())
     config = config_of([{"url": str(photos), "name": "photos"}])
     with opened(tmp_path / "root", config) as pipeline:
-        record = pipeline.ingest()
+        record = pipeline.run(Ingest())
     assert record is not None
     assert sorted(row["id"] for row in images_of(pipeline.store)) == sorted(good)
     assert Counter(record.quarantined) == expected
@@ -173,4 +174,4 @@ def test_a_source_without_one_readable_image_is_an_error(tmp_path: Path, content
         opened(tmp_path / "root", config_of([{"url": str(photos), "name": "photos"}])) as pipeline,
         pytest.raises(SourceError, match="photos"),
     ):
-        pipeline.ingest()
+        pipeline.run(Ingest())

@@ -14,6 +14,7 @@ import pytest
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.plan.config import RunConfig, dump_config
 from fld_engine.engine.run.pipeline import Pipeline
+from fld_engine.engine.stages.removal.stage import Remove
 from tests.engine.run.test_object_store import bucket
 from tests.engine.stages.removal.removal_roots import CAPTION, FAKE, VICTIM, annotated_root, samples, traces
 from tests.roots import digest, opened, run_road
@@ -39,7 +40,7 @@ def watch(name, now, total):
 
 if __name__ == "__main__":
     with Pipeline(Store(root), load_config(config), watch) as pipeline:
-        pipeline.remove([image_id])
+        pipeline.run(Remove([image_id]))
 """
 """Removes an image, and is killed at the n-th sign of progress of a step."""
 
@@ -56,7 +57,7 @@ def undisturbed(made: Made, tmp_path_factory: pytest.TempPathFactory) -> tuple[d
     shutil.copytree(made[0], root)
     signs: list[str] = []
     with Pipeline(Store(str(root)), made[1], lambda step, now, total: signs.append(step)) as pipeline:
-        pipeline.remove([made[2][VICTIM]])
+        pipeline.run(Remove([made[2][VICTIM]]))
     return everything(root), signs.count("remove")
 
 
@@ -94,7 +95,7 @@ def test_a_removal_killed_anywhere_ends_with_the_same_bytes(
         run_road(root, made[1])
     else:
         with opened(root, made[1]) as pipeline:
-            report = pipeline.remove([made[2][VICTIM]])
+            report = pipeline.run(Remove([made[2][VICTIM]]))
         assert report.exported
         assert report.removed == (made[2][VICTIM],)
         assert report.shards_changed + report.shards_removed, "it still knows what the export was before"
@@ -127,7 +128,7 @@ def test_an_object_store_loses_the_image_as_a_disk_does(
     made: Made, undisturbed: tuple[dict[str, str], int], s3_root: str, tmp_path: Path
 ) -> None:
     with opened(s3_root, made[1]) as pipeline:
-        pipeline.remove([made[2][VICTIM]])
+        pipeline.run(Remove([made[2][VICTIM]]))
     store = Store(s3_root)
     store.fs.get(store.base, str(tmp_path / "copy"), recursive=True)
     assert everything(tmp_path / "copy") == undisturbed[0]

@@ -14,7 +14,9 @@ from fld_engine.engine.data.store import Store
 from fld_engine.engine.inspect.status import read_status
 from fld_engine.engine.plan.config import RunConfig
 from fld_engine.engine.stages.export.verify import verify
+from fld_engine.engine.stages.ingest.stage import Ingest
 from fld_engine.engine.stages.removal.request import parse_ids
+from fld_engine.engine.stages.removal.stage import Remove
 from fld_engine.schemas.errors import ConfigError, LeaseError
 from tests.engine.stages.removal.removal_roots import (
     ANSWER,
@@ -60,7 +62,7 @@ def test_nothing_is_left_of_an_image_but_its_id(tmp_path: Path) -> None:
         assert traces(root, secret), f"the test looks for something that was never there: {secret[:40]!r}"
     assert any("stages/grounder" in path for path in traces(root, b"old theodolite")), "a phrase was grounded"
     with opened(root, config) as pipeline:
-        report = pipeline.remove([ids[VICTIM]])
+        report = pipeline.run(Remove([ids[VICTIM]]))
     assert (report.removed, report.exported, report.samples) == ((ids[VICTIM],), True, 8)
     left = {secret: found for secret in secrets if (found := traces(root, secret))}
     assert list(left) == [ANSWER.encode()], "the answer about another image stays"
@@ -78,7 +80,7 @@ def test_other_images_keep_every_byte_and_the_changed_shards_are_named(made: Mad
     before = samples(root)
     shards = {p.name: p.read_bytes() for p in (root / "export/shards").glob("*.tar")}
     with opened(root, config) as pipeline:
-        report = pipeline.remove([ids[VICTIM]])
+        report = pipeline.run(Remove([ids[VICTIM]]))
         assert (pipeline.work.models_loaded, pipeline.work.images_read) == (0, 0)
     assert samples(root) == {name: data for name, data in before.items() if not name.startswith(ids[VICTIM])}
     now = {p.name: p.read_bytes() for p in (root / "export/shards").glob("*.tar")}
@@ -93,7 +95,7 @@ def test_other_images_keep_every_byte_and_the_changed_shards_are_named(made: Mad
 def test_a_later_run_finds_nothing_to_do_and_reports_the_removal(made: Made, root: Path) -> None:
     _, config, ids = made
     with opened(root, config) as pipeline:
-        pipeline.remove([ids[VICTIM], ids[7]])
+        pipeline.run(Remove([ids[VICTIM], ids[7]]))
     after = digest(root)
     again = run_road(root, config)
     assert (again.work.tasks_done, again.work.models_loaded, again.work.images_read) == (0, 0, 0)
@@ -107,7 +109,7 @@ def test_the_same_bytes_are_refused_wherever_they_turn_up_again(made: Made, root
     source, config, ids = made
     victim = (source.parent / "photos/photo-0-002-rendezvous.jpg").read_bytes()
     with opened(root, config) as pipeline:
-        pipeline.remove([ids[VICTIM]])
+        pipeline.run(Remove([ids[VICTIM]]))
     write_photographs(tmp_path / "more", 1, seed=5)
     fresh = (tmp_path / "more/photo-5-000.jpg").read_bytes()
     members = {"sneaky.jpg": victim, "sneaky.txt": WEB_CAPTION.encode(), "other.jpg": fresh, "other.txt": b"a lake"}
@@ -126,7 +128,7 @@ def test_ids_that_are_not_there_are_named_and_nothing_is_done(made: Made, root: 
     _, config, ids = made
     before = digest(root)
     with opened(root, config) as pipeline, pytest.raises(ConfigError, match=r"has no image 0123.*nothing was removed"):
-        pipeline.remove([ids[VICTIM], "0123" * 8])
+        pipeline.run(Remove([ids[VICTIM], "0123" * 8]))
     assert digest(root) == before
     assert not (root / "removed.json").exists()
     assert not (root / "removal.json").exists()
@@ -135,9 +137,9 @@ def test_ids_that_are_not_there_are_named_and_nothing_is_done(made: Made, root: 
 def test_an_image_is_removed_once(made: Made, root: Path) -> None:
     _, config, ids = made
     with opened(root, config) as pipeline:
-        pipeline.remove([ids[VICTIM]])
+        pipeline.run(Remove([ids[VICTIM]]))
         after = digest(root)
-        again = pipeline.remove([ids[VICTIM]])
+        again = pipeline.run(Remove([ids[VICTIM]]))
     assert (again.removed, again.before) == ((), 1)
     assert digest(root) == after
 
@@ -147,13 +149,13 @@ def test_removals_add_up(made: Made, root: Path, tmp_path: Path) -> None:
     _, config, ids = made
     shutil.copytree(root, tmp_path / "once")
     with opened(root, config) as pipeline:
-        pipeline.remove([ids[VICTIM]])
-        pipeline.remove([ids[0], ids[8]])
+        pipeline.run(Remove([ids[VICTIM]]))
+        pipeline.run(Remove([ids[0], ids[8]]))
     with opened(tmp_path / "once", config) as pipeline:
-        pipeline.remove([ids[0], ids[VICTIM], ids[8]])
+        pipeline.run(Remove([ids[0], ids[VICTIM], ids[8]]))
     assert samples(root) == samples(tmp_path / "once")
     with opened(root, config) as pipeline:
-        assert pipeline.remove(set(ids) - {ids[0], ids[VICTIM], ids[8]}).samples == 0
+        assert pipeline.run(Remove(set(ids) - {ids[0], ids[VICTIM], ids[8]})).samples == 0
     assert samples(root) == {}
     assert not verify(f"{root}/export").problems
 
@@ -168,8 +170,8 @@ def test_a_root_that_is_not_annotated_yet_loses_the_image_too(tmp_path: Path) ->
     ids = write_photographs(tmp_path / "photos", 6)
     config = fake_config(tmp_path / "photos")
     with opened(tmp_path / "root", config) as pipeline:
-        pipeline.ingest()
-        report = pipeline.remove([ids[1]])
+        pipeline.run(Ingest())
+        report = pipeline.run(Remove([ids[1]]))
     assert not report.exported
     assert not traces(tmp_path / "root", (tmp_path / "photos/photo-0-001.jpg").read_bytes())
     assert not (tmp_path / "root/removal.json").exists()
@@ -183,7 +185,7 @@ def test_a_config_with_more_work_leaves_the_export_to_the_next_run(made: Made, r
     tree["annotators"]["second"] = {"use": "fake", "params": {"regions": 1}}
     changed = RunConfig.model_validate(tree)
     with opened(root, changed) as pipeline:
-        report = pipeline.remove([ids[VICTIM]])
+        report = pipeline.run(Remove([ids[VICTIM]]))
     assert not report.exported
     assert not (root / "export/manifest.json").exists(), "an export that still held it would be no export"
     assert not traces(root, CAPTION.encode())

@@ -14,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fld_engine.engine.data.store import Store
-from fld_engine.engine.plan.tasks import GatherTask, ReduceTask
 from fld_engine.engine.stages.report.aggregate import bucket_of
 from fld_engine.engine.stages.report.pick import pick
 from fld_engine.engine.stages.report.reduce import MergeResult, gather, read_vocabulary, reduce_terms, runs_of_buckets
@@ -29,19 +28,20 @@ from fld_engine.engine.stages.report.tables import (
     merge_terms,
     select,
 )
+from fld_engine.engine.stages.report.tasks import Gather, Reduce
 from fld_engine.engine.stages.report.vocabulary import ALL, Vocabulary, richness
 
 WORDS = [f"word {i}" for i in range(300)]
 
 
 def terms(random: np.random.Generator, partition: str) -> tuple[pa.Table, Counter[tuple[str, str]]]:
-    """A partition's terms, and how often each (family, term) is in it."""
+    """A partition's terms, and how often each (group, term) is in it."""
     counted: Counter[tuple[str, str]] = Counter()
     for word in random.zipf(1.3, 400) % len(WORDS):
         counted[("brief", "detailed")[int(random.integers(2))], WORDS[word]] += 1
     rows = [
-        (bucket_of(term), "noun", family, term, n, 1, 0, 0, 0, f"{random.integers(2**63):032x}/{partition}")
-        for (family, term), n in counted.items()
+        (bucket_of(term), "noun", group, term, n, 1, 0, 0, 0, f"{random.integers(2**63):032x}/{partition}")
+        for (group, term), n in counted.items()
     ]
     return pa.table([list(c) for c in zip(*rows, strict=True)], schema=TERMS), counted
 
@@ -56,14 +56,12 @@ def merged(folder: Path, parts: list[pa.Table], per_gather: int, runs: list[tupl
         store.write_table(f"terms-{i}", part)
         inputs.append({"counts": "counts", "candidates": "candidates", "terms": f"terms-{i}"})
     gathered = [
-        gather(GatherTask(root=store.url, inputs=tuple(inputs[i : i + per_gather]), out=f"gathered-{per_gather}-{i}"))
+        gather(store, Gather(inputs=tuple(inputs[i : i + per_gather]), out=f"gathered-{per_gather}-{i}"))
         for i in range(0, len(inputs), per_gather)
     ]
     paths = tuple(result.files["terms"] for result in gathered)
     reduced: list[MergeResult] = [
-        reduce_terms(
-            ReduceTask(root=store.url, terms=paths, low=low, high=high, out=f"reduced-{per_gather}-{low}-{high}")
-        )
+        reduce_terms(store, Reduce(terms=paths, low=low, high=high, out=f"reduced-{per_gather}-{low}-{high}"))
         for low, high in runs
     ]
     return read_vocabulary(store, reduced)
@@ -80,7 +78,7 @@ def test_counts_are_exact_however_the_work_is_cut(tmp_path: Path) -> None:
     cut = merged(tmp_path, parts, 2, [(0, 1), (1, 100), (100, 256)])
     for name in whole._fields:
         assert getattr(whole, name).equals(getattr(cut, name)), name
-    of_brief = {term: n for (family, term), n in truth.items() if family == "brief"}
+    of_brief = {term: n for (group, term), n in truth.items() if group == "brief"}
     found = richness(select(whole.spectrum, kind="noun", family="brief"))
     total = sum(of_brief.values())
     assert (found.distinct, found.total) == (len(of_brief), total)

@@ -18,12 +18,13 @@ from fld_engine.engine.stages.report.build import facts_of, pages_of
 from fld_engine.engine.stages.report.definitions import DEFINITIONS
 from fld_engine.engine.stages.report.model import Chart
 from fld_engine.engine.stages.report.pages.annotations import UNITS
+from fld_engine.engine.stages.report.stage import Report
 from fld_engine.flows.report import make_report, report_root
 from fld_engine.schemas.errors import RootError
 from tests.browser.synthetic import HOSTILE, copied
 from tests.engine.stages.report.recount import recount, samples_of
 
-REPOSITORY = Path(__file__).parents[3]
+REPOSITORY = Path(__file__).parents[4]
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +101,7 @@ def test_parquet_and_csv_say_the_same(finished: Pipeline) -> None:
 def test_every_definition_that_a_page_names_is_there_and_every_chart_says_what_it_shows(finished: Pipeline) -> None:
     with Pipeline(finished.store, finished.config) as pipeline:
         facts = facts_of(
-            pipeline.report(["dog"], 3), read_journal(finished.store), [], words=["dog"], words_name="mine"
+            pipeline.run(Report(["dog"], 3)), read_journal(finished.store), [], words=["dog"], words_name="mine"
         )
     pages = pages_of(facts)
     names = [data.name for page in pages for data in page.tables]
