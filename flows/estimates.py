@@ -64,28 +64,28 @@ def measure(config: RunConfig, num_images: int) -> Measured:
             pipeline.preflight()
             pipeline.run(Ingest())
             pipeline.run(Annotate())
-            return Measured(pipeline.work.rates(), _training_rate(pipeline) if config.refine else None)
+            return Measured(pipeline.work.rates(), _training_rate(pipeline) if config.sections.get("refine") else None)
 
 
 def _training_rate(pipeline: Pipeline) -> float | None:
     from fld_engine.refinement.loop.loop import Loop
-    from fld_engine.refinement.loop.settings import parse_refine
+    from fld_engine.refinement.loop.settings import RefineConfig
     from fld_engine.refinement.training.estimate import measured_rate
 
     pipeline.release_workers()
     pipeline.run(Filter())
-    loop = Loop(pipeline, parse_refine(pipeline.config.refine))
+    loop = Loop(pipeline, pipeline.config.section("refine", RefineConfig))
     return measured_rate(loop.teacher, loop.settings.training, pipeline.plan())
 
 
 def training_estimates(config: RunConfig, measured: Measured) -> tuple[TrainingEstimate, ...]:
-    """What the trainings of `fld refine` take; none where the config has no key `refine`."""
-    if not config.refine:
+    """What the trainings of `fld refine` take; none where the config says nothing in `refine`."""
+    if not config.sections.get("refine"):
         return ()
     from fld_engine.refinement.loop.estimate import estimate_trainings
-    from fld_engine.refinement.loop.settings import parse_refine
+    from fld_engine.refinement.loop.settings import RefineConfig
 
-    return estimate_trainings(parse_refine(config.refine), measured.samples_per_s)
+    return estimate_trainings(config.section("refine", RefineConfig), measured.samples_per_s)
 
 
 def _bytes_of(config: RunConfig) -> Iterator[bytes]:

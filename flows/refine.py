@@ -18,7 +18,7 @@ from fld_engine.engine.stages.filter.stage import Filter
 from fld_engine.flows.progress import progress_bars
 from fld_engine.refinement.loop.details import round_details
 from fld_engine.refinement.loop.loop import Loop, RefineSummary
-from fld_engine.refinement.loop.settings import parse_refine
+from fld_engine.refinement.loop.settings import RefineConfig
 from fld_engine.refinement.loop.sparse import SparseStep
 from fld_engine.refinement.loop.stopping import why_not_teach, why_stop
 
@@ -48,7 +48,7 @@ def refine_flow(config: dict[str, Any], root: str, rounds: int) -> RefineSummary
     with progress_bars() as watch, Pipeline(Store(root), resolved, watch) as pipeline:
         require_annotated(pipeline.plan())
         pipeline.run(Filter())
-        loop = Loop(pipeline, parse_refine(resolved.refine))
+        loop = Loop(pipeline, resolved.section("refine", RefineConfig))
         done = [initial_round(loop)]
         sparse = SparseStep(loop, loop.settings.sparse) if loop.settings.sparse else None
         if sparse is not None:

@@ -1,11 +1,10 @@
-"""The settings of `fld refine`: key `refine` of a config."""
+"""The settings of `fld refine`: section `refine` of a config."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from fld_engine.engine.data.identity import Fields
 from fld_engine.engine.plan.protocols import Resources
@@ -15,7 +14,6 @@ from fld_engine.refinement.merge.rules import MergeRules
 from fld_engine.refinement.student.settings import StudentConfig
 from fld_engine.refinement.training.settings import FineTuningConfig, TrainerResources, TrainingConfig
 from fld_engine.schemas.annotations import Frozen
-from fld_engine.schemas.errors import ConfigError
 
 
 class RoundRules(Frozen):
@@ -70,12 +68,3 @@ class RefineConfig(Frozen):
     def num_students(self) -> int:
         """Of a round: one a fold, or one for all."""
         return 1 if self.rules.in_sample else self.rules.num_folds
-
-
-def parse_refine(settings: Mapping[str, Any]) -> RefineConfig:
-    """Raises `ConfigError` with the key's path, what was given and what is expected."""
-    try:
-        return RefineConfig.model_validate(dict(settings))
-    except ValidationError as error:
-        lines = [f"refine.{'.'.join(map(str, e['loc']))}: {e['msg']}, got {e['input']!r}" for e in error.errors()]
-        raise ConfigError("\n".join(lines)) from None

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
+from fld_engine.engine.plan.keeps import Holding
 from fld_engine.engine.plan.plan import Plan
-from fld_engine.engine.plan.stages import Driver, Holding, Worker
+from fld_engine.engine.plan.stages import Driver, Worker
 from fld_engine.engine.plan.tasks import Task
 from fld_engine.schemas.annotations import Frozen
 

@@ -36,7 +36,7 @@ from fld_engine.engine.stages.filter.stage import Filter
 from fld_engine.engine.stages.ingest.stage import Ingest
 from fld_engine.flows.report import make_report
 from fld_engine.refinement.loop.loop import Loop
-from fld_engine.refinement.loop.settings import parse_refine
+from fld_engine.refinement.loop.settings import RefineConfig
 from fld_engine.refinement.loop.sparse import GENERAL, SPECIALIST, SparseStep
 from fld_engine.refinement.student.kept_student import RECORD, KeptStudent
 from fld_engine.refinement.training.teaching import student_folder
@@ -160,7 +160,7 @@ def make_refined(folder: Path) -> None:
     with Pipeline(store, config) as pipeline:
         for stage in (Ingest(), Annotate(), Filter()):
             pipeline.run(stage)
-        loop = Loop(pipeline, parse_refine(config.refine))
+        loop = Loop(pipeline, config.section("refine", RefineConfig))
         assert loop.settings.sparse is not None
         step = SparseStep(loop, loop.settings.sparse)
         rounds = [loop.initial_round()]

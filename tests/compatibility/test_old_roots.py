@@ -35,7 +35,7 @@ from fld_engine.flows.report import WORD_LISTS, make_report
 from fld_engine.flows.rounds import print_rounds
 from fld_engine.refinement.labels.ledger import WHATS
 from fld_engine.refinement.loop.loop import Loop, RefineSummary
-from fld_engine.refinement.loop.settings import parse_refine
+from fld_engine.refinement.loop.settings import RefineConfig
 from fld_engine.refinement.loop.sparse import SparseStep
 from fld_engine.schemas.errors import RootError
 from tests.compatibility import stand_ins
@@ -181,7 +181,7 @@ def test_a_refined_root_is_asked_for_its_rounds_and_has_them(place: Path) -> Non
     store, config = existing_root(str(root), ())
     with Pipeline(store, config) as pipeline:
         again = run_again(pipeline.plan())
-        loop = Loop(pipeline, parse_refine(config.refine))
+        loop = Loop(pipeline, config.section("refine", RefineConfig))
         if "verdicts" in again:
             with pytest.raises(RootError, match="rounds are never changed"):
                 loop.initial_round()
@@ -232,7 +232,7 @@ def test_an_old_round_that_was_killed_before_its_end_goes_on(place: Path) -> Non
     with Pipeline(store, config) as pipeline:
         if "verdicts" in run_again(pipeline.plan()):
             pytest.skip("its labels are of another version on purpose, so its rounds are refused")
-        loop = Loop(pipeline, parse_refine(config.refine))
+        loop = Loop(pipeline, config.section("refine", RefineConfig))
         assert loop.round(1, loop.initial_round()) == there
         assert pipeline.work.outputs_written == 0
     after = digests(root)

@@ -73,6 +73,12 @@ def test_run_makes_everything_and_a_second_run_says_there_is_nothing_to_do(recip
         (["run", "RECIPE", "--root", "r", "--set", "partitions.max_images=many"], 2, "partitions.max_images"),
         (["run", "RECIPE", "--root", "r", "--set", "annotators.x.use=fakee"], 2, "did you mean 'fake'"),
         (["run", "RECIPE", "--root", "r", "--source", "/nowhere/at/all"], 2, "/nowhere/at/all"),
+        (["plan", "RECIPE", "--root", "r", "--set", "refine.bogus=1"], 2, "key 'refine.bogus' is not known"),
+        (
+            ["plan", "RECIPE", "--root", "r", "--set", "annotators.coverage.use=fake"],
+            2,
+            "'coverage' is a reserved name",
+        ),
         (["status", "--root", "nothing-here"], 1, "is not a dataset root"),
         (["explain", "abc", "--root", "nothing-here"], 1, "is not a dataset root"),
         (["run", "laptop", "--root", "r"], 2, "no --source was given"),

@@ -11,8 +11,9 @@ from fld_engine.engine.data.journal import IngestRecord
 from fld_engine.engine.data.records import OutputRecord, PartitionRecord, record_path
 from fld_engine.engine.data.status import StepStatus
 from fld_engine.engine.plan.graph import Group, lanes_of, together
+from fld_engine.engine.plan.keeps import Holding
 from fld_engine.engine.plan.plan import Found, Plan, reads, written_params
-from fld_engine.engine.plan.stages import Driver, Holding, Worker
+from fld_engine.engine.plan.stages import Driver, Worker
 from fld_engine.engine.plan.tasks import Lane, Task
 from fld_engine.engine.stages.annotate.partition import AnnotatePartition, AnnotateStep, annotate_partition
 from fld_engine.schemas.annotations import Frozen

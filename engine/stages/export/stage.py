@@ -16,8 +16,9 @@ from fld_engine.engine.data.partition import PartitionImages, read_output
 from fld_engine.engine.data.records import ModelIdentity, PartitionRecord, record_path
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.data.tombstones import finish_removal, read_tombstones
+from fld_engine.engine.plan.keeps import Holding
 from fld_engine.engine.plan.plan import Plan
-from fld_engine.engine.plan.stages import Driver, Holding, Publication, Removal, Worker
+from fld_engine.engine.plan.stages import Driver, Publication, Removal, Worker
 from fld_engine.engine.plan.tasks import ARITHMETIC, Lane, Task
 from fld_engine.engine.stages.coverage.stage import committed
 from fld_engine.engine.stages.export.facts import FACTS_VERSION, export_facts

@@ -10,8 +10,9 @@ from typing import ClassVar
 from fld_engine.engine.data.exported_rows import exported
 from fld_engine.engine.data.partition import load_view
 from fld_engine.engine.data.records import PartitionOutputs, PartitionRecord
+from fld_engine.engine.plan.keeps import Holding
 from fld_engine.engine.plan.plan import Plan
-from fld_engine.engine.plan.stages import Driver, Holding, Worker
+from fld_engine.engine.plan.stages import Driver, Worker
 from fld_engine.engine.plan.tasks import ARITHMETIC, Lane, Task
 from fld_engine.engine.stages.coverage.stage import committed
 from fld_engine.schemas.annotations import Frozen

@@ -12,8 +12,9 @@ from fld_engine.engine.data.images import ImageLimits
 from fld_engine.engine.data.journal import IngestRecord
 from fld_engine.engine.data.partition import PartitionImages, read_output, write_output
 from fld_engine.engine.data.records import PartitionRecord
+from fld_engine.engine.plan.keeps import Holding
 from fld_engine.engine.plan.plan import Found, Plan, one_task_each
-from fld_engine.engine.plan.stages import Driver, Holding, Worker
+from fld_engine.engine.plan.stages import Driver, Worker
 from fld_engine.engine.plan.tasks import Lane, Span, Task
 from fld_engine.schemas.annotations import Frozen
 

@@ -19,7 +19,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from fld_engine.engine.data.partition import read_output
 from fld_engine.engine.data.store import Store
-from fld_engine.engine.plan.config import RunConfig, RunnerConfig, dump_config
+from fld_engine.engine.plan.config import RunConfig, RunnerConfig, dump_config, parse_config
 from fld_engine.engine.plan.rounds import plan_of, read_round
 from fld_engine.engine.run.pipeline import Pipeline
 from fld_engine.engine.stages.export.stage import Export
@@ -36,7 +36,7 @@ from fld_engine.refinement.labels.tables import gold_of
 from fld_engine.refinement.loop.details import round_details
 from fld_engine.refinement.loop.loop import Loop, RefineSummary
 from fld_engine.refinement.loop.partition_merge import MergedPartition
-from fld_engine.refinement.loop.settings import parse_refine
+from fld_engine.refinement.loop.settings import RefineConfig
 from fld_engine.refinement.loop.stopping import why_stop
 from fld_engine.refinement.merge.rules import MergeRules
 from fld_engine.schemas.annotations import Source
@@ -63,7 +63,7 @@ def cluster() -> Iterator[None]:
 def test_a_student_that_knows_nothing_is_refused_and_changes_nothing(made: tuple[Path, RunConfig]) -> None:
     root, config = made
     with opened(root, config) as pipeline:
-        loop = Loop(pipeline, parse_refine(config.refine))
+        loop = Loop(pipeline, config.section("refine", RefineConfig))
         first = loop.initial_round()
         second = loop.round(1, first)
         plan = loop.plan_of_students(1, first)
@@ -96,12 +96,12 @@ def test_a_student_that_knows_nothing_is_refused_and_changes_nothing(made: tuple
 
     kept = digests(root / "rounds")
     with opened(root, config) as pipeline:
-        loop = Loop(pipeline, parse_refine(config.refine))
+        loop = Loop(pipeline, config.section("refine", RefineConfig))
         assert loop.round(1, loop.initial_round()) == second
         assert pipeline.work.models_loaded == 0, "a finished round is not made again"
     assert digests(root / "rounds") == kept
 
-    other = parse_refine({**REFINE, "max_names": 3})
+    other = RefineConfig.model_validate({**REFINE, "max_names": 3})
     with opened(root, config) as pipeline, pytest.raises(RootError, match="rounds are never changed"):
         Loop(pipeline, other).round(1, first)
 
@@ -109,7 +109,7 @@ def test_a_student_that_knows_nothing_is_refused_and_changes_nothing(made: tuple
 def test_no_student_is_taught_gold_or_what_it_labels(made: tuple[Path, RunConfig]) -> None:
     root, config = made
     with opened(root, config) as pipeline:
-        loop = Loop(pipeline, parse_refine(config.refine))
+        loop = Loop(pipeline, config.section("refine", RefineConfig))
         first = loop.initial_round()
         standing = plan_of(pipeline.store, config, 0)
         pipeline.record(standing.lanes(Filter()))
@@ -136,7 +136,7 @@ def test_workers_write_the_edits_that_the_driver_would_have_made(made: tuple[Pat
     """
     root, config = made
     with opened(root, config) as pipeline:
-        loop = Loop(pipeline, parse_refine(config.refine))
+        loop = Loop(pipeline, config.section("refine", RefineConfig))
         loop.round(1, loop.initial_round())
     merging = MergeDecision(calibrations=(), accepted=frozenset({"regions", "texts"}), rules=MergeRules())
     source = Source(annotator="refinement", model="student", revision="r", round=2)
@@ -145,7 +145,7 @@ def test_workers_write_the_edits_that_the_driver_would_have_made(made: tuple[Pat
         shutil.copytree(root, tmp_path / kind)
         runner = RunnerConfig(kind=kind, workers=2)
         with opened(tmp_path / kind, config.model_copy(update={"runner": runner})) as pipeline:
-            loop = Loop(pipeline, parse_refine(config.refine))
+            loop = Loop(pipeline, config.section("refine", RefineConfig))
             first = loop.initial_round()
             plan = loop.plan_of_students(1, first)
             merges[kind] = loop.merge_partitions(2, first, plan, merging, source)
@@ -154,7 +154,7 @@ def test_workers_write_the_edits_that_the_driver_would_have_made(made: tuple[Pat
 
     merged = merges["local"]
     with opened(tmp_path / "local", config) as pipeline:
-        loop = Loop(pipeline, parse_refine(config.refine))
+        loop = Loop(pipeline, config.section("refine", RefineConfig))
         assert len(merged) == len(first.partitions) > 1
         for before, judged, after in zip(first.partitions, loop.judged(first, plan), merged, strict=True):
             edits = edits_of(judged.images, judged.judged, merging)
@@ -175,7 +175,7 @@ def test_a_round_whose_worker_and_driver_were_killed_has_the_same_bytes(
     """
     root, config = made
     with opened(root, config) as pipeline:
-        loop = Loop(pipeline, parse_refine(config.refine))
+        loop = Loop(pipeline, config.section("refine", RefineConfig))
         loop.round(1, loop.initial_round())
     again = tmp_path / "root"
     shutil.copytree(root, again)
@@ -225,7 +225,7 @@ def test_without_gold_specialists_that_agree_are_a_proxy_that_is_named(
     )
     run_road(tmp_path / "root", plain)
     with opened(tmp_path / "root", plain) as pipeline:
-        loop = Loop(pipeline, parse_refine(plain.refine))
+        loop = Loop(pipeline, plain.section("refine", RefineConfig))
         first = loop.initial_round()
         second = loop.round(1, first)
         final = loop.final([first, second])
@@ -245,11 +245,11 @@ def test_removal_takes_every_round_along(made: tuple[Path, RunConfig], tmp_path:
     folder = tmp_path / "root"
     shutil.copytree(root, folder, ignore=shutil.ignore_patterns("rounds"))
     with opened(folder, config) as pipeline:
-        loop = Loop(pipeline, parse_refine(config.refine))
+        loop = Loop(pipeline, config.section("refine", RefineConfig))
         image = next(image for image in loop.files.images(loop.initial_round().partitions[0]) if not image.gold_split)
         pipeline.run(Remove([image.id]))
         assert not (folder / "rounds").exists()
-        after = Loop(pipeline, parse_refine(config.refine)).initial_round()
+        after = Loop(pipeline, config.section("refine", RefineConfig)).initial_round()
         assert sum(partition.standing.num_images for partition in after.partitions) == NUM + NUM_GOLD - 1
     named = [path for path in folder.rglob("*") if path.is_file() and image.id.encode() in path.read_bytes()]
     assert [path.name for path in named] == ["removed.json"], "the list that refuses it"
@@ -261,7 +261,7 @@ def test_a_round_is_exported_like_any_root(made: tuple[Path, RunConfig], tmp_pat
     folder = tmp_path / "root"
     shutil.copytree(root, folder, ignore=shutil.ignore_patterns("rounds"))
     with opened(folder, config) as pipeline:
-        loop = Loop(pipeline, parse_refine(config.refine))
+        loop = Loop(pipeline, config.section("refine", RefineConfig))
         first = loop.initial_round()
         images = [image for image in loop.files.images(first.partitions[0]) if not image.gold_split]
         target = next(image for image in images if len(image.regions) >= 3)
@@ -336,7 +336,7 @@ def test_a_round_that_is_not_there_is_named(made: tuple[Path, RunConfig]) -> Non
 
 def test_wrong_settings_are_named() -> None:
     with pytest.raises(ConfigError, match=r"refine.training.num_steps: .* got 0"):
-        parse_refine({"training": {"num_steps": 0}})
+        parse_config({"refine": {"training": {"num_steps": 0}}}, where="test")
     assert gold_of(source_of_nothing()) == {}
 
 

@@ -16,7 +16,7 @@ from fld_engine.annotators.hub.florence2 import HubFlorence2
 from fld_engine.engine.data.hashing import sha256_hex
 from fld_engine.engine.data.partition import load_view
 from fld_engine.engine.data.store import Store
-from fld_engine.engine.plan.config import FilterConfig, RunConfig
+from fld_engine.engine.plan.config import FilterConfig, RunConfig, parse_config
 from fld_engine.engine.plan.protocols import Sample
 from fld_engine.engine.plan.rounds import RoundRecord
 from fld_engine.engine.run.pipeline import Pipeline
@@ -30,7 +30,7 @@ from fld_engine.flows.rounds import print_rounds
 from fld_engine.refinement.labels.folds import EVERY_FOLD
 from fld_engine.refinement.loop.details import round_details
 from fld_engine.refinement.loop.loop import Loop, RefineSummary
-from fld_engine.refinement.loop.settings import parse_refine
+from fld_engine.refinement.loop.settings import RefineConfig
 from fld_engine.refinement.loop.sparse import SparseStep
 from fld_engine.refinement.loop.sparse_texts import dropped_texts
 from fld_engine.refinement.training.teaching import student_folder
@@ -47,7 +47,7 @@ FINE_TUNING = {"num_steps": 30, "batch_images": 4, "learning_rate": 3e-3, "warmu
 
 
 def step_of(pipeline: Pipeline, min_texts: int = NUM_TOLD) -> SparseStep:
-    settings = parse_refine({**REFINE, "sparse": {"min_texts": min_texts, "training": FINE_TUNING}})
+    settings = RefineConfig.model_validate({**REFINE, "sparse": {"min_texts": min_texts, "training": FINE_TUNING}})
     assert settings.sparse is not None
     return SparseStep(Loop(pipeline, settings), settings.sparse)
 
@@ -174,7 +174,7 @@ def test_too_few_texts_are_said_before_anything_is_trained(made: tuple[Path, Run
 
 def test_wrong_settings_are_named() -> None:
     with pytest.raises(ConfigError, match=r"refine.sparse.granularities.0: .* got 'brief'"):
-        parse_refine({"sparse": {"granularities": ["brief"]}})
-    settings = parse_refine({"sparse": {"training": {"num_steps": 7}}})
+        parse_config({"refine": {"sparse": {"granularities": ["brief"]}}}, where="test")
+    settings = RefineConfig.model_validate({"sparse": {"training": {"num_steps": 7}}})
     assert settings.sparse is not None
     assert settings.sparse.training.learning_rate < settings.training.learning_rate, "gentle unless told otherwise"

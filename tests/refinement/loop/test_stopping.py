@@ -16,7 +16,7 @@ from fld_engine.refinement.labels.folds import EVERY_FOLD, fold_of
 from fld_engine.refinement.labels.ledger import Unit
 from fld_engine.refinement.loop.details import RoundDetails
 from fld_engine.refinement.loop.loop import Loop
-from fld_engine.refinement.loop.settings import parse_refine
+from fld_engine.refinement.loop.settings import RefineConfig
 from fld_engine.refinement.loop.stopping import why_not_teach, why_stop
 from tests.refinement.shapes import REFINE, coco, opened
 from tests.refinement.tiny import scenes
@@ -86,10 +86,10 @@ def test_images_of_one_fold_end_a_refinement_unless_it_is_in_sample(tmp_path: Pa
     config = fake_config(tmp_path / "photos", refine=REFINE)
     run_road(tmp_path / "root", config)
     with opened(tmp_path / "root", config) as pipeline:
-        loop = Loop(pipeline, parse_refine(config.refine))
+        loop = Loop(pipeline, config.section("refine", RefineConfig))
         first = loop.initial_round()
         (group,) = {image.twin_group for partition in first.partitions for image in loop.files.images(partition)}
         assert first.partitions[0].standing.num_images == 2
         assert loop.taught_folds(first) == {fold_of(group, config.seed, 2)}
-        in_sample = Loop(pipeline, parse_refine({**REFINE, "rules": {"in_sample": True}}))
+        in_sample = Loop(pipeline, RefineConfig.model_validate({**REFINE, "rules": {"in_sample": True}}))
         assert in_sample.taught_folds(first) == {EVERY_FOLD}
