@@ -12,6 +12,8 @@ import numpy as np
 import yaml
 from PIL import Image
 
+from tests.waiting import PATIENCE_S
+
 EXTENSION = Path(__file__).parents[1] / "extension"
 RUN = """
 import sys
@@ -25,7 +27,7 @@ if __name__ == "__main__":
 def test_an_annotator_and_a_filter_of_another_package_are_found_and_run(tmp_path: Path) -> None:
     site = tmp_path / "site"
     install = ["install", "--quiet", "--no-deps", "--no-build-isolation", "--target", str(site), str(EXTENSION)]
-    subprocess.run([sys.executable, "-m", "pip", *install], check=True, capture_output=True, timeout=120)
+    subprocess.run([sys.executable, "-m", "pip", *install], check=True, capture_output=True, timeout=PATIENCE_S)
     photos = tmp_path / "photos"
     photos.mkdir()
     for name, value in (("dark", 20), ("grey", 120), ("white", 250)):
@@ -40,7 +42,7 @@ def test_an_annotator_and_a_filter_of_another_package_are_found_and_run(tmp_path
     script.write_text(RUN)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(site), str(EXTENSION.parents[1])])}
     command = [sys.executable, str(script), str(tmp_path / "config.yaml"), str(tmp_path / "root")]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert done.returncode == 0, done.stderr
     manifest = json.loads((tmp_path / "root/export/manifest.json").read_text())
     assert manifest["samples"] == 2, "the dark image is dropped by the other package's filter"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -24,6 +23,7 @@ from fld_engine.refinement.training import TrainingConfig
 from fld_engine.schemas.errors import RunnerError
 from tests.refinement.tiny import student, training_set
 from tests.refinement.workers import training_workers
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.data.context")  # Ray warns of itself
 
@@ -57,17 +57,12 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 def kill_a_worker_after(checkpoints: Checkpoints, killed: list[int]) -> None:
     """Kill one training worker as soon as there is something to go on from."""
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        if checkpoints.steps() and (workers := training_workers(psutil.Process())):
-            workers[0].kill()
-            killed.append(workers[0].pid)
-            return
-        time.sleep(0.01)
+    worker = wait_until(lambda: checkpoints.steps() and training_workers(psutil.Process()))[0]
+    worker.kill()
+    killed.append(worker.pid)
 
 
 @pytest.mark.long
-@pytest.mark.timeout(900)
 @pytest.mark.usefixtures("cluster")
 def test_a_lost_worker_changes_nothing(tmp_path: Path) -> None:
     base = tmp_path / "base"

@@ -39,7 +39,6 @@ from tests.annotators.hub.shared import pinned
 from tests.refinement.shapes import NUM, NUM_GOLD, NUM_TOLD, REFINE, SMALL_SET, digests, opened
 
 pytestmark = [
-    pytest.mark.timeout(600),
     pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.data.context"),
 ]
 FINE_TUNING = {"num_steps": 30, "batch_images": 4, "learning_rate": 3e-3, "warmup_steps": 4}

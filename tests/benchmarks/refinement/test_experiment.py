@@ -14,7 +14,7 @@ from benchmarks.refinement.scenes import PlainWorld
 
 pytestmark = [
     pytest.mark.long,
-    pytest.mark.timeout(1200),
+    pytest.mark.timeout(2400),
     pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.data.context"),  # Ray warns of itself
 ]
 WORLD = PlainWorld(48)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from fld_engine.engine.data.store import Store
 from tests.roots import digest, fake_config, opened, run_road, write_photographs
+from tests.waiting import wait_until
 
 SLOW = {
     "first": {"use": "fake", "params": {"regions": 3, "seconds": 0.05}, "batch_size": 3},
@@ -44,12 +44,9 @@ def test_a_driver_killed_anywhere_resumes_to_the_same_bytes(tmp_path: Path, runn
     script.write_text(DRIVER)
     driver = subprocess.Popen([sys.executable, str(script), str(photos), str(root), runner])
     store = Store(str(root))
-    deadline = time.monotonic() + 60
-    while not store.list_names(appears) and driver.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.005)
+    wait_until(lambda: store.list_names(appears), driver=driver)
     driver.send_signal(signal.SIGKILL)
     driver.wait()
-    assert store.list_names(appears), "the driver was killed before it got there"
     run_road(root, fake_config(photos, annotators=SLOW))
     run_road(tmp_path / "undisturbed", fake_config(photos, annotators=SLOW))
     assert digest(root) == digest(tmp_path / "undisturbed")
