@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fld_engine.annotators.packaged.cache import cache_folder
+from fld_engine.annotators.common.cache import cache_folder
 from fld_engine.engine.data.journal import read_journal, read_partitions
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.plan.config import RunConfig, load_config

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
-from fld_engine.annotators.coco_classes import COCO_CLASSES
+from fld_engine.annotators.common.coco_classes import COCO_CLASSES
 from fld_engine.engine.data.journal import read_journal
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.plan.plan import Plan

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from fld_engine.engine.plan.config import AnnotatorConfig, ExporterConfig, FilterConfig, RunConfig
-from fld_engine.engine.plan.protocols import Annotator, Factory, Filter, Pinnable
+from fld_engine.engine.plan.protocols import Annotator, Factory, Filter, Pinnable, RuntimeParams
 from fld_engine.schemas.errors import ConfigError, unknown_name
 
 ANNOTATORS = "fld_engine.annotators"
@@ -47,8 +47,7 @@ def exporter_names() -> list[str]:
 
 def runtime_params(annotator: Annotator) -> frozenset[str]:
     """Parameters that say how an annotator runs and not what it writes: no part of a fingerprint."""
-    found: frozenset[str] = getattr(annotator.params, "runtime", frozenset())
-    return found
+    return annotator.params.runtime if isinstance(annotator.params, RuntimeParams) else frozenset()
 
 
 def pin(config: RunConfig, *, strict: bool) -> RunConfig:

@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from fld_engine.annotators.hub.checkpoint import folder_sha256
+from fld_engine.annotators.checkpoints.checkpoint import folder_sha256
 from fld_engine.engine.data.journal import read_journal
 from fld_engine.engine.inspect.status import read_status
 from fld_engine.engine.plan.config import RunConfig

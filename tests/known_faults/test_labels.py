@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from fld_engine.annotators.fake import fake_regions
+from fld_engine.annotators.composed.fake import fake_regions
 from fld_engine.engine.data.rows import RowWriter, concat
 from fld_engine.engine.plan.config import RunConfig
 from fld_engine.filters.region import RegionNms

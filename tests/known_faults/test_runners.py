@@ -26,7 +26,7 @@ BREAKS_ITS_DEVICE = '''
 
 from collections.abc import Sequence
 
-from fld_engine.annotators.fake import FakeAnnotator
+from fld_engine.annotators.composed.fake import FakeAnnotator
 from fld_engine.engine.plan.protocols import Sample
 from fld_engine.schemas.annotations import Annotations
 

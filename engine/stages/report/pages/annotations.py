@@ -82,7 +82,7 @@ def _writers(facts: Facts) -> TableBlock:
     for granularity in GRANULARITIES:
         for by in facts.makers("texts_by", granularity):
             rows.append(("texts", granularity.replace("_", " "), by, facts.bins("texts_by", granularity, by)[0]))
-    for family in facts.families("area"):
+    for family in facts.groups("area"):
         for by in facts.makers("area", family):
             rows.append(("boxes", family, by, sum(facts.bins("area", family, by).values())))
     data = Data("by-specialist", ("what", "family", "specialist", "kept"), rows)

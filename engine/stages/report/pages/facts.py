@@ -59,25 +59,26 @@ class Facts:
         """The root, with what sets this report of it apart from others."""
         return f"{self.root}, {self.about}" if self.about else self.root
 
-    def bins(self, measure: str, family: str, by: str = "", label: str = "") -> dict[int, int]:
+    def bins(self, measure: str, group: str, by: str = "", label: str = "") -> dict[int, int]:
         """Counts of a measure by bin."""
-        rows = select(self.counts, measure=measure, family=family, by=by, label=label)
+        rows = select(self.counts, measure=measure, family=group, by=by, label=label)
         return dict(zip(rows["bin"].to_pylist(), rows["count"].to_pylist(), strict=True))
 
-    def labels(self, measure: str, family: str, by: str = "") -> dict[str, int]:
+    def labels(self, measure: str, group: str, by: str = "") -> dict[str, int]:
         """Counts of a measure by label."""
-        rows = select(self.counts, measure=measure, family=family, by=by)
+        rows = select(self.counts, measure=measure, family=group, by=by)
         found: dict[str, int] = {}
         for label, count in zip(rows["label"].to_pylist(), rows["count"].to_pylist(), strict=True):
             found[label] = found.get(label, 0) + count
         return found
 
-    def makers(self, measure: str, family: str) -> list[str]:
+    def makers(self, measure: str, group: str) -> list[str]:
         """Who has counts of a measure, "" (all together) left out."""
-        rows = select(self.counts, measure=measure, family=family)
+        rows = select(self.counts, measure=measure, family=group)
         return sorted(name for name in pc.unique(rows["by"]).to_pylist() if name)
 
-    def families(self, measure: str) -> list[str]:
+    def groups(self, measure: str) -> list[str]:
+        """What a measure is counted apart by: granularities, annotation families, verdict targets, …"""
         rows = select(self.counts, measure=measure)
         return sorted(pc.unique(rows["family"]).to_pylist())
 

@@ -79,10 +79,10 @@ def _richness(facts: Facts) -> TableBlock:
     rows: list[Row] = []
     for kind in KINDS:
         of_kind = select(facts.vocabulary.spectrum, kind=kind)
-        for family in sorted(pc.unique(of_kind["family"]).to_pylist()):
-            found = richness(select(of_kind, family=family))
+        for group in sorted(pc.unique(of_kind["family"]).to_pylist()):
+            found = richness(select(of_kind, family=group))
             repeated = share(found.total - found.distinct, found.total) if kind == "caption" else None
-            rows.append((NAMES[kind], _spaced(family) or "all", found.distinct, found.total, found.once,
+            rows.append((NAMES[kind], _spaced(group) or "all", found.distinct, found.total, found.once,
                          round(found.entropy_bits, 4), repeated))  # fmt: skip
     columns = ("terms", "of", "different", "occurrences", "once", "entropy, bits", "share duplicates")
     defined = {"entropy, bits": "entropy", "share duplicates": "duplicates", "terms": "vocabulary"}
