@@ -21,7 +21,7 @@ from tests.waiting import PATIENCE_S
 EXAMPLE = Path(__file__).parents[2] / "examples" / "train_florence2.py"
 NUM_TRAIN = 12
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.long(minutes=1)
 
 
 @pytest.fixture(scope="module")

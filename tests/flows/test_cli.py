@@ -18,6 +18,8 @@ import yaml
 from tests.roots import fake_config, write_photographs
 from tests.waiting import PATIENCE_S, wait_until
 
+pytestmark = pytest.mark.long(minutes=1)
+
 FLD = [sys.executable, "-c", "from fld_engine.flows.cli import main; main()"]
 
 

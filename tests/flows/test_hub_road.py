@@ -55,7 +55,7 @@ from tests.roots import run_road
 run_road(sys.argv[1], RunConfig.model_validate_json(Path(sys.argv[2]).read_text()))
 """
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.long(minutes=2)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 from prefect.settings import PREFECT_API_URL
-from prefect.testing.utilities import prefect_test_harness
 
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.plan.config import RunConfig
@@ -20,9 +19,13 @@ from fld_engine.schemas.errors import SourceError
 from tests.roots import fake_config, write_photographs
 from tests.waiting import PATIENCE_S
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module", autouse=True)
 def prefect_server() -> Iterator[None]:
+    from prefect.testing.utilities import prefect_test_harness  # a server: seconds, wherever tests are collected
+
     with prefect_test_harness(server_startup_timeout=int(PATIENCE_S)):
         yield
     with warnings.catch_warnings():  # Prefect's clients leave sockets to the garbage collector

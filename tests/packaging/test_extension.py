@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 import yaml
 from PIL import Image
 
@@ -24,6 +25,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.long
 def test_an_annotator_and_a_filter_of_another_package_are_found_and_run(tmp_path: Path) -> None:
     site = tmp_path / "site"
     install = ["install", "--quiet", "--no-deps", "--no-build-isolation", "--target", str(site), str(EXTENSION)]

@@ -18,6 +18,8 @@ import yaml
 from tests.roots import fake_config, write_photographs
 from tests.waiting import PATIENCE_S
 
+pytestmark = pytest.mark.long
+
 REPOSITORY = Path(__file__).parents[2]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -31,12 +30,6 @@ CONFIG = TrainingConfig(num_steps=12, batch_images=4, warmup_steps=2, checkpoint
 TWO = TrainerResources(num_workers=2, cpus_per_worker=0.5)
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[None]:
-    yield
-    ray.shutdown()
-
-
 def job(folder: Path, base: Path) -> TrainingJob:
     data = training_set(10)
     return TrainingJob(
@@ -62,8 +55,7 @@ def kill_a_worker_after(checkpoints: Checkpoints, killed: list[int]) -> None:
     killed.append(worker.pid)
 
 
-@pytest.mark.long
-@pytest.mark.usefixtures("cluster")
+@pytest.mark.long(minutes=2)
 def test_a_lost_worker_changes_nothing(tmp_path: Path) -> None:
     base = tmp_path / "base"
     student(base)
@@ -87,7 +79,6 @@ def test_a_lost_worker_changes_nothing(tmp_path: Path) -> None:
     assert any(not whole[name].equal(untrained[name]) for name in whole)
 
 
-@pytest.mark.usefixtures("cluster")
 def test_more_than_the_cluster_has_is_refused_at_once(tmp_path: Path) -> None:
     """Ray itself would wait for ever."""
     resources = TrainerResources(num_workers=10_000)
@@ -95,7 +86,6 @@ def test_more_than_the_cluster_has_is_refused_at_once(tmp_path: Path) -> None:
         train_on_ray(job(tmp_path, tmp_path / "base"), resources, storage=str(tmp_path / "ray"))
 
 
-@pytest.mark.usefixtures("cluster")
 def test_a_cluster_that_stays_busy_is_named(tmp_path: Path) -> None:
     """Ray itself would wait for ever."""
     RayBackend()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from fld_engine.refinement.dataset import LabelledImage
 from fld_engine.refinement.judging import Judgement
 from fld_engine.refinement.round import RoundRules
@@ -21,6 +23,7 @@ def partitions(size: int = 50) -> list[JudgedPartition]:
     ]
 
 
+@pytest.mark.long
 def test_partition_by_partition_gives_the_edits_of_all_at_once() -> None:
     rules = RoundRules()
     (everything,) = partitions(size=len(images()))

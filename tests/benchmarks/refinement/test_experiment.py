@@ -13,7 +13,7 @@ from benchmarks.refinement.experiment import Experiment, ExperimentPlan
 from benchmarks.refinement.scenes import PlainWorld
 
 pytestmark = [
-    pytest.mark.long,
+    pytest.mark.long(minutes=4),
     pytest.mark.timeout(2400),
     pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.data.context"),  # Ray warns of itself
 ]

@@ -13,6 +13,8 @@ from fld_engine.flows.report import make_report
 from tests.object_store import served_bucket
 from tests.roots import digest, fake_config, run_road, write_photographs
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def bucket() -> Iterator[str]:

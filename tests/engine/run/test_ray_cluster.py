@@ -17,6 +17,8 @@ from fld_engine.schemas.errors import RunnerError
 from tests.roots import digest, fake_config, run_road, write_photographs
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:

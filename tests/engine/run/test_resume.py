@@ -13,6 +13,8 @@ from fld_engine.engine.data.store import Store
 from tests.roots import digest, fake_config, opened, run_road, write_photographs
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.long
+
 SLOW = {
     "first": {"use": "fake", "params": {"regions": 3, "seconds": 0.05}, "batch_size": 3},
     "second": {"use": "fake", "params": {"regions": 2}, "batch_size": 2},
@@ -26,6 +28,15 @@ if __name__ == "__main__":
 """
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """Photographs, and the digest of a run over them that nothing stops."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    write_photographs(folder / "photos", 10)
+    run_road(folder / "root", fake_config(folder / "photos", annotators=SLOW))
+    return folder / "photos", digest(folder / "root")
+
+
 @pytest.mark.parametrize(
     ("runner", "appears"),
     [
@@ -37,9 +48,10 @@ if __name__ == "__main__":
         ("local", "export/shards"),  # while writing shards
     ],
 )
-def test_a_driver_killed_anywhere_resumes_to_the_same_bytes(tmp_path: Path, runner: str, appears: str) -> None:
-    photos, root = tmp_path / "photos", tmp_path / "root"
-    write_photographs(photos, 10)
+def test_a_driver_killed_anywhere_resumes_to_the_same_bytes(
+    undisturbed: tuple[Path, dict[str, str]], tmp_path: Path, runner: str, appears: str
+) -> None:
+    (photos, expected), root = undisturbed, tmp_path / "root"
     script = tmp_path / "driver.py"
     script.write_text(DRIVER)
     driver = subprocess.Popen([sys.executable, str(script), str(photos), str(root), runner])
@@ -48,8 +60,7 @@ def test_a_driver_killed_anywhere_resumes_to_the_same_bytes(tmp_path: Path, runn
     driver.send_signal(signal.SIGKILL)
     driver.wait()
     run_road(root, fake_config(photos, annotators=SLOW))
-    run_road(tmp_path / "undisturbed", fake_config(photos, annotators=SLOW))
-    assert digest(root) == digest(tmp_path / "undisturbed")
+    assert digest(root) == expected
 
 
 def test_a_second_run_does_no_work(tmp_path: Path) -> None:

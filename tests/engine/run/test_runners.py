@@ -12,7 +12,7 @@ import pytest
 
 from fld_engine.engine.data.partition import read_output, read_tables
 from fld_engine.engine.data.store import Store
-from fld_engine.engine.plan.config import RunnerConfig
+from fld_engine.engine.plan.config import RunConfig, RunnerConfig
 from fld_engine.engine.plan.protocols import Resources
 from fld_engine.engine.run.pipeline import Pipeline, make_backend
 from fld_engine.engine.stages.annotate.stage import Annotate
@@ -23,6 +23,8 @@ from fld_engine.engine.stages.ingest.stage import Ingest
 from fld_engine.schemas.errors import RunnerError
 from tests.roots import digest, fake_config, opened, run_road, write_photographs
 from tests.waiting import wait_until
+
+pytestmark = pytest.mark.long(minutes=2)
 
 NUM_IMAGES = 11
 RUNNERS = [{"kind": "local", "workers": 2}, {"kind": "ray", "workers": 2}]
@@ -144,17 +146,28 @@ def test_a_model_that_cannot_load_stops_the_run_with_its_name(tmp_path: Path) ->
             pipeline.run(Annotate())
 
 
-@runner_kinds
-def test_lanes_that_fit_side_by_side_run_together_in_the_order_of_the_graph(
-    tmp_path: Path, runner: dict[str, Any]
-) -> None:
-    write_photographs(tmp_path / "photos", 12)
+@pytest.fixture(scope="module")
+def two_lanes(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunConfig, dict[str, str]]:
+    """A config of two lanes, and the digest of a run with one worker."""
+    folder = tmp_path_factory.mktemp("lanes")
+    write_photographs(folder / "photos", 12)
     annotators = {
-        "first": {"use": "fake", "params": {"seconds": 0.6}},
+        "first": {"use": "fake", "params": {"seconds": 1.0}},  # 12 s: the reader's process has started by then
         "second": {"use": "fake", "params": {"regions": 1}},
         "reader": {"use": "composed-describer", "resources": {"cpus": 0.5, "memory_mb": 400}},
     }
-    config = fake_config(tmp_path / "photos", runner=runner, partitions={"max_images": 2}, annotators=annotators)
+    config = fake_config(folder / "photos", partitions={"max_images": 2}, annotators=annotators)
+    with opened(folder / "root", config) as pipeline:
+        pipeline.run(Ingest())
+        pipeline.run(Annotate())
+    return config, digest(folder / "root")
+
+
+@runner_kinds
+def test_lanes_that_fit_side_by_side_run_together_in_the_order_of_the_graph(
+    two_lanes: tuple[RunConfig, dict[str, str]], tmp_path: Path, runner: dict[str, Any]
+) -> None:
+    config = two_lanes[0].model_copy(update={"runner": RunnerConfig(**runner)})
     order: list[str] = []
 
     def watch(step: str, finished: int, total: int) -> None:
@@ -168,8 +181,4 @@ def test_lanes_that_fit_side_by_side_run_together_in_the_order_of_the_graph(
         assert len(pipeline.plan().annotate_lanes()) == 2
         pipeline.run(Annotate())
     assert "reader" in order[: len(order) - 1 - order[::-1].index("first")], "the reader began before the first ended"
-    alone = config.model_copy(update={"runner": RunnerConfig()})
-    with opened(tmp_path / "alone", alone) as other:
-        other.run(Ingest())
-        other.run(Annotate())
-    assert digest(tmp_path / "root") == digest(tmp_path / "alone")
+    assert digest(tmp_path / "root") == two_lanes[1]

@@ -20,6 +20,8 @@ from tests.engine.stages.removal.removal_roots import CAPTION, FAKE, VICTIM, ann
 from tests.roots import digest, opened, run_road
 from tests.waiting import PATIENCE_S
 
+pytestmark = pytest.mark.long
+
 __all__ = ["bucket"]  # a fixture
 
 Made = tuple[Path, RunConfig, list[str]]
