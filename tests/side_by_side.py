@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-SHARED = {"tests/refinement/test_sparse.py": "tests/refinement/test_loop.py"}
+SHARED = {"tests/refinement/loop/test_sparse.py": "tests/refinement/loop/test_loop.py"}
 """A file → the one that makes what both read: minutes of training that one process does once."""
 
 

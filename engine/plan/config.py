@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
+from fld_engine.engine.data.identity import Fields
 from fld_engine.engine.data.images import ImageLimits
 from fld_engine.engine.data.work_set import WorkSet
 from fld_engine.engine.plan.protocols import Resources
@@ -24,6 +25,8 @@ RECIPES = "fld_engine.flows.recipes"
 class PartitionLimits(Frozen):
     """How much goes into one partition: whichever bound is met first."""
 
+    in_fingerprints: ClassVar[Fields] = Fields(always=("max_images", "max_mb"))
+
     max_images: int = Field(default=64, gt=0)
     max_mb: int = Field(default=512, gt=0)
 
@@ -33,6 +36,10 @@ class AnnotatorConfig(Frozen):
 
     `images_per_s` is a stated throughput of one worker, for estimates about hardware that is not there.
     """
+
+    in_fingerprints: ClassVar[Fields] = Fields(
+        always=("use", "params", "batch_size", "work_set"), never=("resources", "images_per_s")
+    )
 
     use: str = ""
     params: Mapping[str, Any] = Field(default_factory=dict)
@@ -44,6 +51,8 @@ class AnnotatorConfig(Frozen):
 
 class FilterConfig(Frozen):
     """One filter of a run. `use` is its entry point, by default the key in the config."""
+
+    in_fingerprints: ClassVar[Fields] = Fields(always=("use", "params"))
 
     use: str = ""
     params: Mapping[str, Any] = Field(default_factory=dict)
@@ -76,6 +85,13 @@ class ExportConfig(Frozen):
     `energon_index` writes the database in which Megatron-Energon looks samples up by key, 0.3 kB per sample: its joins
     and file stores need it, its loaders do not.
     """
+
+    in_fingerprints: ClassVar[Fields] = Fields(
+        always=(
+            "max_samples", "max_mb", "group_partitions", "splits", "folder", "select", "max_target_tokens",
+            "energon_index",
+        ),
+    )  # fmt: skip
 
     max_samples: int = Field(default=1000, gt=0)
     max_mb: int = Field(default=512, gt=0)
@@ -111,6 +127,11 @@ class RunnerConfig(Frozen):
 
 class RunConfig(Frozen):
     """Everything a run depends on."""
+
+    in_fingerprints: ClassVar[Fields] = Fields(
+        always=("name", "seed", "sources", "images", "partitions", "annotators", "filters", "export"),
+        never=("limits", "runner", "refine", "models_root", "exporters"),
+    )
 
     name: str = "run"
     seed: int = 0

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from fld_engine.engine.data.hashing import fingerprint
+from fld_engine.engine.data.identity import identity_of
 from fld_engine.engine.data.records import ModelIdentity, PartitionRecord
 from fld_engine.engine.data.round_facts import RoundFacts
 from fld_engine.engine.data.store import Store
@@ -143,12 +144,13 @@ class Plan:
 
     @property
     def described_config(self) -> dict[str, Any]:
-        """The config as JSON, without what changes no sample: how an annotator runs, and what else is exported."""
-        described = self.config.model_dump(mode="json", exclude={"exporters"})
+        """The config as JSON, without what says how things run and not what they write.
+
+        A manifest holds it, and is compared by it: a setting added later stands in it where it is not at its default.
+        """
+        described = identity_of(self.config)
         for name, annotator in self.annotators.items():
-            of_annotator = described["annotators"][name]
-            of_annotator["params"] = written_params(annotator, self.config.annotators[name])
-            del of_annotator["resources"], of_annotator["images_per_s"]
+            described["annotators"][name]["params"] = written_params(annotator, self.config.annotators[name])
         return described
 
     def replays(self, step: str) -> dict[str, str]:

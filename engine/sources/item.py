@@ -10,10 +10,11 @@ import posixpath
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, ClassVar, Literal, Protocol
 
 from pydantic import BeforeValidator, Field
 
+from fld_engine.engine.data.identity import Fields
 from fld_engine.schemas.annotations import Annotations, Frozen, Source, Text
 
 SourceKind = Literal["folder", "tars", "parquet", "coco"]
@@ -51,6 +52,13 @@ class SourceSpec(Frozen):
     the image folder of a COCO json (default: the json's own folder). The columns of Parquet are recognised by their
     usual names where they are not given.
     """
+
+    in_fingerprints: ClassVar[Fields] = Fields(
+        always=(
+            "url", "kind", "name", "gold", "licence", "class_folders", "images_url", "image_column", "uri_column",
+            "caption_columns",
+        ),
+    )  # fmt: skip
 
     url: str = Field(min_length=1)
     kind: Literal["auto", "folder", "tars", "parquet", "coco"] = "auto"
@@ -90,6 +98,8 @@ class Rejected(Frozen):
     `of_image` is the URI of the image that such an annotation is about, where that is not `uri` itself.
     """
 
+    in_fingerprints: ClassVar[Fields] = Fields(always=("uri", "reason", "detail", "what", "of_image"))
+
     uri: Printable
     reason: str
     detail: Printable
@@ -121,6 +131,8 @@ class SourceChunk(Frozen):
     that is known of a file before it is read: one that is rewritten in place, at the same size, looks unchanged.
     `rejected` was found while listing. `revision` names the content of the COCO json the chunk was listed from.
     """
+
+    in_fingerprints: ClassVar[Fields] = Fields(always=("spec", "kind", "base", "files", "rejected", "revision"))
 
     spec: SourceSpec
     kind: SourceKind

@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fld_engine.refinement.dataset import Gold, LabelledImage, boxes_of
-from fld_engine.refinement.judging import Judgement
-from fld_engine.refinement.merge_regions import RegionLabel
-from fld_engine.refinement.merge_rules import MergeRules
-from fld_engine.refinement.metrics_boxes import Boxes, count_matches
-from fld_engine.refinement.round import calibrate, merge_image
+from fld_engine.refinement.gate.metrics_boxes import count_matches
+from fld_engine.refinement.labels.boxes import Boxes
+from fld_engine.refinement.labels.gold import Gold
+from fld_engine.refinement.labels.image import LabelledImage, RegionLabel, boxes_of
+from fld_engine.refinement.labels.judgement import Judgement
+from fld_engine.refinement.merge.calibration import calibrate
+from fld_engine.refinement.merge.image import merge_image
+from fld_engine.refinement.merge.rules import MergeRules
 
 NUM_IMAGES, NUM_REGIONS = 60, 3
 

@@ -23,8 +23,8 @@ from fld_engine.engine.stages.coverage.stage import committed
 from fld_engine.engine.stages.export.stage import export_folder
 from fld_engine.engine.stages.filter.stage import Filter
 from fld_engine.engine.stages.ingest.stage import Ingest
-from fld_engine.refinement.folds import EVERY_FOLD, fold_of
-from fld_engine.refinement.lessons import Lessons
+from fld_engine.refinement.labels.folds import EVERY_FOLD, fold_of
+from fld_engine.refinement.training.training_set import RootTrainingSet
 from fld_engine.schemas.reader import open_export
 from tests.annotators.photographs import photograph
 from tests.roots import fake_config, opened, run_road, write_photographs
@@ -32,9 +32,9 @@ from tests.roots import fake_config, opened, run_road, write_photographs
 NUM_FOLDS = 2
 
 
-def lessons(plan: Plan, fold: int, partitions: list[PartitionRecord]) -> Lessons:
+def training_set(plan: Plan, fold: int, partitions: list[PartitionRecord]) -> RootTrainingSet:
     """All that the student of a fold may learn from some partitions of a root."""
-    return Lessons(
+    return RootTrainingSet(
         root=plan.store.url,
         partitions=tuple(partitions),
         covers=tuple(committed(plan, record) for record in partitions),
@@ -101,7 +101,7 @@ def test_no_student_is_taught_a_near_twin_of_gold(twins: tuple[Plan, dict[str, d
     plan, rows = twins
     of_gold = fold_of(rows["gold.jpg"]["twin_group"], plan.config.seed, NUM_FOLDS)
     fold = EVERY_FOLD if student == "of every fold" else 1 - of_gold
-    taught = {image.id for image in lessons(plan, fold, list(plan.partitions)).open().images}
+    taught = {image.id for image in training_set(plan, fold, list(plan.partitions)).open().images}
     assert rows["coffee.jpg"]["id"] not in taught
     assert taught, "the others are taught"
 
@@ -141,14 +141,14 @@ def test_a_training_worker_does_not_hold_all_labels(tmp_path: Path) -> None:
 
 
 def held_by(plan: Plan, partitions: list[PartitionRecord]) -> int:
-    """Bytes that opened lessons hold."""
-    opener = lessons(plan, EVERY_FOLD, partitions)
+    """Bytes that an opened training set holds."""
+    opener = training_set(plan, EVERY_FOLD, partitions)
     opener.open()  # what is loaded once
     tracemalloc.start()
-    opened_lessons = opener.open()
+    opened = opener.open()
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert len(opened_lessons.images) == 8 * len(partitions)
+    assert len(opened.images) == 8 * len(partitions)
     return held
 
 
@@ -195,9 +195,12 @@ def train_as_one_of_two(rank: int, port: int, answers: Queue[tuple[int, str]]) -
     import torch
     from torch import distributed
 
-    from fld_engine.refinement.examples import HeldImages, TrainingImage
-    from fld_engine.refinement.student import StudentConfig, make_student
-    from fld_engine.refinement.training import Place, TrainingConfig, train
+    from fld_engine.refinement.student.model import make_student
+    from fld_engine.refinement.student.settings import StudentConfig
+    from fld_engine.refinement.training.examples import HeldImages, TrainingImage
+    from fld_engine.refinement.training.meter import Place
+    from fld_engine.refinement.training.settings import TrainingConfig
+    from fld_engine.refinement.training.train import train
     from fld_engine.schemas.sample import TargetEntry
 
     torch.set_num_threads(1)

@@ -28,7 +28,8 @@ from fld_engine.engine.stages.export.stage import export_root
 from fld_engine.engine.stages.export.task import ExportGroup, export_group
 from fld_engine.engine.stages.ingest.ingest import ingest
 from fld_engine.engine.stages.ingest.tasks import PackPartition
-from fld_engine.refinement.examples import Order, TrainingImage
+from fld_engine.refinement.training.examples import TrainingImage
+from fld_engine.refinement.training.order import Order
 from fld_engine.schemas.annotations import Annotations
 from fld_engine.schemas.sample import TargetEntry
 from tests.annotators.builders import thing

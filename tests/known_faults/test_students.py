@@ -12,12 +12,13 @@ import pytest
 import ray
 
 from fld_engine.engine.run.pipeline import Pipeline
-from fld_engine.refinement.config import RefineConfig
-from fld_engine.refinement.examples import HeldImages
-from fld_engine.refinement.kept_student import read_kept
-from fld_engine.refinement.lessons import Lessons
-from fld_engine.refinement.student import StudentConfig, make_student
-from fld_engine.refinement.teaching import BASE, Teacher
+from fld_engine.refinement.loop.settings import RefineConfig
+from fld_engine.refinement.student.kept_student import read_kept
+from fld_engine.refinement.student.model import make_student
+from fld_engine.refinement.student.settings import StudentConfig
+from fld_engine.refinement.training.examples import HeldImages
+from fld_engine.refinement.training.teaching import BASE, Teacher
+from fld_engine.refinement.training.training_set import RootTrainingSet
 from tests.refinement.tiny import training_set
 from tests.roots import fake_config, opened
 
@@ -25,7 +26,7 @@ WORDS = ["a dog", "a red circle"]
 
 
 @dataclass(frozen=True)
-class FewLessons:
+class FewImages:
     """Four plain scenes, whatever the fold."""
 
     fold: int = 0
@@ -34,7 +35,7 @@ class FewLessons:
         return training_set(4)
 
 
-LESSONS = cast(Lessons, FewLessons())
+FEW_IMAGES = cast(RootTrainingSet, FewImages())
 
 
 @contextmanager
@@ -54,9 +55,9 @@ def test_a_base_of_another_size_is_another_base(tmp_path: Path) -> None:
     Who tries with `tiny` and then trains `small` for a week has trained `tiny` for a week.
     """
     with teaching(tmp_path / "root", preset="tiny") as teacher:
-        tiny = teacher.base(LESSONS)()
+        tiny = teacher.base(FEW_IMAGES)()
     with teaching(tmp_path / "root", preset="small") as teacher:
-        small = teacher.base(LESSONS)()
+        small = teacher.base(FEW_IMAGES)()
     wanted = make_student(StudentConfig(preset="small"), WORDS).model.config.text_config.d_model
     assert tiny.model.config.text_config.d_model < wanted
     assert small.model.config.text_config.d_model == wanted
@@ -75,7 +76,7 @@ def test_a_student_of_other_settings_is_trained_anew(tmp_path: Path) -> None:
         weights = []
         for identity, rate in (("trial", 1e-4), ("real", 1e-2)):
             settings = training.model_copy(update={"learning_rate": rate})
-            folder = teacher.teach(1, "0", LESSONS, settings, identity=identity)
+            folder = teacher.teach(1, "0", FEW_IMAGES, settings, identity=identity)
             kept = read_kept(teacher.store, folder)
             assert kept is not None, "nothing was trained"
             weights.append(kept.weights)

@@ -7,12 +7,12 @@ from typing import cast
 
 import pytest
 
-from fld_engine.refinement.dataset import LabelledImage
-from fld_engine.refinement.judging import judge
-from fld_engine.refinement.merge_regions import RegionLabel, merge_regions
-from fld_engine.refinement.merge_rules import MergeRules
-from fld_engine.refinement.scoring import NOT_ASKED, Regions, Scorer
-from fld_engine.refinement.sight import Sight
+from fld_engine.refinement.labels.image import LabelledImage, RegionLabel
+from fld_engine.refinement.merge.regions import merge_regions
+from fld_engine.refinement.merge.rules import MergeRules
+from fld_engine.refinement.student.image_features import ImageFeatures
+from fld_engine.refinement.student.judging import judge
+from fld_engine.refinement.student.scoring import NOT_ASKED, Regions, Scorer
 from fld_engine.schemas.target_language import normalise_label
 
 
@@ -20,7 +20,7 @@ class UndecidedScorer(Scorer):
     """Stands for a student that finds every candidate name equally likely, and is sure of places that it can say."""
 
     def __init__(self) -> None:
-        super().__init__(cast(Sight, None))
+        super().__init__(cast(ImageFeatures, None))
 
     def boxes(self, asked: Sequence[Regions]) -> list[list[float]]:
         return [[0.9 if normalise_label(name) else NOT_ASKED for name in group.labels] for group in asked]

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
+from fld_engine.engine.data.identity import identity_of
 from fld_engine.engine.data.journal import IngestRecord
 from fld_engine.engine.data.records import OutputRecord, PartitionRecord, record_path
 from fld_engine.engine.plan.graph import Group, lanes_of, together
@@ -53,14 +54,14 @@ class Annotate:
             "use": config.use or step,
             "version": annotator.version,
             "params": written_params(annotator, config),
-            "model": annotator.model.model_dump(mode="json", exclude={"licence"}),
+            "model": identity_of(annotator.model),
             "batch_size": annotator.batch_size,
             "seed": plan.config.seed,
-            "images": plan.config.images.model_dump(mode="json"),
+            "images": identity_of(plan.config.images),
             "partition": partition.fingerprint,
         }
         if reads(annotator) - {"pixels"}:
-            parts["work_set"] = config.work_set.model_dump(mode="json")
+            parts["work_set"] = identity_of(config.work_set)
             parts["source"] = partition.annotations_fingerprint
             parts["upstream"] = {name: found[name, partition.id] for name in plan.graph.upstream[step]}
         return parts
