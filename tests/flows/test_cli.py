@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -17,12 +16,15 @@ import pytest
 import yaml
 
 from tests.roots import fake_config, write_photographs
+from tests.waiting import PATIENCE_S, wait_until
+
+pytestmark = pytest.mark.long(minutes=1)
 
 FLD = [sys.executable, "-c", "from fld_engine.flows.cli import main; main()"]
 
 
 def fld(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*FLD, *arguments], capture_output=True, text=True, timeout=240, check=False, cwd=cwd)
+    return subprocess.run([*FLD, *arguments], capture_output=True, text=True, timeout=PATIENCE_S, check=False, cwd=cwd)
 
 
 @pytest.fixture
@@ -137,13 +139,11 @@ def test_a_killed_run_leaves_no_process_behind_and_its_root_goes_on(recipe: Path
     root = tmp_path / "root"
     slow = ["--set", "annotators.first.params.seconds=0.5"]
     driver = subprocess.Popen([*FLD, "run", str(recipe), "--root", str(root), *slow], stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while not (root / "partitions").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_until((root / "partitions").exists, driver=driver)
     children = psutil.Process(driver.pid).children(recursive=True)
     assert children
     os.kill(driver.pid, signal.SIGKILL)
     driver.wait()
-    _, alive = psutil.wait_procs(children, timeout=20)
+    _, alive = psutil.wait_procs(children, timeout=PATIENCE_S)
     assert not alive, [p.cmdline() for p in alive]
     assert fld("run", str(recipe), "--root", str(root), *slow).returncode == 0

@@ -18,6 +18,7 @@ import yaml
 from PIL import Image
 
 from tests.engine.stages.report.recount import samples_of
+from tests.waiting import PATIENCE_S
 
 EXTENSION = Path(__file__).parents[1] / "extension"
 RUN = """
@@ -40,7 +41,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where pip installed the extension."""
     site = tmp_path_factory.mktemp("site")
     install = ["install", "--quiet", "--no-deps", "--no-build-isolation", "--target", str(site), str(EXTENSION)]
-    subprocess.run([sys.executable, "-m", "pip", *install], check=True, capture_output=True, timeout=120)
+    subprocess.run([sys.executable, "-m", "pip", *install], check=True, capture_output=True, timeout=PATIENCE_S)
     return site
 
 
@@ -51,7 +52,7 @@ def run(site: Path, folder: Path, config: dict[str, Any]) -> dict[str, Any]:
     script.write_text(RUN)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(site), str(EXTENSION.parents[1])])}
     command = [sys.executable, str(script), str(folder / "config.yaml"), str(folder / "root")]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert done.returncode == 0, done.stderr
     manifest: dict[str, Any] = json.loads((folder / "root/export/manifest.json").read_text())
     return manifest
@@ -99,3 +100,42 @@ def test_a_source_of_another_package_is_read_by_workers_and_its_captions_are_exp
     ]
     with tarfile.open(next((tmp_path / "root/partitions").glob("*.tar"))) as packed:
         assert sorted(packed.extractfile(member).read() for member in packed) == sorted([grey(120), grey(250)])
+
+
+def fld(site: Path | None, *arguments: str) -> str:
+    """What a command says, in a process that has the extension on its path, or not."""
+    paths = [*([str(site)] if site else []), str(EXTENSION.parents[1])]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+    command = [sys.executable, "-c", "from fld_engine.flows.cli import main; main()", *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.long
+def test_an_exporter_of_another_package_writes_and_a_removal_reaches_what_it_and_a_stage_left(
+    site: Path, tmp_path: Path
+) -> None:
+    """The package is gone when the image has to go: what its stages left is noted in the root."""
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
+        for name, value in (("grey", 120), ("white", 250)):
+            info = zipfile.ZipInfo(f"{name}.png")
+            info.comment = f"Nothing but {name}.".encode()
+            archive.writestr(info, grey(value))
+    root = str(tmp_path / "root")
+    run(site, tmp_path, {"sources": [{"url": str(tmp_path / "photos.zip"), "kind": "zipped"}]})
+    assert "captions-csv" in fld(site, "exporters")
+    told = fld(
+        site, "export", "--root", root, "--format", "captions-csv", "--set", "exporters.captions-csv.params.separator=;"
+    )
+    assert "2 captions" in told
+    lines = (tmp_path / "root/captions-csv/captions.csv").read_text().splitlines()
+    assert sorted(line.split(";")[1] for line in lines[1:]) == ["Nothing but grey.", "Nothing but white."]
+    assert '"measured": 2' in fld(site, "status", "--root", root, "--json")
+
+    gone = next(line.split(";")[0] for line in lines if "white" in line)
+    (tmp_path / "ids.txt").write_text(gone)
+    fld(None, "remove", "--root", root, "--ids", str(tmp_path / "ids.txt"))
+    assert not (tmp_path / "root/captions-csv").exists()
+    left = [path for path in (tmp_path / "root").rglob("*") if path.is_file() and path.name != "removed.json"]
+    assert not [path for path in left if gone.encode() in path.read_bytes() or b"but white" in path.read_bytes()]

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from fld_engine.annotators.checkpoints.passes import Inputs, Passes
+from tests.waiting import PATIENCE_S
 
 WORDS = ["an", "dog", "on", "cat", "at", "box", "by", "red", "no"]  # five of two letters, four of three
 
@@ -91,7 +92,7 @@ def test_the_next_pass_is_prepared_while_one_is_on_the_device() -> None:
     def forward(inputs: Inputs) -> Sequence[str]:
         word = inputs["words"][0]
         if word in following:
-            assert ready[following[word]].wait(timeout=60), "the next pass was not prepared ahead"
+            assert ready[following[word]].wait(timeout=PATIENCE_S), "the next pass was not prepared ahead"
         return [word]
 
     assert passes_of(1, to_host=pinned).run("abc", prepared, forward) == ["a", "b", "c"]

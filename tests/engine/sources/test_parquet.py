@@ -116,7 +116,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return path.read_bytes()
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(data=st.data())
 def test_a_damaged_table_never_stops_the_run(
     data: st.DataObject, whole: bytes, tmp_path_factory: pytest.TempPathFactory

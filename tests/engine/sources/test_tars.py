@@ -86,7 +86,7 @@ def chunk_of(path: Path) -> SourceChunk:
     return chunk
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(end=st.integers(0, len(GOOD) - 1))
 def test_a_cut_tar_gives_what_is_whole_and_one_row_for_the_rest(
     end: int, tmp_path_factory: pytest.TempPathFactory
@@ -106,7 +106,7 @@ def test_a_cut_tar_gives_what_is_whole_and_one_row_for_the_rest(
         assert rejected[0] in {"truncated", "empty", "corrupt"}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_a_damaged_tar_never_stops_the_run(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
     headers = [at for at in range(0, len(GOOD), 512) if GOOD[at + 257 : at + 262] == b"ustar"]

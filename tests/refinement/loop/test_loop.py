@@ -6,14 +6,11 @@ import json
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import psutil
 import pytest
-import ray
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -45,19 +42,12 @@ from fld_engine.schemas.reader import open_export
 from tests.refinement.shapes import NUM, NUM_GOLD, REFINE, digests, opened
 from tests.refinement.workers import training_workers
 from tests.roots import run_road
+from tests.waiting import PATIENCE_S, wait_until
 
 pytestmark = [
-    pytest.mark.long,
-    pytest.mark.timeout(600),
+    pytest.mark.long(minutes=5),
     pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.data.context"),
 ]
-T = TypeVar("T")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cluster() -> Iterator[None]:
-    yield
-    ray.shutdown()
 
 
 def test_a_student_that_knows_nothing_is_refused_and_changes_nothing(made: tuple[Path, RunConfig]) -> None:
@@ -186,33 +176,23 @@ def test_a_round_whose_worker_and_driver_were_killed_has_the_same_bytes(
     command = [sys.executable, "-c", "from fld_engine.flows.cli import main; main()", "refine", str(again)]
     first = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     students = again / "rounds/001/students"
-    (worker,) = wait_for(first, lambda: training_workers(psutil.Process(first.pid)))
-    wait_for(first, lambda: [*students.glob("0-checkpoints/step-*.pt")])
+    (worker,) = wait_until(lambda: training_workers(psutil.Process(first.pid)), driver=first)
+    wait_until(lambda: [*students.glob("0-checkpoints/step-*.pt")], driver=first)
     worker.kill()
-    worker.wait(10)
+    worker.wait(PATIENCE_S)
     assert not (students / "0/student.json").exists(), "it was to be killed in the middle"
-    wait_for(first, lambda: [*students.glob("1-checkpoints/step-*.pt")])
+    wait_until(lambda: [*students.glob("1-checkpoints/step-*.pt")], driver=first)
     first.kill()
     first.wait()
     kept = (students / "0/student.json").stat().st_mtime_ns
     assert not (again / "rounds/001/round.json").exists()
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
     assert done.returncode == 0, done.stderr
     assert (students / "0/student.json").stat().st_mtime_ns == kept, "not trained again"
     assert digests(again / "rounds/001") == digests(root / "rounds/001")
     assert digests(again / "rounds/base") == digests(root / "rounds/base")
     assert "regions" in done.stdout
     assert "refused" in done.stdout
-
-
-def wait_for(driver: subprocess.Popen[bytes], look: Callable[[], list[T]]) -> list[T]:
-    """What is found once there is something."""
-    deadline = time.monotonic() + 200
-    while not (found := look()):
-        assert driver.poll() is None, "it ended before that was there"
-        assert time.monotonic() < deadline, "not there after 200 s"
-        time.sleep(0.002)
-    return found
 
 
 def test_without_gold_specialists_that_agree_are_a_proxy_that_is_named(

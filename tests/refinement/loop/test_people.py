@@ -67,6 +67,7 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, RunConf
     )
 
 
+@pytest.mark.long
 def test_scene_text_and_groundings_of_people_give_their_figures(made: tuple[Path, RunConfig]) -> None:
     root, config = made
     with opened(root, config) as pipeline:

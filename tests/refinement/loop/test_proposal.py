@@ -65,6 +65,7 @@ def edit(image: LabelledImage, what: str, table: str, identity: str, **new: obje
     )  # fmt: skip
 
 
+@pytest.mark.long
 def test_masks_and_groundings_are_those_of_the_proposed_labels(made: tuple[Path, RunConfig]) -> None:
     root, config = made
     with opened(root, config) as pipeline:

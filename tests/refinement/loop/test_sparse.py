@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-import ray
 from PIL import Image
 from rich.console import Console
 
@@ -39,10 +37,7 @@ from fld_engine.schemas.reader import open_export
 from tests.annotators.hub.shared import pinned
 from tests.refinement.shapes import NUM, NUM_GOLD, NUM_TOLD, REFINE, SMALL_SET, digests, opened
 
-pytestmark = [
-    pytest.mark.timeout(600),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.data.context"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.data.context")
 FINE_TUNING = {"num_steps": 30, "batch_images": 4, "learning_rate": 3e-3, "warmup_steps": 4}
 
 
@@ -50,12 +45,6 @@ def step_of(pipeline: Pipeline, min_texts: int = NUM_TOLD) -> SparseStep:
     settings = RefineConfig.model_validate({**REFINE, "sparse": {"min_texts": min_texts, "training": FINE_TUNING}})
     assert settings.sparse is not None
     return SparseStep(Loop(pipeline, settings), settings.sparse)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cluster() -> Iterator[None]:
-    yield
-    ray.shutdown()
 
 
 @pytest.mark.long

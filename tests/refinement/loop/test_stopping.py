@@ -60,6 +60,7 @@ def test_a_round_that_could_not_be_judged_says_why_it_is_the_last() -> None:
     assert "nothing to judge texts by" in why_stop(record)
 
 
+@pytest.mark.long
 def test_labels_on_gold_alone_end_a_refinement_with_a_sentence(tmp_path: Path) -> None:
     """Through the command: the specialists have labelled all images, and all are gold."""
     gold = scenes(3)
@@ -78,6 +79,7 @@ def test_labels_on_gold_alone_end_a_refinement_with_a_sentence(tmp_path: Path) -
     assert [path.name for path in (tmp_path / "root/rounds").glob("*/")] == ["000"], "no student, no round"
 
 
+@pytest.mark.long
 def test_images_of_one_fold_end_a_refinement_unless_it_is_in_sample(tmp_path: Path) -> None:
     """Two near-twins of one photograph: no student may learn from one and label the other."""
     write_photographs(tmp_path / "photos", 1)

@@ -113,7 +113,7 @@ def test_shapes_of_the_most_frequent_classes_are_whole(tmp_path: Path) -> None:
     assert found == {f"class {i:02d}": i + 1 for i in range(10, 60)}
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.lists(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 3), st.integers(1, 9)), max_size=6), max_size=5)
 )

@@ -133,6 +133,7 @@ def test_texts_are_escaped_and_scripts_are_pinned(finished: Pipeline) -> None:
     assert 'src="http' not in html
 
 
+@pytest.mark.long
 def test_against_the_same_root_under_another_bound(finished: Pipeline, tmp_path: Path) -> None:
     """A bound of 0.95 drops nearly all fake regions: what went is removed, nothing is added, people's boxes stay."""
     copy = copied(finished, tmp_path)
