@@ -19,8 +19,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fld_engine.engine.report.aggregate import bucket_of
-from fld_engine.engine.report.reduce import (
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.stages.report.aggregate import bucket_of
+from fld_engine.engine.stages.report.reduce import (
     PARTITIONS_PER_GATHER,
     MergeResult,
     gather,
@@ -28,10 +29,9 @@ from fld_engine.engine.report.reduce import (
     reduce_terms,
     runs_of_buckets,
 )
-from fld_engine.engine.report.tables import CANDIDATES, COUNTS, TERMS, merge_counts
-from fld_engine.engine.report.vocabulary import richness
-from fld_engine.engine.store import Store
-from fld_engine.engine.tasks import GatherTask, ReduceTask
+from fld_engine.engine.stages.report.tables import CANDIDATES, COUNTS, TERMS, merge_counts
+from fld_engine.engine.stages.report.tasks import Gather, Reduce
+from fld_engine.engine.stages.report.vocabulary import richness
 
 NUM_TERMS, NUM_CAPTIONS, VOCABULARY = 2000, 500, 200_000
 NUM_COUNTS = 2000
@@ -61,12 +61,12 @@ def write_partitions(store: Store, num: int) -> list[dict[str, str]]:
         captions = [f"caption {i} of partition {number}" for i in range(NUM_CAPTIONS)]
         n, said = len(words), words[:NUM_MENTIONS]
         kinds = ["noun"] * n + ["caption"] * NUM_CAPTIONS + ["mention"] * len(said) + [kind for kind, _, _ in shapes]
-        families = ["brief"] * (n + NUM_CAPTIONS) + ["web"] * len(said) + [family for _, family, _ in shapes]
+        groups = ["brief"] * (n + NUM_CAPTIONS) + ["web"] * len(said) + [group for _, group, _ in shapes]
         terms = [f"word {i}" for i in words] + captions + [f"word {i}" for i in said] + [name for *_, name in shapes]
         its_buckets = [*buckets[words].tolist(), *map(bucket_of, captions), *buckets[said].tolist(), *shape_buckets]
         first = [f"{random.integers(2**63):032x}/p{number:06d}" for _ in terms]
         ones = np.ones(len(terms), dtype=np.int64)
-        columns = [its_buckets, kinds, families, terms, ones, ones, 0 * ones, 0 * ones, 0 * ones, first]
+        columns = [its_buckets, kinds, groups, terms, ones, ones, 0 * ones, 0 * ones, 0 * ones, first]
         pq.write_table(pa.table(columns, schema=TERMS), folder / f"{number}.parquet", compression="zstd")
         inputs.append({
             "terms": f"simulated/{number}.parquet", "counts": "simulated/counts.parquet",
@@ -75,20 +75,21 @@ def write_partitions(store: Store, num: int) -> list[dict[str, str]]:
     return inputs
 
 
-def worker(tasks: list[GatherTask | ReduceTask], answers: multiprocessing.Queue) -> None:
+def worker(folder: str, tasks: list[Gather | Reduce], answers: multiprocessing.Queue) -> None:
     """Run tasks one after another; answer with their results, the longest seconds and the peak memory in MB."""
+    store = Store(folder)
     results, seconds = [], []
     for task in tasks:
         begin = time.perf_counter()
-        results.append(gather(task) if isinstance(task, GatherTask) else reduce_terms(task))
+        results.append(gather(store, task) if isinstance(task, Gather) else reduce_terms(store, task))
         seconds.append(time.perf_counter() - begin)
     answers.put((results, max(seconds), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
 
 
-def in_worker(tasks: list[GatherTask | ReduceTask]) -> tuple[list[MergeResult], float, float]:
+def in_worker(folder: str, tasks: list[Gather | Reduce]) -> tuple[list[MergeResult], float, float]:
     context = multiprocessing.get_context("spawn")
     answers = context.Queue()
-    process = context.Process(target=worker, args=(tasks, answers))
+    process = context.Process(target=worker, args=(folder, tasks, answers))
     process.start()
     found: tuple[list[MergeResult], float, float] = answers.get()
     process.join()
@@ -102,14 +103,14 @@ def measure(num: int) -> None:
         groups = [inputs[i : i + PARTITIONS_PER_GATHER] for i in range(0, num, PARTITIONS_PER_GATHER)]
         begin = time.perf_counter()
         gathered, longest, gather_mb = in_worker(
-            [GatherTask(root=folder, inputs=tuple(g), out=f"gathered-{i}") for i, g in enumerate(groups)]
+            folder, [Gather(inputs=tuple(g), out=f"gathered-{i}") for i, g in enumerate(groups)]
         )
         gather_s = time.perf_counter() - begin
         terms = tuple(result.files["terms"] for result in gathered)
         runs = runs_of_buckets(sum(result.terms for result in gathered))
         begin = time.perf_counter()
         reduced, longest_reduce, reduce_mb = in_worker(
-            [ReduceTask(root=folder, terms=terms, low=low, high=high, out=f"reduced-{low}") for low, high in runs]
+            folder, [Reduce(terms=terms, low=low, high=high, out=f"reduced-{low}") for low, high in runs]
         )
         reduce_s = time.perf_counter() - begin
         begin = time.perf_counter()

@@ -21,6 +21,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from fld_engine.engine.stages.annotate.stage import Annotate
+from fld_engine.engine.stages.ingest.stage import Ingest
+
 CASES: dict[str, dict[str, Any]] = {
     "whole recipe": {},
     "classifier alone": {"classifier": {"use": "efficientnet"}},
@@ -116,7 +119,7 @@ def child(what: str, how: str, case: str, photographs: str, folder: str) -> None
 
 
 def config_of(case: str, photographs: str, workers: int = 1) -> Any:
-    from fld_engine.engine.config import load_config
+    from fld_engine.engine.plan.config import load_config
 
     extra: dict[str, Any] = {
         "sources": [{"url": photographs, "kind": "folder", "class_folders": False}],
@@ -129,18 +132,18 @@ def config_of(case: str, photographs: str, workers: int = 1) -> Any:
 
 def engine(workers: int, case: str, photographs: str, folder: str) -> tuple[int, int, float]:
     """The annotate stage on a fresh root, its workers started and its models loaded within the time."""
-    from fld_engine.engine.partition import read_output
-    from fld_engine.engine.pipeline import Pipeline
-    from fld_engine.engine.store import Store
+    from fld_engine.engine.data.partition import read_output
+    from fld_engine.engine.data.store import Store
+    from fld_engine.engine.run.pipeline import Pipeline
 
     store = Store(tempfile.mkdtemp(dir=folder))
     store.open_root(create=True)
     config = config_of(case, photographs, workers)
     with Pipeline(store, config) as pipeline:
-        pipeline.ingest()
+        pipeline.run(Ingest())
     with Pipeline(store, config) as pipeline:
         start = time.perf_counter()
-        pipeline.annotate()
+        pipeline.run(Annotate())
         elapsed = time.perf_counter() - start
         plan = pipeline.plan()
     outputs = [
@@ -158,13 +161,13 @@ def loop(part: str, case: str, photographs: Path) -> tuple[int, int]:
     import os
 
     os.environ["OMP_NUM_THREADS"] = "1"
-    from fld_engine.engine.graph import build_graph
-    from fld_engine.engine.hashing import image_id, sha256_hex
-    from fld_engine.engine.images import ImageLimits, decode
-    from fld_engine.engine.protocols import Sample
-    from fld_engine.engine.registry import build_annotator
-    from fld_engine.engine.rows import RowWriter, annotations_by_image, concat
-    from fld_engine.engine.work_set import cut_to_work_set, select_kinds
+    from fld_engine.engine.data.hashing import image_id, sha256_hex
+    from fld_engine.engine.data.images import ImageLimits, decode
+    from fld_engine.engine.data.rows import RowWriter, annotations_by_image, concat
+    from fld_engine.engine.data.work_set import cut_to_work_set, select_kinds
+    from fld_engine.engine.plan.graph import build_graph
+    from fld_engine.engine.plan.protocols import Sample
+    from fld_engine.engine.plan.registry import build_annotator
     from fld_engine.schemas.annotations import Annotations, Source
 
     config = config_of(case, str(photographs))

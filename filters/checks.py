@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from fld_engine.engine.geometry import Floats
-from fld_engine.engine.protocols import Tables, Verdicts
+from fld_engine.engine.data.geometry import Floats
+from fld_engine.engine.plan.protocols import Tables, Verdicts
 from fld_engine.filters.columns import lowest_of
 from fld_engine.schemas.annotations import Frozen, Question
 

@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fld_engine.engine.columns import equals, floats, positions
-from fld_engine.engine.geometry import Bools, Floats
+from fld_engine.engine.data.columns import equals, floats, positions
+from fld_engine.engine.data.geometry import Bools, Floats
 
 HUMAN = "human"
 """Annotator of the labels that people made."""

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from fld_engine.engine.columns import codes, equals, floats, positions
-from fld_engine.engine.protocols import Tables, Verdicts
+from fld_engine.engine.data.columns import codes, equals, floats, positions
+from fld_engine.engine.plan.protocols import Tables, Verdicts
 from fld_engine.filters.columns import by_human
 from fld_engine.schemas.annotations import Frozen
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fld_engine.engine.geometry import Floats, Ints, areas
+from fld_engine.engine.data.geometry import Floats, Ints, areas
 
 PAIRS_AT_ONCE = 1 << 20
 """Pairs that are in memory together (about 150 MB); a larger group is still done whole."""
@@ -39,7 +39,7 @@ def highest(pairs: Overlaps, num_rows: int) -> Floats:
 
 
 def paired_iou(a_xyxy: Floats, b_xyxy: Floats) -> Floats:
-    """(n,) IoU of each of (n, 4) boxes with its partner; to the bit as `engine.geometry.pairwise_iou` has it."""
+    """(n,) IoU of each of (n, 4) boxes with its partner; to the bit as `engine.data.geometry.pairwise_iou` has it."""
     sides = np.minimum(a_xyxy[:, 2:], b_xyxy[:, 2:]) - np.maximum(a_xyxy[:, :2], b_xyxy[:, :2])
     sides = np.clip(sides, 0.0, None)
     intersection = sides[:, 0] * sides[:, 1]

@@ -7,8 +7,8 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from fld_engine.engine.columns import floats
-from fld_engine.engine.protocols import Tables, Verdicts
+from fld_engine.engine.data.columns import floats
+from fld_engine.engine.plan.protocols import Tables, Verdicts
 from fld_engine.filters.blacklist import blacklist, is_listed
 from fld_engine.filters.columns import by_human
 from fld_engine.schemas.annotations import Frozen

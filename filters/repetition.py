@@ -14,7 +14,7 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from fld_engine.engine.protocols import Tables, Verdicts
+from fld_engine.engine.plan.protocols import Tables, Verdicts
 from fld_engine.filters.columns import by_human
 from fld_engine.schemas.annotations import Frozen
 

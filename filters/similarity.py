@@ -11,8 +11,8 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from fld_engine.engine.columns import one_of
-from fld_engine.engine.protocols import Tables, Verdicts
+from fld_engine.engine.data.columns import one_of
+from fld_engine.engine.plan.protocols import Tables, Verdicts
 from fld_engine.filters.columns import lowest_of
 from fld_engine.schemas.annotations import Frozen, RegionTextKind
 

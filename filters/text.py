@@ -1,8 +1,8 @@
 """Filters of texts by their parse: too many objects, and too little said about objects and actions.
 
 FLD-5B drops texts with excessively many objects and keeps those with a minimum action and object complexity (arXiv
-2311.06242, section 4); it publishes no numbers. Objects, actions and complexity are those of `engine.semantics`. A text
-that was not parsed passes: the rule does not apply, and its value is NaN.
+2311.06242, section 4); it publishes no numbers. Objects, actions and complexity are those of `engine.data.semantics`.
+A text that was not parsed passes: the rule does not apply, and its value is NaN.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from fld_engine.engine.columns import equals
-from fld_engine.engine.geometry import Floats
-from fld_engine.engine.protocols import Tables, Verdicts
-from fld_engine.engine.semantics import Parse, parse_of
+from fld_engine.engine.data.columns import equals
+from fld_engine.engine.data.geometry import Floats
+from fld_engine.engine.data.semantics import Parse, parse_of
+from fld_engine.engine.plan.protocols import Tables, Verdicts
 from fld_engine.filters.columns import by_human
 from fld_engine.schemas.annotations import GRANULARITIES, Frozen
 

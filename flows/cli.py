@@ -6,21 +6,23 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from fld_engine.engine.config import RunConfig, dump_config
-from fld_engine.engine.export.coco import export_coco
-from fld_engine.engine.export.stage import export_is_current
-from fld_engine.engine.ingest.ingest import new_chunks, read_journal
-from fld_engine.engine.pipeline import Pipeline
-from fld_engine.engine.plan import Plan
-from fld_engine.engine.registry import pin
-from fld_engine.engine.removal.request import parse_ids
-from fld_engine.engine.runners.logs import LEVEL_VARIABLE
-from fld_engine.engine.store import Store
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.plan.config import ExporterConfig, RunConfig, dump_config
+from fld_engine.engine.plan.plan import Plan
+from fld_engine.engine.plan.registry import build_exporter, exporter_names, installed_stages, pin
+from fld_engine.engine.run.logs import LEVEL_VARIABLE
+from fld_engine.engine.run.pipeline import Pipeline
+from fld_engine.engine.stages.annotate.stage import Annotate
+from fld_engine.engine.stages.export.stage import Export, export_folder
+from fld_engine.engine.stages.filter.stage import Filter
+from fld_engine.engine.stages.removal.request import parse_ids
+from fld_engine.engine.stages.removal.stage import Remove
+from fld_engine.flows.installed import config_app, installed_app
 from fld_engine.flows.looking import looking_app
 from fld_engine.flows.models import models_app
 from fld_engine.flows.opening import CONFIG_FILE, existing_root
@@ -40,7 +42,7 @@ from fld_engine.flows.options import (
 )
 from fld_engine.flows.progress import progress_bars
 from fld_engine.flows.terminal import leave, out, print_status, warn_of_work_sets
-from fld_engine.schemas.errors import ConfigError, FldError
+from fld_engine.schemas.errors import ConfigError, FldError, unknown_name
 
 HELP = """The data engine: specialists annotate, filters decide, verified shards come out.
 
@@ -48,9 +50,11 @@ Exit codes: 0 done; 1 failed; 2 bad usage or config; 3 done, with more failures 
 """
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=HELP)
 app.add_typer(looking_app)
+app.add_typer(installed_app)
 app.add_typer(models_app, name="models")
+app.add_typer(config_app, name="config")
 
-Format = Literal["shards", "coco"]
+SHARDS = "shards"
 
 
 def main() -> None:
@@ -90,8 +94,7 @@ def run(
     if not plan.partitions and not config.sources:
         raise ConfigError("nothing to run on: the root is empty and no --source was given")
     warn_of_work_sets(plan)
-    chunks = new_chunks(config, read_journal(store))
-    if not chunks and _is_complete(plan):
+    if _is_complete(plan):
         out.print(f"nothing to do: {root} is complete under this config (no model loaded, no image read)")
     else:
         _run_flow(config, root)
@@ -103,31 +106,33 @@ def run(
 def export(
     root: Root,
     set_: Set = None,
-    format_: Annotated[Format, typer.Option("--format", help="Shards of the trainer, or COCO json.")] = "shards",
-    images: Annotated[bool, typer.Option("--images", help="COCO: write the image files too.")] = False,
+    format_: Annotated[
+        str, typer.Option("--format", help="`shards`, or an exporter: `fld exporters` lists them.")
+    ] = SHARDS,
+    images: Annotated[bool, typer.Option("--images", help="Write the image files too, if the format can.")] = False,
     round_: AfterRound = None,
 ) -> None:
-    """Write the shards and the manifest again from what is annotated, doing only what is missing; or COCO json."""
+    """Write the shards and the manifest again from what is annotated, doing only what is missing; or another format."""
     store, config = existing_root(root, set_)
+    exporter = None if format_ == SHARDS else _exporter(config, format_, images=images)
     with Pipeline(store, config, round_=round_) as pipeline:
         if round_ is not None:
-            pipeline.annotate()
-        pipeline.decide()
+            pipeline.run(Annotate())
+        pipeline.run(Filter())
         plan, url = pipeline.plan(), root.rstrip("/")
-        if format_ == "coco":
-            wrote = export_coco(plan, with_images=images)
-            out.print(
-                f"{wrote.regions} regions, {wrote.captions} captions, {wrote.images} images: {url}/{plan.folder}coco"
-            )
+        if exporter is not None:
+            numbers = exporter.numbers(pipeline.run(exporter))
+            wrote = ", ".join(f"{number} {what}" for what, number in numbers.items())
+            out.print(f"{wrote}: {url}/{exporter.folder(plan)}")
             return
-        summary = pipeline.export()
-    out.print(f"{summary.num_samples} samples in {summary.num_shards} shards: {url}/{plan.export_folder}")
+        summary = pipeline.run(Export())
+    out.print(f"{summary.num_samples} samples in {summary.num_shards} shards: {url}/{export_folder(plan)}")
 
 
 @app.command()
 def replay(root: Root, set_: Set = None) -> None:
     """Run the annotators again on the images that failed, and everything that depends on them."""
-    from fld_engine.engine.replay import mark_failed
+    from fld_engine.engine.stages.replay.marks import mark_failed
 
     store, config = existing_root(root, set_)
     marked = mark_failed(plan_of_root(store, config))
@@ -154,7 +159,7 @@ def remove(
         raise ConfigError(f"--ids {ids} is no file: expected a text file with one image id a line")
     wanted = parse_ids(ids.read_text(encoding="utf-8", errors="replace"), where=str(ids))
     with progress_bars() as watch, Pipeline(store, config, watch) as pipeline:
-        report = pipeline.remove(wanted)
+        report = pipeline.run(Remove(wanted))
     print_removal(out, report, root, as_json=as_json)
 
 
@@ -195,8 +200,19 @@ def serve(
     run_flow.serve(name=f"fld-{config.name}", parameters=parameters, cron=cron)
 
 
+def _exporter(config: RunConfig, name: str, *, images: bool) -> Any:
+    """An exporter with the parameters that the config has for it, and with `--images`."""
+    if name not in exporter_names():
+        raise ConfigError(unknown_name("format", name, [SHARDS, *exporter_names()]))
+    given = config.exporters.get(name, ExporterConfig())
+    params = {**given.params, **({"images": True} if images else {})}
+    return build_exporter(name, given.model_copy(update={"params": params}))
+
+
 def _is_complete(plan: Plan) -> bool:
-    return not any(plan.missing(step) for step in plan.steps) and export_is_current(plan, read_journal(plan.store))
+    exporters = (build_exporter(name, given) for name, given in plan.config.exporters.items())
+    stages = (*(stage for stage in installed_stages() if stage.every_run), *exporters)
+    return all(stage.is_current(plan) for stage in stages)
 
 
 def _run_flow(config: RunConfig, root: str) -> None:

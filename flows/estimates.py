@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING
 import psutil
 from rich.table import Table
 
-from fld_engine.engine.config import PartitionLimits, RunConfig, RunnerConfig
-from fld_engine.engine.estimate import LaneEstimate
-from fld_engine.engine.pipeline import Pipeline
-from fld_engine.engine.protocols import Resources
-from fld_engine.engine.runners.local import num_gpus
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.plan.config import PartitionLimits, RunConfig, RunnerConfig
+from fld_engine.engine.plan.estimate import LaneEstimate
+from fld_engine.engine.plan.protocols import Resources
+from fld_engine.engine.run.local import num_gpus
+from fld_engine.engine.run.pipeline import Pipeline
 from fld_engine.engine.sources.item import Rejected, SourceSpec
 from fld_engine.engine.sources.open import open_source, read_chunk
-from fld_engine.engine.store import Store
+from fld_engine.engine.stages.annotate.stage import Annotate
+from fld_engine.engine.stages.filter.stage import Filter
+from fld_engine.engine.stages.ingest.stage import Ingest
 
 if TYPE_CHECKING:
     from fld_engine.refinement.training.estimate import TrainingEstimate
@@ -59,30 +62,30 @@ def measure(config: RunConfig, num_images: int) -> Measured:
         store.open_root(create=True)
         with Pipeline(store, small) as pipeline:
             pipeline.preflight()
-            pipeline.ingest()
-            pipeline.annotate()
-            return Measured(pipeline.work.rates(), _training_rate(pipeline) if config.refine else None)
+            pipeline.run(Ingest())
+            pipeline.run(Annotate())
+            return Measured(pipeline.work.rates(), _training_rate(pipeline) if config.sections.get("refine") else None)
 
 
 def _training_rate(pipeline: Pipeline) -> float | None:
     from fld_engine.refinement.loop.loop import Loop
-    from fld_engine.refinement.loop.settings import parse_refine
+    from fld_engine.refinement.loop.settings import RefineConfig
     from fld_engine.refinement.training.estimate import measured_rate
 
     pipeline.release_workers()
-    pipeline.decide()
-    loop = Loop(pipeline, parse_refine(pipeline.config.refine))
+    pipeline.run(Filter())
+    loop = Loop(pipeline, pipeline.config.section("refine", RefineConfig))
     return measured_rate(loop.teacher, loop.settings.training, pipeline.plan())
 
 
 def training_estimates(config: RunConfig, measured: Measured) -> tuple[TrainingEstimate, ...]:
-    """What the trainings of `fld refine` take; none where the config has no key `refine`."""
-    if not config.refine:
+    """What the trainings of `fld refine` take; none where the config says nothing in `refine`."""
+    if not config.sections.get("refine"):
         return ()
     from fld_engine.refinement.loop.estimate import estimate_trainings
-    from fld_engine.refinement.loop.settings import parse_refine
+    from fld_engine.refinement.loop.settings import RefineConfig
 
-    return estimate_trainings(parse_refine(config.refine), measured.samples_per_s)
+    return estimate_trainings(config.section("refine", RefineConfig), measured.samples_per_s)
 
 
 def _bytes_of(config: RunConfig) -> Iterator[bytes]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from fld_engine.engine.export.diff import Changes, ExportDiff
-from fld_engine.engine.removal.request import RemovalReport
+from fld_engine.engine.stages.export.diff import Changes, ExportDiff
+from fld_engine.engine.stages.removal.request import RemovalReport
 
 MAX_LINES = 20
 """Lines of one list that a terminal gets; `--json` has them all."""

@@ -8,11 +8,12 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from fld_engine.engine.estimate import estimate
-from fld_engine.engine.ingest.ingest import new_chunks, read_journal
-from fld_engine.engine.protocols import Resources
-from fld_engine.engine.registry import pin
-from fld_engine.engine.store import Store
+from fld_engine.engine.data.journal import read_journal
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.plan.estimate import estimate
+from fld_engine.engine.plan.protocols import Resources
+from fld_engine.engine.plan.registry import pin
+from fld_engine.engine.stages.ingest.ingest import new_chunks
 from fld_engine.flows.estimates import (
     Measured,
     estimate_table,
@@ -95,7 +96,7 @@ def status(root: Root, set_: Set = None, as_json: AsJson = False) -> None:
 @looking_app.command()
 def explain(image_id: str, root: Root, set_: Set = None, as_json: AsJson = False) -> None:
     """Say for every annotation of an image why it was kept or dropped."""
-    from fld_engine.engine.explain import explain as explain_image
+    from fld_engine.engine.inspect.explain import explain as explain_image
 
     store, config = existing_root(root, set_)
     found = explain_image(plan_of_root(store, config), image_id)
@@ -131,7 +132,7 @@ def verify(
     sums: Annotated[bool, typer.Option("--sums", help="Compare sha256 alone, and parse no sample: faster.")] = False,
 ) -> None:
     """Read every byte of an export again and compare it with the manifest."""
-    from fld_engine.engine.export.verify import verify as verify_export
+    from fld_engine.engine.stages.export.verify import verify as verify_export
 
     report = verify_export(directory, sums_only=sums)
     for problem in report.problems:
@@ -149,7 +150,7 @@ def diff(
     as_json: AsJson = False,
 ) -> None:
     """Say what is different between two exports: samples, shards, specialists, filters, config."""
-    from fld_engine.engine.export.diff import diff as diff_exports
+    from fld_engine.engine.stages.export.diff import diff as diff_exports
     from fld_engine.flows.governance import print_diff
 
     with progress_bars() as watch:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import yaml
 
-from fld_engine.engine.config import RunConfig, with_overrides
-from fld_engine.engine.store import Store
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.plan.config import RunConfig, with_overrides
 
 CONFIG_FILE = "config.yaml"
 

@@ -18,7 +18,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from fld_engine.engine.pipeline import Watch
+from fld_engine.engine.run.pipeline import Watch
 
 
 class RateColumn(ProgressColumn):

@@ -9,14 +9,16 @@ from prefect import flow, task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
-from fld_engine.engine.config import parse_config
-from fld_engine.engine.pipeline import Pipeline
-from fld_engine.engine.rounds import RoundRecord
-from fld_engine.engine.store import Store
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.plan.config import parse_config
+from fld_engine.engine.plan.rounds import RoundRecord
+from fld_engine.engine.run.pipeline import Pipeline
+from fld_engine.engine.stages.annotate.stage import require_annotated
+from fld_engine.engine.stages.filter.stage import Filter
 from fld_engine.flows.progress import progress_bars
 from fld_engine.refinement.loop.details import round_details
 from fld_engine.refinement.loop.loop import Loop
-from fld_engine.refinement.loop.settings import parse_refine
+from fld_engine.refinement.loop.settings import RefineConfig
 from fld_engine.refinement.loop.sparse import SparseStep
 from fld_engine.refinement.loop.stopping import why_not_teach, why_stop
 from fld_engine.refinement.loop.summary import RefineSummary
@@ -45,9 +47,9 @@ def refine_flow(config: dict[str, Any], root: str, rounds: int) -> RefineSummary
     """
     resolved = parse_config(config, where="flow parameter `config`")
     with progress_bars() as watch, Pipeline(Store(root), resolved, watch) as pipeline:
-        pipeline.require_annotated()
-        pipeline.decide()
-        loop = Loop(pipeline, parse_refine(resolved.refine))
+        require_annotated(pipeline.plan())
+        pipeline.run(Filter())
+        loop = Loop(pipeline, resolved.section("refine", RefineConfig))
         done = [initial_round(loop)]
         sparse = SparseStep(loop, loop.settings.sparse) if loop.settings.sparse else None
         if sparse is not None:

@@ -17,11 +17,13 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task as PrefectTask
 
-from fld_engine.engine.config import RunConfig, parse_config
-from fld_engine.engine.coverage_report import write_coverage
-from fld_engine.engine.export.verify import verify
-from fld_engine.engine.pipeline import Pipeline
-from fld_engine.engine.store import Store
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.plan.config import RunConfig, parse_config
+from fld_engine.engine.plan.registry import build_exporter, installed_stages
+from fld_engine.engine.plan.stages import Stage
+from fld_engine.engine.run.pipeline import Pipeline
+from fld_engine.engine.stages.export.stage import export_folder
+from fld_engine.engine.stages.export.verify import verify
 from fld_engine.flows.progress import progress_bars
 from fld_engine.flows.report import make_report
 from fld_engine.flows.summary import RunSummary, make_summary, record_attempt
@@ -36,8 +38,8 @@ def _worth_retrying(_: PrefectTask[..., Any], __: TaskRun, state: State[Any]) ->
     return not isinstance(error, FldError)
 
 
-def _stage(name: str) -> Callable[[Callable[[Pipeline], Row]], PrefectTask[[Pipeline], Row]]:
-    return task(
+def _task(name: str, do: Callable[[Pipeline], Row]) -> PrefectTask[[Pipeline], Row]:
+    as_task = task(
         name=name,
         task_run_name=name,
         retries=2,
@@ -46,44 +48,25 @@ def _stage(name: str) -> Callable[[Callable[[Pipeline], Row]], PrefectTask[[Pipe
         cache_policy=NO_CACHE,
         persist_result=False,
     )
+    return as_task(do)
 
 
-@_stage("ingest")
-def ingest(pipeline: Pipeline) -> Row:
-    record = pipeline.ingest()
-    if record is None:
-        return {"found": 0, "new": 0, "duplicates": 0, "quarantined": 0}
-    quarantined = sum(record.quarantined.values())
-    return {"found": record.found, "new": record.new, "duplicates": record.duplicates, "quarantined": quarantined}
+def _stage(stage: Stage[Any]) -> PrefectTask[[Pipeline], Row]:
+    """A stage as a task; its row also says what models had to do with it."""
+
+    def do(pipeline: Pipeline) -> Row:
+        models, images = pipeline.work.models_loaded, pipeline.work.images_read
+        row: Row = dict(stage.numbers(pipeline.run(stage)))
+        if read := pipeline.work.images_read - images:
+            row |= {"models_loaded": pipeline.work.models_loaded - models, "images_read": read}
+        return row
+
+    return _task(stage.name, do)
 
 
-@_stage("annotate")
-def annotate(pipeline: Pipeline) -> Row:
-    outputs = pipeline.annotate()
-    return {"outputs": outputs, "models_loaded": pipeline.work.models_loaded, "images_read": pipeline.work.images_read}
-
-
-@_stage("filter")
-def decide(pipeline: Pipeline) -> Row:
-    return {"outputs": pipeline.decide()}
-
-
-@_stage("coverage")
-def cover(pipeline: Pipeline) -> Row:
-    aggregate = pipeline.cover()
-    write_coverage(pipeline.store, aggregate)
-    return {"partitions": len(pipeline.plan().partitions)}
-
-
-@_stage("export")
-def export(pipeline: Pipeline) -> Row:
-    summary = pipeline.export()
-    return {"samples": summary.num_samples, "shards": summary.num_shards}
-
-
-@_stage("verify")
 def check(pipeline: Pipeline) -> Row:
-    folder = pipeline.plan().export_folder
+    """Read the whole export again."""
+    folder = export_folder(pipeline.plan())
     report = verify(pipeline.store.path(folder) if pipeline.store.local else f"{pipeline.store.url}/{folder}")
     if report.problems:
         first = report.problems[0]
@@ -94,8 +77,8 @@ def check(pipeline: Pipeline) -> Row:
     return {"problems": 0}
 
 
-@_stage("report")
 def report(pipeline: Pipeline) -> Row:
+    """Write the pages."""
     paths = make_report(pipeline)
     create_link_artifact(
         key="fld-report",
@@ -112,15 +95,16 @@ def _link(store: Store, path: str) -> str:
 
 
 STAGES: dict[str, PrefectTask[[Pipeline], Row]] = {
-    "ingest": ingest,
-    "annotate": annotate,
-    "filter": decide,
-    "coverage": cover,
-    "export": export,
-    "verify": check,
-    "report": report,
+    **{stage.name: _stage(stage) for stage in installed_stages() if stage.every_run},
+    "verify": _task("verify", check),
+    "report": _task("report", report),
 }
-"""Stage → task, in the order of the road."""
+"""Stage → task, in the order of the road: those that are installed, then what looks at the result."""
+
+
+def _exporters(config: RunConfig) -> dict[str, PrefectTask[[Pipeline], Row]]:
+    """What the config exports beside the shards."""
+    return {name: _stage(build_exporter(name, given)) for name, given in config.exporters.items()}
 
 
 def _run_stages(config: RunConfig, root: str, stages: tuple[str, ...]) -> RunSummary:
@@ -130,11 +114,15 @@ def _run_stages(config: RunConfig, root: str, stages: tuple[str, ...]) -> RunSum
     rows: dict[str, Row] = {}
     with progress_bars() as watch, Pipeline(store, config, watch) as pipeline:
         pipeline.preflight()
+        tasks = {**STAGES, **_exporters(config)}
+        if "export" in stages:
+            place = stages.index("export") + 1
+            stages = (*stages[:place], *_exporters(config), *stages[place:])
         for stage in stages:
             if stage == "report":  # it tells of the very run that makes it
                 record_attempt(store, started, _summary(pipeline, root, rows, seconds))
             with _timed(seconds, stage):
-                rows[stage] = STAGES[stage](pipeline)
+                rows[stage] = tasks[stage](pipeline)
         table = [{"stage": s, "seconds": round(seconds[s], 1), **_flat(rows[s])} for s in stages]
         create_table_artifact(key="fld-road", table=table, description=f"Stages of {root}")
         summary = _summary(pipeline, root, rows, seconds)

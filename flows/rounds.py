@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from rich.console import Console
 from rich.table import Table
 
-from fld_engine.engine.export.facts import NOT_MEASURED, RoundFacts
-from fld_engine.engine.rounds import RoundRecord
+from fld_engine.engine.data.round_facts import NOT_MEASURED, RoundFacts
+from fld_engine.engine.plan.rounds import RoundRecord
 from fld_engine.refinement.gate.gate import State
 from fld_engine.refinement.loop.details import SparseDetails, initial_details, round_details
 from fld_engine.refinement.loop.summary import RefineSummary

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 
 from pydantic import Field
 
-from fld_engine.engine.config import RunConfig
-from fld_engine.engine.pipeline import Work
-from fld_engine.engine.store import Store
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.plan.config import RunConfig
+from fld_engine.engine.run.pipeline import Work
 from fld_engine.schemas.annotations import Frozen
 
 RUN_FILE = "run.json"

@@ -9,13 +9,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from fld_engine.engine.coverage_report import report as coverage_report
-from fld_engine.engine.coverage_summary import terminal_summary
-from fld_engine.engine.explain import Explanation
-from fld_engine.engine.ingest.ingest import read_journal
-from fld_engine.engine.ingest.scan import REMOVED
-from fld_engine.engine.pipeline import read_coverage
-from fld_engine.engine.plan import Plan
+from fld_engine.engine.data.journal import read_journal
+from fld_engine.engine.inspect.explain import Explanation
+from fld_engine.engine.plan.plan import Plan
+from fld_engine.engine.stages.coverage.report import report as coverage_report
+from fld_engine.engine.stages.coverage.stage import read_coverage
+from fld_engine.engine.stages.coverage.summary import terminal_summary
+from fld_engine.engine.stages.export.stage import export_folder
+from fld_engine.engine.stages.ingest.scan import REMOVED
 
 TOO_MANY_FAILURES = 3
 out = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 140)
@@ -34,7 +35,7 @@ def warn_of_work_sets(plan: Plan) -> None:
 
 
 def print_status(plan: Plan, *, as_json: bool = False) -> None:
-    from fld_engine.engine.status import read_status
+    from fld_engine.engine.inspect.status import read_status
 
     report = read_status(plan, read_journal(plan.store))
     if as_json:
@@ -56,7 +57,7 @@ def print_status(plan: Plan, *, as_json: bool = False) -> None:
             for row in table.rows:
                 drawn.add_row(*row)
             out.print(drawn)
-    where = f"{plan.store.url}/{plan.export_folder}"
+    where = f"{plan.store.url}/{export_folder(plan)}"
     out.print(f"exported {report.exported_samples} samples in {report.exported_shards} shards: {where}")
 
 
@@ -77,7 +78,7 @@ def print_explanation(found: Explanation) -> None:
 
 def leave(plan: Plan) -> None:
     """Exit with 3 where more failed, or more was quarantined, than the config allows."""
-    from fld_engine.engine.status import read_status
+    from fld_engine.engine.inspect.status import read_status
 
     report = read_status(plan, read_journal(plan.store))
     limits = plan.config.limits

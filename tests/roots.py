@@ -11,9 +11,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from fld_engine.engine.config import RunConfig, parse_config
-from fld_engine.engine.pipeline import Pipeline
-from fld_engine.engine.store import OutputRecord, Store
+from fld_engine.engine.data.records import OutputRecord
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.plan.config import RunConfig, parse_config
+from fld_engine.engine.run.pipeline import Pipeline
+from fld_engine.engine.stages.annotate.stage import Annotate
+from fld_engine.engine.stages.coverage.stage import Coverage
+from fld_engine.engine.stages.export.stage import Export
+from fld_engine.engine.stages.filter.stage import Filter
+from fld_engine.engine.stages.ingest.stage import Ingest
 
 
 def write_photographs(folder: Path, num: int, *, seed: int = 0) -> list[str]:
@@ -41,7 +47,6 @@ def fake_config(source: Path | str, **changes: Any) -> RunConfig:
         },
         "filters": {"region-confidence": {}, "region-nms": {}},
         "export": {"max_samples": 5, "group_partitions": 2, "splits": {"train": 0.7, "val": 0.3}},
-        "limits": {"batch_timeout_s": 2, "load_timeout_s": 60},
     }
     for key, value in changes.items():
         tree[key] = {**tree[key], **value} if isinstance(value, Mapping) and key in tree else value
@@ -61,11 +66,11 @@ def run_road(root: Path | str, config: RunConfig) -> Pipeline:
     """The whole road without Prefect; returns the pipeline for its counters."""
     with opened(root, config) as pipeline:
         pipeline.preflight()
-        pipeline.ingest()
-        pipeline.annotate()
-        pipeline.decide()
-        pipeline.cover()
-        pipeline.export()
+        pipeline.run(Ingest())
+        pipeline.run(Annotate())
+        pipeline.run(Filter())
+        pipeline.run(Coverage())
+        pipeline.run(Export())
     return pipeline
 
 

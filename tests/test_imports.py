@@ -14,7 +14,7 @@ HEAVY = ("torch", "transformers", "onnxruntime", "spacy", "ray", "prefect", "web
     "modules",
     [
         "fld_engine.schemas.sample, fld_engine.schemas.target_language",
-        "fld_engine.engine.pipeline, fld_engine.engine.worker",
+        "fld_engine.engine.run.pipeline, fld_engine.engine.run.worker",
         "fld_engine.filters.region, fld_engine.filters.text",
         "fld_engine.flows.cli",
         "fld_engine.refinement.loop.settings",
@@ -29,9 +29,9 @@ def test_importing_loads_no_heavy_library(modules: str) -> None:
 def test_building_every_annotator_loads_no_model_library() -> None:
     code = f"""
 import sys
-from fld_engine.engine.config import load_config
-from fld_engine.engine.plan import make_plan
-from fld_engine.engine.store import Store
+from fld_engine.engine.plan.config import load_config
+from fld_engine.engine.plan.plan import make_plan
+from fld_engine.engine.data.store import Store
 make_plan(Store("memory://none"), load_config("laptop"), [])
 print([m for m in {HEAVY!r} if m in sys.modules])
 """

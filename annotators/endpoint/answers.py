@@ -11,8 +11,8 @@ from typing import Any
 
 from pydantic import BaseModel, Field, JsonValue, ValidationError
 
-from fld_engine.engine.hashing import canonical_json, sha256_hex
-from fld_engine.engine.store import Store
+from fld_engine.engine.data.hashing import canonical_json, sha256_hex
+from fld_engine.engine.data.store import Store
 
 log = logging.getLogger(__name__)
 

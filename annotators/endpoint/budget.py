@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from fld_engine.engine.hashing import canonical_json
-from fld_engine.engine.store import Store
+from fld_engine.engine.data.hashing import canonical_json
+from fld_engine.engine.data.store import Store
 
 FOLDER = "spent"
 SAVE_EVERY = 64

@@ -8,9 +8,10 @@ from functools import partial
 
 from fld_engine.annotators.hub import florence2_answers as answers
 from fld_engine.annotators.hub.florence2_answers import Reader
-from fld_engine.annotators.noun_chunks import unlocated_phrases
-from fld_engine.engine.protocols import Kind, Sample
+from fld_engine.annotators.parse.noun_chunks import unlocated_phrases
+from fld_engine.engine.plan.protocols import Sample
 from fld_engine.schemas.annotations import Granularity, RegionTextKind
+from fld_engine.schemas.kinds import Kind
 from fld_engine.schemas.target_language import location_tokens, normalise_label, normalise_text, write_prompt
 from fld_engine.schemas.tasks import Task
 

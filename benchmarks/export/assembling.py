@@ -19,13 +19,13 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from benchmarks.export.samples import make_samples
-from fld_engine.engine.config import MAX_TARGET_TOKENS
-from fld_engine.engine.export.assemble import assemble
-from fld_engine.engine.export.shards import prepare
-from fld_engine.engine.export.targets import write_targets
-from fld_engine.engine.view import PartitionView
+from fld_engine.engine.data.view import PartitionView
+from fld_engine.engine.plan.config import MAX_TARGET_TOKENS
+from fld_engine.engine.stages.export.assemble import assemble
+from fld_engine.engine.stages.export.shards import prepare
+from fld_engine.engine.stages.export.targets import write_targets
 from fld_engine.schemas.sample import Sample, canonical_json
-from tests.engine.export.view_builder import Row, make_view
+from tests.engine.stages.export.view_builder import Row, make_view
 
 
 def main() -> None:

@@ -20,10 +20,10 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import pyarrow as pa
 
-from fld_engine.engine.export.manifest import Counts, ShardRecord
-from fld_engine.engine.export.publish import write_export_index
-from fld_engine.engine.export.sample_index import Facts, Place, index_table
-from fld_engine.engine.store import Store
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.stages.export.manifest import Counts, ShardRecord
+from fld_engine.engine.stages.export.publish import write_export_index
+from fld_engine.engine.stages.export.sample_index import Facts, Place, index_table
 
 SHARD, SAMPLE_BYTES = 1000, 128 * 1024
 FACTS = Facts("synthetic", "CC0-1.0", 640, 480, "done", "done", "done", 6, 10, 2, ["<CAPTION>", "<OD>", "<OCR>"])

@@ -23,10 +23,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from fld_engine.engine.export.verify import verify
+from fld_engine.engine.stages.export.verify import verify
 from fld_engine.schemas.reader import Export, ExportError, Sample, open_export
-from tests.engine.export.export_builder import write_export
-from tests.engine.export.readers import (
+from tests.engine.stages.export.export_builder import write_export
+from tests.engine.stages.export.readers import (
     Record,
     read_datasets,
     read_energon,
@@ -35,7 +35,7 @@ from tests.engine.export.readers import (
     read_webdataset,
     read_wids,
 )
-from tests.engine.export.view_builder import small_jpeg
+from tests.engine.stages.export.view_builder import small_jpeg
 
 SPLITS = ("train",) * 9 + ("val",)
 SHARD = 500

@@ -25,11 +25,11 @@ import webdataset
 
 from benchmarks.export.samples import make_samples, prepare_all
 from benchmarks.export.writing import SHARD, shard_writer
-from fld_engine.engine.export.publish import write_export_index
-from fld_engine.engine.export.shards import ShardLimits, write_group
-from fld_engine.engine.export.verify import verify
-from fld_engine.engine.images import ImageLimits
-from fld_engine.engine.store import Store
+from fld_engine.engine.data.images import ImageLimits
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.stages.export.publish import write_export_index
+from fld_engine.engine.stages.export.shards import ShardLimits, write_group
+from fld_engine.engine.stages.export.verify import verify
 
 
 def main() -> None:

@@ -6,9 +6,9 @@ import hashlib
 import random
 from typing import Any
 
-from fld_engine.engine.config import MAX_TARGET_TOKENS
-from fld_engine.engine.export.shards import PreparedSample, prepare
-from fld_engine.engine.export.targets import write_targets
+from fld_engine.engine.plan.config import MAX_TARGET_TOKENS
+from fld_engine.engine.stages.export.shards import PreparedSample, prepare
+from fld_engine.engine.stages.export.targets import write_targets
 from fld_engine.schemas.sample import SAMPLE_VERSION, Sample
 
 SOURCE = {"annotator": "detector", "model": "nanodet-plus-m", "revision": "1.0", "round": 0}

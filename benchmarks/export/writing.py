@@ -44,9 +44,9 @@ import psutil
 import webdataset
 
 from benchmarks.export.samples import make_samples, prepare_all
-from fld_engine.engine.export.shards import PreparedSample, ShardLimits, write_group
-from fld_engine.engine.images import ImageLimits
-from fld_engine.engine.store import Store
+from fld_engine.engine.data.images import ImageLimits
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.stages.export.shards import PreparedSample, ShardLimits, write_group
 
 Images = Mapping[str, bytes]
 SHARD = 500

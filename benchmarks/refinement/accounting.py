@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.refinement.labels import ImageLabels, Named, boxes_of, labelled
 from benchmarks.refinement.noise import KINDS, Kind, NoisyLabels
-from fld_engine.engine.geometry import pairwise_iou
+from fld_engine.engine.data.geometry import pairwise_iou
 from fld_engine.refinement.gate.before_after import before_after
 from fld_engine.refinement.gate.measured import measure_edits
 from fld_engine.refinement.gate.metrics_boxes import Counts, count_matches

@@ -12,8 +12,8 @@ import numpy as np
 from benchmarks.refinement.labels import labelled, true_labels
 from benchmarks.refinement.scenes import World
 from benchmarks.refinement.targets import training_set
-from fld_engine.engine.hashing import fingerprint, sha256_hex
-from fld_engine.engine.store import Store
+from fld_engine.engine.data.hashing import fingerprint, sha256_hex
+from fld_engine.engine.data.store import Store
 from fld_engine.refinement.student.kept_student import WEIGHTS, read_kept
 from fld_engine.refinement.student.model import Student, load_student, open_student
 from fld_engine.refinement.student.settings import StudentConfig

@@ -20,8 +20,8 @@ import numpy.typing as npt
 from PIL import Image, ImageEnhance
 
 from benchmarks.refinement.scenes import Box, Scene, Thing, caption_of
-from fld_engine.engine.geometry import pairwise_iou
-from fld_engine.engine.protocols import RGB
+from fld_engine.engine.data.geometry import pairwise_iou
+from fld_engine.engine.data.images import RGB
 
 STAMPS = Path("/usr/share/tuxpaint/stamps")
 CLASSES = {"fruit": "food/fruit", "flower": "plants/flowers", "animal": "animals", "coin": "symbols/money"}

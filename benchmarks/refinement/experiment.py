@@ -22,8 +22,8 @@ from benchmarks.refinement.predict import detect
 from benchmarks.refinement.root import RootRounds, Sources, write_sources
 from benchmarks.refinement.scenes import Scene, World
 from benchmarks.refinement.targets import training_set
-from fld_engine.engine.rounds import RoundRecord
-from fld_engine.engine.store import Store
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.plan.rounds import RoundRecord
 from fld_engine.refinement.gate.metrics_boxes import Counts, count_matches
 from fld_engine.refinement.labels.image import LabelledImage
 from fld_engine.refinement.merge.image import merge_image

@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.refinement.labels import ImageLabels, Named
 from benchmarks.refinement.scenes import Box, World, caption_of
-from fld_engine.engine.geometry import pairwise_iou
+from fld_engine.engine.data.geometry import pairwise_iou
 
 Kind = Literal["missed", "jittered", "swapped", "spurious", "wrong_words"]
 KINDS: tuple[Kind, ...] = ("missed", "jittered", "swapped", "spurious", "wrong_words")

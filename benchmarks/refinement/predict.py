@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fld_engine.engine.protocols import RGB
+from fld_engine.engine.data.images import RGB
 from fld_engine.refinement.labels.boxes import Boxes
 from fld_engine.refinement.student.image_features import answer, extract_features
 from fld_engine.refinement.student.model import Student

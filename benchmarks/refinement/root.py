@@ -18,15 +18,15 @@ from PIL import Image
 
 from benchmarks.refinement.labels import ImageLabels
 from benchmarks.refinement.scenes import Scene
-from fld_engine.engine.hashing import image_id, sha256_hex
-from fld_engine.engine.pipeline import Pipeline
-from fld_engine.engine.rounds import RoundRecord, has_round, read_round
+from fld_engine.engine.data.hashing import image_id, sha256_hex
+from fld_engine.engine.plan.rounds import RoundRecord, has_round, read_round
+from fld_engine.engine.run.pipeline import Pipeline
 from fld_engine.flows.opening import existing_root
 from fld_engine.refinement.labels.image import LabelledImage
 from fld_engine.refinement.labels.judgement import Judgement
 from fld_engine.refinement.loop.details import round_details
 from fld_engine.refinement.loop.loop import Loop
-from fld_engine.refinement.loop.settings import parse_refine
+from fld_engine.refinement.loop.settings import RefineConfig
 from fld_engine.refinement.merge.calibration import Calibration
 
 PLUG_IN = "fld_benchmark-0.dist-info"
@@ -101,7 +101,7 @@ class RootRounds:
 
     def __init__(self, root: Path) -> None:
         self._store, config = existing_root(str(root), None)
-        self._loop = Loop(Pipeline(self._store, config), parse_refine(config.refine))
+        self._loop = Loop(Pipeline(self._store, config), config.section("refine", RefineConfig))
 
     @property
     def numbers(self) -> list[int]:

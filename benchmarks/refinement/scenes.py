@@ -9,8 +9,8 @@ from typing import Protocol
 import numpy as np
 from PIL import Image, ImageDraw
 
-from fld_engine.engine.geometry import pairwise_iou
-from fld_engine.engine.protocols import RGB
+from fld_engine.engine.data.geometry import pairwise_iou
+from fld_engine.engine.data.images import RGB
 
 Box = tuple[float, float, float, float]
 

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fld_engine.engine.protocols import Kind, ModelIdentity, Resources, Sample
+from fld_engine.engine.data.records import ModelIdentity
+from fld_engine.engine.plan.protocols import Resources, Sample
 from fld_engine.schemas.annotations import Annotations, Frozen, Region, RegionText, Text
+from fld_engine.schemas.kinds import Kind
 
 SCORE = 0.9
 """Of every label: how sure the specialist is tells nothing about whether it is right."""

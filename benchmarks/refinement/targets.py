@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fld_engine.engine.config import MAX_TARGET_TOKENS
-from fld_engine.engine.export.targets import write_targets
-from fld_engine.engine.protocols import RGB
+from fld_engine.engine.data.images import RGB
+from fld_engine.engine.plan.config import MAX_TARGET_TOKENS
+from fld_engine.engine.stages.export.targets import write_targets
 from fld_engine.refinement.labels.image import Images, LabelledImage
 from fld_engine.refinement.training.examples import TrainingImage
 from fld_engine.schemas.sample import (

@@ -6,15 +6,20 @@ has a limit; a figure beyond its limit is named, and a refine run stops there un
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 from pydantic import Field
 
+from fld_engine.engine.data.identity import Fields
 from fld_engine.refinement.labels.survey import Portrait
 from fld_engine.schemas.annotations import Frozen
 
 
 class DriftLimits(Frozen):
     """How far a figure may be from round 0: a ratio for means and entropy, a distance in [0, 1] for distributions."""
+
+    in_fingerprints: ClassVar[Fields] = Fields(always=("entropy_ratio", "boxes_ratio", "distribution_distance"))
 
     entropy_ratio: float = Field(default=0.8, gt=0, le=1)
     boxes_ratio: float = Field(default=0.6, gt=0, le=1)

@@ -8,13 +8,14 @@ distribution of the difference without assuming anything about it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from fld_engine.engine.geometry import Floats
+from fld_engine.engine.data.geometry import Floats
+from fld_engine.engine.data.identity import Fields
 from fld_engine.refinement.gate.metrics_boxes import Counts
 from fld_engine.refinement.labels.ledger import Unit
 from fld_engine.schemas.annotations import Frozen
@@ -28,6 +29,8 @@ State = Literal["better", "not_better", "cannot_tell"]
 
 class GateRules(Frozen):
     """`confidence` is one-sided: 0.95 lets one harmless round in twenty pass as better."""
+
+    in_fingerprints: ClassVar[Fields] = Fields(always=("num_resamples", "confidence", "min_images"))
 
     num_resamples: int = Field(default=1000, gt=0)
     confidence: float = Field(default=0.95, gt=0.5, lt=1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from fld_engine.engine.export.facts import RoundFacts
+from fld_engine.engine.data.round_facts import RoundFacts
 from fld_engine.refinement.gate.before_after import before_after
 from fld_engine.refinement.gate.gate import GateDecision, GateRules
 from fld_engine.refinement.gate.measured import EditsMeasured, Measured, measure, measure_edits

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from fld_engine.engine.geometry import Floats, pairwise_iou
+from fld_engine.engine.data.geometry import Floats, pairwise_iou
 from fld_engine.refinement.gate.before_after import (
     BeforeAfter,
     ComparedImage,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fld_engine.engine.geometry import pairwise_iou
+from fld_engine.engine.data.geometry import pairwise_iou
 from fld_engine.refinement.labels.boxes import Boxes, Grounded
 from fld_engine.refinement.labels.matching import match_boxes, same_labels
 from fld_engine.schemas.annotations import Frozen

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fld_engine.engine.geometry import Floats
+from fld_engine.engine.data.geometry import Floats
 from fld_engine.schemas.annotations import Polygon
 
 _WORD = re.compile(r"[a-z0-9]+(?:'[a-z]+)?")

@@ -13,10 +13,10 @@ from dataclasses import replace
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fld_engine.engine.config import FilterConfig
-from fld_engine.engine.protocols import Filter
-from fld_engine.engine.registry import build_filter
-from fld_engine.engine.view import PartitionView
+from fld_engine.engine.data.view import PartitionView
+from fld_engine.engine.plan.config import FilterConfig
+from fld_engine.engine.plan.protocols import Filter
+from fld_engine.engine.plan.registry import build_filter
 from fld_engine.refinement.labels.gold import Gold, gold_split_of
 from fld_engine.refinement.labels.image import LabelledImage
 from fld_engine.refinement.labels.tables import gold_of

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from fld_engine.engine.geometry import Floats
+from fld_engine.engine.data.geometry import Floats
 from fld_engine.refinement.gate.gate import GateDecision, GateRules, Measure, decide_gate
 from fld_engine.refinement.gate.metrics_text import cider
 from fld_engine.schemas.annotations import Frozen, Granularity

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from fld_engine.engine.geometry import Floats
+from fld_engine.engine.data.geometry import Floats
 
 
 @dataclass(frozen=True, slots=True)

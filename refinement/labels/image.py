@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from fld_engine.engine.protocols import RGB
+from fld_engine.engine.data.images import RGB
 from fld_engine.refinement.labels.boxes import Boxes
 from fld_engine.refinement.labels.gold import GoldSplit
 from fld_engine.schemas.annotations import Granularity

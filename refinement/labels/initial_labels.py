@@ -5,10 +5,10 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fld_engine.engine.export.assemble import family_status
-from fld_engine.engine.protocols import Kind
-from fld_engine.engine.view import FAMILIES, PartitionView
+from fld_engine.engine.data.view import PartitionView
+from fld_engine.engine.stages.export.assemble import family_status
 from fld_engine.refinement.labels.tables import Labels, of_people, without_orphans
+from fld_engine.schemas.kinds import FAMILIES, Kind
 from fld_engine.schemas.tables import STATUS, VERDICT_TARGETS
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import pyarrow as pa
 from pydantic import Field
 
-from fld_engine.engine.hashing import canonical_json
+from fld_engine.engine.data.hashing import canonical_json
 from fld_engine.schemas.annotations import Frozen
 
 What = Literal["added", "removed", "moved", "relabelled", "rewritten"]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fld_engine.engine.geometry import Bools, Floats, Ints, pairwise_iou
+from fld_engine.engine.data.geometry import Bools, Floats, Ints, pairwise_iou
 
 
 class Matches(NamedTuple):

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from fld_engine.engine.geometry import Floats, areas
+from fld_engine.engine.data.geometry import Floats, areas
 from fld_engine.refinement.labels.image import LabelledImage, boxes_of
 from fld_engine.schemas.annotations import Frozen
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fld_engine.engine.work_set import region_classes
+from fld_engine.engine.data.work_set import region_classes
 from fld_engine.refinement.labels.boxes import Boxes
 from fld_engine.refinement.labels.dependents import NO_DEPENDENTS, Dependents, dependents_of
 from fld_engine.refinement.labels.gold import Gold, gold_split_of

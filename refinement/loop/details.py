@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from pydantic import JsonValue, ValidationError
 
-from fld_engine.engine.rounds import RoundRecord
+from fld_engine.engine.plan.rounds import RoundRecord
 from fld_engine.refinement.gate.drift import Drift
 from fld_engine.refinement.gate.gate import GateDecision
 from fld_engine.refinement.gate.measured import EditsMeasured, Measured

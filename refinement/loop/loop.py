@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from fld_engine.engine.config import AnnotatorConfig, RunConfig
-from fld_engine.engine.hashing import canonical_json, fingerprint
-from fld_engine.engine.pipeline import Pipeline
-from fld_engine.engine.plan import ARITHMETIC, Plan, make_plan
-from fld_engine.engine.protocols import WorkSet
-from fld_engine.engine.rounds import (
+from fld_engine.engine.data.hashing import canonical_json, fingerprint
+from fld_engine.engine.data.identity import identity_of
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.data.work_set import WorkSet
+from fld_engine.engine.plan.config import AnnotatorConfig, RunConfig
+from fld_engine.engine.plan.plan import Plan, make_plan
+from fld_engine.engine.plan.rounds import (
     RECORD,
     RoundPartition,
     RoundRecord,
@@ -26,8 +27,9 @@ from fld_engine.engine.rounds import (
     read_round,
     round_folder,
 )
-from fld_engine.engine.store import Store
-from fld_engine.engine.tasks import Lane
+from fld_engine.engine.plan.tasks import ARITHMETIC, Lane
+from fld_engine.engine.run.pipeline import Pipeline
+from fld_engine.engine.stages.annotate.stage import Annotate
 from fld_engine.refinement.gate.drift import compare
 from fld_engine.refinement.gate.final import final_figures
 from fld_engine.refinement.gate.gating import JudgedPartition, MergeDecision, decide_round
@@ -88,8 +90,7 @@ class Loop:
 
     def described(self) -> dict[str, Any]:
         """What a round depends on, but for the labels it begins with."""
-        settings = self.settings.model_dump(mode="json", exclude={"annotator", "trainer", "sparse"})
-        return {"version": VERSION, "settings": settings, "seed": self.config.seed}
+        return {"version": VERSION, "settings": identity_of(self.settings), "seed": self.config.seed}
 
     def finished(self, number: int, identity: str) -> RoundRecord | None:
         """The round if it is there. Raises `RootError` where it was made of other labels or with other settings."""
@@ -162,7 +163,7 @@ class Loop:
     def annotate_again(self, number: int, before: RoundRecord) -> Plan:
         """The students as an annotator on all images; returns the plan of their outputs."""
         plan = self.plan_of_students(number, before)
-        self.pipeline.annotate(plan)
+        self.pipeline.record(plan.lanes(Annotate()))
         return plan
 
     def plan_of_students(self, number: int, before: RoundRecord) -> Plan:
@@ -233,8 +234,9 @@ class Loop:
         step = f"round {number}: merge"
         self.pipeline.watch(step, 0, len(tasks))
         done: dict[str, MergedPartition] = {}
-        for task, result in self.pipeline.run_tasks(Lane(name=step, resources=ARITHMETIC, tasks=tasks)):
-            done[task.label] = MergedPartition.model_validate_json(result)
+        lane = Lane(name=step, resources=ARITHMETIC, tasks=tasks)
+        for task, result in self.pipeline.answers(lane, MergedPartition):
+            done[task.label] = result
             self.pipeline.watch(step, 1, len(tasks))
         return [done[task.label] for task in tasks]
 

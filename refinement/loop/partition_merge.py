@@ -7,18 +7,19 @@ from collections.abc import Mapping, Sequence
 
 import pyarrow.compute as pc
 
-from fld_engine.engine.images import ImageLimits
-from fld_engine.engine.partition import read_output, read_tables
-from fld_engine.engine.protocols import Kind
-from fld_engine.engine.rounds import RoundPartition
-from fld_engine.engine.store import Store
-from fld_engine.engine.tasks import CallTask
+from fld_engine.engine.data.images import ImageLimits
+from fld_engine.engine.data.partition import read_output, read_tables
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.plan.rounds import RoundPartition
+from fld_engine.engine.plan.tasks import Task
 from fld_engine.refinement.gate.gating import MergeDecision, edits_of
 from fld_engine.refinement.labels.image import LabelledImage
 from fld_engine.refinement.labels.judgement import Judgement, judgements
 from fld_engine.refinement.labels.survey import Survey, survey_of
 from fld_engine.refinement.loop.round_files import RoundFiles
+from fld_engine.refinement.loop.stage import NAME
 from fld_engine.schemas.annotations import Frozen, Source
+from fld_engine.schemas.kinds import Kind
 from fld_engine.schemas.tables import ANNOTATION_TABLES
 
 
@@ -53,13 +54,8 @@ class PartitionMerge(Frozen):
     makers: frozenset[str]
     seed: int
 
-    def task(self, root: str) -> CallTask:
-        return CallTask(
-            root=root,
-            function=f"{__name__}:{merge_partition.__name__}",
-            arguments=self.model_dump_json(),
-            label=self.partition.standing.id,
-        )
+    def task(self, root: str) -> Task:
+        return Task(stage=NAME, root=root, label=self.partition.standing.id, payload=self)
 
 
 class MergedPartition(Frozen):
@@ -70,10 +66,8 @@ class MergedPartition(Frozen):
     survey: Survey
 
 
-def merge_partition(root: str, arguments: str) -> MergedPartition:
-    """Do a `PartitionMerge`, given as JSON. Done again, it writes the same bytes under the same names."""
-    merge = PartitionMerge.model_validate_json(arguments)
-    store = Store(root)
+def merge_partition(store: Store, merge: PartitionMerge) -> MergedPartition:
+    """Merge a partition. Done again, it writes the same bytes under the same names."""
     files = RoundFiles(store, merge.limits, merge.remade, merge.makers, merge.seed)
     images = files.images(merge.partition)
     edits = edits_of(images, merge.output.judged(store, merge.partition, images), merge.decision)

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from fld_engine.engine.partition import load_view
-from fld_engine.engine.pipeline import Pipeline
-from fld_engine.engine.rounds import RoundRecord, plan_of_labels
+from fld_engine.engine.data.partition import load_view
+from fld_engine.engine.plan.rounds import RoundRecord, plan_of_labels
+from fld_engine.engine.run.pipeline import Pipeline
+from fld_engine.engine.stages.annotate.stage import Annotate
+from fld_engine.engine.stages.coverage.stage import committed
+from fld_engine.engine.stages.filter.stage import Filter
 from fld_engine.refinement.labels.dependents import Dependents, dependents_of
 from fld_engine.refinement.labels.ledger import Edit
 from fld_engine.refinement.loop.round_files import RoundFiles
@@ -40,11 +43,11 @@ class Proposal:
         )
         records = [record for record in drafts if record is not None]
         plan = plan_of_labels(self.pipeline.store, self.pipeline.config, records)
-        self.pipeline.annotate(plan)
-        self.pipeline.decide(plan)
+        self.pipeline.record(plan.lanes(Annotate()))
+        self.pipeline.record(plan.lanes(Filter()))
         found: dict[str, Dependents] = {}
         for record in records:
-            view = load_view(self.pipeline.store, record, plan.cover_step(record))
+            view = load_view(self.pipeline.store, record, committed(plan, record))
             kept = {
                 table: rows.filter(view.verdicts[table]["kept"]) if table in VERDICT_TARGETS else rows
                 for table, rows in view.annotations.items()

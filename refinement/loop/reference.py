@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from fld_engine.engine.config import RunConfig
-from fld_engine.engine.partition import load_view
-from fld_engine.engine.rounds import RoundPartition, RoundRecord, plan_of, read_round
-from fld_engine.engine.store import Store
-from fld_engine.engine.tasks import CoverStep, PartitionRecord
+from fld_engine.engine.data.partition import load_view
+from fld_engine.engine.data.records import PartitionOutputs, PartitionRecord
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.plan.config import RunConfig
+from fld_engine.engine.plan.rounds import RoundPartition, RoundRecord, plan_of, read_round
+from fld_engine.engine.stages.coverage.stage import committed
 from fld_engine.refinement.gate.final import Final, final_of
 from fld_engine.refinement.gate.proxy_gold import NUM_IMAGES, agreed_objects, as_reference
 from fld_engine.refinement.labels.gold import Gold
@@ -48,7 +49,7 @@ class Reference:
         return found
 
     @cached_property
-    def _annotated(self) -> dict[str, tuple[PartitionRecord, CoverStep]]:
+    def _annotated(self) -> dict[str, tuple[PartitionRecord, PartitionOutputs]]:
         """The partitions as they were ingested, and where the outputs of the specialists stand; by id."""
         plan = plan_of(self.store, self.config)
-        return {record.id: (record, plan.cover_step(record)) for record in plan.partitions}
+        return {record.id: (record, committed(plan, record)) for record in plan.partitions}

@@ -9,14 +9,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fld_engine.engine.hashing import fingerprint
-from fld_engine.engine.images import ImageLimits
-from fld_engine.engine.partition import CARRIED, PartitionImages, load_view, source_tables
-from fld_engine.engine.plan import Plan
-from fld_engine.engine.protocols import Kind
-from fld_engine.engine.rounds import RoundPartition, round_folder
-from fld_engine.engine.store import FileRecord, Store
-from fld_engine.engine.tasks import PartitionRecord
+from fld_engine.engine.data.hashing import fingerprint
+from fld_engine.engine.data.images import ImageLimits
+from fld_engine.engine.data.partition import CARRIED, PartitionImages, load_view, source_tables
+from fld_engine.engine.data.records import FileRecord, PartitionRecord
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.plan.plan import Plan
+from fld_engine.engine.plan.rounds import RoundPartition, round_folder
+from fld_engine.engine.stages.coverage.stage import committed
 from fld_engine.refinement.labels.edits import apply_edits
 from fld_engine.refinement.labels.gold import Gold
 from fld_engine.refinement.labels.image import LabelledImage
@@ -24,6 +24,7 @@ from fld_engine.refinement.labels.initial_labels import kept_labels, statuses
 from fld_engine.refinement.labels.ledger import Edit, ledger_table
 from fld_engine.refinement.labels.tables import Labels, count_names, gold_of, labelled_images, of_images, of_people
 from fld_engine.schemas.annotations import Source
+from fld_engine.schemas.kinds import Kind
 from fld_engine.schemas.tables import ANNOTATION_TABLES
 
 
@@ -68,7 +69,7 @@ class RoundFiles:
 
     def initial(self, plan: Plan, record: PartitionRecord) -> RoundPartition:
         """Write a partition of round 0: what the verdicts of a plan keep."""
-        view = load_view(self.store, record, plan.cover_step(record))
+        view = load_view(self.store, record, committed(plan, record))
         kept = view.images.filter(view.verdicts["images"]["kept"])
         nobody = pa.array([False] * kept.num_rows)
         images = {"standing": kept, "unseen": kept.set_column(kept.schema.get_field_index("gold"), "gold", nobody)}

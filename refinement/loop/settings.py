@@ -1,24 +1,25 @@
-"""The settings of `fld refine`: key `refine` of a config."""
+"""The settings of `fld refine`: section `refine` of a config."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import ClassVar, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from fld_engine.engine.protocols import Resources
+from fld_engine.engine.data.identity import Fields
+from fld_engine.engine.plan.protocols import Resources
 from fld_engine.refinement.gate.drift import DriftLimits
 from fld_engine.refinement.gate.gate import GateRules
 from fld_engine.refinement.merge.rules import MergeRules
 from fld_engine.refinement.student.settings import StudentConfig
 from fld_engine.refinement.training.settings import FineTuningConfig, TrainerResources, TrainingConfig
 from fld_engine.schemas.annotations import Frozen
-from fld_engine.schemas.errors import ConfigError
 
 
 class RoundRules(Frozen):
     """The knobs of a round. `in_sample` is the paper's way: one student, trained on what it labels."""
+
+    in_fingerprints: ClassVar[Fields] = Fields(always=("num_folds", "in_sample", "merge", "gate"))
 
     num_folds: int = Field(default=2, ge=2)
     in_sample: bool = False
@@ -31,6 +32,8 @@ class SparseConfig(Frozen):
 
     `min_texts` of each of the `granularities` must be there to learn from; the number is ours, the paper has none.
     """
+
+    in_fingerprints: ClassVar[Fields] = Fields(always=("granularities", "min_texts", "training"))
 
     granularities: tuple[Literal["detailed", "more_detailed"], ...] = Field(
         default=("detailed", "more_detailed"), min_length=1
@@ -46,6 +49,11 @@ class RefineConfig(Frozen):
     what one worker of the students needs when they look at all images again. `sparse` asks for a step after the rounds.
     """
 
+    in_fingerprints: ClassVar[Fields] = Fields(
+        always=("student", "training", "rules", "drift", "max_names", "max_answer_tokens"),
+        never=("trainer", "annotator", "sparse"),
+    )
+
     student: StudentConfig = Field(default_factory=StudentConfig)
     training: TrainingConfig = Field(default_factory=TrainingConfig)
     trainer: TrainerResources = Field(default_factory=TrainerResources)
@@ -60,12 +68,3 @@ class RefineConfig(Frozen):
     def num_students(self) -> int:
         """Of a round: one a fold, or one for all."""
         return 1 if self.rules.in_sample else self.rules.num_folds
-
-
-def parse_refine(settings: Mapping[str, Any]) -> RefineConfig:
-    """Raises `ConfigError` with the key's path, what was given and what is expected."""
-    try:
-        return RefineConfig.model_validate(dict(settings))
-    except ValidationError as error:
-        lines = [f"refine.{'.'.join(map(str, e['loc']))}: {e['msg']}, got {e['input']!r}" for e in error.errors()]
-        raise ConfigError("\n".join(lines)) from None

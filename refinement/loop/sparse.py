@@ -11,16 +11,20 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from fld_engine.engine.config import AnnotatorConfig
-from fld_engine.engine.export.facts import NOT_MEASURED, RoundFacts
-from fld_engine.engine.export.targets import CAPTION_TASKS
-from fld_engine.engine.hashing import fingerprint
-from fld_engine.engine.partition import load_view, source_tables
-from fld_engine.engine.plan import Plan, make_plan
-from fld_engine.engine.protocols import ModelIdentity
-from fld_engine.engine.registry import build_annotator, build_filter, pin
-from fld_engine.engine.rounds import RECORD, RoundPartition, RoundRecord, round_folder
-from fld_engine.engine.view import PartitionView
+from fld_engine.engine.data.hashing import fingerprint
+from fld_engine.engine.data.identity import identity_of
+from fld_engine.engine.data.partition import load_view, source_tables
+from fld_engine.engine.data.records import ModelIdentity
+from fld_engine.engine.data.round_facts import NOT_MEASURED, RoundFacts
+from fld_engine.engine.data.view import PartitionView
+from fld_engine.engine.plan.config import AnnotatorConfig
+from fld_engine.engine.plan.plan import Plan, make_plan
+from fld_engine.engine.plan.registry import build_annotator, build_filter, pin
+from fld_engine.engine.plan.rounds import RECORD, RoundPartition, RoundRecord, round_folder
+from fld_engine.engine.stages.annotate.stage import Annotate
+from fld_engine.engine.stages.coverage.stage import committed
+from fld_engine.engine.stages.export.targets import CAPTION_TASKS
+from fld_engine.engine.stages.filter.stage import Filter
 from fld_engine.refinement.gate.sparse_gate import SparseGate, TextComparison, judge_written
 from fld_engine.refinement.labels.folds import EVERY_FOLD
 from fld_engine.refinement.labels.ledger import WHATS
@@ -66,14 +70,14 @@ class SparseStep:
     def round(self, number: int, before: RoundRecord) -> RoundRecord:
         """Make the specialist, let it write, and let gold decide, where there is any."""
         labels = [partition.unseen.annotations_fingerprint for partition in before.partitions]
-        sparse = {"version": VERSION, **self.settings.model_dump(mode="json")}
+        sparse = {"version": VERSION, **identity_of(self.settings)}
         identity = fingerprint({**self.loop.described(), "sparse": sparse, "number": number, "labels": labels})
         if (there := self.loop.finished(number, identity)) is not None:
             return there
         learned = self.count(before)
         plan = self.plan(number, before, self.teach(number, before, identity))
-        self.loop.pipeline.annotate(plan)
-        self.loop.pipeline.decide(plan)
+        self.loop.pipeline.record(plan.lanes(Annotate()))
+        self.loop.pipeline.record(plan.lanes(Filter()))
         return self._decide(number, before, plan, identity, learned)
 
     def teach(self, number: int, before: RoundRecord, identity: str) -> str:
@@ -167,7 +171,7 @@ class SparseStep:
         return files.edit(number, partition, edits, _source(name, model, number), status)
 
     def _view(self, plan: Plan, partition: RoundPartition) -> PartitionView:
-        return load_view(self.loop.store, partition.unseen, plan.cover_step(partition.unseen))
+        return load_view(self.loop.store, partition.unseen, committed(plan, partition.unseen))
 
 
 def _name(number: int) -> str:

@@ -7,11 +7,11 @@ from collections.abc import Iterable
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fld_engine.engine.export.facts import NOT_MEASURED
-from fld_engine.engine.partition import carried_status
-from fld_engine.engine.rounds import RoundPartition
-from fld_engine.engine.store import Store
-from fld_engine.engine.view import PartitionView
+from fld_engine.engine.data.partition import carried_status
+from fld_engine.engine.data.round_facts import NOT_MEASURED
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.data.view import PartitionView
+from fld_engine.engine.plan.rounds import RoundPartition
 from fld_engine.refinement.gate.sparse_gate import SparseGate, TextComparison
 from fld_engine.refinement.labels.ledger import Edit
 from fld_engine.refinement.training.training_set import written_texts

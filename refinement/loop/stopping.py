@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Set
 
-from fld_engine.engine.rounds import RoundRecord
+from fld_engine.engine.plan.rounds import RoundRecord
 from fld_engine.refinement.labels.folds import EVERY_FOLD
 from fld_engine.refinement.loop.details import round_details
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from fld_engine.engine.rounds import RoundRecord
+from fld_engine.engine.plan.rounds import RoundRecord
 from fld_engine.schemas.annotations import Frozen
 
 

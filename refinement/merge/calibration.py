@@ -13,7 +13,7 @@ from typing import Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from fld_engine.engine.geometry import Bools, Floats, pairwise_iou
+from fld_engine.engine.data.geometry import Bools, Floats, pairwise_iou
 from fld_engine.refinement.labels.gold import Gold
 from fld_engine.refinement.labels.image import LabelledImage, RegionLabel, boxes_of
 from fld_engine.refinement.labels.judgement import Judgement

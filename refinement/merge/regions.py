@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fld_engine.engine.geometry import pairwise_iou
+from fld_engine.engine.data.geometry import pairwise_iou
 from fld_engine.refinement.labels.image import Box, RegionLabel
 from fld_engine.refinement.labels.ledger import Edit
 from fld_engine.refinement.labels.matching import match_boxes, same_labels

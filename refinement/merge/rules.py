@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 from pydantic import Field
 
-from fld_engine.engine.geometry import Floats
+from fld_engine.engine.data.geometry import Floats
+from fld_engine.engine.data.identity import Fields
 from fld_engine.schemas.annotations import Frozen
 
 SUPPORTED = "matched by the student"
@@ -22,6 +25,13 @@ class MergeRules(Frozen):
     Probabilities are calibrated ones (`merge.calibration`): 0.8 means that four of five such labels are right.
     `match_iou` is the usual bound of detection metrics; GranD's cross-model merge takes 0.65 (arXiv 2311.03356).
     """
+
+    in_fingerprints: ClassVar[Fields] = Fields(
+        always=(
+            "match_iou", "jitter_iou", "admit_precision", "drop_below", "relabel_margin", "settled_iou", "move_margin",
+            "duplicate_iou", "rewrite_margin",
+        ),
+    )  # fmt: skip
 
     match_iou: float = Field(default=0.5, gt=0, le=1)
     jitter_iou: float = Field(default=0.2, gt=0, le=1)

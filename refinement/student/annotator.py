@@ -7,7 +7,8 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from fld_engine.engine.protocols import Kind, ModelIdentity, Resources, Sample
+from fld_engine.engine.data.records import ModelIdentity
+from fld_engine.engine.plan.protocols import Resources, Sample
 from fld_engine.refinement.labels.folds import EVERY_FOLD, fold_of
 from fld_engine.refinement.labels.image import LabelledImage, RegionLabel, TextLabel
 from fld_engine.refinement.labels.judgement import Judgement
@@ -15,6 +16,7 @@ from fld_engine.refinement.student.judging import judge_all
 from fld_engine.refinement.student.kept_student import open_kept
 from fld_engine.refinement.student.model import Student
 from fld_engine.schemas.annotations import Annotations, Check, Frozen, Region, RegionText, Text
+from fld_engine.schemas.kinds import Kind
 
 
 class StudentAnnotator:

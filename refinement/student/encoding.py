@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from fld_engine.engine.protocols import RGB
+from fld_engine.engine.data.images import RGB
 from fld_engine.refinement.student.model import Student
 
 IGNORED = -100

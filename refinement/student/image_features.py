@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fld_engine.engine.geometry import Floats
-from fld_engine.engine.protocols import RGB
+from fld_engine.engine.data.geometry import Floats
+from fld_engine.engine.data.images import RGB
 from fld_engine.refinement.student.encoding import embed, encode_pixels, encode_prompts
 from fld_engine.refinement.student.model import Student
 from fld_engine.schemas.target_language import write_prompt

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from fld_engine.engine.hashing import annotation_id
+from fld_engine.engine.data.hashing import annotation_id
 from fld_engine.refinement.labels.image import Images, LabelledImage, RegionLabel, TextLabel, boxes_of, named_things
 from fld_engine.refinement.labels.judgement import Judgement
 from fld_engine.refinement.student.image_features import answer, extract_features

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import fsspec
 
-from fld_engine.engine.hashing import sha256_hex
-from fld_engine.engine.store import Store
+from fld_engine.engine.data.hashing import sha256_hex
+from fld_engine.engine.data.store import Store
 from fld_engine.refinement.student.model import Student, load_student
 from fld_engine.schemas.annotations import Frozen
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fld_engine.engine.export.targets import CAPTION_TASKS
-from fld_engine.engine.geometry import Floats
+from fld_engine.engine.data.geometry import Floats
+from fld_engine.engine.stages.export.targets import CAPTION_TASKS
 from fld_engine.refinement.student.image_features import AnswerScore, ImageFeatures, Question
 from fld_engine.schemas.annotations import Granularity
 from fld_engine.schemas.target_language import (

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import Field
 
+from fld_engine.engine.data.identity import Fields
 from fld_engine.refinement.student.presets import PresetName
 from fld_engine.schemas.annotations import Frozen
 
@@ -12,6 +15,8 @@ SCRATCH = "scratch"
 
 class StudentConfig(Frozen):
     """Where a student starts. `base` is a hub id, a local folder, or `scratch`, which is made in size `preset`."""
+
+    in_fingerprints: ClassVar[Fields] = Fields(always=("base", "preset", "revision", "seed", "max_target_tokens"))
 
     base: str = SCRATCH
     preset: PresetName = "small"

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from fld_engine.engine.store import Store
+from fld_engine.engine.data.store import Store
 from fld_engine.schemas.errors import RootError
 
 _NAME = re.compile(r"step-(\d{8})\.pt")

@@ -9,7 +9,7 @@ from statistics import median
 
 import torch
 
-from fld_engine.engine.plan import Plan
+from fld_engine.engine.plan.plan import Plan
 from fld_engine.refinement.labels.folds import EVERY_FOLD
 from fld_engine.refinement.student.settings import SCRATCH, StudentConfig
 from fld_engine.refinement.training.memory import TrainingMemory, training_memory

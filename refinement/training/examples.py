@@ -1,6 +1,8 @@
 """What a student is trained on: images with their targets.
 
-The targets are those of the export (`engine.export.targets`), so a student learns the language that the shards speak.
+The targets are those of the export (`engine.stages.export.targets`), so a student learns the language that the shards
+speak. Order is a pure function of seed and step: nothing needs to be stored to continue it but the number of steps
+done.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from fld_engine.engine.protocols import RGB
+from fld_engine.engine.data.images import RGB
 from fld_engine.schemas.sample import Sample, TargetEntry
 from fld_engine.schemas.tasks import Task
 

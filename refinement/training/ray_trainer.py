@@ -16,8 +16,8 @@ from ray.train import report as report_to_ray
 from ray.train.torch import TorchConfig, TorchTrainer
 from ray.util.queue import Queue
 
-from fld_engine.engine.runners.ray_runner import RayBackend
-from fld_engine.engine.store import Store
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.run.ray import RayBackend
 from fld_engine.refinement.student.kept_student import keep_student
 from fld_engine.refinement.student.model import Student
 from fld_engine.refinement.training.checkpoints import Checkpoints

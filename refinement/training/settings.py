@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from fld_engine.engine.data.identity import Fields
 from fld_engine.schemas.annotations import Frozen
 from fld_engine.schemas.errors import ConfigError, unknown_name
 from fld_engine.schemas.tasks import TASKS, Task
@@ -39,6 +40,8 @@ class Phase(Frozen):
     noise, four tokens a box; it learns sooner what things are called if it is asked that first.
     """
 
+    in_fingerprints: ClassVar[Fields] = Fields(always=("from_share", "max_regions", "task_weights"))
+
     from_share: float = Field(ge=0, lt=1)
     max_regions: int = Field(gt=0)
     task_weights: Mapping[str, float] = Field(default_factory=dict)
@@ -46,6 +49,14 @@ class Phase(Frozen):
 
 class TrainingConfig(Frozen):
     """How long and how a student learns. One step is one update of the weights, over all workers together."""
+
+    in_fingerprints: ClassVar[Fields] = Fields(
+        always=(
+            "num_steps", "batch_images", "targets_per_image", "accumulate", "learning_rate", "final_share",
+            "warmup_steps", "weight_decay", "clip_norm", "precision", "curriculum", "task_weights", "checkpoint_steps",
+            "log_steps", "seed",
+        ),
+    )  # fmt: skip
 
     num_steps: int = Field(default=1000, gt=0)
     batch_images: int = Field(default=16, gt=0)

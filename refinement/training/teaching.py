@@ -6,10 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
-from fld_engine.engine.pipeline import Pipeline
-from fld_engine.engine.plan import Plan
-from fld_engine.engine.rounds import RoundRecord, plan_of, round_folder
-from fld_engine.engine.store import Store
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.plan.plan import Plan
+from fld_engine.engine.plan.rounds import RoundRecord, plan_of, round_folder
+from fld_engine.engine.run.pipeline import Pipeline
+from fld_engine.engine.stages.annotate.stage import Annotate
+from fld_engine.engine.stages.coverage.stage import committed
+from fld_engine.engine.stages.filter.stage import Filter
 from fld_engine.refinement.labels.folds import EVERY_FOLD
 from fld_engine.refinement.student.kept_student import keep_student, open_kept, read_kept
 from fld_engine.refinement.student.model import Student, load_student, make_student
@@ -48,8 +51,8 @@ class Teacher:
     def standing(self, before: RoundRecord) -> Plan:
         """The root as it stands after a round, annotated and decided: what students are trained on."""
         standing = plan_of(self.store, self.pipeline.config, before.number)
-        self.pipeline.annotate(standing)
-        self.pipeline.decide(standing)
+        self.pipeline.record(standing.lanes(Annotate()))
+        self.pipeline.record(standing.lanes(Filter()))
         return standing
 
     def training_set(self, standing: Plan, fold: int, granularities: tuple[Granularity, ...] = ()) -> RootTrainingSet:
@@ -58,7 +61,7 @@ class Teacher:
         return RootTrainingSet(
             root=self.store.url,
             partitions=tuple(standing.partitions),
-            covers=tuple(standing.cover_step(record) for record in standing.partitions),
+            covers=tuple(committed(standing, record) for record in standing.partitions),
             limits=config.images,
             max_target_tokens=min(
                 config.export.max_target_tokens,

@@ -9,12 +9,11 @@ from functools import lru_cache
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fld_engine.engine.export.assemble import assemble
-from fld_engine.engine.images import ImageLimits
-from fld_engine.engine.partition import PartitionImages, load_view
-from fld_engine.engine.protocols import RGB
-from fld_engine.engine.store import Store
-from fld_engine.engine.tasks import CoverStep, PartitionRecord
+from fld_engine.engine.data.images import RGB, ImageLimits
+from fld_engine.engine.data.partition import PartitionImages, load_view
+from fld_engine.engine.data.records import PartitionOutputs, PartitionRecord
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.stages.export.assemble import assemble
 from fld_engine.refinement.labels.folds import EVERY_FOLD, fold_of, trains_on
 from fld_engine.refinement.training.examples import TrainingImage, from_sample
 from fld_engine.schemas.annotations import Granularity
@@ -32,7 +31,7 @@ class RootTrainingSet:
 
     root: str
     partitions: tuple[PartitionRecord, ...]
-    covers: tuple[CoverStep, ...]
+    covers: tuple[PartitionOutputs, ...]
     limits: ImageLimits
     max_target_tokens: int
     fold: int

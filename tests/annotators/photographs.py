@@ -10,8 +10,9 @@ import imgviz
 import numpy as np
 from PIL import Image
 
-from fld_engine.engine.geometry import Floats
-from fld_engine.engine.protocols import RGB, Sample
+from fld_engine.engine.data.geometry import Floats
+from fld_engine.engine.data.images import RGB
+from fld_engine.engine.plan.protocols import Sample
 from fld_engine.schemas.annotations import Annotations, Region, RegionText
 
 

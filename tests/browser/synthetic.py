@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from fld_engine.engine.pipeline import Pipeline
+from fld_engine.engine.run.pipeline import Pipeline
 from tests.roots import fake_config, run_road
 
 HOSTILE = (

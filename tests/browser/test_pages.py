@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page
 
-from fld_engine.engine.pipeline import Pipeline
+from fld_engine.engine.run.pipeline import Pipeline
 from fld_engine.flows.report import report_root
 from tests.browser.chromium import chromium, needs_chromium, opened
 from tests.browser.synthetic import BOX, HOSTILE, RED, WH, copied

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from fld_engine.engine.images import ImageLimits
-from fld_engine.engine.report.gallery import image_record, small_picture
-from fld_engine.engine.report.model import Page, Section
-from fld_engine.engine.report.render import Frame, render
-from fld_engine.engine.view import PartitionView
+from fld_engine.engine.data.images import ImageLimits
+from fld_engine.engine.data.view import PartitionView
+from fld_engine.engine.stages.report.gallery import image_record, small_picture
+from fld_engine.engine.stages.report.model import Page, Section
+from fld_engine.engine.stages.report.render import Frame, render
 from tests.browser.chromium import chromium, needs_chromium, opened
 from tests.tables import annotations, rows
 

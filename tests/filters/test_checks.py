@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from fld_engine.engine.protocols import Filter
+from fld_engine.engine.plan.protocols import Filter
 from fld_engine.filters.checks import PhraseCheck, RegionCheck
 from tests.tables import rows
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fld_engine.engine.geometry import pairwise_iou
+from fld_engine.engine.data.geometry import pairwise_iou
 from fld_engine.filters.overlap import highest, overlaps
 
 _ROWS = st.lists(st.tuples(*[st.integers(0, 9)] * 2, *[st.integers(1, 9)] * 2, st.integers(0, 3)), max_size=14)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from fld_engine.engine.protocols import Filter
+from fld_engine.engine.plan.protocols import Filter
 from fld_engine.filters.phrase import PhraseBlacklist, PhraseBoxConfidence, PhraseConfidence
 from tests.tables import rows
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from fld_engine.engine.geometry import pairwise_iou
-from fld_engine.engine.protocols import Filter
+from fld_engine.engine.data.geometry import pairwise_iou
+from fld_engine.engine.plan.protocols import Filter
 from fld_engine.filters.region import RegionConfidence, RegionNms, RegionSureImage, RegionVotes
 from tests.tables import rows
 

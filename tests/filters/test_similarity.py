@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fld_engine.engine.protocols import Filter
+from fld_engine.engine.plan.protocols import Filter
 from fld_engine.filters.similarity import RegionTextSimilarity, TextSimilarity
 from tests.tables import rows
 

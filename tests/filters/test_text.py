@@ -4,10 +4,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from fld_engine.annotators.composed_captioner import ComposedCaptioner
-from fld_engine.annotators.spacy_parser import SpacyParser
-from fld_engine.engine.protocols import Filter, Sample
-from fld_engine.engine.rows import RowWriter
+from fld_engine.annotators.composed.captioner import ComposedCaptioner
+from fld_engine.annotators.parse.spacy_parser import SpacyParser
+from fld_engine.engine.data.rows import RowWriter
+from fld_engine.engine.plan.protocols import Filter, Sample
 from fld_engine.filters.repetition import TextRepetition
 from fld_engine.filters.text import TextActionComplexity, TextObjectComplexity, TextObjects
 from fld_engine.schemas.annotations import Annotations, Label, Region, RegionText, Source

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from fld_engine.engine.config import load_config, parse_config
+from fld_engine.engine.plan.config import load_config, parse_config
 from fld_engine.flows.cli import app
 from fld_engine.flows.estimates import measure, stated_rates
 from tests.roots import write_photographs

@@ -12,10 +12,10 @@ import pytest
 import webdataset as wds
 from PIL import Image
 
-from fld_engine.engine.config import RunConfig, load_config
-from fld_engine.engine.export.verify import verify
-from fld_engine.engine.partition import read_output, read_tables
-from fld_engine.engine.pipeline import Pipeline
+from fld_engine.engine.data.partition import read_output, read_tables
+from fld_engine.engine.plan.config import RunConfig, load_config
+from fld_engine.engine.run.pipeline import Pipeline
+from fld_engine.engine.stages.export.verify import verify
 from fld_engine.flows.samples import sample_sources
 from fld_engine.schemas.target_language import parse_answer
 from tests.florence2_processor import build_processor
@@ -24,7 +24,7 @@ from tests.roots import digest, run_road
 PHOTOGRAPHS = ("chelsea", "coffee", "motorcycle", "astronaut", "page", "rocket")
 
 # webdataset leaves its shards open for the garbage collector
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = [pytest.mark.long, pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")]
 
 Sample = dict[str, Any]
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from fld_engine.engine.protocols import Kind, ModelIdentity, Resources, Sample
+from fld_engine.engine.data.records import ModelIdentity
+from fld_engine.engine.plan.protocols import Resources, Sample
 from fld_engine.schemas.annotations import Annotations, Frozen, Mask, Phrase, PhraseRegion, Region, RegionText
+from fld_engine.schemas.kinds import Kind
 
 ENTRY_POINTS = """[fld_engine.annotators]
 box-filler = tests.refinement.followers:BoxFiller

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from fld_engine.engine.view import PartitionView
+from fld_engine.engine.data.view import PartitionView
 from fld_engine.refinement.labels.ledger import Edit
 from fld_engine.schemas.annotations import Source
-from tests.engine.export.view_builder import box, image_row, make_view, small_jpeg
+from tests.engine.stages.export.view_builder import box, image_row, make_view, small_jpeg
 
 A, B = (image_row(small_jpeg(seed)) for seed in (1, 2))
 AFTER = Source(annotator="refinement", model="student", revision="abc", round=2)

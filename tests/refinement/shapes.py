@@ -11,9 +11,9 @@ from typing import Any
 from PIL import Image
 
 from benchmarks.refinement.scenes import Scene
-from fld_engine.engine.config import RunConfig
-from fld_engine.engine.pipeline import Pipeline
-from fld_engine.engine.store import Store
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.plan.config import RunConfig
+from fld_engine.engine.run.pipeline import Pipeline
 from tests.refinement.tiny import IMAGE_PX, scenes
 from tests.roots import fake_config, run_road
 
@@ -50,7 +50,6 @@ def write_root(folder: Path) -> RunConfig:
             {"url": str(folder / "texts.json"), "name": "texts", "kind": "coco", "images_url": str(folder / "plain")},
         ],
         partitions={"max_images": 32},
-        limits={"batch_timeout_s": 60, "load_timeout_s": 120},
         refine=REFINE,
     )
     run_road(folder / "root", config)

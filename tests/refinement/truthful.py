@@ -11,7 +11,10 @@ import pytest
 from benchmarks.refinement.labels import true_labels
 from benchmarks.refinement.root import write_sources
 from benchmarks.refinement.scenes import Scene
-from fld_engine.engine.config import RunConfig, load_config
+from fld_engine.engine.plan.config import RunConfig, load_config
+from fld_engine.engine.stages.annotate.stage import Annotate
+from fld_engine.engine.stages.filter.stage import Filter
+from fld_engine.engine.stages.ingest.stage import Ingest
 from tests.refinement import followers
 from tests.refinement.tiny import scenes
 from tests.roots import opened
@@ -48,7 +51,7 @@ def annotated_root(
         }
     )
     with opened(folder / "root", config) as pipeline:
-        pipeline.ingest()
-        pipeline.annotate()
-        pipeline.decide()
+        pipeline.run(Ingest())
+        pipeline.run(Annotate())
+        pipeline.run(Filter())
     return folder / "root", config

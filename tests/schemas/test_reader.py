@@ -23,7 +23,7 @@ from PIL import Image
 from fld_engine.schemas import reader
 from fld_engine.schemas.reader import ExportError, Position, Sample, ShardError, choose, open_export
 from fld_engine.schemas.sample import SAMPLE
-from tests.engine.export.export_builder import write_export
+from tests.engine.stages.export.export_builder import write_export
 
 NUM = 23
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from fld_engine.engine.config import RunConfig
-from fld_engine.engine.explain import explain
-from fld_engine.engine.ingest.ingest import read_journal
-from fld_engine.engine.pipeline import Pipeline
-from fld_engine.engine.replay import mark_failed
-from fld_engine.engine.status import read_status
+from fld_engine.engine.data.journal import read_journal
+from fld_engine.engine.inspect.explain import explain
+from fld_engine.engine.inspect.status import read_status
+from fld_engine.engine.plan.config import RunConfig
+from fld_engine.engine.run.pipeline import Pipeline
+from fld_engine.engine.stages.replay.marks import mark_failed
 from tests.annotators.endpoint.cases import asked
 from tests.annotators.endpoint.server import MODEL, Reply, Server, said, serving
 from tests.roots import digest, fake_config, run_road, write_photographs
@@ -38,7 +38,6 @@ def config_of(photos: Path, server: Server, **params: Any) -> RunConfig:
         annotators={"verifier": {**verifier, "work_set": {"min_score": 0.0, "nms_iou": 1.0}}},
         filters={"region-confidence": {"params": {"objects": 0.0}}, "region-nms": {"params": {"iou": 1.0}}}
         | {"region-check": {}},
-        limits={"batch_timeout_s": 60, "load_timeout_s": 60},
     )
 
 

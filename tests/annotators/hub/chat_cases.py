@@ -10,8 +10,9 @@ import numpy as np
 import torch
 import transformers
 
-from fld_engine.annotators.hub.prompts import Prompt
-from fld_engine.engine.protocols import RGB, Sample
+from fld_engine.annotators.common.prompts import Prompt
+from fld_engine.engine.data.images import RGB
+from fld_engine.engine.plan.protocols import Sample
 from fld_engine.schemas.annotations import Annotations, Phrase, PhraseRegion
 from tests.annotators.builders import line, text, thing
 from tests.annotators.hub.checkpoints_chat import build_idefics3, build_llava

@@ -15,10 +15,11 @@ import torch
 import transformers
 from transformers.utils import is_torchvision_available
 
+from fld_engine.annotators.checkpoints.loading import Loaded
 from fld_engine.annotators.hub.box_masks import HubBoxMasks
-from fld_engine.annotators.hub.loading import Loaded
-from fld_engine.engine.geometry import Bools
-from fld_engine.engine.protocols import RGB, Sample
+from fld_engine.engine.data.geometry import Bools
+from fld_engine.engine.data.images import RGB
+from fld_engine.engine.plan.protocols import Sample
 from fld_engine.schemas.annotations import Annotations
 from fld_engine.schemas.errors import ModelError
 from tests.annotators.builders import line, thing

@@ -10,9 +10,9 @@ import pytest
 import torch
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
-from fld_engine.annotators.hub import prompts
+from fld_engine.annotators.common import prompts
 from fld_engine.annotators.hub.chat_captioner import HubChatCaptioner
-from fld_engine.engine.protocols import Sample
+from fld_engine.engine.plan.protocols import Sample
 from fld_engine.schemas.annotations import Annotations
 from fld_engine.schemas.errors import ModelError
 from tests.annotators.hub.chat_cases import BUILDERS, Build, Library, SmallDevice, scenes

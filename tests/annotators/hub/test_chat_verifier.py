@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fld_engine.annotators.hub import prompts
+from fld_engine.annotators.common import prompts
 from fld_engine.annotators.hub.chat_model import answer_ids
 from fld_engine.annotators.hub.chat_verifier import HubChatVerifier
-from fld_engine.engine.protocols import Sample
+from fld_engine.engine.plan.protocols import Sample
 from fld_engine.schemas.annotations import Annotations
 from tests.annotators.builders import thing
 from tests.annotators.hub.chat_cases import BUILDERS, Build, Library, SmallDevice, scenes

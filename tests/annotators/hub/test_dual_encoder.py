@@ -15,9 +15,10 @@ import torch
 import transformers
 from pydantic import ValidationError
 
-from fld_engine.annotators.crops import crop
+from fld_engine.annotators.common.crops import crop
 from fld_engine.annotators.hub.dual_encoder import HubDualEncoder
-from fld_engine.engine.protocols import RGB, Sample
+from fld_engine.engine.data.images import RGB
+from fld_engine.engine.plan.protocols import Sample
 from fld_engine.schemas.annotations import Annotations, Region, RegionText, Similarity
 from fld_engine.schemas.errors import ModelError
 from tests.annotators.builders import line, text, thing

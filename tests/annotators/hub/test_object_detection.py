@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from fld_engine.annotators.hub.object_detection import HubObjectDetector
-from fld_engine.engine.protocols import RGB, Sample
+from fld_engine.engine.data.images import RGB
+from fld_engine.engine.plan.protocols import Sample
 from fld_engine.schemas.annotations import Annotations, Region
 from fld_engine.schemas.errors import ModelError
 from tests.annotators.hub.checkpoints_chat import build_llava

@@ -7,7 +7,7 @@ from benchmarks.refinement.accounting import account, label_counts
 from benchmarks.refinement.labels import ImageLabels, true_labels
 from benchmarks.refinement.noise import KINDS, NoiseRates, NoisyLabels, inject
 from benchmarks.refinement.scenes import PlainWorld
-from fld_engine.engine.geometry import pairwise_iou
+from fld_engine.engine.data.geometry import pairwise_iou
 
 WORLD = PlainWorld(48)
 RNG = np.random.default_rng(0)

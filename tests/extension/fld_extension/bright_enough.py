@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from fld_engine.engine.protocols import Tables, Verdicts
+from fld_engine.engine.plan.protocols import Tables, Verdicts
 from fld_engine.schemas.annotations import Frozen
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fld_engine.engine.protocols import Kind, ModelIdentity, Resources, Sample
+from fld_engine.engine.data.records import ModelIdentity
+from fld_engine.engine.plan.protocols import Resources, Sample
 from fld_engine.schemas.annotations import Annotations, Frozen, Label
+from fld_engine.schemas.kinds import Kind
 
 
 class Brightness:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from fld_engine.refinement.gate.gate import GateRules
 from fld_engine.refinement.gate.gating import JudgedPartition, decide_round, edits_of
 from fld_engine.refinement.labels.image import LabelledImage
@@ -22,6 +24,7 @@ def partitions(size: int = 50) -> list[JudgedPartition]:
     ]
 
 
+@pytest.mark.long
 def test_partition_by_partition_gives_the_edits_of_all_at_once() -> None:
     rules = MergeRules()
     (everything,) = partitions(size=len(images()))

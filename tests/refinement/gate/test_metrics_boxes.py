@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fld_engine.engine.geometry import Floats
+from fld_engine.engine.data.geometry import Floats
 from fld_engine.refinement.gate.metrics_boxes import Counts, average_precision, count_matches, grounding_recall
 from fld_engine.refinement.labels.boxes import Boxes
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from fld_engine.engine.view import PartitionView
+from fld_engine.engine.data.view import PartitionView
 from fld_engine.refinement.gate.gate import GateRules
 from fld_engine.refinement.gate.gating import JudgedPartition, decide_round
 from fld_engine.refinement.gate.proxy_gold import AGREEMENT, agreed_objects, as_reference
 from fld_engine.refinement.labels.image import LabelledImage
 from fld_engine.refinement.merge.rules import MergeRules
-from tests.engine.export.view_builder import box, image_row, make_view, small_jpeg
+from tests.engine.stages.export.view_builder import box, image_row, make_view, small_jpeg
 from tests.refinement.judges import TRUTH, gold, honest, images
 
 A, B = (image_row(small_jpeg(seed)) for seed in (1, 2))

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from fld_engine.engine.rows import concat
+from fld_engine.engine.data.rows import concat
 from fld_engine.refinement.labels.initial_labels import kept_labels
 from fld_engine.refinement.labels.judgement import judgements
 from fld_engine.refinement.labels.tables import labelled_images
 from fld_engine.schemas.tables import ANNOTATION_TABLES
-from tests.engine.export.view_builder import box, fill
+from tests.engine.stages.export.view_builder import box, fill
 from tests.refinement.labelled_view import NOBODY, REMADE, A, view
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from fld_engine.engine.geometry import Floats, pairwise_iou
+from fld_engine.engine.data.geometry import Floats, pairwise_iou
 from fld_engine.refinement.labels.matching import match_boxes, same_labels
 
 

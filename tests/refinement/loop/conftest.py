@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fld_engine.engine.config import RunConfig
+from fld_engine.engine.plan.config import RunConfig
 from tests.refinement.shapes import write_root
 
 

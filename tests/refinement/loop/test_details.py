@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from fld_engine.engine.hashing import canonical_json
-from fld_engine.engine.rounds import RoundRecord
+from fld_engine.engine.data.hashing import canonical_json
+from fld_engine.engine.plan.rounds import RoundRecord
 from fld_engine.refinement.loop.details import initial_details, round_details
 from fld_engine.schemas.errors import RootError
 

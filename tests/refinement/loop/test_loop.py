@@ -6,23 +6,23 @@ import json
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import psutil
 import pytest
-import ray
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from fld_engine.engine.config import RunConfig, RunnerConfig, dump_config
-from fld_engine.engine.export.verify import verify
-from fld_engine.engine.partition import read_output
-from fld_engine.engine.pipeline import Pipeline
-from fld_engine.engine.rounds import plan_of, read_round
-from fld_engine.engine.store import Store
+from fld_engine.engine.data.partition import read_output
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.plan.config import RunConfig, RunnerConfig, dump_config, parse_config
+from fld_engine.engine.plan.rounds import plan_of, read_round
+from fld_engine.engine.run.pipeline import Pipeline
+from fld_engine.engine.stages.export.stage import Export
+from fld_engine.engine.stages.export.verify import verify
+from fld_engine.engine.stages.filter.stage import Filter
+from fld_engine.engine.stages.removal.stage import Remove
 from fld_engine.flows.report import report_root
 from fld_engine.flows.rounds import print_rounds
 from fld_engine.refinement.gate.gating import MergeDecision, edits_of
@@ -33,7 +33,7 @@ from fld_engine.refinement.labels.tables import gold_of
 from fld_engine.refinement.loop.details import round_details
 from fld_engine.refinement.loop.loop import Loop
 from fld_engine.refinement.loop.partition_merge import MergedPartition
-from fld_engine.refinement.loop.settings import parse_refine
+from fld_engine.refinement.loop.settings import RefineConfig
 from fld_engine.refinement.loop.stopping import why_stop
 from fld_engine.refinement.loop.summary import RefineSummary
 from fld_engine.refinement.merge.rules import MergeRules
@@ -43,25 +43,18 @@ from fld_engine.schemas.reader import open_export
 from tests.refinement.shapes import NUM, NUM_GOLD, REFINE, digests, opened
 from tests.refinement.workers import training_workers
 from tests.roots import run_road
+from tests.waiting import PATIENCE_S, wait_until
 
 pytestmark = [
-    pytest.mark.long,
-    pytest.mark.timeout(600),
+    pytest.mark.long(minutes=5),
     pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.data.context"),
 ]
-T = TypeVar("T")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cluster() -> Iterator[None]:
-    yield
-    ray.shutdown()
 
 
 def test_a_student_that_knows_nothing_is_refused_and_changes_nothing(made: tuple[Path, RunConfig]) -> None:
     root, config = made
     with opened(root, config) as pipeline:
-        loop = Loop(pipeline, parse_refine(config.refine))
+        loop = Loop(pipeline, config.section("refine", RefineConfig))
         first = loop.initial_round()
         second = loop.round(1, first)
         plan = loop.plan_of_students(1, first)
@@ -94,12 +87,12 @@ def test_a_student_that_knows_nothing_is_refused_and_changes_nothing(made: tuple
 
     kept = digests(root / "rounds")
     with opened(root, config) as pipeline:
-        loop = Loop(pipeline, parse_refine(config.refine))
+        loop = Loop(pipeline, config.section("refine", RefineConfig))
         assert loop.round(1, loop.initial_round()) == second
         assert pipeline.work.models_loaded == 0, "a finished round is not made again"
     assert digests(root / "rounds") == kept
 
-    other = parse_refine({**REFINE, "max_names": 3})
+    other = RefineConfig.model_validate({**REFINE, "max_names": 3})
     with opened(root, config) as pipeline, pytest.raises(RootError, match="rounds are never changed"):
         Loop(pipeline, other).round(1, first)
 
@@ -107,10 +100,10 @@ def test_a_student_that_knows_nothing_is_refused_and_changes_nothing(made: tuple
 def test_no_student_is_taught_gold_or_what_it_labels(made: tuple[Path, RunConfig]) -> None:
     root, config = made
     with opened(root, config) as pipeline:
-        loop = Loop(pipeline, parse_refine(config.refine))
+        loop = Loop(pipeline, config.section("refine", RefineConfig))
         first = loop.initial_round()
         standing = plan_of(pipeline.store, config, 0)
-        pipeline.decide(standing)
+        pipeline.record(standing.lanes(Filter()))
         images = [image for partition in first.partitions for image in loop.files.images(partition)]
         gold = {image.id for image in images if image.gold_split}
         taught = [
@@ -134,7 +127,7 @@ def test_workers_write_the_edits_that_the_driver_would_have_made(made: tuple[Pat
     """
     root, config = made
     with opened(root, config) as pipeline:
-        loop = Loop(pipeline, parse_refine(config.refine))
+        loop = Loop(pipeline, config.section("refine", RefineConfig))
         loop.round(1, loop.initial_round())
     merging = MergeDecision(calibrations=(), accepted=frozenset({"regions", "texts"}), rules=MergeRules())
     source = Source(annotator="refinement", model="student", revision="r", round=2)
@@ -143,7 +136,7 @@ def test_workers_write_the_edits_that_the_driver_would_have_made(made: tuple[Pat
         shutil.copytree(root, tmp_path / kind)
         runner = RunnerConfig(kind=kind, workers=2)
         with opened(tmp_path / kind, config.model_copy(update={"runner": runner})) as pipeline:
-            loop = Loop(pipeline, parse_refine(config.refine))
+            loop = Loop(pipeline, config.section("refine", RefineConfig))
             first = loop.initial_round()
             plan = loop.plan_of_students(1, first)
             merges[kind] = loop.merge_partitions(2, first, plan, merging, source)
@@ -152,7 +145,7 @@ def test_workers_write_the_edits_that_the_driver_would_have_made(made: tuple[Pat
 
     merged = merges["local"]
     with opened(tmp_path / "local", config) as pipeline:
-        loop = Loop(pipeline, parse_refine(config.refine))
+        loop = Loop(pipeline, config.section("refine", RefineConfig))
         assert len(merged) == len(first.partitions) > 1
         for before, judged, after in zip(first.partitions, loop.judged(first, plan), merged, strict=True):
             edits = edits_of(judged.images, judged.judged, merging)
@@ -173,7 +166,7 @@ def test_a_round_whose_worker_and_driver_were_killed_has_the_same_bytes(
     """
     root, config = made
     with opened(root, config) as pipeline:
-        loop = Loop(pipeline, parse_refine(config.refine))
+        loop = Loop(pipeline, config.section("refine", RefineConfig))
         loop.round(1, loop.initial_round())
     again = tmp_path / "root"
     shutil.copytree(root, again)
@@ -184,33 +177,23 @@ def test_a_round_whose_worker_and_driver_were_killed_has_the_same_bytes(
     command = [sys.executable, "-c", "from fld_engine.flows.cli import main; main()", "refine", str(again)]
     first = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     students = again / "rounds/001/students"
-    (worker,) = wait_for(first, lambda: training_workers(psutil.Process(first.pid)))
-    wait_for(first, lambda: [*students.glob("0-checkpoints/step-*.pt")])
+    (worker,) = wait_until(lambda: training_workers(psutil.Process(first.pid)), driver=first)
+    wait_until(lambda: [*students.glob("0-checkpoints/step-*.pt")], driver=first)
     worker.kill()
-    worker.wait(10)
+    worker.wait(PATIENCE_S)
     assert not (students / "0/student.json").exists(), "it was to be killed in the middle"
-    wait_for(first, lambda: [*students.glob("1-checkpoints/step-*.pt")])
+    wait_until(lambda: [*students.glob("1-checkpoints/step-*.pt")], driver=first)
     first.kill()
     first.wait()
     kept = (students / "0/student.json").stat().st_mtime_ns
     assert not (again / "rounds/001/round.json").exists()
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
     assert done.returncode == 0, done.stderr
     assert (students / "0/student.json").stat().st_mtime_ns == kept, "not trained again"
     assert digests(again / "rounds/001") == digests(root / "rounds/001")
     assert digests(again / "rounds/base") == digests(root / "rounds/base")
     assert "regions" in done.stdout
     assert "refused" in done.stdout
-
-
-def wait_for(driver: subprocess.Popen[bytes], look: Callable[[], list[T]]) -> list[T]:
-    """What is found once there is something."""
-    deadline = time.monotonic() + 200
-    while not (found := look()):
-        assert driver.poll() is None, "it ended before that was there"
-        assert time.monotonic() < deadline, "not there after 200 s"
-        time.sleep(0.002)
-    return found
 
 
 def test_without_gold_specialists_that_agree_are_a_proxy_that_is_named(
@@ -223,7 +206,7 @@ def test_without_gold_specialists_that_agree_are_a_proxy_that_is_named(
     )
     run_road(tmp_path / "root", plain)
     with opened(tmp_path / "root", plain) as pipeline:
-        loop = Loop(pipeline, parse_refine(plain.refine))
+        loop = Loop(pipeline, plain.section("refine", RefineConfig))
         first = loop.initial_round()
         second = loop.round(1, first)
         final = loop.final([first, second])
@@ -243,11 +226,11 @@ def test_removal_takes_every_round_along(made: tuple[Path, RunConfig], tmp_path:
     folder = tmp_path / "root"
     shutil.copytree(root, folder, ignore=shutil.ignore_patterns("rounds"))
     with opened(folder, config) as pipeline:
-        loop = Loop(pipeline, parse_refine(config.refine))
+        loop = Loop(pipeline, config.section("refine", RefineConfig))
         image = next(image for image in loop.files.images(loop.initial_round().partitions[0]) if not image.gold_split)
-        pipeline.remove([image.id])
+        pipeline.run(Remove([image.id]))
         assert not (folder / "rounds").exists()
-        after = Loop(pipeline, parse_refine(config.refine)).initial_round()
+        after = Loop(pipeline, config.section("refine", RefineConfig)).initial_round()
         assert sum(partition.standing.num_images for partition in after.partitions) == NUM + NUM_GOLD - 1
     named = [path for path in folder.rglob("*") if path.is_file() and image.id.encode() in path.read_bytes()]
     assert [path.name for path in named] == ["removed.json"], "the list that refuses it"
@@ -259,7 +242,7 @@ def test_a_round_is_exported_like_any_root(made: tuple[Path, RunConfig], tmp_pat
     folder = tmp_path / "root"
     shutil.copytree(root, folder, ignore=shutil.ignore_patterns("rounds"))
     with opened(folder, config) as pipeline:
-        loop = Loop(pipeline, parse_refine(config.refine))
+        loop = Loop(pipeline, config.section("refine", RefineConfig))
         first = loop.initial_round()
         images = [image for image in loop.files.images(first.partitions[0]) if not image.gold_split]
         target = next(image for image in images if len(image.regions) >= 3)
@@ -288,8 +271,8 @@ def test_a_round_is_exported_like_any_root(made: tuple[Path, RunConfig], tmp_pat
 
     for number in (0, 1):
         with Pipeline(Store(str(folder)), config, round_=number) as pipeline:
-            pipeline.decide()
-            summary = pipeline.export()
+            pipeline.run(Filter())
+            summary = pipeline.run(Export())
             assert summary.num_samples == NUM
         report = verify(str(folder / f"rounds/{number:03d}/export"))
         assert not report.problems
@@ -334,7 +317,7 @@ def test_a_round_that_is_not_there_is_named(made: tuple[Path, RunConfig]) -> Non
 
 def test_wrong_settings_are_named() -> None:
     with pytest.raises(ConfigError, match=r"refine.training.num_steps: .* got 0"):
-        parse_refine({"training": {"num_steps": 0}})
+        parse_config({"refine": {"training": {"num_steps": 0}}}, where="test")
     assert gold_of(source_of_nothing()) == {}
 
 

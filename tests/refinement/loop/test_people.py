@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.refinement.scenes import Scene
-from fld_engine.engine.config import RunConfig
+from fld_engine.engine.plan.config import RunConfig
 from fld_engine.refinement.gate.gating import JudgedPartition, decide_round
 from fld_engine.refinement.labels.judgement import Judgement
 from fld_engine.refinement.loop.loop import Loop
@@ -67,6 +67,7 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, RunConf
     )
 
 
+@pytest.mark.long
 def test_scene_text_and_groundings_of_people_give_their_figures(made: tuple[Path, RunConfig]) -> None:
     root, config = made
     with opened(root, config) as pipeline:

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.refinement.scenes import Scene
-from fld_engine.engine.config import RunConfig
-from fld_engine.engine.pipeline import Pipeline
-from fld_engine.engine.rounds import RoundRecord, plan_of, plan_of_labels
+from fld_engine.engine.plan.config import RunConfig
+from fld_engine.engine.plan.rounds import RoundRecord, plan_of, plan_of_labels
+from fld_engine.engine.run.pipeline import Pipeline
 from fld_engine.refinement.labels.dependents import Dependents
 from fld_engine.refinement.labels.image import LabelledImage
 from fld_engine.refinement.labels.ledger import Edit
@@ -65,6 +65,7 @@ def edit(image: LabelledImage, what: str, table: str, identity: str, **new: obje
     )  # fmt: skip
 
 
+@pytest.mark.long
 def test_masks_and_groundings_are_those_of_the_proposed_labels(made: tuple[Path, RunConfig]) -> None:
     root, config = made
     with opened(root, config) as pipeline:

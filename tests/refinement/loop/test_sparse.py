@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-import ray
 from PIL import Image
 from rich.console import Console
 
 from fld_engine.annotators.hub.florence2 import HubFlorence2
-from fld_engine.engine.config import FilterConfig, RunConfig
-from fld_engine.engine.export.verify import verify
-from fld_engine.engine.hashing import sha256_hex
-from fld_engine.engine.partition import load_view
-from fld_engine.engine.pipeline import Pipeline
-from fld_engine.engine.protocols import Sample
-from fld_engine.engine.rounds import RoundRecord
-from fld_engine.engine.store import Store
+from fld_engine.engine.data.hashing import sha256_hex
+from fld_engine.engine.data.partition import load_view
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.plan.config import FilterConfig, RunConfig, parse_config
+from fld_engine.engine.plan.protocols import Sample
+from fld_engine.engine.plan.rounds import RoundRecord
+from fld_engine.engine.run.pipeline import Pipeline
+from fld_engine.engine.stages.annotate.stage import Annotate
+from fld_engine.engine.stages.coverage.stage import committed
+from fld_engine.engine.stages.export.stage import Export
+from fld_engine.engine.stages.export.verify import verify
+from fld_engine.engine.stages.filter.stage import Filter
 from fld_engine.filters.repetition import repeated_share
 from fld_engine.flows.rounds import print_rounds
 from fld_engine.refinement.labels.folds import EVERY_FOLD
 from fld_engine.refinement.loop.details import round_details
 from fld_engine.refinement.loop.loop import Loop
-from fld_engine.refinement.loop.settings import parse_refine
+from fld_engine.refinement.loop.settings import RefineConfig
 from fld_engine.refinement.loop.sparse import SparseStep
 from fld_engine.refinement.loop.sparse_texts import dropped_texts
 from fld_engine.refinement.loop.summary import RefineSummary
@@ -36,23 +38,14 @@ from fld_engine.schemas.reader import open_export
 from tests.annotators.hub.shared import pinned
 from tests.refinement.shapes import NUM, NUM_GOLD, NUM_TOLD, REFINE, SMALL_SET, digests, opened
 
-pytestmark = [
-    pytest.mark.timeout(600),
-    pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.data.context"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.data.context")
 FINE_TUNING = {"num_steps": 30, "batch_images": 4, "learning_rate": 3e-3, "warmup_steps": 4}
 
 
 def step_of(pipeline: Pipeline, min_texts: int = NUM_TOLD) -> SparseStep:
-    settings = parse_refine({**REFINE, "sparse": {"min_texts": min_texts, "training": FINE_TUNING}})
+    settings = RefineConfig.model_validate({**REFINE, "sparse": {"min_texts": min_texts, "training": FINE_TUNING}})
     assert settings.sparse is not None
     return SparseStep(Loop(pipeline, settings), settings.sparse)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def cluster() -> Iterator[None]:
-    yield
-    ray.shutdown()
 
 
 @pytest.mark.long
@@ -111,11 +104,11 @@ def check_filter(root: Path, config: RunConfig, before: RoundRecord) -> None:
     filters = {**config.filters, "repetition": FilterConfig(use="text-repetition")}
     with opened(root, config.model_copy(update={"filters": filters})) as pipeline:
         plan = step_of(pipeline).plan(2, before, student_folder(2, "specialist"))
-        pipeline.annotate(plan)
+        pipeline.record(plan.lanes(Annotate()))
         assert pipeline.work.models_loaded == 0, "a filter asks no model again"
-        pipeline.decide(plan)
+        pipeline.record(plan.lanes(Filter()))
         partitions = [partition.unseen for partition in before.partitions]
-        views = [load_view(pipeline.store, partition, plan.cover_step(partition)) for partition in partitions]
+        views = [load_view(pipeline.store, partition, committed(plan, partition)) for partition in partitions]
     said = [
         text for view in views for text in view.annotations["texts"]["text"].to_pylist() if repeated_share(text) > 0.2
     ]
@@ -128,8 +121,8 @@ def check_filter(root: Path, config: RunConfig, before: RoundRecord) -> None:
 def check_export(root: Path, config: RunConfig, folder: str) -> None:
     """Texts of the specialist are in the export as it says them wherever its folder is opened as a checkpoint."""
     with Pipeline(Store(str(root)), config, round_=2) as pipeline:
-        pipeline.decide()
-        pipeline.export()
+        pipeline.run(Filter())
+        pipeline.run(Export())
     export = root / "rounds/002/export"
     assert not verify(str(export)).problems
     manifest = json.loads((export / "manifest.json").read_text())
@@ -171,7 +164,7 @@ def test_too_few_texts_are_said_before_anything_is_trained(made: tuple[Path, Run
 
 def test_wrong_settings_are_named() -> None:
     with pytest.raises(ConfigError, match=r"refine.sparse.granularities.0: .* got 'brief'"):
-        parse_refine({"sparse": {"granularities": ["brief"]}})
-    settings = parse_refine({"sparse": {"training": {"num_steps": 7}}})
+        parse_config({"refine": {"sparse": {"granularities": ["brief"]}}}, where="test")
+    settings = RefineConfig.model_validate({"sparse": {"training": {"num_steps": 7}}})
     assert settings.sparse is not None
     assert settings.sparse.training.learning_rate < settings.training.learning_rate, "gentle unless told otherwise"

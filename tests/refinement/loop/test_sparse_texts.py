@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from fld_engine.engine.view import PartitionView
+from fld_engine.engine.data.view import PartitionView
 from fld_engine.refinement.gate.gate import GateRules
 from fld_engine.refinement.gate.sparse_gate import SparseGate, TextComparison, judge_written
 from fld_engine.refinement.loop.sparse_texts import compare_texts, dropped_texts, missing_texts

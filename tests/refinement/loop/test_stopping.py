@@ -7,17 +7,16 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from fld_engine.engine.config import dump_config
-from fld_engine.engine.rounds import RoundPartition, RoundRecord
-from fld_engine.engine.store import FileRecord
-from fld_engine.engine.tasks import PartitionRecord
+from fld_engine.engine.data.records import FileRecord, PartitionRecord
+from fld_engine.engine.plan.config import dump_config
+from fld_engine.engine.plan.rounds import RoundPartition, RoundRecord
 from fld_engine.flows.cli import app
 from fld_engine.refinement.gate.gate import GateRules, decide_gate, mean_measure
 from fld_engine.refinement.labels.folds import EVERY_FOLD, fold_of
 from fld_engine.refinement.labels.ledger import Unit
 from fld_engine.refinement.loop.details import RoundDetails
 from fld_engine.refinement.loop.loop import Loop
-from fld_engine.refinement.loop.settings import parse_refine
+from fld_engine.refinement.loop.settings import RefineConfig
 from fld_engine.refinement.loop.stopping import why_not_teach, why_stop
 from tests.refinement.shapes import REFINE, coco, opened
 from tests.refinement.tiny import scenes
@@ -61,6 +60,7 @@ def test_a_round_that_could_not_be_judged_says_why_it_is_the_last() -> None:
     assert "nothing to judge texts by" in why_stop(record)
 
 
+@pytest.mark.long
 def test_labels_on_gold_alone_end_a_refinement_with_a_sentence(tmp_path: Path) -> None:
     """Through the command: the specialists have labelled all images, and all are gold."""
     gold = scenes(3)
@@ -79,6 +79,7 @@ def test_labels_on_gold_alone_end_a_refinement_with_a_sentence(tmp_path: Path) -
     assert [path.name for path in (tmp_path / "root/rounds").glob("*/")] == ["000"], "no student, no round"
 
 
+@pytest.mark.long
 def test_images_of_one_fold_end_a_refinement_unless_it_is_in_sample(tmp_path: Path) -> None:
     """Two near-twins of one photograph: no student may learn from one and label the other."""
     write_photographs(tmp_path / "photos", 1)
@@ -87,10 +88,10 @@ def test_images_of_one_fold_end_a_refinement_unless_it_is_in_sample(tmp_path: Pa
     config = fake_config(tmp_path / "photos", refine=REFINE)
     run_road(tmp_path / "root", config)
     with opened(tmp_path / "root", config) as pipeline:
-        loop = Loop(pipeline, parse_refine(config.refine))
+        loop = Loop(pipeline, config.section("refine", RefineConfig))
         first = loop.initial_round()
         (group,) = {image.twin_group for partition in first.partitions for image in loop.files.images(partition)}
         assert first.partitions[0].standing.num_images == 2
         assert loop.taught_folds(first) == {fold_of(group, config.seed, 2)}
-        in_sample = Loop(pipeline, parse_refine({**REFINE, "rules": {"in_sample": True}}))
+        in_sample = Loop(pipeline, RefineConfig.model_validate({**REFINE, "rules": {"in_sample": True}}))
         assert in_sample.taught_folds(first) == {EVERY_FOLD}

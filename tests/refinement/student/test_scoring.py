@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.refinement.scenes import LABELS
-from fld_engine.engine.rows import RowWriter
+from fld_engine.engine.data.rows import RowWriter
 from fld_engine.refinement.labels.image import LabelledImage, RegionLabel
 from fld_engine.refinement.labels.judgement import judgements
 from fld_engine.refinement.student.annotator import annotations_of

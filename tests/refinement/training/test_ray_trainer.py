@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -13,8 +11,8 @@ import pytest
 import ray
 import torch
 
-from fld_engine.engine.runners.ray_runner import RayBackend
-from fld_engine.engine.store import Store
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.run.ray import RayBackend
 from fld_engine.refinement.student.model import load_student
 from fld_engine.refinement.training.checkpoints import Checkpoints
 from fld_engine.refinement.training.examples import HeldImages
@@ -23,17 +21,12 @@ from fld_engine.refinement.training.settings import TrainerResources, TrainingCo
 from fld_engine.schemas.errors import RunnerError
 from tests.refinement.tiny import student, training_set
 from tests.refinement.workers import training_workers
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.data.context")  # Ray warns of itself
 
 CONFIG = TrainingConfig(num_steps=12, batch_images=4, warmup_steps=2, checkpoint_steps=2, log_steps=4, seed=2)
 TWO = TrainerResources(num_workers=2, cpus_per_worker=0.5)
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[None]:
-    yield
-    ray.shutdown()
 
 
 def job(folder: Path, base: Path) -> TrainingJob:
@@ -56,18 +49,12 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 def kill_a_worker_after(checkpoints: Checkpoints, killed: list[int]) -> None:
     """Kill one training worker as soon as there is something to go on from."""
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        if checkpoints.steps() and (workers := training_workers(psutil.Process())):
-            workers[0].kill()
-            killed.append(workers[0].pid)
-            return
-        time.sleep(0.01)
+    worker = wait_until(lambda: checkpoints.steps() and training_workers(psutil.Process()))[0]
+    worker.kill()
+    killed.append(worker.pid)
 
 
-@pytest.mark.long
-@pytest.mark.timeout(900)
-@pytest.mark.usefixtures("cluster")
+@pytest.mark.long(minutes=2)
 def test_a_lost_worker_changes_nothing(tmp_path: Path) -> None:
     base = tmp_path / "base"
     student(base)
@@ -91,7 +78,6 @@ def test_a_lost_worker_changes_nothing(tmp_path: Path) -> None:
     assert any(not whole[name].equal(untrained[name]) for name in whole)
 
 
-@pytest.mark.usefixtures("cluster")
 def test_more_than_the_cluster_has_is_refused_at_once(tmp_path: Path) -> None:
     """Ray itself would wait for ever."""
     resources = TrainerResources(num_workers=10_000)
@@ -99,7 +85,6 @@ def test_more_than_the_cluster_has_is_refused_at_once(tmp_path: Path) -> None:
         train_on_ray(job(tmp_path, tmp_path / "base"), resources, storage=str(tmp_path / "ray"))
 
 
-@pytest.mark.usefixtures("cluster")
 def test_a_cluster_that_stays_busy_is_named(tmp_path: Path) -> None:
     """Ray itself would wait for ever."""
     RayBackend()

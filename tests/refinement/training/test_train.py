@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from fld_engine.engine.store import Store
+from fld_engine.engine.data.store import Store
 from fld_engine.refinement.student.model import Student
 from fld_engine.refinement.training.checkpoints import Checkpoints
 from fld_engine.refinement.training.examples import HeldImages

@@ -1,0 +1,69 @@
+"""The journal of ingests: a partition exists because a finished ingest says so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from fld_engine.engine.data.hashing import fingerprint
+from fld_engine.engine.data.records import FileRecord, PartitionRecord
+from fld_engine.engine.data.store import Store
+from fld_engine.schemas.annotations import Frozen
+
+
+class AdditionResult(Frozen):
+    """What one ingest added to a partition of an earlier one.
+
+    `annotations_fingerprint` of the partition up to here is given by removals alone: they write the files again, and
+    what was made from them stays.
+    """
+
+    partition: str
+    files: Mapping[str, FileRecord]
+    annotations_fingerprint: str = ""
+
+
+class IngestRecord(Frozen):
+    """The journal of a finished ingest; its partitions exist because it says so.
+
+    Images: found = new + duplicates + known + quarantined. `rejected_annotations` of images that are used count apart.
+    """
+
+    number: int
+    chunks: tuple[str, ...]  # fingerprints of the source chunks it covered
+    found: int
+    new: int
+    duplicates: int
+    known: int
+    quarantined: Mapping[str, int]  # by reason
+    rejected_annotations: Mapping[str, int]  # by reason
+    partitions: tuple[PartitionRecord, ...]
+    additions: tuple[AdditionResult, ...] = ()
+    quarantine: FileRecord
+
+
+def read_journal(store: Store) -> list[IngestRecord]:
+    """Records of the finished ingests, in order."""
+    names = sorted(n for n in store.list_names("ingest") if n.endswith(".json"))
+    return [store.read_model(f"ingest/{name}", IngestRecord) for name in names]
+
+
+def read_partitions(journal: Sequence[IngestRecord]) -> list[PartitionRecord]:
+    """All partitions, with what later ingests added to them."""
+    records = {record.id: record for ingest in journal for record in ingest.partitions}
+    for ingest in journal:
+        for addition in ingest.additions:
+            record = records[addition.partition]
+            additions = (*record.additions, addition.files)
+            records[record.id] = record.model_copy(
+                update={
+                    "additions": additions,
+                    "annotations_fingerprint": addition.annotations_fingerprint
+                    or annotations_fingerprint([record.files, *additions]),
+                }
+            )
+    return list(records.values())
+
+
+def annotations_fingerprint(files: Iterable[Mapping[str, FileRecord]]) -> str:
+    """Changes when the source annotations or the gold marks of a partition change."""
+    return fingerprint({"files": [{n: f.sha256 for n, f in sorted(group.items()) if n != "tar"} for group in files]})

@@ -1,0 +1,162 @@
+"""Read one partition: its images, its committed outputs, and both side by side."""
+
+from __future__ import annotations
+
+import mmap
+import uuid
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fld_engine.engine.data.images import RGB, ImageLimits, decode
+from fld_engine.engine.data.records import OutputRecord, PartitionOutputs, PartitionRecord, record_path
+from fld_engine.engine.data.rows import concat
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.data.view import PartitionView
+from fld_engine.schemas.tables import ANNOTATION_TABLES, VERDICT_TARGETS
+
+
+class PartitionImages:
+    """The images of a partition. Bytes are mapped locally, and fetched in one request from an object store."""
+
+    def __init__(self, store: Store, record: PartitionRecord, limits: ImageLimits) -> None:
+        self._store, self._record, self._limits = store, record, limits
+        self.num_read = 0
+
+    @cached_property
+    def table(self) -> pa.Table:
+        """Images with what later additions found out: more `uris`, and `gold` where any source was."""
+        table = self._store.read_table(self._record.files["images"].path)
+        for addition in self._record.additions:
+            table = _with_addition(table, self._store.read_table(addition["images"].path))
+        return table
+
+    @cached_property
+    def _rows(self) -> list[dict[str, Any]]:
+        columns = ["id", "width", "height", "offset", "num_bytes", "twin_group"]
+        rows: list[dict[str, Any]] = self._store.read_table(self._record.files["images"].path, columns).to_pylist()
+        return rows
+
+    @cached_property
+    def _tar(self) -> memoryview:
+        path = self._store.path(self._record.files["tar"].path)
+        if not self._store.local:
+            return memoryview(self._store.fs.cat_file(path))
+        with open(path, "rb") as stream:
+            return memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
+
+    def __len__(self) -> int:
+        return self._record.num_images
+
+    def identity(self, index: int) -> tuple[str, int, int]:
+        """(id, width, height) of the image at a place in partition order."""
+        row = self._rows[index]
+        return row["id"], row["width"], row["height"]
+
+    def twin_group(self, index: int) -> str:
+        """The group of near-twins that the image belongs to; its own id where it has none."""
+        row = self._rows[index]
+        return str(row["twin_group"] or row["id"])
+
+    def data(self, index: int) -> bytes:
+        """The original bytes."""
+        return bytes(self.view(index))
+
+    def view(self, index: int) -> memoryview:
+        """The original bytes where they lie: from a local root, they are read when they are first looked at."""
+        row = self._rows[index]
+        return self._tar[row["offset"] : row["offset"] + row["num_bytes"]]
+
+    def pixels(self, index: int) -> RGB:
+        """The decoded image. Raises `UnreadableImage`, though ingest has read the same bytes before."""
+        self.num_read += 1
+        return decode(self.data(index), self._limits).pixels
+
+
+def _with_addition(table: pa.Table, addition: pa.Table) -> pa.Table:
+    more = {row["id"]: row for row in addition.to_pylist()}
+    rows = table.to_pylist()
+    for row in rows:
+        if extra := more.get(row["id"]):
+            row["uris"] = [*row["uris"], *(u for u in extra["uris"] if u not in row["uris"])]
+            row["gold"] = row["gold"] or extra["gold"]
+    return pa.Table.from_pylist(rows, schema=table.schema)
+
+
+def read_output(store: Store, step: str, partition: str, fingerprint: str) -> OutputRecord:
+    record: OutputRecord = store.read_model(record_path(step, partition, fingerprint), OutputRecord)
+    return record
+
+
+def write_output(
+    store: Store, step: str, partition: PartitionRecord, fingerprint: str, tables: Mapping[str, pa.Table]
+) -> OutputRecord:
+    """Write the tables of a step for a partition, under names of this attempt.
+
+    Images are counted by their table `status`; where there is none, all of them are done.
+    """
+    prefix = f"stages/{step}/{partition.id}-{fingerprint}.{uuid.uuid4().hex[:8]}"
+    files = {name: store.write_table(f"{prefix}.{name}.parquet", table) for name, table in tables.items()}
+    counts = {"done": partition.num_images}
+    if "status" in tables:
+        states = tables["status"]["status"].to_pylist()
+        counts = {state: states.count(state) for state in ("done", "failed", "not_run")}
+    return OutputRecord(step=step, partition=partition.id, fingerprint=fingerprint, files=files, **counts)
+
+
+def read_tables(store: Store, output: OutputRecord) -> dict[str, pa.Table]:
+    return {name: store.read_table(file.path) for name, file in output.files.items()}
+
+
+def source_tables(store: Store, record: PartitionRecord, *, gold: bool) -> dict[str, pa.Table]:
+    """Human and web annotations of the gold images (`gold`), or of all others."""
+    stacked = concat(
+        [
+            {n: store.read_table(f.path) for n, f in files.items() if n in ANNOTATION_TABLES}
+            for files in (record.files, *record.additions)
+        ]
+    )
+    images = PartitionImages(store, record, ImageLimits()).table
+    ids = images["id"].filter(images["gold"])
+    return {
+        name: table.filter(is_gold if gold else pc.invert(is_gold))
+        for name, table in stacked.items()
+        for is_gold in [pc.is_in(table["image_id"], ids)]
+    }
+
+
+CARRIED = "status-"
+"""Prefix of the files of a partition that say how far a family of its labels was annotated before they were carried."""
+
+
+def carried_status(store: Store, record: PartitionRecord) -> list[tuple[str, str, pa.Table]]:
+    """(family, name of the file, status table) of the families whose labels come with the partition."""
+    return [
+        (name.removeprefix(CARRIED), name, store.read_table(file.path))
+        for name, file in record.files.items()
+        if name.startswith(CARRIED)
+    ]
+
+
+def load_view(store: Store, record: PartitionRecord, committed: PartitionOutputs) -> PartitionView:
+    """Everything committed about a partition."""
+
+    def output(step: str, fingerprint: str) -> dict[str, pa.Table]:
+        return read_tables(store, read_output(store, step, record.id, fingerprint))
+
+    outputs = {step: output(step, fingerprint) for step, fingerprint in committed.outputs.items()}
+    verdicts = output("verdicts", committed.verdicts) if committed.verdicts else {}
+    carried = carried_status(store, record)
+    return PartitionView(
+        id=record.id,
+        images=PartitionImages(store, record, ImageLimits()).table,
+        annotations=concat([source_tables(store, record, gold=False), *outputs.values()]),
+        status={step: tables["status"] for step, tables in outputs.items()}
+        | {name: table for _, name, table in carried},
+        verdicts={target: verdicts[target] for target in VERDICT_TARGETS if target in verdicts},
+        producers=dict(committed.producers) | {family: (name,) for family, name, _ in carried},
+        gold=source_tables(store, record, gold=True),
+    )

@@ -1,0 +1,88 @@
+"""Records of what is committed in a root. All of them cross processes and lie on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from fld_engine.engine.data.identity import Fields
+from fld_engine.schemas.annotations import Frozen
+
+
+class ModelIdentity(Frozen):
+    """Exactly which weights spoke. `sha256` covers the weights; rule-based annotators leave it empty.
+
+    `remote_code` says that Python code of the checkpoint ran, too.
+    """
+
+    in_fingerprints: ClassVar[Fields] = Fields(always=("id", "revision", "sha256", "remote_code"), never=("licence",))
+
+    id: str
+    revision: str
+    sha256: str = ""
+    licence: str = ""
+    remote_code: bool = False
+
+
+class FileRecord(Frozen):
+    """A committed file: `path` relative to the root, `rows` of a table or members of a tar."""
+
+    in_fingerprints: ClassVar[Fields] = Fields(always=("path", "rows", "num_bytes", "sha256"))
+
+    path: str
+    rows: int
+    num_bytes: int
+    sha256: str
+
+
+class OutputRecord(Frozen):
+    """A committed output of one step for one partition: its files by table name, and what became of the images."""
+
+    step: str
+    partition: str
+    fingerprint: str
+    files: Mapping[str, FileRecord]
+    done: int = 0
+    failed: int = 0
+    not_run: int = 0
+
+
+class PartitionRecord(Frozen):
+    """A committed partition: files `tar`, `images`, and the source's own annotation tables by name.
+
+    `fingerprint` covers the images; `annotations_fingerprint` the human and web annotations, later additions included.
+    """
+
+    in_fingerprints: ClassVar[Fields] = Fields(
+        always=(
+            "id", "ingest", "fingerprint", "annotations_fingerprint", "num_images", "num_bytes", "files", "additions",
+        ),
+    )  # fmt: skip
+
+    id: str
+    ingest: int
+    fingerprint: str
+    annotations_fingerprint: str
+    num_images: int
+    num_bytes: int
+    files: Mapping[str, FileRecord]
+    additions: tuple[Mapping[str, FileRecord], ...] = ()
+
+
+class PartitionOutputs(Frozen):
+    """Where everything committed about a partition is.
+
+    `verdicts` and `fingerprint` (of its coverage) are fingerprints, `outputs` maps annotator → fingerprint in graph
+    order, `producers` annotation family → the annotators that write it.
+    """
+
+    in_fingerprints: ClassVar[Fields] = Fields(always=("verdicts", "outputs", "producers", "fingerprint"))
+
+    verdicts: str  # fingerprint
+    outputs: Mapping[str, str]
+    producers: Mapping[str, tuple[str, ...]]
+    fingerprint: str
+
+
+def record_path(step: str, partition: str, fingerprint: str) -> str:
+    return f"stages/{step}/{partition}-{fingerprint}.json"

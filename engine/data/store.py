@@ -1,0 +1,183 @@
+"""A dataset root: a folder of immutable files on any fsspec file system.
+
+    ROOT/
+    ├── root.json                schema version
+    ├── lease.json               who drives it now
+    ├── config.yaml, run.json    the last resolved config; attempts, times and hosts of runs
+    ├── ingest/NNNNNN.json       journal of one ingest; its scan tables, needed until it is done, in ingest/NNNNNN/
+    ├── partitions/              pPPPPPP-<fp>.tar, its tables, and one record per partition
+    ├── stages/<step>/           pPPPPPP-<fp>.<attempt>.<table>.parquet, and one record per output
+    ├── quarantine/              what could not be read, with its reason
+    ├── removed.json             ids of images that were removed
+    ├── coverage/                numbers of the whole dataset
+    ├── report/                  pages for a browser, and the tables behind them
+    └── export/                  shards and manifest
+
+A file is complete once it has its final name. An output exists once its *record* does; records are written by the
+driver alone, so that a worker presumed dead cannot harm.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import IO, Any
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+from fsspec.implementations.local import LocalFileSystem
+from pydantic import TypeAdapter
+
+from fld_engine.engine.data.hashing import canonical_json, sha256_hex
+from fld_engine.engine.data.records import FileRecord
+from fld_engine.schemas.annotations import Frozen
+from fld_engine.schemas.errors import RootError
+from fld_engine.schemas.tables import SCHEMA_VERSION
+
+ROOT_FILE = "root.json"
+WRITEBACK_BYTES = 1 << 20
+"""Writes at least this large go to disk at once; pages of smaller ones would be written again and again."""
+
+
+class Store:
+    """Reads and atomically writes files under a dataset root. Cheap to build, safe to build again in any worker."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+        self.fs, self.base = fsspec.core.url_to_fs(self.url, use_listings_cache=False)
+        self.local = isinstance(self.fs, LocalFileSystem)
+
+    def path(self, relative: str) -> str:
+        return f"{self.base}/{relative}"
+
+    # ------------------------------------------------------------------ reading
+
+    def exists(self, relative: str) -> bool:
+        return bool(self.fs.exists(self.path(relative)))
+
+    def read_bytes(self, relative: str) -> bytes:
+        return bytes(self.fs.cat_file(self.path(relative)))
+
+    def read_table(self, relative: str, columns: list[str] | None = None, filters: Any = None) -> pa.Table:
+        return pq.read_table(io.BytesIO(self.read_bytes(relative)), columns=columns, filters=filters)
+
+    def read_model(self, relative: str, model: Any) -> Any:
+        """Parse a JSON file as a pydantic type."""
+        return TypeAdapter(model).validate_json(self.read_bytes(relative))
+
+    def list_names(self, folder: str) -> set[str]:
+        """Names of the files directly in a folder, in one listing; empty where there is no such folder."""
+        try:
+            entries = self.fs.ls(self.path(folder), detail=False)
+        except FileNotFoundError:
+            return set()
+        return {str(entry).rsplit("/", 1)[-1] for entry in entries}
+
+    def list_folders(self, folder: str) -> set[str]:
+        """Names of the folders directly in a folder, in one listing; empty where there is no such folder."""
+        try:
+            entries = self.fs.ls(self.path(folder).rstrip("/"), detail=True)
+        except FileNotFoundError:
+            return set()
+        return {str(e["name"]).rstrip("/").rsplit("/", 1)[-1] for e in entries if e["type"] == "directory"}
+
+    # ------------------------------------------------------------------ writing
+
+    @contextmanager
+    def open_commit(self, relative: str) -> Iterator[IO[bytes]]:
+        """Binary writer whose file appears under its name whole, or not at all.
+
+        Locally: temporary name, fsync, rename. On an object store: spooled to local disk, then one upload.
+        """
+        path = self.path(relative)
+        if not self.local:
+            with tempfile.NamedTemporaryFile(prefix="fld-") as spool:
+                yield spool
+                spool.flush()
+                self.fs.put_file(spool.name, path)
+            return
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        temporary = f"{path}.{uuid.uuid4().hex[:8]}.tmp"
+        try:
+            with io.BufferedWriter(_DiskFile(temporary, "wb")) as stream:
+                yield stream
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(temporary, path)
+        finally:
+            if os.path.exists(temporary):
+                os.unlink(temporary)
+
+    def write_bytes(self, relative: str, data: bytes) -> FileRecord:
+        if self.local:
+            with self.open_commit(relative) as stream:
+                stream.write(data)
+        else:
+            self.fs.pipe_file(self.path(relative), data)
+        return FileRecord(path=relative, rows=0, num_bytes=len(data), sha256=sha256_hex(data))
+
+    def write_table(self, relative: str, table: pa.Table) -> FileRecord:
+        """Write Parquet; equal tables give equal bytes."""
+        buffer = io.BytesIO()
+        pq.write_table(table, buffer, compression="zstd")
+        record = self.write_bytes(relative, buffer.getvalue())
+        return record.model_copy(update={"rows": table.num_rows})
+
+    def write_model(self, relative: str, model: Frozen) -> FileRecord:
+        return self.write_bytes(relative, canonical_json(model.model_dump(mode="json")).encode())
+
+    def delete(self, relative: str) -> None:
+        """Delete a file; nothing happens where there is none."""
+        with suppress(FileNotFoundError):
+            self.fs.rm_file(self.path(relative))
+
+    def delete_folder(self, relative: str) -> None:
+        """Delete a folder with everything in it; nothing happens where there is none."""
+        with suppress(FileNotFoundError):
+            self.fs.rm(self.path(relative), recursive=True)
+
+    # ------------------------------------------------------------------ the root itself
+
+    def open_root(self, *, create: bool) -> None:
+        """Check that the root is ours to use, making it when `create`.
+
+        Raises `RootError` where the root is missing, unwritable, not a dataset root, or of a newer schema version.
+        """
+        if not self.exists(ROOT_FILE):
+            if not create:
+                raise RootError(f"{self.url} is not a dataset root (it has no {ROOT_FILE}); make one with `fld run`")
+            self._create()
+            return
+        version = self.read_model(ROOT_FILE, dict[str, int]).get("schema_version", 0)
+        if version > SCHEMA_VERSION:
+            raise RootError(
+                f"{self.url} has schema version {version}, this fld-engine reads up to {SCHEMA_VERSION}: "
+                "use a newer fld-engine, or another root"
+            )
+
+    def _create(self) -> None:
+        if self.exists("") and self.list_names(""):
+            raise RootError(f"{self.url} is not empty and not a dataset root: give an empty or new folder as --root")
+        try:
+            self.write_bytes(ROOT_FILE, canonical_json({"schema_version": SCHEMA_VERSION}).encode())
+        except OSError as error:
+            raise RootError(f"cannot write to root {self.url}: {error}; give a writable --root") from error
+
+
+class _DiskFile(io.FileIO):
+    """A file that goes to disk while it grows; else all of it lies in memory until fsync, and the disk idles till then.
+
+    Linux answers `POSIX_FADV_DONTNEED` on a dirty range by starting to write it. It would drop what is written by then,
+    but nothing is: readers find the file in memory still.
+    """
+
+    def write(self, data: Any, /) -> int:
+        written = super().write(data)
+        if written >= WRITEBACK_BYTES and hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(self.fileno(), self.tell() - written, written, os.POSIX_FADV_DONTNEED)
+        return written

@@ -1,0 +1,1 @@
+"""Looking at a root without changing it."""

@@ -1,0 +1,116 @@
+"""Why every annotation of an image was kept or dropped."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fld_engine.engine.data.partition import load_view
+from fld_engine.engine.data.records import PartitionRecord
+from fld_engine.engine.data.view import PartitionView
+from fld_engine.engine.plan.plan import Plan
+from fld_engine.engine.stages.coverage.stage import committed
+from fld_engine.schemas.annotations import Frozen
+from fld_engine.schemas.errors import ConfigError
+from fld_engine.schemas.tables import VERDICT_TARGETS
+
+SHOWN = {
+    "images": ("width", "height"),
+    "texts": ("granularity", "text"),
+    "regions": ("kind", "x1", "y1", "x2", "y2"),
+    "region_texts": ("kind", "text"),
+    "phrases": ("phrase", "start", "end", "derived"),
+    "phrase_regions": ("x1", "y1", "x2", "y2"),
+}
+"""Columns that say what an annotation is, by target."""
+
+
+class ExplainedAnnotation(Frozen):
+    """One annotation with its verdict. `values` holds what each filter decided on, for the filters that were asked."""
+
+    target: str
+    id: str
+    what: Mapping[str, Any]
+    score: float | None
+    source: str
+    kept: bool
+    reason: str
+    values: Mapping[str, float]
+
+
+class Explanation(Frozen):
+    """Everything about one image. `thresholds` are the filters' parameters by name."""
+
+    image_id: str
+    partition: str
+    uris: Sequence[str]
+    status: Mapping[str, str]
+    thresholds: Mapping[str, Any]
+    annotations: Sequence[ExplainedAnnotation]
+
+
+def explain(plan: Plan, image_id: str) -> Explanation:
+    """Explain one image, by its id or the beginning of one.
+
+    Raises `ConfigError` when no image or several have such an id.
+    """
+    record, identity = find_image(plan, image_id)
+    view = load_view(plan.store, record, committed(plan, record))
+    image = next(row for row in view.images.to_pylist() if row["id"] == identity)
+    status = {}
+    for annotator, table in view.status.items():
+        row = next(r for r in table.to_pylist() if r["image_id"] == identity)
+        status[annotator] = row["status"] + (f": {row['reason']}" if row["reason"] else "")
+    thresholds: dict[str, Any] = {}
+    annotations: list[ExplainedAnnotation] = []
+    for target in VERDICT_TARGETS:
+        metadata = view.verdicts[target].schema.metadata or {}
+        thresholds |= json.loads(metadata.get(b"fld.filters", b"{}"))
+        annotations += _explained(view, target, identity)
+    return Explanation(
+        image_id=identity,
+        partition=record.id,
+        uris=image["uris"],
+        status=status,
+        thresholds=thresholds,
+        annotations=annotations,
+    )
+
+
+def find_image(plan: Plan, image_id: str) -> tuple[PartitionRecord, str]:
+    """The partition of an image and its full id."""
+    found = [
+        (record, identity)
+        for record in plan.partitions
+        for identity in plan.store.read_table(record.files["images"].path, ["id"])["id"].to_pylist()
+        if identity.startswith(image_id.lower())
+    ]
+    if not found:
+        raise ConfigError(f"no image of {plan.store.url} has an id that begins with {image_id!r}; see its image tables")
+    if len(found) > 1:
+        some = ", ".join(identity for _, identity in found[:5])
+        raise ConfigError(f"{len(found)} images have an id that begins with {image_id!r}: {some}; give more of it")
+    return found[0]
+
+
+def _explained(view: PartitionView, target: str, identity: str) -> list[ExplainedAnnotation]:
+    key = "id" if target == "images" else "image_id"
+    table = view.images if target == "images" else view.annotations[target]
+    verdicts = view.verdicts[target]
+    filters = verdicts.schema.names[verdicts.schema.get_field_index("chosen") + 1 :]
+    return [
+        ExplainedAnnotation(
+            target=target,
+            id=row["id"],
+            what={name: row[name] for name in SHOWN[target]},
+            score=row.get("score"),
+            source=row.get("annotator", row.get("source", "")),
+            kept=verdict["kept"],
+            reason=verdict["reason"],
+            values={f: verdict[f] for f in filters if verdict[f] is not None and not math.isnan(verdict[f])},
+        )
+        for row, verdict in zip(table.to_pylist(), verdicts.to_pylist(), strict=True)
+        if row[key] == identity
+    ]

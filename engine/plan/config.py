@@ -1,0 +1,299 @@
+"""The configuration of a run: YAML, checked by pydantic, resolved with `extends:` and `--set`.
+
+Beside the settings of the engine there are sections that packages bring, such as `refine`: an entry point in group
+`fld_engine.sections` names the key and the pydantic model of what stands under it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import resources
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from fld_engine.engine.data.discovery import import_entry, installed, package_of
+from fld_engine.engine.data.identity import Fields
+from fld_engine.engine.data.images import ImageLimits
+from fld_engine.engine.data.settings import Settings, parse_settings
+from fld_engine.engine.data.work_set import WorkSet
+from fld_engine.engine.plan.protocols import Resources
+from fld_engine.engine.plan.selection import Selection
+from fld_engine.engine.sources.item import SourceSpec
+from fld_engine.engine.sources.open import check_spec
+from fld_engine.schemas.annotations import Frozen
+from fld_engine.schemas.errors import ConfigError, unknown_name
+
+RECIPES = "fld_engine.flows.recipes"
+SECTIONS = "fld_engine.sections"
+EXTENDS = "extends"
+
+
+class PartitionLimits(Frozen):
+    """How much goes into one partition: whichever bound is met first."""
+
+    in_fingerprints: ClassVar[Fields] = Fields(always=("max_images", "max_mb"))
+
+    max_images: int = Field(default=64, gt=0)
+    max_mb: int = Field(default=512, gt=0)
+
+
+class AnnotatorConfig(Frozen):
+    """One annotator of a run. `use` is its entry point; the key in the config is its name on every annotation.
+
+    `images_per_s` is a stated throughput of one worker, for estimates about hardware that is not there.
+    """
+
+    in_fingerprints: ClassVar[Fields] = Fields(
+        always=("use", "params", "batch_size", "work_set"), never=("resources", "images_per_s")
+    )
+
+    use: str = ""
+    params: Mapping[str, Any] = Field(default_factory=dict)
+    batch_size: int | None = Field(default=None, gt=0)
+    resources: Resources | None = None
+    images_per_s: float | None = Field(default=None, gt=0)
+    work_set: WorkSet = Field(default_factory=WorkSet)
+
+
+class FilterConfig(Frozen):
+    """One filter of a run. `use` is its entry point, by default the key in the config."""
+
+    in_fingerprints: ClassVar[Fields] = Fields(always=("use", "params"))
+
+    use: str = ""
+    params: Mapping[str, Any] = Field(default_factory=dict)
+
+
+class ExporterConfig(Frozen):
+    """One exporter that a run ends with, beside the shards. `use` is its entry point, by default the key."""
+
+    use: str = ""
+    params: Mapping[str, Any] = Field(default_factory=dict)
+
+
+SplitName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
+"""What every reader takes for a split, and what a shard's name can be cut at: `{split}-{group}-{number}.tar`."""
+
+
+MAX_TARGET_TOKENS = 1000
+"""The decoder of Florence-2-base has places for 1,024 tokens."""
+
+
+class ExportConfig(Frozen):
+    """Shards and splits. `group_partitions` partitions, drawn across sources, make one group of shards.
+
+    It goes into `folder` of the root: `export`, or `exports/NAME` for one beside it that selects a part of the images,
+    annotations or tasks.
+
+    No prompt and no target may be longer than `max_target_tokens`, one for each special token and one for each byte of
+    words; a tokenizer makes about a quarter as many of English words.
+
+    `energon_index` writes the database in which Megatron-Energon looks samples up by key, 0.3 kB per sample: its joins
+    and file stores need it, its loaders do not.
+    """
+
+    in_fingerprints: ClassVar[Fields] = Fields(
+        always=(
+            "max_samples", "max_mb", "group_partitions", "splits", "folder", "select", "max_target_tokens",
+            "energon_index",
+        ),
+    )  # fmt: skip
+
+    max_samples: int = Field(default=1000, gt=0)
+    max_mb: int = Field(default=512, gt=0)
+    group_partitions: int = Field(default=8, gt=0)
+    splits: Mapping[SplitName, float] = Field(default_factory=lambda: {"train": 0.95, "val": 0.05})
+    folder: str = Field(default="export", pattern=r"^export(s/[A-Za-z0-9_.-]+)?$")
+    select: Selection = Field(default_factory=Selection)
+    max_target_tokens: int = Field(default=MAX_TARGET_TOKENS, gt=0)
+    energon_index: bool = True
+
+
+class Limits(Frozen):
+    """How long anything may take before it is given up, and how often it is tried."""
+
+    batch_timeout_s: float = Field(default=120.0, gt=0)
+    load_timeout_s: float = Field(default=300.0, gt=0)
+    task_retries: int = Field(default=2, ge=0)
+    max_failed_share: float = Field(default=0.01, ge=0, le=1)
+    max_quarantined_share: float = Field(default=0.05, ge=0, le=1)
+
+
+class RunnerConfig(Frozen):
+    """Where tasks run. Never part of a fingerprint. `workers` 0 means one (`local`), or all that fit (`ray`).
+
+    Models that one worker holds side by side may take `lane_memory_mb` together.
+    """
+
+    kind: Literal["local", "ray"] = "local"
+    workers: int = Field(default=0, ge=0)
+    ray_address: str = ""
+    lane_memory_mb: int = Field(default=8192, gt=0)
+
+
+class RunConfig(Frozen):
+    """Everything a run depends on. Further keys are sections that packages bring, such as `refine`."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Mapping[str, Any]] = Field(init=False)
+
+    in_fingerprints: ClassVar[Fields] = Fields(
+        always=("name", "seed", "sources", "images", "partitions", "annotators", "filters", "export"),
+        never=("limits", "runner", "models_root", "exporters"),
+    )
+
+    name: str = "run"
+    seed: int = 0
+    sources: Sequence[SourceSpec] = ()
+    images: ImageLimits = Field(default_factory=ImageLimits)
+    partitions: PartitionLimits = Field(default_factory=PartitionLimits)
+    annotators: Mapping[str, AnnotatorConfig] = Field(default_factory=dict)
+    filters: Mapping[str, FilterConfig] = Field(default_factory=dict)
+    export: ExportConfig = Field(default_factory=ExportConfig)
+    exporters: Mapping[str, ExporterConfig] = Field(default_factory=dict)
+    limits: Limits = Field(default_factory=Limits)
+    runner: RunnerConfig = Field(default_factory=RunnerConfig)
+    models_root: str = ""  # fsspec URL that nodes copy checkpoints from; never part of a fingerprint
+
+    @field_validator("sources")
+    @classmethod
+    def _named_apart(cls, sources: Sequence[SourceSpec]) -> Sequence[SourceSpec]:
+        names = [spec.name for spec in sources]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(
+                f"two sources are named {twice[0]!r}, and their URIs would mix: give each a name of its own"
+            )
+        return sources
+
+    @property
+    def sections(self) -> Mapping[str, Mapping[str, Any]]:
+        """What the config says in sections of packages, by name, as it was given."""
+        return self.__pydantic_extra__ or {}
+
+    def section(self, name: str, model: type[Settings]) -> Settings:
+        """The settings of a section, with defaults where the config says nothing. Raises `ConfigError`."""
+        return parse_settings(model, self.sections.get(name, {}), under=name)
+
+
+def load_config(recipe: str, overrides: Iterable[str] = (), *, extra: Mapping[str, Any] | None = None) -> RunConfig:
+    """Resolve a recipe name or a YAML file, its `extends:` chain, `extra` keys and `key.path=value` overrides.
+
+    Raises `ConfigError` with the key's path, what was given and what is allowed.
+    """
+    tree = _merge(_load_tree(recipe, seen=()), dict(extra or {}))
+    config = with_overrides(tree, overrides, where=recipe)
+    for number, spec in enumerate(config.sources):
+        check_spec(spec, where=f"{recipe}: sources.{number}")
+    return config
+
+
+def with_overrides(tree: Mapping[str, Any], overrides: Iterable[str], *, where: str) -> RunConfig:
+    """A config tree with `key.path=value` settings over it, parsed. Raises `ConfigError`."""
+    merged = dict(tree)
+    for override in overrides:
+        key, separator, value = override.partition("=")
+        if not separator or not key:
+            raise ConfigError(f"--set {override!r}: expected key.path=value, such as --set partitions.max_images=32")
+        merged = _merge(merged, _nested(key.split("."), yaml.safe_load(value)))
+    return parse_config(merged, where=where)
+
+
+def parse_config(tree: Mapping[str, Any], *, where: str) -> RunConfig:
+    """A config tree, checked: with the sections it has, by the models of the packages that bring them.
+
+    Raises `ConfigError` with the path of each wrong key, what was given and what is allowed.
+    """
+    sections = {key: given for key, given in tree.items() if key not in RunConfig.model_fields}
+    entries = _section_entries(sections, where) if sections else {}
+    config = parse_settings(RunConfig, tree, where=where)
+    for name, given in config.sections.items():
+        if given:  # what says nothing costs no import
+            parse_settings(_model_of(entries[name]), given, under=name, where=where)
+    return config
+
+
+def section_models() -> dict[str, type[BaseModel]]:
+    """Name → model of all sections that installed packages bring."""
+    return {name: _model_of(entry) for name, entry in _section_entries((), "").items()}
+
+
+def _section_entries(names: Iterable[str], where: str) -> dict[str, EntryPoint]:
+    """The sections that packages bring. Raises `ConfigError` where that does not cover the names."""
+    found = installed(SECTIONS)
+    if hidden := sorted(found.keys() & {*RunConfig.model_fields, EXTENDS}):
+        raise ConfigError(
+            f"package {package_of(found[hidden[0]])} brings a section {hidden[0]!r}, which is a setting of the engine: "
+            "uninstall it, or ask for another name"
+        )
+    for name in names:
+        if name not in found:
+            brought = ", ".join(f"{key} ({package_of(entry)})" for key, entry in found.items()) or "none"
+            raise ConfigError(
+                f"{where}: {unknown_name('key', str(name), {*RunConfig.model_fields, *found})}. If it is a section of "
+                f"a package, install that package; sections that are installed: {brought}"
+            )
+    return found
+
+
+def _model_of(entry: EntryPoint) -> type[BaseModel]:
+    model = import_entry(entry, "section")
+    if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        raise ConfigError(
+            f"section {entry.name!r} of package {package_of(entry)}: expected a pydantic model of its settings at "
+            f"{entry.value}, got {model!r}"
+        )
+    return model
+
+
+def dump_config(config: RunConfig) -> str:
+    """The resolved config as YAML that `load_config` reads back."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def recipe_names() -> list[str]:
+    return sorted(f.name.removesuffix(".yaml") for f in resources.files(RECIPES).iterdir() if f.name.endswith(".yaml"))
+
+
+def _load_tree(recipe: str, seen: tuple[str, ...]) -> dict[str, Any]:
+    if recipe in seen:
+        raise ConfigError(f"extends: goes round in a circle: {' -> '.join((*seen, recipe))}")
+    if recipe.endswith((".yaml", ".yml")):
+        path = Path(recipe)
+        if not path.is_file():
+            raise ConfigError(f"config file {recipe} does not exist; give a file, or a recipe: {recipe_names()}")
+        text = path.read_text(encoding="utf-8")
+    elif recipe in recipe_names():
+        text = resources.files(RECIPES).joinpath(f"{recipe}.yaml").read_text(encoding="utf-8")
+    else:
+        raise ConfigError(unknown_name("recipe", recipe, recipe_names()) + "; or give a .yaml file")
+    try:
+        tree = yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{recipe} is not YAML: {error}") from None
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{recipe}: expected a mapping of settings, got {type(tree).__name__}")
+    base = tree.pop(EXTENDS, None)
+    return _merge(_load_tree(str(base), (*seen, recipe)), tree) if base else tree
+
+
+def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Mappings are merged key by key, null removes a key, everything else is replaced."""
+    merged = dict(base)
+    for key, value in over.items():
+        if value is None:
+            merged.pop(key, None)
+        elif isinstance(value, dict) and isinstance(merged.get(key), dict):
+            merged[key] = _merge(merged[key], value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _nested(path: Sequence[str], value: Any) -> dict[str, Any]:
+    for key in reversed(path):
+        value = {key: value}
+    return dict(value)

@@ -1,0 +1,67 @@
+"""What a driver asks of a worker: all of it crosses processes. What a worker answers is in `engine.run.messages`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pydantic import Field, SerializeAsAny
+
+from fld_engine.engine.plan.protocols import Resources
+from fld_engine.schemas.annotations import Frozen
+
+ARITHMETIC = Resources(cpus=1.0, memory_mb=500)
+"""What a worker needs that loads no model."""
+
+
+class Span(Frozen):
+    """Units [start, stop) of a step: images of a partition, or items of a source chunk."""
+
+    step: str
+    start: int
+    stop: int
+
+
+class Isolation(Frozen):
+    """What earlier attempts at a task learnt about poison.
+
+    `suspects` are run first and apart; they tile the batches that a worker was lost in. `condemned` units are not run
+    again: each is recorded as failed with its reason. A `careful` worker waits before every span until the driver
+    knows of it; others may die with their last words unheard.
+    """
+
+    careful: bool = False
+    suspects: tuple[Span, ...] = ()
+    condemned: tuple[tuple[Span, str], ...] = ()
+
+
+class Task(Frozen):
+    """A piece of work for one worker: an envelope around what the stage that does it wants to know.
+
+    `stage` is a name of entry-point group `fld_engine.stages`. `label` tells the task from the others of its lane;
+    tasks of one label, such as those of a partition, follow one another where lanes run side by side. `units` are what
+    it reports as progress, by step; 0 where their number is not known beforehand.
+    """
+
+    stage: str
+    root: str
+    label: str
+    units: Mapping[str, int] = Field(default_factory=dict)
+    payload: SerializeAsAny[Frozen]
+    isolation: Isolation = Isolation()
+
+
+class Spent(Frozen):
+    """What an output cost. `seconds` were spent in the annotator, on `images_annotated` images."""
+
+    models_loaded: int = 0
+    images_read: int = 0
+    images_annotated: int = 0
+    seconds: float = 0.0
+
+
+class Lane(Frozen):
+    """Tasks that the same workers can do: equal resource requests, models held side by side."""
+
+    name: str
+    resources: Resources
+    tasks: Sequence[Task]

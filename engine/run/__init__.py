@@ -1,0 +1,1 @@
+"""Doing what a plan says: the driver, its workers, and the two runners that they live in."""

@@ -1,0 +1,127 @@
+"""Runner `local`: supervised child processes on this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import multiprocessing
+import os
+import socket
+import threading
+from collections.abc import Mapping, Sequence
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+
+import psutil
+
+from fld_engine.engine.plan.fit import fit_workers
+from fld_engine.engine.plan.protocols import Resources
+from fld_engine.engine.plan.registry import names_of_stages
+from fld_engine.engine.plan.tasks import Task
+from fld_engine.engine.run.logs import configure_worker_logging
+from fld_engine.engine.run.messages import Event, Lost, Ready
+from fld_engine.engine.run.supervisor import WorkerHandle
+from fld_engine.engine.run.worker import WorkerLoop, worker_environment
+
+VISIBLE_GPUS = "CUDA_VISIBLE_DEVICES"
+_CONTEXT = multiprocessing.get_context("spawn")
+
+
+class LocalWorker:
+    """A child process at the other end of a pipe."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self.connection, child = _CONTEXT.Pipe()
+        self.process: BaseProcess = _CONTEXT.Process(target=_main, args=(child, os.getpid()), daemon=True)
+        saved = {name: os.environ.get(name) for name in environment}
+        os.environ.update(environment)
+        try:
+            self.process.start()
+        finally:
+            for name, value in saved.items():
+                os.environ.pop(name) if value is None else os.environ.update({name: value})
+        child.close()
+
+    def submit(self, task: Task) -> None:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it has just died: `poll` will say so
+            self.connection.send(task)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.join()
+        self.connection.close()
+
+
+class LocalBackend:
+    """Starts up to `workers` child processes, whatever they ask for: cores are shared as the machine shares them."""
+
+    def __init__(self, workers: int = 1) -> None:
+        self._workers = max(1, workers)
+        self._gpus_given = 0.0
+
+    def fit(self, requests: Sequence[Resources]) -> list[int]:
+        """Every worker takes one of the `workers` places; GPUs are those of this machine."""
+        gpus, memory_mb = float(num_gpus()), psutil.virtual_memory().total // 2**20
+        for request in requests:  # against the machine itself, though cores are shared
+            fit_workers([Resources(cpus=request.cpus, gpus=gpus, memory_mb=memory_mb)], [request])
+        places = Resources(cpus=self._workers, gpus=gpus, memory_mb=max(r.memory_mb for r in requests) * self._workers)
+        return fit_workers([places], [request.model_copy(update={"cpus": 1.0}) for request in requests])
+
+    def start(self, resources: Resources) -> WorkerHandle:
+        environment = worker_environment(resources.cpus)
+        if resources.gpus and num_gpus():
+            there = os.environ.get(VISIBLE_GPUS) or ",".join(map(str, range(num_gpus())))
+            environment[VISIBLE_GPUS] = gpus_in_turn(there.split(","), self._gpus_given, resources.gpus)
+            self._gpus_given += resources.gpus
+        return LocalWorker(environment)
+
+    def poll(self, workers: Sequence[WorkerHandle], timeout_s: float) -> list[tuple[WorkerHandle, Event]]:
+        local = {w.connection: w for w in workers if isinstance(w, LocalWorker)}
+        events: list[tuple[WorkerHandle, Event]] = []
+        for connection in wait(list(local), timeout_s):
+            assert isinstance(connection, Connection)
+            worker = local[connection]
+            try:
+                while connection.poll():
+                    events.append((worker, connection.recv()))
+            except (EOFError, ConnectionResetError):
+                events.append((worker, Lost(cause="killed")))
+        return events
+
+
+def gpus_in_turn(there: Sequence[str], given: float, wanted: float) -> str:
+    """The devices of the next worker, after `given` were handed out: whole ones, or the one that a share is of."""
+    first = math.floor(given)
+    return ",".join(there[i % len(there)] for i in range(first, first + math.ceil(wanted)))
+
+
+def num_gpus() -> int:
+    """NVIDIA devices of this machine."""
+    return sum(name.startswith("nvidia") and name[6:].isdigit() for name in os.listdir("/dev"))
+
+
+def _main(connection: Connection, driver_pid: int) -> None:
+    """A child's life: report, take tasks, and end with the driver."""
+    configure_worker_logging()
+    threading.Thread(target=_end_with_driver, args=(driver_pid,), daemon=True).start()
+    lock = threading.Lock()
+
+    def emit(event: Event) -> None:
+        with lock:
+            connection.send(event)
+
+    worker = WorkerLoop(emit, flush=lambda: None)  # what is in the pipe outlives its writer
+    emit(Ready(node=socket.gethostname(), stages=names_of_stages()))
+    while True:
+        try:
+            task = connection.recv()
+        except (EOFError, OSError):
+            return
+        worker.run(task)
+
+
+def _end_with_driver(driver_pid: int) -> None:
+    """A driver killed with -9 leaves no worker behind."""
+    while os.getppid() == driver_pid:
+        threading.Event().wait(1.0)
+    os._exit(1)

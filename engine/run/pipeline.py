@@ -1,0 +1,190 @@
+"""The driver: runs stages on a runner, and makes outputs count by recording them."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+
+from fld_engine.engine.data.journal import IngestRecord, read_journal
+from fld_engine.engine.data.lease import LeaseHolder
+from fld_engine.engine.data.records import OutputRecord, record_path
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.plan.config import RunConfig, RunnerConfig
+from fld_engine.engine.plan.holdings import declare
+from fld_engine.engine.plan.plan import Plan
+from fld_engine.engine.plan.registry import installed_stages, pin, stage_named
+from fld_engine.engine.plan.rounds import plan_of
+from fld_engine.engine.plan.stages import Answer, Opens, Result, Stage
+from fld_engine.engine.plan.tasks import Lane, Task
+from fld_engine.engine.run.local import LocalBackend
+from fld_engine.engine.run.messages import Committed, Done, Progress
+from fld_engine.engine.run.supervisor import Backend, Supervisor
+from fld_engine.schemas.errors import AccountingError
+
+log = logging.getLogger(__name__)
+
+Watch = Callable[[str, int, int], None]
+"""Told of progress: (step, units finished now, units in all). A step begins with 0 finished; 0 in all is not known."""
+
+
+@dataclass(slots=True)
+class Work:
+    """What a run really did; a run with nothing to do leaves all at zero."""
+
+    models_loaded: int = 0
+    images_read: int = 0
+    tasks_done: int = 0
+    outputs_written: int = 0
+    annotated: dict[str, tuple[int, float]] = field(default_factory=dict)
+    """Annotator → (images, seconds spent on them in the annotator, over all workers)."""
+
+    def rates(self) -> dict[str, float]:
+        """Images per second of one worker, by annotator."""
+        return {name: images / seconds for name, (images, seconds) in self.annotated.items() if images and seconds}
+
+    def add(self, committed: Committed) -> None:
+        spent = committed.spent
+        self.models_loaded += spent.models_loaded
+        self.images_read += spent.images_read
+        images, seconds = self.annotated.get(committed.output.step, (0, 0.0))
+        self.annotated[committed.output.step] = (images + spent.images_annotated, seconds + spent.seconds)
+
+
+def make_backend(config: RunnerConfig) -> Backend:
+    """The runner that the config asks for. Ray is imported only when it is used."""
+    if config.kind == "local":
+        return LocalBackend(config.workers)
+    from fld_engine.engine.run.ray import RayBackend
+
+    return RayBackend(config.ray_address, config.workers)
+
+
+class Pipeline:
+    """The `Driver` of one root under one config; a context manager that holds the root's lease.
+
+    With `round_`, the root as it stands after that round of refinement.
+
+    Each stage does only what is missing. Raises the errors of `schemas.errors`; a stage that loses or invents images
+    raises `AccountingError`.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        config: RunConfig,
+        watch: Watch = lambda step, now, total: None,
+        *,
+        round_: int | None = None,
+    ) -> None:
+        self.store, self.config, self.watch, self._round = store, config, watch, round_
+        self.work = Work()
+        self._backend: Backend | None = None
+        self._supervisor: Supervisor | None = None
+        self._lease = LeaseHolder(store)
+
+    def __enter__(self) -> Pipeline:
+        self._lease.__enter__()
+        try:
+            for stage in installed_stages():
+                if isinstance(stage, Opens):
+                    stage.open(self)
+        except BaseException as error:
+            self._lease.__exit__(type(error), error, error.__traceback__)
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        try:
+            self.release_workers()
+        finally:
+            self._lease.__exit__(kind, error, tb)
+
+    def release_workers(self) -> None:
+        """End the workers, so that others can have their processors; a stage that needs some starts them anew."""
+        if self._supervisor is not None:
+            self._supervisor.close()
+
+    # ------------------------------------------------------------------ what stages ask for
+
+    def journal(self) -> list[IngestRecord]:
+        """Records of the finished ingests, in order."""
+        return read_journal(self.store)
+
+    def plan(self) -> Plan:
+        """What is missing now."""
+        return plan_of(self.store, self.config, self._round)
+
+    def preflight(self) -> None:
+        """Before any work is done, pin what the config left open, and see whether the workers fit.
+
+        Raises `ModelError` for a checkpoint that cannot be pinned, `RunnerError` for a worker that fits nowhere.
+        """
+        self.config = pin(self.config, strict=True)
+        if requests := self.plan().requests:
+            self._workers_of().fit(requests)
+
+    def run(self, stage: Stage[Result]) -> Result:
+        """Do what a stage finds missing."""
+        return stage.run(self)
+
+    def record(self, lanes: Sequence[Lane]) -> int:
+        """Run tasks that commit outputs, and record every output as it is committed; returns their number."""
+        written = 0
+        for task, event in self._run(lanes):
+            if isinstance(event, Committed):
+                check_accounts(event.output, task.units[event.output.step])
+                path = record_path(event.output.step, event.output.partition, event.output.fingerprint)
+                self.store.write_model(path, event.output)
+                self.work.add(event)
+                written += 1
+        self.work.outputs_written += written
+        return written
+
+    def answers(self, lane: Lane, kind: type[Answer]) -> Iterator[tuple[Task, Answer]]:
+        """Run tasks that answer with a `kind` each, in the order in which they get done."""
+        for task, event in self._run([lane]):
+            if isinstance(event, Done):
+                yield task, kind.model_validate_json(event.result)
+
+    # ------------------------------------------------------------------ running lanes
+
+    def _run(self, lanes: Sequence[Lane]) -> Iterator[tuple[Task, Committed | Done]]:
+        tasks = [task for lane in lanes for task in lane.tasks]
+        if not tasks:
+            return
+        for name in sorted({task.stage for task in tasks}):
+            declare(self.store, stage_named(name))
+        if self._supervisor is None:
+            self._supervisor = Supervisor(self._workers_of(), self.config.limits)
+        totals: Counter[str] = Counter()
+        for task in tasks:
+            totals.update(task.units)
+        for step, total in totals.items():
+            self.watch(step, 0, total)
+        for task, event in self._supervisor.run(lanes):
+            if isinstance(event, Progress):
+                if event.finished:
+                    self.watch(event.span.step, event.finished, 0)
+                continue
+            if isinstance(event, Done):
+                self.work.tasks_done += 1
+            yield task, event
+
+    def _workers_of(self) -> Backend:
+        """The runner, made when it is first needed: a run without work starts no cluster."""
+        if self._backend is None:
+            self._backend = make_backend(self.config.runner)
+        return self._backend
+
+
+def check_accounts(output: OutputRecord, num_images: int) -> None:
+    """Every image of a partition must be answered for. Raises `AccountingError`."""
+    answered = output.done + output.failed + output.not_run
+    if answered != num_images:
+        raise AccountingError(
+            f"{output.step} answered for {answered} of the {num_images} images of {output.partition} "
+            f"(done {output.done}, failed {output.failed}, not run {output.not_run}); its output is not recorded"
+        )

@@ -1,0 +1,153 @@
+"""Runner `ray`: actors on a Ray cluster, each with its own models; only descriptors pass through the driver."""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import socket
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+
+from fld_engine.engine.plan.fit import fit_workers
+from fld_engine.engine.plan.protocols import Resources
+from fld_engine.engine.plan.registry import names_of_stages
+from fld_engine.engine.plan.tasks import Task
+from fld_engine.engine.run.logs import LEVEL_VARIABLE, configure_worker_logging
+from fld_engine.engine.run.messages import Event, Lost, Ready
+from fld_engine.engine.run.supervisor import WorkerHandle
+from fld_engine.engine.run.worker import WorkerLoop, worker_environment
+from fld_engine.schemas.errors import RunnerError
+
+log = logging.getLogger(__name__)
+
+LONG_POLL_S = 1.0
+CONNECT_LIMIT_S = 10.0
+FLUSH_LIMIT_S = 5.0
+"""How long a careful worker waits for the driver; twice, a second more than a long poll would do."""
+
+
+class RemoteWorker:
+    """The actor: one thread works, another answers the driver's questions for events."""
+
+    def __init__(self) -> None:
+        configure_worker_logging()
+        self._events: queue.Queue[Event] = queue.Queue()
+        self._asked = threading.Condition()
+        self._worker = WorkerLoop(self._events.put, self._flush)
+        self._events.put(Ready(node=socket.gethostname(), stages=names_of_stages()))
+
+    def work(self, task: Task) -> None:
+        self._worker.run(task)
+
+    def events(self, timeout_s: float) -> list[Event]:
+        """All events there are; waits up to `timeout_s` for the first. To ask is to have received the last answer."""
+        with self._asked:
+            self._asked.notify_all()
+        found: list[Event] = []
+        try:
+            found.append(self._events.get(timeout=timeout_s))
+            while True:
+                found.append(self._events.get_nowait())
+        except queue.Empty:
+            with self._asked:
+                self._asked.notify_all()
+            return found
+
+    def _flush(self) -> None:
+        """Wait until the driver asks again after it was given everything."""
+        with self._asked:
+            self._asked.wait_for(self._events.empty, FLUSH_LIMIT_S)
+            self._asked.wait(FLUSH_LIMIT_S)
+
+
+class RayWorker:
+    """An actor seen from the driver. `pending` is the question that is always under way."""
+
+    def __init__(self, actor: Any) -> None:
+        self.actor = actor
+        self.pending = actor.events.options(concurrency_group="control").remote(LONG_POLL_S)
+        self._working: Any = None
+
+    def submit(self, task: Task) -> None:
+        self._working = self.actor.work.remote(task)
+
+    def kill(self) -> None:
+        ray.kill(self.actor, no_restart=True)
+
+
+class RayBackend:
+    """A Ray cluster: `address` of a running one (`auto` finds it), or none for a cluster on this machine.
+
+    A running cluster is joined or refused with `RunnerError`; it is never silently replaced by a private one.
+    """
+
+    def __init__(self, address: str = "", workers: int = 0) -> None:
+        self._workers = workers
+        if ray.is_initialized():
+            return
+        try:
+            _check_reachable(address)
+            ray.init(
+                address=address or "local",
+                log_to_driver=False,
+                logging_level=logging.WARNING,
+                include_dashboard=False if not address else None,
+            )
+        except (OSError, RayError, RuntimeError, ValueError) as error:
+            raise RunnerError(
+                f"cannot join a Ray cluster at {address!r}: {error}; start one with `ray start --head`, give its "
+                "address, or leave --ray-address out for a cluster of this machine alone"
+            ) from error
+
+    def fit(self, requests: Sequence[Resources]) -> list[int]:
+        """By what the cluster's living nodes have in all; the run is taken to be alone on it."""
+        listed: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]  # Ray leaves it untyped
+        nodes = []
+        for node in listed:
+            have = node["Resources"]
+            if node["Alive"] and have.get("CPU", 0) > 0:
+                memory_mb = int(have.get("memory", 0)) // 2**20
+                nodes.append(Resources(cpus=have["CPU"], gpus=have.get("GPU", 0), memory_mb=max(1, memory_mb)))
+        return fit_workers(nodes, requests, limit=self._workers)
+
+    def start(self, resources: Resources) -> WorkerHandle:
+        environment = worker_environment(resources.cpus)
+        if level := os.environ.get(LEVEL_VARIABLE):
+            environment[LEVEL_VARIABLE] = level
+        remote: Any = ray.remote  # its stubs do not know concurrency groups
+        actor = remote(concurrency_groups={"control": 1})(RemoteWorker).options(
+            num_cpus=resources.cpus,
+            num_gpus=resources.gpus,
+            memory=resources.memory_mb * 2**20,
+            max_restarts=0,
+            runtime_env={"env_vars": environment},
+        )
+        return RayWorker(actor.remote())
+
+    def poll(self, workers: Sequence[WorkerHandle], timeout_s: float) -> list[tuple[WorkerHandle, Event]]:
+        asked = {w.pending: w for w in workers if isinstance(w, RayWorker)}
+        ready, _ = ray.wait(list(asked), num_returns=1, timeout=timeout_s) if asked else ([], [])
+        if ready:  # whatever else is there already
+            ready, _ = ray.wait(list(asked), num_returns=len(asked), timeout=0)
+        events: list[tuple[WorkerHandle, Event]] = []
+        for reference in ready:
+            worker = asked[reference]
+            try:
+                events.extend((worker, event) for event in ray.get(reference))
+                worker.pending = worker.actor.events.options(concurrency_group="control").remote(LONG_POLL_S)
+            except RayError as error:
+                log.warning("actor lost: %s", error)
+                events.append((worker, Lost(cause="killed")))
+        return events
+
+
+def _check_reachable(address: str) -> None:
+    """Raise `OSError` when nothing listens at `host:port`; Ray itself would try for minutes."""
+    host, colon, port = address.rpartition("://")[2].rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=CONNECT_LIMIT_S).close()

@@ -1,0 +1,253 @@
+"""The loop that both runners share: hands out tasks, watches workers, replaces the lost, isolates poison."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from fld_engine.engine.plan.config import Limits
+from fld_engine.engine.plan.protocols import Resources
+from fld_engine.engine.plan.registry import package_of_stage
+from fld_engine.engine.plan.tasks import Lane, Span, Task
+from fld_engine.engine.run.isolation import isolate
+from fld_engine.engine.run.messages import Committed, Done, Event, Failed, Loading, Lost, Progress, Ready
+from fld_engine.schemas.errors import FldError, ModelError, RunnerError
+
+log = logging.getLogger(__name__)
+
+POLL_S = 0.2
+
+
+class WorkerHandle(Protocol):
+    """One worker process, seen from the driver."""
+
+    def submit(self, task: Task) -> None: ...
+
+    def kill(self) -> None:
+        """End it at once, whatever it does."""
+        ...
+
+
+class Backend(Protocol):
+    """Where workers live: this machine's processes, or a Ray cluster's actors."""
+
+    def fit(self, requests: Sequence[Resources]) -> list[int]:
+        """Workers of each size that run side by side; 0 for those that must wait for the earlier ones.
+
+        Raises `RunnerError` when a single worker fits nowhere.
+        """
+        ...
+
+    def start(self, resources: Resources) -> WorkerHandle: ...
+
+    def poll(self, workers: Sequence[WorkerHandle], timeout_s: float) -> list[tuple[WorkerHandle, Event]]:
+        """Events since the last call, in order for each worker; `Lost` when its process ended."""
+        ...
+
+
+@dataclass(slots=True)
+class _Job:
+    task: Task
+    losses: Counter[Span] = field(default_factory=Counter)
+    attempts: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class _Queue:
+    """A lane at work. A job waits while a lane before has one of the same label to finish: it may read its output."""
+
+    resources: Resources
+    size: int  # workers
+    jobs: deque[_Job]
+    unfinished: set[str]  # labels
+    before: Sequence[_Queue]
+
+    def take(self) -> _Job | None:
+        """The first job that may begin."""
+        for index, job in enumerate(self.jobs):
+            if not any(job.task.label in queue.unfinished for queue in self.before):
+                del self.jobs[index]
+                return job
+        return None
+
+
+@dataclass(slots=True, eq=False)
+class _Busy:
+    """A worker with the state the watch needs. `span` is what it said it was about to do."""
+
+    handle: WorkerHandle
+    resources: Resources
+    queue: _Queue
+    last_event: float
+    job: _Job | None = None
+    span: Span | None = None
+    loading: str = "its process"
+    stages: frozenset[str] | None = None  # installed where it runs; None until it is up
+
+
+class Supervisor:
+    """Runs lanes of tasks on a backend's workers, which stay up between calls until `close`."""
+
+    def __init__(self, backend: Backend, limits: Limits) -> None:
+        self._backend, self._limits = backend, limits
+        self._workers: list[_Busy] = []
+
+    def run(self, lanes: Sequence[Lane]) -> Iterator[tuple[Task, Committed | Progress | Done]]:
+        """Do every task of the lanes, yielding what workers report; each task ends with its `Done`.
+
+        Lanes stand in the order of the graph. Those that fit side by side run together, the others after them; tasks
+        of one label (a partition) run in the order of the lanes. Raises `RunnerError` when a task cannot be done, or
+        when no worker comes up.
+        """
+        waiting = [lane for lane in lanes if lane.tasks]
+        while waiting:
+            sizes = [size for size in self._backend.fit([lane.resources for lane in waiting]) if size]
+            yield from self._run_together(waiting[: len(sizes)], sizes)
+            waiting = waiting[len(sizes) :]
+
+    def _run_together(
+        self, lanes: Sequence[Lane], sizes: Sequence[int]
+    ) -> Iterator[tuple[Task, Committed | Progress | Done]]:
+        queues: list[_Queue] = []
+        for lane, size in zip(lanes, sizes, strict=True):
+            jobs = deque(_Job(task) for task in lane.tasks)
+            labels = {task.label for task in lane.tasks}
+            queues.append(_Queue(lane.resources, min(size, len(jobs)), jobs, labels, before=tuple(queues)))
+        self._move_workers(queues)
+        while any(queue.unfinished for queue in queues):
+            for queue in queues:
+                self._assign(queue)
+            for handle, event in self._backend.poll([w.handle for w in self._workers], POLL_S) + self._overdue():
+                worker = next((w for w in self._workers if w.handle is handle), None)
+                if worker is None:
+                    continue
+                job = worker.job
+                worker.last_event = time.monotonic()
+                if isinstance(event, Lost):
+                    self._lose(worker, event)
+                elif isinstance(event, Failed):
+                    self._fail(worker, event)
+                elif isinstance(event, Ready):
+                    self._welcome(worker, event)
+                elif job is not None:
+                    self._note(worker, event)
+                    if isinstance(event, Committed | Progress | Done):
+                        yield job.task, event
+                        if isinstance(event, Done):  # recorded by now: what reads its outputs may begin
+                            worker.queue.unfinished.discard(job.task.label)
+
+    def close(self) -> None:
+        """End all workers."""
+        for worker in self._workers:
+            worker.handle.kill()
+        self._workers.clear()
+
+    def _move_workers(self, queues: Sequence[_Queue]) -> None:
+        """Keep the workers that are large enough for a lane, with their models; end the others."""
+        room = {id(queue): queue.size for queue in queues}
+        kept = []
+        for worker in self._workers:
+            home = next((q for q in queues if room[id(q)] and _holds(worker.resources, q.resources)), None)
+            if home is None:
+                worker.handle.kill()
+                continue
+            room[id(home)] -= 1
+            worker.queue = home
+            kept.append(worker)
+        self._workers = kept
+
+    def _assign(self, queue: _Queue) -> None:
+        """Give the lane's jobs to its idle workers, starting workers up to its size."""
+        mine = [w for w in self._workers if w.queue is queue]
+        idle = [w for w in mine if w.job is None]
+        while (idle or len(mine) < queue.size) and (job := queue.take()) is not None:
+            if not idle:
+                handle = self._backend.start(queue.resources)
+                worker = _Busy(handle, queue.resources, queue, last_event=time.monotonic())
+                self._workers.append(worker)
+                mine.append(worker)
+                idle.append(worker)
+            self._give(idle.pop(), job)
+
+    def _give(self, worker: _Busy, job: _Job) -> None:
+        worker.job, worker.span, worker.last_event = job, None, time.monotonic()
+        if worker.stages is not None:
+            worker.handle.submit(job.task)
+
+    def _welcome(self, worker: _Busy, event: Ready) -> None:
+        """A worker is up: give it the task that waits for it. A node that lacks a stage is refused before any work."""
+        worker.stages = event.stages
+        if worker.job is None:
+            return
+        if (stage := worker.job.task.stage) not in event.stages:
+            raise RunnerError(
+                f"node {event.node} cannot do stage {stage!r}: package {package_of_stage(stage)!r} is installed where "
+                "the run is driven and not there; install the same packages on every node"
+            )
+        worker.handle.submit(worker.job.task)
+
+    def _note(self, worker: _Busy, event: Event) -> None:
+        if isinstance(event, Progress):
+            worker.span, worker.loading = event.span, ""
+        elif isinstance(event, Loading):
+            worker.span, worker.loading = None, f"annotator {event.step!r}"
+        elif isinstance(event, Done):
+            worker.job, worker.span = None, None
+
+    def _overdue(self) -> list[tuple[WorkerHandle, Event]]:
+        """Workers that are busy and have said nothing for too long."""
+        now = time.monotonic()
+        hung: list[tuple[WorkerHandle, Event]] = []
+        for worker in self._workers:
+            limit_s = self._limits.batch_timeout_s if worker.span else self._limits.load_timeout_s
+            if worker.job is not None and now - worker.last_event > limit_s:
+                hung.append((worker.handle, Lost(cause="hung")))
+        return hung
+
+    def _lose(self, worker: _Busy, event: Lost) -> None:
+        """Replace a lost worker; its job goes back first in line, with what was learnt."""
+        self._workers.remove(worker)
+        worker.handle.kill()
+        job = worker.job
+        if job is None:
+            return
+        log.warning("worker %s in %s at %s", event.cause, job.task.label, worker.span or worker.loading)
+        careful = job.task.isolation.careful
+        if worker.span is None and (careful or event.cause == "hung"):
+            self._count_attempt(worker, event, job)
+        elif worker.span is not None and careful:
+            job.losses[worker.span] += 1
+        isolation = isolate(job.task.isolation, worker.span, event.cause, job.losses)
+        job.task = job.task.model_copy(update={"isolation": isolation})
+        worker.queue.jobs.appendleft(job)
+
+    def _count_attempt(self, worker: _Busy, event: Lost, job: _Job) -> None:
+        """A worker lost before any sample: models that do not load are no sample's fault."""
+        job.attempts += 1
+        if job.attempts > self._limits.task_retries:
+            raise RunnerError(
+                f"workers were {event.cause} {job.attempts} times while loading {worker.loading} for "
+                f"{job.task.label} (limit {self._limits.load_timeout_s:.0f} s each): look at memory and at the "
+                "worker's log, or raise limits.load_timeout_s"
+            )
+
+    def _fail(self, worker: _Busy, event: Failed) -> None:
+        """A task raised outside any sample: try again, or stop the run with its message."""
+        job = worker.job
+        assert job is not None, "an idle worker reported a failure"
+        worker.job, worker.span = None, None
+        job.attempts += 1
+        log.warning("%s %s failed: %s", job.task.stage, job.task.label, event.detail)
+        if event.fatal or job.attempts > self._limits.task_retries:
+            kind: type[FldError] = ModelError if event.error == "ModelError" else RunnerError
+            raise kind(f"{job.task.stage} {job.task.label}: {event.error}: {event.detail}")
+        worker.queue.jobs.append(job)
+
+
+def _holds(have: Resources, wanted: Resources) -> bool:
+    """Whether workers of one size can do the tasks of another."""
+    return have.cpus >= wanted.cpus and have.gpus >= wanted.gpus and have.memory_mb >= wanted.memory_mb

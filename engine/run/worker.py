@@ -1,0 +1,78 @@
+"""A worker: takes one task after another, keeps its models, and reports every step it takes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import traceback
+from collections.abc import Callable
+
+from fld_engine.engine.data.records import OutputRecord
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.plan.config import AnnotatorConfig
+from fld_engine.engine.plan.protocols import Annotator, Remembering
+from fld_engine.engine.plan.registry import build_annotator, stage_named
+from fld_engine.engine.plan.stages import Stage
+from fld_engine.engine.plan.tasks import Isolation, Span, Spent, Task
+from fld_engine.engine.run.messages import Committed, Done, Event, Failed, Loading, Progress
+from fld_engine.schemas.errors import FldError
+
+log = logging.getLogger(__name__)
+
+ANSWERS = "answers"
+"""Folder of a root with one folder for each annotator that remembers."""
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TOKENIZERS_PARALLELISM")
+"""Set before a worker's process starts, so that workers side by side do not fight for cores."""
+
+
+def worker_environment(cpus: float) -> dict[str, str]:
+    threads = str(max(1, int(cpus)))
+    return {name: "false" if name.startswith("TOKENIZERS") else threads for name in THREAD_VARIABLES}
+
+
+class WorkerLoop:
+    """The `Worker` of every task of a process. Models are loaded when first needed and kept.
+
+    `emit` reports an event; `flush` returns once the driver has all events, and is called only by careful tasks.
+    """
+
+    def __init__(self, emit: Callable[[Event], None], flush: Callable[[], None]) -> None:
+        self._emit, self._flush = emit, flush
+        self._annotators: dict[str, Annotator] = {}
+        self.store: Store
+        self.isolation: Isolation
+
+    def run(self, task: Task) -> None:
+        """Do one task. Reports `Done` or `Failed` last; never raises."""
+        log.info("task %s %s in process %d", task.stage, task.label, os.getpid())
+        self.store, self.isolation = Store(task.root), task.isolation
+        try:
+            stage: Stage[object] = stage_named(task.stage)
+            answer = stage.work(task, self)
+        except FldError as error:
+            self._emit(Failed(error=type(error).__name__, detail=str(error), fatal=True))
+        except Exception as error:  # noqa: BLE001 - the worker boundary: the driver decides whether to try again
+            detail = f"{error}\n{traceback.format_exc()}"
+            self._emit(Failed(error=type(error).__name__, detail=detail, fatal=False))
+        else:
+            self._emit(Done(result=answer.model_dump_json() if answer is not None else ""))
+
+    def annotator(self, step: str, config: AnnotatorConfig) -> tuple[Annotator, bool]:
+        key = f"{self.store.url} {step} {config.model_dump_json()}"
+        if key in self._annotators:
+            return self._annotators[key], False
+        self._emit(Loading(step=step))
+        annotator = build_annotator(step, config)
+        if isinstance(annotator, Remembering):
+            annotator.remember_at(f"{self.store.url}/{ANSWERS}/{step}")
+        annotator.load()
+        self._annotators[key] = annotator
+        return annotator, True
+
+    def report(self, span: Span, finished: int) -> None:
+        self._emit(Progress(span=span, finished=finished))
+        if self.isolation.careful and not finished:
+            self._flush()
+
+    def commit(self, output: OutputRecord, spent: Spent = Spent()) -> None:  # noqa: B008 - frozen
+        self._emit(Committed(output=output, spent=spent))

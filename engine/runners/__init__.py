@@ -1,1 +1,0 @@
-"""Two ways to run the same tasks: local processes or Ray actors."""

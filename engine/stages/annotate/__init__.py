@@ -1,0 +1,1 @@
+"""Run annotators over partitions."""

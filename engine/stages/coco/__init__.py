@@ -1,0 +1,1 @@
+"""COCO json of what a root keeps."""

@@ -1,0 +1,92 @@
+"""Stage `filter`: verdicts of every partition."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, ClassVar
+
+from fld_engine.engine.data.partition import load_view, write_output
+from fld_engine.engine.data.records import PartitionOutputs, PartitionRecord
+from fld_engine.engine.plan.config import FilterConfig
+from fld_engine.engine.plan.keeps import Holding
+from fld_engine.engine.plan.plan import Found, Plan, one_task_each
+from fld_engine.engine.plan.registry import build_filter
+from fld_engine.engine.plan.stages import Driver, Worker
+from fld_engine.engine.plan.tasks import Lane, Span, Task
+from fld_engine.engine.stages.filter.decide import decide
+from fld_engine.schemas.annotations import Frozen
+
+VERDICTS = "verdicts"
+"""The one step of the stage, and its folder."""
+VERSION = 1
+"""Version of the way verdicts are put together from filters."""
+
+
+class FilterPartition(Frozen):
+    """Run the filters over a partition."""
+
+    partition: PartitionRecord
+    filters: Mapping[str, FilterConfig]
+    outputs: Mapping[str, str]  # annotator → fingerprint, in graph order
+    fingerprint: str
+
+
+class Filter:
+    """One step for all filters: they ask one another's survivors."""
+
+    name: ClassVar[str] = "filter"
+    after: ClassVar[tuple[str, ...]] = ("annotate",)
+    every_run: ClassVar[bool] = True
+    restores: ClassVar[bool] = True
+    rank: ClassVar[int] = 50
+    holdings: ClassVar[tuple[Holding, ...]] = (Holding(glob=f"stages/{VERDICTS}", how="derived"),)
+
+    def steps(self, plan: Plan) -> Sequence[str]:
+        return (VERDICTS,)
+
+    def identity(self, plan: Plan, step: str, partition: PartitionRecord, found: Found) -> Mapping[str, Any]:
+        filters = [
+            [name, config.use or name, plan.filters[name].version, dict(config.params)]
+            for name, config in plan.config.filters.items()
+        ]
+        return {**read_by_all(plan, partition, found), "decide": VERSION, "filters": filters}
+
+    def lanes(self, plan: Plan, missing: Mapping[str, Collection[str]]) -> list[Lane]:
+        return one_task_each(
+            plan,
+            self,
+            VERDICTS,
+            missing[VERDICTS],
+            lambda record: FilterPartition(
+                partition=record,
+                filters=plan.config.filters,
+                outputs=plan.outputs(record),
+                fingerprint=plan.fingerprints[VERDICTS, record.id],
+            ),
+        )
+
+    def is_current(self, plan: Plan) -> bool:
+        return not plan.missing(VERDICTS)
+
+    def run(self, driver: Driver) -> int:
+        """Run the filters where verdicts are missing; returns the number of outputs written."""
+        return driver.record(driver.plan().lanes(self))
+
+    def numbers(self, result: int) -> Mapping[str, int]:
+        return {"outputs": result}
+
+    def work(self, task: Task, worker: Worker) -> None:
+        payload = task.payload
+        assert isinstance(payload, FilterPartition), "a task of another stage"
+        unjudged = PartitionOutputs(verdicts="", outputs=payload.outputs, producers={}, fingerprint="")
+        view = load_view(worker.store, payload.partition, unjudged)
+        filters = [(name, build_filter(name, config)) for name, config in payload.filters.items()]
+        tables = decide(view.images, view.annotations, filters)
+        worker.report(Span(step=VERDICTS, start=0, stop=len(view.images)), len(view.images))
+        worker.commit(write_output(worker.store, VERDICTS, payload.partition, payload.fingerprint, tables))
+
+
+def read_by_all(plan: Plan, partition: PartitionRecord, found: Found) -> dict[str, Any]:
+    """What everything depends on that reads all of a partition: images, people's annotations, annotators' outputs."""
+    outputs = {name: found[name, partition.id] for name in plan.graph.order}
+    return {"partition": partition.fingerprint, "source": partition.annotations_fingerprint, "outputs": outputs}

@@ -1,0 +1,259 @@
+"""The driver's side of ingest: which chunks are new, what is in them, and which partitions they make."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from fld_engine.engine.data.hashing import fingerprint
+from fld_engine.engine.data.identity import identity_of
+from fld_engine.engine.data.images import ImageLimits
+from fld_engine.engine.data.journal import AdditionResult, IngestRecord, read_partitions
+from fld_engine.engine.data.records import PartitionRecord
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.plan.config import RunConfig
+from fld_engine.engine.plan.stages import Driver
+from fld_engine.engine.plan.tasks import ARITHMETIC, Lane, Task
+from fld_engine.engine.sources.item import SourceChunk
+from fld_engine.engine.sources.open import open_source
+from fld_engine.engine.stages.ingest.tables import DeduplicateResult, ScanResult
+from fld_engine.engine.stages.ingest.tasks import AddToPartition, DeduplicateBucket, PackPartition, ScanChunk
+from fld_engine.engine.stages.ingest.twins import twin_roots
+from fld_engine.schemas.annotations import Frozen
+from fld_engine.schemas.errors import AccountingError, SourceError
+
+STAGE = "ingest"
+ROWS_PER_BUCKET = 4_000_000
+"""Ids that one deduplication task holds; about 1 GB."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Scanned:
+    """Everything scanned in one ingest, in order."""
+
+    results: Sequence[ScanResult]
+    matches: Sequence[str]
+    table: pa.Table  # MATCHES of all buckets, by scan and row
+
+
+def new_chunks(config: RunConfig, journal: Sequence[IngestRecord]) -> list[SourceChunk]:
+    """Source chunks that no finished ingest has covered. Raises `SourceError` for sources that cannot be listed."""
+    done = {chunk for ingest in journal for chunk in ingest.chunks}
+    chunks = [chunk for spec in config.sources for chunk in open_source(spec).chunks()]
+    return [chunk for chunk in chunks if chunk_fingerprint(chunk) not in done]
+
+
+def chunk_fingerprint(chunk: SourceChunk) -> str:
+    return fingerprint(identity_of(chunk))
+
+
+def scan_fingerprint(chunk: SourceChunk, images: ImageLimits) -> str:
+    """Names the tables of a scan, which an ingest that is taken up again goes on with."""
+    return fingerprint({"chunk": chunk_fingerprint(chunk), "images": identity_of(images)})
+
+
+def ingest(driver: Driver) -> IngestRecord | None:
+    """Ingest what is new in the sources; `None` where nothing is.
+
+    Raises `SourceError` where the first ingest of a root finds no readable image, `AccountingError` where items were
+    lost on the way.
+    """
+    store, config, journal = driver.store, driver.config, driver.journal()
+    chunks = new_chunks(config, journal)
+    if not chunks:
+        return None
+    number = len(journal) + 1
+    scanned = _scan(driver, chunks, number, read_partitions(journal))
+    new, twins = _new_images(store, scanned, read_partitions(journal))
+    if not new and not journal:
+        reasons = _quarantined(store, scanned.results, "image")
+        raise SourceError(f"no readable image in {', '.join(s.url for s in config.sources)}; rejected: {reasons}")
+    partitions = _pack(driver, number, scanned, new, twins, len(read_partitions(journal)))
+    additions = _add(driver, number, scanned)
+    record = _record(store, number, chunks, scanned, partitions, additions)
+    store.write_model(f"ingest/{number:06d}.json", record)
+    return record
+
+
+def _scan(driver: Driver, chunks: Sequence[SourceChunk], number: int, earlier: Sequence[PartitionRecord]) -> _Scanned:
+    store, config = driver.store, driver.config
+    folder = f"ingest/{number:06d}"
+    there = store.list_names(folder)
+    results: dict[int, ScanResult] = {}
+    tasks = []
+    for index, chunk in enumerate(chunks):
+        identity = scan_fingerprint(chunk, config.images)
+        if f"{identity}.json" in there:
+            results[index] = store.read_model(f"{folder}/{identity}.json", ScanResult).model_copy(
+                update={"index": index}
+            )
+        else:
+            out = f"{folder}/{identity}"
+            payload = ScanChunk(chunk=chunk, index=index, out=out, images=config.images)
+            tasks.append(_task(store, f"chunk {index}", payload, {"scan": 0}))
+    for task, result in driver.answers(Lane(name="scan", resources=ARITHMETIC, tasks=tasks), ScanResult):
+        assert isinstance(task.payload, ScanChunk), "the scan lane ran another task"
+        results[result.index] = result
+        store.write_model(f"{task.payload.out}.json", result)
+    ordered = [results[index] for index in range(len(chunks))]
+    return _deduplicate(driver, folder, ordered, earlier)
+
+
+def _deduplicate(
+    driver: Driver, folder: str, results: Sequence[ScanResult], earlier: Sequence[PartitionRecord]
+) -> _Scanned:
+    store = driver.store
+    scans = tuple(result.files["scan"].path for result in results)
+    indexes = tuple(f["images"].path for record in earlier for f in (record.files, *record.additions))
+    num_rows = sum(r.files["scan"].rows for r in results) + sum(record.num_images for record in earlier)
+    num_buckets = 1 + num_rows // ROWS_PER_BUCKET
+    tasks = [
+        _task(
+            store,
+            f"bucket {bucket}",
+            DeduplicateBucket(
+                bucket=bucket,
+                num_buckets=num_buckets,
+                scans=scans,
+                indexes=indexes,
+                out=f"{folder}/matches-{bucket:04d}.parquet",
+            ),
+        )
+        for bucket in range(num_buckets)
+    ]
+    made = driver.answers(Lane(name="deduplicate", resources=ARITHMETIC, tasks=tasks), DeduplicateResult)
+    matches = sorted(result.file.path for _, result in made)
+    table = pa.concat_tables([store.read_table(path) for path in matches])
+    return _Scanned(results, matches, table.sort_by([("scan", "ascending"), ("row", "ascending")]))
+
+
+def _new_images(
+    store: Store, scanned: _Scanned, earlier: Sequence[PartitionRecord]
+) -> tuple[list[tuple[int, int, int]], list[str]]:
+    """(scan, row, bytes) of every new image in order, and the twin group of each."""
+    new: list[tuple[int, int, int]] = []
+    ids, hashes, groups = [], [], []
+    for record in earlier:
+        table = store.read_table(record.files["images"].path, ["phash", "twin_group"])
+        hashes += table["phash"].to_pylist()
+        groups += table["twin_group"].to_pylist()
+    first_new = len(hashes)
+    status = scanned.table["status"].to_pylist()
+    wanted: dict[int, list[int]] = {}
+    for scan, row, state in zip(
+        scanned.table["scan"].to_pylist(), scanned.table["row"].to_pylist(), status, strict=True
+    ):
+        if state == "new":
+            wanted.setdefault(scan, []).append(row)
+    for scan, rows in sorted(wanted.items()):
+        table = store.read_table(scanned.results[scan].files["scan"].path, ["id", "num_bytes", "phash"])
+        taken = table.take(pa.array(rows, pa.int64()))
+        new += [(scan, row, size) for row, size in zip(rows, taken["num_bytes"].to_pylist(), strict=True)]
+        hashes += taken["phash"].to_pylist()
+        ids += taken["id"].to_pylist()
+    roots = twin_roots(np.array([int(h, 16) for h in hashes], dtype=np.uint64))[first_new:]
+    return new, [groups[root] if root < first_new else ids[root - first_new] for root in roots]
+
+
+def _pack(
+    driver: Driver,
+    number: int,
+    scanned: _Scanned,
+    new: Sequence[tuple[int, int, int]],
+    twins: Sequence[str],
+    first: int,
+) -> list[PartitionRecord]:
+    """Cut the new images into partitions, in order, by images and by bytes."""
+    scans = tuple(result.files["scan"].path for result in scanned.results)
+    tasks: list[Task] = []
+    for start, stop in _cuts([size for _, _, size in new], driver.config):
+        rows: dict[int, list[int]] = {}
+        for scan, row, _ in new[start:stop]:
+            rows.setdefault(scan, []).append(row)
+        payload = PackPartition(
+            partition=f"p{first + len(tasks):06d}",
+            ingest=number,
+            scans=scans,
+            rows=tuple((scan, tuple(r)) for scan, r in rows.items()),
+            matches=tuple(scanned.matches),
+            twins=tuple(twins[start:stop]),
+        )
+        tasks.append(_task(driver.store, payload.partition, payload, {"pack": stop - start}))
+    made = driver.answers(Lane(name="pack", resources=ARITHMETIC, tasks=tasks), PartitionRecord)
+    return sorted((record for _, record in made), key=lambda record: record.id)
+
+
+def _cuts(sizes: Sequence[int], config: RunConfig) -> Iterator[tuple[int, int]]:
+    """[start, stop) of each partition; one that holds a single image may pass the bound in bytes."""
+    start, num_bytes = 0, 0
+    for index, size in enumerate(sizes):
+        full = index - start == config.partitions.max_images
+        if index > start and (full or num_bytes + size > config.partitions.max_mb * 2**20):
+            yield start, index
+            start, num_bytes = index, 0
+        num_bytes += size
+    if start < len(sizes):
+        yield start, len(sizes)
+
+
+def _add(driver: Driver, number: int, scanned: _Scanned) -> list[AdditionResult]:
+    rows = zip(scanned.table["status"].to_pylist(), scanned.table["partition"].to_pylist(), strict=True)
+    partitions = sorted({partition for status, partition in rows if status == "duplicate" and partition})
+    scans = tuple(result.files["scan"].path for result in scanned.results)
+    payloads = [
+        AddToPartition(partition=p, ingest=number, scans=scans, matches=tuple(scanned.matches)) for p in partitions
+    ]
+    tasks = [_task(driver.store, f"{payload.partition}+{number}", payload) for payload in payloads]
+    made = driver.answers(Lane(name="additions", resources=ARITHMETIC, tasks=tasks), AdditionResult)
+    return sorted((result for _, result in made), key=lambda result: result.partition)
+
+
+def _task(store: Store, label: str, payload: Frozen, units: Mapping[str, int] | None = None) -> Task:
+    return Task(stage=STAGE, root=store.url, label=label, units=units or {}, payload=payload)
+
+
+def _quarantined(store: Store, results: Sequence[ScanResult], what: str) -> dict[str, int]:
+    """Rejected images or annotations by reason."""
+    reasons: Counter[str] = Counter()
+    for result in results:
+        table = store.read_table(result.files["quarantine"].path, ["what", "reason"])
+        reasons.update(r["reason"] for r in table.to_pylist() if r["what"] == what)
+    return dict(sorted(reasons.items()))
+
+
+def _record(
+    store: Store,
+    number: int,
+    chunks: Sequence[SourceChunk],
+    scanned: _Scanned,
+    partitions: Sequence[PartitionRecord],
+    additions: Sequence[AdditionResult],
+) -> IngestRecord:
+    """Check that nothing was lost, and write the quarantine table."""
+    states = Counter(scanned.table["status"].to_pylist())
+    quarantine = pa.concat_tables([store.read_table(r.files["quarantine"].path) for r in scanned.results])
+    quarantined = _quarantined(store, scanned.results, "image")
+    packed = sum(record.num_images for record in partitions)
+    num_scanned = sum(r.files["scan"].rows for r in scanned.results)
+    if packed != states["new"] or sum(states.values()) != num_scanned:
+        raise AccountingError(
+            f"ingest {number} scanned {num_scanned} images, told apart {dict(states)} and packed {packed}: "
+            "these do not add up; the ingest is not recorded"
+        )
+    return IngestRecord(
+        number=number,
+        chunks=tuple(chunk_fingerprint(chunk) for chunk in chunks),
+        found=num_scanned + sum(quarantined.values()),
+        new=states["new"],
+        duplicates=states["duplicate"],
+        known=states["known"],
+        quarantined=quarantined,
+        rejected_annotations=_quarantined(store, scanned.results, "annotation"),
+        partitions=tuple(partitions),
+        additions=tuple(additions),
+        quarantine=store.write_table(f"quarantine/{number:06d}.parquet", quarantine),
+    )

@@ -1,0 +1,84 @@
+"""Read every item of a source chunk: hash it, decode it once, note what it is or why it cannot be read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+
+from fld_engine.engine.data.hashing import image_id, sha256_hex
+from fld_engine.engine.data.images import decode, phash64
+from fld_engine.engine.data.tombstones import read_tombstones
+from fld_engine.engine.plan.stages import Worker
+from fld_engine.engine.plan.tasks import Span
+from fld_engine.engine.sources.item import Rejected, SourceItem
+from fld_engine.engine.sources.open import read_chunk
+from fld_engine.engine.stages.ingest.tables import SCAN, ScanResult
+from fld_engine.engine.stages.ingest.tasks import ScanChunk
+from fld_engine.schemas.errors import UnreadableImage
+from fld_engine.schemas.tables import QUARANTINE
+
+Row = dict[str, Any]
+
+REMOVED = "removed"
+"""Reason of a quarantined image that was removed from the root before; its row names the id and nothing else."""
+
+
+def scan(task: ScanChunk, worker: Worker) -> ScanResult:
+    """Scan one chunk. Items condemned by lost workers are quarantined without being touched again.
+
+    Of an image that was removed from the root, nothing is taken but its id.
+    """
+    condemned = {span.start: reason for span, reason in worker.isolation.condemned}
+    name = task.chunk.spec.name
+    store = worker.store
+    removed = read_tombstones(store)
+    rows: list[Row] = []
+    rejected: list[Rejected] = []
+    for unit, found in enumerate(read_chunk(task.chunk, task.images.max_bytes)):
+        if isinstance(found, Rejected):
+            rejected.append(found)
+            continue
+        item, data = found
+        if unit in condemned:
+            rejected.append(Rejected(uri=item.uri, reason=condemned[unit], detail="while it was decoded"))
+            continue
+        worker.report(Span(step="scan", start=unit, stop=unit + 1), 1)
+        if (identity := image_id(sha256_hex(data))) in removed:
+            rejected = [one for one in rejected if item.uri not in (one.uri, one.of_image)]
+            rejected.append(Rejected(uri=identity, reason=REMOVED, detail=""))
+            continue
+        try:
+            rows.append(_row(task, item, data))
+        except UnreadableImage as error:
+            rejected.append(Rejected(uri=item.uri, reason=error.reason, detail=error.detail))
+    quarantine = [{"source": name, **one.model_dump()} for one in rejected]
+    files = {
+        "scan": store.write_table(f"{task.out}.scan.parquet", pa.Table.from_pylist(rows, schema=SCAN)),
+        "quarantine": store.write_table(
+            f"{task.out}.quarantine.parquet", pa.Table.from_pylist(quarantine, schema=QUARANTINE)
+        ),
+    }
+    return ScanResult(index=task.index, files=files)
+
+
+def _row(task: ScanChunk, item: SourceItem, data: bytes) -> Row:
+    image = decode(data, task.images)
+    digest = sha256_hex(data)
+    return {
+        "id": image_id(digest),
+        "source": task.chunk.spec.name,
+        "uri": item.uri,
+        "sha256": digest,
+        "num_bytes": len(data),
+        "format": image.format,
+        "width": image.width,
+        "height": image.height,
+        "plain_jpeg": image.plain_jpeg,
+        "phash": phash64(image.pixels),
+        "source_label": item.source_label,
+        "licence": task.chunk.spec.licence,
+        "gold": task.chunk.spec.gold,
+        "locator": item.read.model_dump_json(),
+        "annotations": item.annotations.model_dump_json(),
+    }

@@ -1,0 +1,95 @@
+"""Stage `ingest`: from sources to partitions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
+
+from fld_engine.engine.data.journal import IngestRecord, read_journal
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.data.tombstones import read_tombstones
+from fld_engine.engine.plan.keeps import Holding
+from fld_engine.engine.plan.plan import Plan
+from fld_engine.engine.plan.stages import Driver, Removal, Worker
+from fld_engine.engine.plan.tasks import Task
+from fld_engine.engine.stages.ingest.deduplicate import deduplicate
+from fld_engine.engine.stages.ingest.forget import forget_ingested
+from fld_engine.engine.stages.ingest.ingest import STAGE, ingest, new_chunks
+from fld_engine.engine.stages.ingest.pack import add_to_partition, pack
+from fld_engine.engine.stages.ingest.scan import scan
+from fld_engine.engine.stages.ingest.tasks import AddToPartition, DeduplicateBucket, PackPartition, ScanChunk
+from fld_engine.schemas.annotations import Frozen
+
+
+class IngestStatus(Frozen):
+    """found = ingested + duplicates + known + quarantined; `removed` of those that were ingested are gone."""
+
+    found: int
+    ingested: int
+    duplicates: int
+    known: int
+    removed: int
+    quarantined: Mapping[str, int]
+    rejected_annotations: Mapping[str, int]
+    partitions: int
+
+
+class Ingest:
+    """Reads what is new in the sources, and cuts it into partitions."""
+
+    name: ClassVar[str] = STAGE
+    after: ClassVar[tuple[str, ...]] = ()
+    every_run: ClassVar[bool] = True
+    restores: ClassVar[bool] = False
+    rank: ClassVar[int] = 90  # it names the places of images in everything else
+    holdings: ClassVar[tuple[Holding, ...]] = (
+        Holding(glob="ingest", how="own"),
+        Holding(glob="partitions", how="own"),
+        Holding(glob="quarantine", how="own"),
+    )
+
+    def is_current(self, plan: Plan) -> bool:
+        return not new_chunks(plan.config, read_journal(plan.store))
+
+    def run(self, driver: Driver) -> IngestRecord | None:
+        """The journal of this ingest; `None` where nothing is new."""
+        return ingest(driver)
+
+    def numbers(self, result: IngestRecord | None) -> Mapping[str, int]:
+        if result is None:
+            return {"found": 0, "new": 0, "duplicates": 0, "quarantined": 0}
+        quarantined = sum(result.quarantined.values())
+        return {"found": result.found, "new": result.new, "duplicates": result.duplicates, "quarantined": quarantined}
+
+    def work(self, task: Task, worker: Worker) -> Frozen:
+        match task.payload:
+            case ScanChunk() as payload:
+                return scan(payload, worker)
+            case DeduplicateBucket() as payload:
+                return deduplicate(worker.store, payload)
+            case PackPartition() as payload:
+                return pack(payload, worker)
+            case AddToPartition() as payload:
+                return add_to_partition(worker.store, payload)
+        raise TypeError(f"stage {STAGE} has no task for {type(task.payload).__name__}")
+
+    def forget(self, store: Store, removal: Removal, tick: Callable[[], None]) -> None:
+        forget_ingested(store, removal, tick)
+
+    def status(self, plan: Plan, journal: Sequence[IngestRecord]) -> IngestStatus:
+        quarantined: Counter[str] = Counter()
+        rejected: Counter[str] = Counter()
+        for record in journal:
+            quarantined.update(record.quarantined)
+            rejected.update(record.rejected_annotations)
+        return IngestStatus(
+            found=sum(record.found for record in journal),
+            ingested=sum(record.new for record in journal),
+            duplicates=sum(record.duplicates for record in journal),
+            known=sum(record.known for record in journal),
+            removed=len(read_tombstones(plan.store)),
+            quarantined=dict(sorted(quarantined.items())),
+            rejected_annotations=dict(sorted(rejected.items())),
+            partitions=len(plan.partitions),
+        )

@@ -1,0 +1,53 @@
+"""Types and schemas that live only between the steps of one ingest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pyarrow as pa
+
+from fld_engine.engine.data.records import FileRecord
+from fld_engine.schemas.annotations import Frozen
+
+_string = pa.string()
+
+SCAN = pa.schema(
+    [
+        ("id", _string),
+        ("source", _string),
+        ("uri", _string),
+        ("sha256", _string),
+        ("num_bytes", pa.int64()),
+        ("format", _string),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("plain_jpeg", pa.bool_()),
+        ("phash", _string),
+        ("source_label", _string),
+        ("licence", _string),
+        ("gold", pa.bool_()),
+        ("locator", _string),  # JSON of `Locator`
+        ("annotations", _string),  # JSON of `Annotations`
+    ]
+)
+
+MATCHES = pa.schema(
+    [
+        ("id", _string),
+        ("scan", pa.int32()),
+        ("row", pa.int32()),
+        ("status", _string),  # new, duplicate (same bytes elsewhere) or known (same bytes at the same place)
+        ("partition", _string),  # of an earlier ingest that has these bytes already, or empty
+    ]
+)
+
+
+class ScanResult(Frozen):
+    """Files of one scanned chunk: `scan` and `quarantine`."""
+
+    index: int
+    files: Mapping[str, FileRecord]
+
+
+class DeduplicateResult(Frozen):
+    file: FileRecord

@@ -1,0 +1,1 @@
+"""Another chance for images that failed."""
