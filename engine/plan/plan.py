@@ -21,7 +21,7 @@ from fld_engine.engine.plan.protocols import Annotator, Filter, Resources
 from fld_engine.engine.plan.registry import build_annotator, build_filter, installed_stages, runtime_params
 from fld_engine.engine.plan.tasks import ARITHMETIC, Lane, Task
 from fld_engine.schemas.annotations import Frozen
-from fld_engine.schemas.kinds import FAMILIES, FROM_SOURCES, Kind
+from fld_engine.schemas.kinds import BOXED, FAMILIES, FROM_SOURCES, Kind, kinds_of
 
 REPLAYED = ".replayed-"
 
@@ -113,8 +113,7 @@ class Plan:
         blind = [
             name
             for name in self.graph.order
-            if reads(self.annotators[name]) & {"objects", "scene_text"}
-            and self.config.annotators[name].work_set.min_score > lowest
+            if reads(self.annotators[name]) & BOXED and self.config.annotators[name].work_set.min_score > lowest
         ]
         return lowest, blind
 
@@ -231,15 +230,7 @@ def reads(annotator: Annotator) -> frozenset[Kind]:
 def _brought(config: RunConfig, partitions: Sequence[PartitionRecord]) -> frozenset[Kind]:
     """Kinds that the sources bring, or may bring where nothing is ingested yet."""
     tables = {name for record in partitions for files in (record.files, *record.additions) for name in files}
-    found: set[Kind] = {kind for table, kinds in _KINDS_OF_TABLE.items() if table in tables for kind in kinds}
+    found = kinds_of(tables)
     if any(spec.kind != "folder" for spec in config.sources):
         found |= FROM_SOURCES
-    return frozenset(found)
-
-
-_KINDS_OF_TABLE: dict[str, tuple[Kind, ...]] = {
-    "texts": ("brief_texts", "detailed_texts"),
-    "regions": ("objects", "scene_text"),
-    "masks": ("masks",),
-    "phrases": ("groundings",),
-}
+    return found

@@ -15,6 +15,7 @@ from fld_engine.engine.plan.tasks import Lane, Task
 from fld_engine.engine.stages.annotate.partition import AnnotatePartition, AnnotateStep, annotate_partition
 from fld_engine.schemas.annotations import Frozen
 from fld_engine.schemas.errors import RootError
+from fld_engine.schemas.kinds import NOT_STORED
 
 
 class StepStatus(Frozen):
@@ -59,7 +60,7 @@ class Annotate:
             "images": plan.config.images.model_dump(mode="json"),
             "partition": partition.fingerprint,
         }
-        if reads(annotator) - {"pixels"}:
+        if reads(annotator) - NOT_STORED:
             parts["work_set"] = config.work_set.model_dump(mode="json")
             parts["source"] = partition.annotations_fingerprint
             parts["upstream"] = {name: found[name, partition.id] for name in plan.graph.upstream[step]}

@@ -25,6 +25,7 @@ from fld_engine.engine.stages.coverage.counts import (
     count_texts,
 )
 from fld_engine.schemas.annotations import Frozen, Granularity, RegionTextKind
+from fld_engine.schemas.kinds import REGION_FAMILIES
 from fld_engine.schemas.tables import ANNOTATION_TABLES, IMAGES, VERDICT_TARGETS, verdict_schema
 
 VERSION = 1
@@ -61,7 +62,7 @@ def aggregate(view: PartitionView) -> Aggregate:
         phrase_regions = _rows_of(kept["phrase_regions"], "phrase_id", phrases["id"])
         groundings[prefix] = count_groundings(phrases, phrase_regions, kept["texts"], tokens)
         boxes[f"{prefix}phrase-region"] = count_boxes(phrase_regions, kept["images"])
-    for family, kind in (("region-text", "object"), ("scene-text", "text")):
+    for family, kind in REGION_FAMILIES.items():
         boxes[family] = count_boxes(regions.filter(pc.equal(regions["kind"], kind)), kept["images"])
     return Aggregate(
         images=kept["images"].num_rows,

@@ -21,7 +21,7 @@ from fld_engine.schemas.annotations import GRANULARITIES
 from fld_engine.schemas.errors import ConfigError
 from fld_engine.schemas.kinds import FAMILIES
 from fld_engine.schemas.sample import NOT_MEASURED, SAMPLE_VERSION, Sample
-from fld_engine.schemas.tables import VERDICT_TARGETS
+from fld_engine.schemas.tables import EXPORTED_TABLES
 
 Row = dict[str, Any]
 Grouped = Mapping[str, list[Row]]
@@ -66,7 +66,7 @@ def assemble(
     `split_of_group` maps a twin group to its split. `image.sha256` is that of the original bytes until the image is
     re-encoded. Raises `pydantic.ValidationError` where a stored row is not what `schemas.tables` promises.
     """
-    tables = {name: _kept(view, name) for name in (*VERDICT_TARGETS, "masks", "similarities")}
+    tables = {name: _kept(view, name) for name in EXPORTED_TABLES}
     statuses = {family: family_status(view, family) for family in FAMILIES}
     position = {image: i for i, image in enumerate(view.images["id"].to_pylist())}
     grouped = _Grouped(tables)

@@ -21,6 +21,7 @@ from fld_engine.engine.data.store import Store
 from fld_engine.engine.data.view import PartitionView
 from fld_engine.engine.stages.report.tasks import DrawGallery
 from fld_engine.schemas.annotations import Frozen
+from fld_engine.schemas.kinds import OWN_TEXTS, REGION_FAMILIES
 from fld_engine.schemas.tables import verdict_schema
 
 PICTURE_BYTES = 60_000
@@ -124,9 +125,8 @@ def _candidate(row: Row) -> Row:
 
 
 def _region(row: Row, candidates: Sequence[Row]) -> Row:
-    family = "region-text" if row["kind"] == "object" else "scene-text"
-    wanted = "phrase" if row["kind"] == "object" else "ocr"
-    label = next((c["text"] for c in candidates if c["kind"] == wanted), "")
+    family = next(family for family, kind in REGION_FAMILIES.items() if kind == row["kind"])
+    label = next((c["text"] for c in candidates if c["kind"] == OWN_TEXTS[row["kind"]]), "")
     return {
         "id": row["id"],
         "family": family,

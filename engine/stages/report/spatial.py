@@ -14,6 +14,7 @@ from fld_engine.engine.data.geometry import Bools, Floats, Ints, areas, mask_are
 from fld_engine.engine.stages.coverage.boxes import AREA_EDGES, ASPECT_EDGES, count_boxes
 from fld_engine.engine.stages.report.bins import IOU_BINS, iou_bins
 from fld_engine.engine.stages.report.tables import count_rows
+from fld_engine.schemas.kinds import REGION_FAMILIES
 
 SIZES = ("small", "medium", "large")
 SIZE_BOUNDS = (32.0**2, 96.0**2)
@@ -29,8 +30,8 @@ Rows = list[tuple[object, ...]]
 def families(kept: Mapping[str, pa.Table]) -> Iterator[tuple[str, pa.Table]]:
     """Kept boxes by annotation family. Groundings that agree by construction stand apart, as in the coverage."""
     regions, boxes = kept["regions"], kept["phrase_regions"]
-    yield "region-text", regions.filter(pc.equal(regions["kind"], "object"))
-    yield "scene-text", regions.filter(pc.equal(regions["kind"], "text"))
+    for family, kind in REGION_FAMILIES.items():
+        yield family, regions.filter(pc.equal(regions["kind"], kind))
     phrases = kept["phrases"]
     for family, derived in (("phrase-region", False), ("derived-phrase-region", True)):
         mine = phrases["id"].filter(pc.equal(phrases["derived"], derived)).combine_chunks()
