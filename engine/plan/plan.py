@@ -17,7 +17,7 @@ from fld_engine.engine.data.round_facts import RoundFacts
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.plan.config import AnnotatorConfig, RunConfig
 from fld_engine.engine.plan.graph import Graph, build_graph, lanes_of, together
-from fld_engine.engine.plan.protocols import Annotator, Filter, Resources
+from fld_engine.engine.plan.protocols import Annotator, Filter, Reaching, Resources
 from fld_engine.engine.plan.registry import build_annotator, build_filter, installed_stages, runtime_params
 from fld_engine.engine.plan.tasks import ARITHMETIC, Lane, Task
 from fld_engine.schemas.annotations import Frozen
@@ -105,11 +105,12 @@ class Plan:
     def blind_annotators(self) -> tuple[float, list[str]]:
         """The lowest score that the filters let pass, and the annotators whose work set begins above it.
 
-        A filter of regions says how low it reaches in `lowest_score`. Regions below the work set of an annotator are
-        kept without what it would say of them; a lower `work_set.min_score` runs it again, and what reads it.
+        Regions below the work set of an annotator are kept without what it would say of them; a lower
+        `work_set.min_score` runs it again, and what reads it.
         """
-        bounds = [judge.lowest_score for judge in self.filters.values() if hasattr(judge, "lowest_score")]
-        lowest: float = max(bounds, default=1.0)
+        lowest = max(
+            (judge.lowest_score for judge in self.filters.values() if isinstance(judge, Reaching)), default=1.0
+        )
         blind = [
             name
             for name in self.graph.order

@@ -128,9 +128,7 @@ class Filter(Protocol):
     `phrase_regions`. In `tables`, the target holds only the rows that survived the filters before this one; all other
     tables of `requires` are whole.
 
-    A filter that keeps low values (numbers of things, overlaps) says so with a class attribute `keeps_low = True`;
-    reports then draw its bound the right way round. One whose value is the row's own score says `of_score = True`; its
-    bounds are drawn into the histograms of scores.
+    A filter may say more of its value: it may be `KeepsLow`, `OfScore` or `Reaching`.
     """
 
     version: int
@@ -139,6 +137,37 @@ class Filter(Protocol):
     params: Frozen
 
     def decide(self, tables: Tables) -> Verdicts: ...
+
+
+@runtime_checkable
+class KeepsLow(Protocol):
+    """A filter that keeps low values, such as numbers of things or overlaps: reports draw its bound that way round."""
+
+    keeps_low: ClassVar[bool]
+
+
+@runtime_checkable
+class OfScore(Protocol):
+    """A filter whose value is the row's own score: its bounds are drawn into the histograms of scores."""
+
+    of_score: ClassVar[bool]
+
+
+@runtime_checkable
+class Reaching(Protocol):
+    """A filter of regions that says how low it reaches: no object of a model passes it below `lowest_score`."""
+
+    lowest_score: float
+
+
+def keeps_low(judge: Filter) -> bool:
+    """Whether a filter keeps low values; one that does not say keeps high ones."""
+    return isinstance(judge, KeepsLow) and judge.keeps_low
+
+
+def of_score(judge: Filter) -> bool:
+    """Whether a filter decides on the row's own score; one that does not say decides on something else."""
+    return isinstance(judge, OfScore) and judge.of_score
 
 
 Factory = Any  # a class with a nested `Params` model, found by entry point

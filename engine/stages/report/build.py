@@ -9,6 +9,7 @@ from fld_engine.engine.data.journal import IngestRecord
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.inspect.status import read_status
 from fld_engine.engine.plan.plan import Plan
+from fld_engine.engine.plan.protocols import keeps_low, of_score
 from fld_engine.engine.stages.coverage.report import report as coverage_report
 from fld_engine.engine.stages.report.model import Data, Page
 from fld_engine.engine.stages.report.pages.annotations import statistics
@@ -78,8 +79,8 @@ def _filters(plan: Plan) -> dict[str, dict[str, Any]]:
         name: {
             "target": judge.target,
             "params": judge.params.model_dump(mode="json"),
-            "keeps_low": getattr(judge, "keeps_low", False),
-            "of_score": getattr(judge, "of_score", False),
+            "keeps_low": keeps_low(judge),
+            "of_score": of_score(judge),
         }
         for name, judge in plan.filters.items()
     }

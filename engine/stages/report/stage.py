@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from fld_engine.engine.data.partition import load_view, write_output
 from fld_engine.engine.data.records import PartitionRecord
 from fld_engine.engine.plan.plan import Found, Plan, one_task_each
+from fld_engine.engine.plan.protocols import keeps_low
 from fld_engine.engine.plan.stages import Driver, Holding, Worker
 from fld_engine.engine.plan.tasks import Lane, Span, Task
 from fld_engine.engine.stages.coverage.aggregates import Aggregate
@@ -61,7 +62,7 @@ class Report:
         return {**known, "verdicts": verdicts, "report": VERSION, "derived": plan.derived}
 
     def lanes(self, plan: Plan, missing: Mapping[str, Collection[str]]) -> list[Lane]:
-        keeps_low = tuple(name for name, judge in plan.filters.items() if getattr(judge, "keeps_low", False))
+        low = tuple(name for name, judge in plan.filters.items() if keeps_low(judge))
         return one_task_each(
             plan,
             self,
@@ -71,7 +72,7 @@ class Report:
                 partition=record,
                 reads=committed(plan, record),
                 derived=plan.derived,
-                keeps_low=keeps_low,
+                keeps_low=low,
                 fingerprint=plan.fingerprints[STAGE, record.id],
             ),
         )
