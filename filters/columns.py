@@ -8,9 +8,7 @@ import pyarrow.compute as pc
 
 from fld_engine.engine.data.columns import equals, floats, positions
 from fld_engine.engine.data.geometry import Bools, Floats
-
-HUMAN = "human"
-"""Annotator of the labels that people made."""
+from fld_engine.schemas.origins import Origin
 
 
 def by_human(table: pa.Table) -> Bools:
@@ -19,7 +17,7 @@ def by_human(table: pa.Table) -> Bools:
     What a person wrote or drew is protected: it has no model's score to doubt, so no filter on scores, overlaps or a
     parse drops it. It goes only with its image.
     """
-    return equals(table["annotator"], HUMAN)
+    return equals(table["annotator"], Origin.HUMAN)
 
 
 def region_classes(regions: pa.Table, region_texts: pa.Table) -> pa.Array:

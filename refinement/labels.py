@@ -18,9 +18,9 @@ from fld_engine.refinement.judging import Judgement, named_things
 from fld_engine.refinement.merge_regions import RegionLabel
 from fld_engine.refinement.merge_texts import TextLabel
 from fld_engine.refinement.metrics_boxes import Boxes
+from fld_engine.schemas.origins import Origin
 from fld_engine.schemas.tables import ANNOTATION_TABLES
 
-HUMAN = "human"
 Row = dict[str, Any]
 Tables = Mapping[str, pa.Table]
 
@@ -53,7 +53,7 @@ def labelled_images(
 def of_people(said: Tables) -> dict[str, pa.Table]:
     """The rows that people wrote: captions that were found on the web are nobody's reference."""
     return {
-        name: table.filter(pc.equal(table["annotator"], HUMAN)) if "annotator" in table.schema.names else table
+        name: table.filter(pc.equal(table["annotator"], Origin.HUMAN)) if "annotator" in table.schema.names else table
         for name, table in said.items()
     }
 
@@ -135,7 +135,7 @@ def _objects_of(labels: Tables) -> dict[str, list[RegionLabel]]:
     found: dict[str, list[RegionLabel]] = defaultdict(list)
     for row, name in zip(tables["regions"].to_pylist(), names, strict=True):
         if row["kind"] == "object" and name:
-            protected = row["annotator"] == HUMAN
+            protected = row["annotator"] == Origin.HUMAN
             found[row["image_id"]].append(
                 RegionLabel(row["id"], _box(row), name, row["score"], row["score"], protected=protected)
             )
@@ -151,7 +151,7 @@ def _texts_of(texts: pa.Table, names: Sequence[str]) -> dict[str, list[TextLabel
 
 def _text(row: Row, named: tuple[str, ...]) -> TextLabel:
     return TextLabel(
-        row["id"], row["granularity"], row["text"], named, row["score"], protected=row["annotator"] == HUMAN
+        row["id"], row["granularity"], row["text"], named, row["score"], protected=row["annotator"] == Origin.HUMAN
     )
 
 

@@ -49,6 +49,7 @@ from fld_engine.refinement.teaching import TRAINING, Teacher, student_folder
 from fld_engine.refinement.training_log import TensorBoardLog
 from fld_engine.schemas.annotations import Frozen, Source
 from fld_engine.schemas.errors import RootError
+from fld_engine.schemas.origins import Origin
 
 VERSION = 4
 """Version of what a round makes of the same labels and settings."""
@@ -191,7 +192,7 @@ class Loop:
         """Calibrate, let the gate decide, and write the labels of the round with their ledger."""
         rules = self.settings.rules
         prefix = "" if self.has_gold else AGREEMENT
-        source = Source(annotator="refinement", model="student", revision=identity, round=number)
+        source = Source(annotator=Origin.REFINEMENT, model="student", revision=identity, round=number)
         settlement = settle(
             self.judged(before, plan), rules, round_=number, seed=self.config.seed, prefix=prefix,
             attach=Proposal(self.pipeline, self.files, number, before, source),

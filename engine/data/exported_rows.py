@@ -10,9 +10,6 @@ import pyarrow.compute as pc
 from fld_engine.engine.data.view import PartitionView
 from fld_engine.schemas.tables import VERDICT_TARGETS, verdict_schema
 
-HUMAN = "human"
-"""Annotator of what people drew."""
-
 
 def judged(view: PartitionView, target: str) -> pa.Table:
     """All rows of a target, with the columns `kept`, `reason` and `chosen` of their verdicts.

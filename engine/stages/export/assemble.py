@@ -20,14 +20,14 @@ from fld_engine.engine.stages.export.targets import write_targets
 from fld_engine.schemas.annotations import GRANULARITIES
 from fld_engine.schemas.errors import ConfigError
 from fld_engine.schemas.kinds import FAMILIES
+from fld_engine.schemas.origins import Origin, origin_of
 from fld_engine.schemas.sample import NOT_MEASURED, SAMPLE_VERSION, Sample
 from fld_engine.schemas.tables import EXPORTED_TABLES
 
 Row = dict[str, Any]
 Grouped = Mapping[str, list[Row]]
 
-ORIGIN_RANK = {"human": 0, "web": 2}
-LEARNED_RANK, COMPOSED_RANK = 1, 3
+ORIGIN_RANK = {Origin.HUMAN: 0, Origin.SPECIALIST: 1, Origin.REFINEMENT: 1, Origin.WEB: 2, Origin.COMPOSED: 3}
 """Whose text is better, before any score is asked: scores of different origins are not comparable. A person, then a
 captioning model, then text found beside the image on the web, then a text composed from other annotations."""
 
@@ -184,8 +184,8 @@ class _Grouped:
 
 def _text_rank(row: Row) -> tuple[int, int, float]:
     """Coarse before fine; within a granularity by origin, then by falling score."""
-    origin = COMPOSED_RANK if row["composed"] else ORIGIN_RANK.get(row["annotator"], LEARNED_RANK)
-    return GRANULARITIES.index(row["granularity"]), origin, -row["score"]
+    origin = origin_of(row["annotator"], composed=row["composed"])
+    return GRANULARITIES.index(row["granularity"]), ORIGIN_RANK[origin], -row["score"]
 
 
 def _image(row: Row, split: str) -> Row:

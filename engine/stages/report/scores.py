@@ -9,12 +9,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fld_engine.engine.data.columns import equals, floats
-from fld_engine.engine.data.exported_rows import HUMAN, judged, ordinary_images, verdicts_of
+from fld_engine.engine.data.exported_rows import judged, ordinary_images, verdicts_of
 from fld_engine.engine.data.geometry import Bools, Ints
 from fld_engine.engine.data.view import PartitionView
 from fld_engine.engine.stages.filter.decide import NO_REGION
 from fld_engine.engine.stages.report.bins import NUM_VALUE_BINS, SCORE_BINS, score_bins, value_bins
 from fld_engine.engine.stages.report.tables import count_rows
+from fld_engine.schemas.origins import Origin
 from fld_engine.schemas.tables import VERDICT_TARGETS, verdict_schema
 
 KEPT, DROPPED, DROPPED_HERE, DROPPED_LATER = "kept", "dropped", "dropped_here", "dropped_later"
@@ -85,7 +86,7 @@ def _values(target: str, verdicts: pa.Table, table: pa.Table, keeps_low: Collect
         later = np.zeros(len(kept), dtype=bool) | at_end
         for after in filters[i + 1 :]:
             later |= asked[after]
-        told = asked[name] & ~np.isnan(value) & (groups != HUMAN)
+        told = asked[name] & ~np.isnan(value) & (groups != Origin.HUMAN)
         bins = value_bins(np.where(told, value, 0.0), keeps_low=name in keeps_low)
         for group in np.unique(groups[told]):
             of_group = told & (groups == group)
@@ -100,7 +101,9 @@ def _groups(target: str, table: pa.Table) -> np.ndarray:
     makers = _makers(table)
     if target != "texts":
         return makers
-    return np.where(makers == HUMAN, HUMAN, table["granularity"].to_numpy(zero_copy_only=False).astype(str))
+    return np.where(
+        makers == Origin.HUMAN, Origin.HUMAN, table["granularity"].to_numpy(zero_copy_only=False).astype(str)
+    )
 
 
 def _makers(table: pa.Table) -> np.ndarray:
