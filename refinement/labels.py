@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fld_engine.engine.data.work_set import region_classes
+from fld_engine.engine.data.region_names import region_classes
 from fld_engine.refinement.attached import NOTHING, Attached, attached_of
 from fld_engine.refinement.dataset import Gold, LabelledImage, gold_split_of
 from fld_engine.refinement.judging import Judgement, named_things
@@ -131,7 +131,7 @@ def _sighting(row: Row, phrases: Sequence[Row]) -> RegionLabel:
 
 def _objects_of(labels: Tables) -> dict[str, list[RegionLabel]]:
     tables = {name: labels.get(name, schema.empty_table()) for name, schema in ANNOTATION_TABLES.items()}
-    names = region_classes(tables["regions"], tables["region_texts"])
+    names = region_classes(tables["regions"], tables["region_texts"]).to_pylist()
     found: dict[str, list[RegionLabel]] = defaultdict(list)
     for row, name in zip(tables["regions"].to_pylist(), names, strict=True):
         if row["kind"] == "object" and name:

@@ -243,6 +243,10 @@ def owner_column(table: str) -> str:
     return "id" if table == "images" else "image_id"
 
 
+FILTERS_METADATA = b"fld.filters"
+"""Key of a verdict table's metadata: `{name: {filter, version, params}}` of its filters as canonical JSON."""
+
+
 def verdict_schema(filter_names: list[str]) -> pa.Schema:
     """Verdicts of one target: a row per annotation, in the order of the annotation table.
 

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from fld_engine.engine.data.geometry import Bools, Ints, nms_keep
+from fld_engine.engine.data.region_names import region_classes
 from fld_engine.schemas.annotations import Frozen
 from fld_engine.schemas.kinds import NOT_STORED, Kind, values_of
 from fld_engine.schemas.tables import ANNOTATION_TABLES, TABLES, links_to
@@ -52,20 +53,12 @@ def cut_to_work_set(tables: Mapping[str, pa.Table], work_set: WorkSet) -> dict[s
     return cut
 
 
-def region_classes(regions: pa.Table, region_texts: pa.Table) -> list[str]:
-    """The phrase of each region, in row order: the first where it has several, empty where it has none."""
-    phrases = region_texts.filter(pc.equal(region_texts["kind"], "phrase"))
-    rows = zip(phrases["region_id"].to_pylist(), phrases["text"].to_pylist(), strict=True)
-    by_region = dict(reversed(list(rows)))
-    return [by_region.get(region, "") for region in regions["id"].to_pylist()]
-
-
 def _region_mask(regions: pa.Table, region_texts: pa.Table, work_set: WorkSet) -> Bools:
     scores = regions["score"].to_numpy()
     boxes = np.stack([regions[c].to_numpy() for c in ("x1", "y1", "x2", "y2")], axis=1)
     images = _codes(regions["image_id"].to_pylist())
     kinds = regions["kind"].to_pylist()
-    classes = region_classes(regions, region_texts)
+    classes = region_classes(regions, region_texts).to_pylist()
     keep: Bools = scores >= work_set.min_score
     alive = np.flatnonzero(keep)
     groups = _codes([f"{images[i]}/{kinds[i]}/{classes[i]}" for i in alive])

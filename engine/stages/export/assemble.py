@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fld_engine.engine.data.hashing import annotation_id
+from fld_engine.engine.data.kept_rows import kept
 from fld_engine.engine.data.view import PartitionView
 from fld_engine.engine.plan.config import MAX_TARGET_TOKENS
 from fld_engine.engine.plan.selection import EVERYTHING, Selection
@@ -66,7 +67,7 @@ def assemble(
     `split_of_group` maps a twin group to its split. `image.sha256` is that of the original bytes until the image is
     re-encoded. Raises `pydantic.ValidationError` where a stored row is not what `schemas.tables` promises.
     """
-    tables = {name: _kept(view, name) for name in EXPORTED_TABLES}
+    tables = {name: kept(view, name) for name in EXPORTED_TABLES}
     statuses = {family: family_status(view, family) for family in FAMILIES}
     position = {image: i for i, image in enumerate(view.images["id"].to_pylist())}
     grouped = _Grouped(tables)
@@ -102,15 +103,6 @@ def family_status(view: PartitionView, family: str) -> list[str]:
     stacked = np.stack(columns)
     status = np.where((stacked == "done").all(axis=0), "done", "not_run")
     return [str(s) for s in np.where((stacked == "failed").any(axis=0), "failed", status)]
-
-
-def _kept(view: PartitionView, name: str) -> pa.Table:
-    """Rows of a table that its verdicts keep, with their `chosen` flag; all rows where nothing judges the table."""
-    table = view.images if name == "images" else view.annotations[name]
-    verdicts = view.verdicts.get(name)
-    if verdicts is None:
-        return table.append_column("chosen", pa.repeat(False, table.num_rows))
-    return table.append_column("chosen", verdicts["chosen"]).filter(verdicts["kept"])
 
 
 def _group(table: pa.Table, key: str) -> Grouped:

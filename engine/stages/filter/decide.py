@@ -14,10 +14,8 @@ from fld_engine.engine.data.geometry import Bools, Floats, Ints
 from fld_engine.engine.data.hashing import canonical_json
 from fld_engine.engine.plan.protocols import Filter, Verdicts
 from fld_engine.schemas.errors import ConfigError
-from fld_engine.schemas.tables import TABLES, VERDICT_TARGETS, owner_column, verdict_schema
+from fld_engine.schemas.tables import FILTERS_METADATA, TABLES, VERDICT_TARGETS, owner_column, verdict_schema
 
-METADATA = b"fld.filters"
-"""Key of a verdict table's metadata: `{name: {filter, version, params}}` of its filters as canonical JSON."""
 PARENT = "parent:"
 MISSING = PARENT + "missing"
 """Reason of a row whose parent is in no table."""
@@ -168,7 +166,7 @@ def _verdicts(
         }
         for name, judge in own.items()
     }
-    schema = verdict_schema(list(own)).with_metadata({METADATA: canonical_json(thresholds).encode()})
+    schema = verdict_schema(list(own)).with_metadata({FILTERS_METADATA: canonical_json(thresholds).encode()})
     return pa.table(columns, schema=schema)
 
 

@@ -14,8 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fld_engine.engine.data.columns import boxes_xyxy, codes, floats
-from fld_engine.engine.data.exported_rows import class_names, ordinary_images
 from fld_engine.engine.data.geometry import Bools, Floats, Ints, pairwise_iou
+from fld_engine.engine.data.kept_rows import is_ordinary, judged
+from fld_engine.engine.data.region_names import class_names
 from fld_engine.engine.data.view import PartitionView
 from fld_engine.engine.stages.report.bins import IOU_BINS, iou_bins
 from fld_engine.engine.stages.report.tables import count_rows
@@ -117,12 +118,9 @@ def disagreement(view: PartitionView, derived: frozenset[tuple[str, str]]) -> di
 
 def sure_regions(view: PartitionView) -> tuple[pa.Table, np.ndarray]:
     """Object regions of ordinary images that are kept or went only because another covers them, and their classes."""
-    regions = view.annotations["regions"]
-    mine = pc.is_in(regions["image_id"], value_set=ordinary_images(view).combine_chunks())
-    if "regions" in view.verdicts:
-        verdicts = view.verdicts["regions"]
-        mine = pc.and_(mine, pc.or_(verdicts["kept"], pc.equal(verdicts["reason"], COVERED)))
-    return _named(view, regions.filter(mine))
+    regions = judged(view, "regions")
+    sure = pc.or_(regions["kept"], pc.equal(regions["reason"], COVERED))
+    return _named(view, regions.filter(pc.and_(is_ordinary(view, "regions"), sure)))
 
 
 def _named(view: PartitionView, regions: pa.Table) -> tuple[pa.Table, np.ndarray]:

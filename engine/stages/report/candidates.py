@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fld_engine.engine.data.columns import floats, positions
-from fld_engine.engine.data.exported_rows import judged
 from fld_engine.engine.data.geometry import Floats
+from fld_engine.engine.data.kept_rows import judged
 from fld_engine.engine.data.view import PartitionView
 from fld_engine.engine.stages.report.agreement import disagreement
 from fld_engine.engine.stages.report.tables import CANDIDATES, merge_candidates

@@ -16,9 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fld_engine.engine.data.columns import boxes_xyxy
-from fld_engine.engine.data.exported_rows import class_names, exported
 from fld_engine.engine.data.geometry import pairwise_iou
+from fld_engine.engine.data.kept_rows import exported
 from fld_engine.engine.data.partition import load_view
+from fld_engine.engine.data.region_names import class_names
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.data.view import PartitionView
 from fld_engine.engine.stages.report.tasks import ComparePartition
