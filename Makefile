@@ -1,16 +1,25 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
+SIDE_BY_SIDE ?= 4 # processes that share the tests; they mostly wait for processes of their own, so two a core
 export PREFECT_SERVER_ANALYTICS_ENABLED = false
 export DO_NOT_TRACK = 1
 export RAY_USAGE_STATS_ENABLED = 0
 
-.PHONY: run test check setup models clean
+.PHONY: run test quick faults check setup models clean
 
 run: models  ## set up, then run recipe `demo` on the sample photographs into runs/demo
 	$(BIN)/fld run demo --root runs/demo
 
 test: models  ## set up, then pass the tests
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(SIDE_BY_SIDE)
+
+quick: setup  ## while writing: lint, types, and the tests that take little time
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(SIDE_BY_SIDE) -q -m "not long and not faults_slow"
+
+faults: setup  ## show the known faults that take long, and say how many stand, are mended, or fail otherwise
+	$(BIN)/pytest tests/known_faults -m faults_slow -q -rfE
 
 check: setup  ## format, lint, types, import rules
 	$(BIN)/ruff format --check .

@@ -61,12 +61,12 @@ def write_partitions(store: Store, num: int) -> list[dict[str, str]]:
         captions = [f"caption {i} of partition {number}" for i in range(NUM_CAPTIONS)]
         n, said = len(words), words[:NUM_MENTIONS]
         kinds = ["noun"] * n + ["caption"] * NUM_CAPTIONS + ["mention"] * len(said) + [kind for kind, _, _ in shapes]
-        families = ["brief"] * (n + NUM_CAPTIONS) + ["web"] * len(said) + [family for _, family, _ in shapes]
+        groups = ["brief"] * (n + NUM_CAPTIONS) + ["web"] * len(said) + [group for _, group, _ in shapes]
         terms = [f"word {i}" for i in words] + captions + [f"word {i}" for i in said] + [name for *_, name in shapes]
         its_buckets = [*buckets[words].tolist(), *map(bucket_of, captions), *buckets[said].tolist(), *shape_buckets]
         first = [f"{random.integers(2**63):032x}/p{number:06d}" for _ in terms]
         ones = np.ones(len(terms), dtype=np.int64)
-        columns = [its_buckets, kinds, families, terms, ones, ones, 0 * ones, 0 * ones, 0 * ones, first]
+        columns = [its_buckets, kinds, groups, terms, ones, ones, 0 * ones, 0 * ones, 0 * ones, first]
         pq.write_table(pa.table(columns, schema=TERMS), folder / f"{number}.parquet", compression="zstd")
         inputs.append({
             "terms": f"simulated/{number}.parquet", "counts": "simulated/counts.parquet",

@@ -22,6 +22,7 @@ from fld_engine.engine.stages.export.stage import Export, export_folder
 from fld_engine.engine.stages.filter.stage import Filter
 from fld_engine.engine.stages.removal.request import parse_ids
 from fld_engine.engine.stages.removal.stage import Remove
+from fld_engine.flows.installed import config_app, installed_app
 from fld_engine.flows.looking import looking_app
 from fld_engine.flows.models import models_app
 from fld_engine.flows.opening import CONFIG_FILE, existing_root
@@ -49,7 +50,9 @@ Exit codes: 0 done; 1 failed; 2 bad usage or config; 3 done, with more failures 
 """
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=HELP)
 app.add_typer(looking_app)
+app.add_typer(installed_app)
 app.add_typer(models_app, name="models")
+app.add_typer(config_app, name="config")
 
 SHARDS = "shards"
 

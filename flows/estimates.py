@@ -25,7 +25,7 @@ from fld_engine.engine.stages.filter.stage import Filter
 from fld_engine.engine.stages.ingest.stage import Ingest
 
 if TYPE_CHECKING:
-    from fld_engine.refinement.estimate import TrainingEstimate
+    from fld_engine.refinement.training.estimate import TrainingEstimate
 
 
 def stated_rates(config: RunConfig) -> dict[str, float]:
@@ -64,27 +64,28 @@ def measure(config: RunConfig, num_images: int) -> Measured:
             pipeline.preflight()
             pipeline.run(Ingest())
             pipeline.run(Annotate())
-            return Measured(pipeline.work.rates(), _training_rate(pipeline) if config.refine else None)
+            return Measured(pipeline.work.rates(), _training_rate(pipeline) if config.sections.get("refine") else None)
 
 
 def _training_rate(pipeline: Pipeline) -> float | None:
-    from fld_engine.refinement.config import parse_refine
-    from fld_engine.refinement.estimate import measured_rate
-    from fld_engine.refinement.loop import Loop
+    from fld_engine.refinement.loop.loop import Loop
+    from fld_engine.refinement.loop.settings import RefineConfig
+    from fld_engine.refinement.training.estimate import measured_rate
 
     pipeline.release_workers()
     pipeline.run(Filter())
-    return measured_rate(Loop(pipeline, parse_refine(pipeline.config.refine)), pipeline.plan())
+    loop = Loop(pipeline, pipeline.config.section("refine", RefineConfig))
+    return measured_rate(loop.teacher, loop.settings.training, pipeline.plan())
 
 
 def training_estimates(config: RunConfig, measured: Measured) -> tuple[TrainingEstimate, ...]:
-    """What the trainings of `fld refine` take; none where the config has no key `refine`."""
-    if not config.refine:
+    """What the trainings of `fld refine` take; none where the config says nothing in `refine`."""
+    if not config.sections.get("refine"):
         return ()
-    from fld_engine.refinement.config import parse_refine
-    from fld_engine.refinement.estimate import estimate_training
+    from fld_engine.refinement.loop.estimate import estimate_trainings
+    from fld_engine.refinement.loop.settings import RefineConfig
 
-    return estimate_training(parse_refine(config.refine), measured.samples_per_s)
+    return estimate_trainings(config.section("refine", RefineConfig), measured.samples_per_s)
 
 
 def _bytes_of(config: RunConfig) -> Iterator[bytes]:
@@ -124,7 +125,7 @@ def training_table(trainings: Sequence[TrainingEstimate]) -> Table:
     table = Table("training", "student", "parameters", "MB of a worker", "steps", "s/step", "hours", title="refine")
     for found in trainings:
         needs = ("?", "the base cannot be opened here")
-        if (known := found.footprint) is not None:
+        if (known := found.memory) is not None:
             weights, gradients, moments, activations, total = map(
                 _number,
                 (known.weights_mb, known.gradients_mb, known.optimiser_mb, known.activations_mb, known.total_mb),

@@ -8,6 +8,7 @@ import typer
 from rich.table import Table
 
 from fld_engine.engine.plan.config import load_config
+from fld_engine.engine.plan.protocols import Packaged
 from fld_engine.engine.plan.registry import build_annotator
 from fld_engine.flows.terminal import out
 
@@ -17,8 +18,8 @@ models_app = typer.Typer(no_args_is_help=True, help="The packaged models: what i
 @models_app.command("list")
 def models_list() -> None:
     """Show the packaged models, and the checkpoints of a model hub on this machine: size and licence."""
-    from fld_engine.annotators.hub.inventory import cached
-    from fld_engine.annotators.packaged.assets import listing
+    from fld_engine.annotators.assets.prepare import listing
+    from fld_engine.annotators.checkpoints.inventory import cached
 
     table = Table("model", "revision", "cached", "MB", "licence")
     for name, is_cached, num_bytes, licence in listing():
@@ -35,15 +36,16 @@ def models_pull(
     set_: Annotated[list[str] | None, typer.Option("--set", help="key.path=value, over the recipe.")] = None,
 ) -> None:
     """Fetch and verify the models of a recipe, once; with `models_root`, publish its checkpoints there."""
-    from fld_engine.annotators.hub.inventory import fetch
-    from fld_engine.annotators.hub.params import HubParams
-    from fld_engine.annotators.packaged.assets import PACKAGED, pull
+    from fld_engine.annotators.assets.catalogue import PACKAGED
+    from fld_engine.annotators.assets.prepare import pull
+    from fld_engine.annotators.checkpoints.inventory import fetch
+    from fld_engine.annotators.checkpoints.params import HubParams
 
     packaged, checkpoints = list(PACKAGED), []
     if recipe:
         config = load_config(recipe, set_ or ())
         built = [build_annotator(name, of_annotator) for name, of_annotator in config.annotators.items()]
-        packaged = [name for annotator in built for name in getattr(annotator, "packaged", ())]
+        packaged = [name for annotator in built if isinstance(annotator, Packaged) for name in annotator.packaged]
         checkpoints = [a.params for a in built if isinstance(a.params, HubParams)]
     for pulled in pull(packaged, lambda line: out.print(line, markup=False)):
         if not pulled.was_cached:

@@ -6,11 +6,12 @@ from typing import Annotated, Any
 
 import typer
 
-from fld_engine.annotators.packaged.cache import cache_folder
+from fld_engine.annotators.common.cache import cache_folder
 from fld_engine.engine.data.journal import read_journal, read_partitions
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.plan.config import RunConfig, load_config
 from fld_engine.engine.plan.plan import Plan, make_plan
+from fld_engine.engine.plan.registry import check_extensions
 from fld_engine.flows.samples import sample_sources
 
 Recipe = Annotated[str, typer.Argument(help="A recipe (demo, laptop) or a YAML file.")]
@@ -39,7 +40,7 @@ def config_of(
     workers: int | None = None,
     address: str | None = None,
 ) -> RunConfig:
-    """A recipe with what the command line says over it; the demo brings its own photographs."""
+    """A recipe with what the command line says over it, checked; the demo brings its own photographs."""
     extra: dict[str, Any] = {"runner": {}}
     given = [{"url": url} for url in sources or ()] + [{"url": url, "gold": True} for url in gold or ()]
     if given:
@@ -51,6 +52,7 @@ def config_of(
     if recipe == "demo" and not config.sources:
         extra["sources"] = sample_sources(cache_folder() / "samples")
         config = load_config(recipe, overrides or (), extra=extra)
+    check_extensions(config)
     return config
 
 

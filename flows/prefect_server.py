@@ -18,6 +18,9 @@ from fld_engine.schemas.errors import RunnerError
 START_LIMIT_S = 120.0
 """A first start in a fresh home migrates a database, which took 10 to 16 s on two cores."""
 
+EVENTS_LIMIT_S = 10.0
+"""They take less than a second; a server that died would be waited for in vain."""
+
 
 @contextmanager
 def prefect_api() -> Iterator[None]:
@@ -42,10 +45,24 @@ def prefect_api() -> Iterator[None]:
         _wait_until_healthy(url, server)
         # nobody reads the logs of a server that ends with the run
         with temporary_settings(updates={PREFECT_API_URL: url, PREFECT_LOGGING_TO_API_ENABLED: False}):
-            yield
+            try:
+                yield
+            finally:
+                _send_events()
     finally:
         server.kill()
         server.wait()
+
+
+def _send_events() -> None:
+    """Tell the server what is still to be told of the run, and end the thread that does.
+
+    Left alone, it would go on to a server that is gone, a minute for each event, at the end of the process and in the
+    next run of the same process.
+    """
+    from prefect.events.worker import EventsWorker
+
+    EventsWorker.drain_all(timeout=EVENTS_LIMIT_S)
 
 
 def _wait_until_healthy(url: str, server: subprocess.Popen[bytes]) -> None:

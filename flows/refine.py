@@ -16,15 +16,16 @@ from fld_engine.engine.run.pipeline import Pipeline
 from fld_engine.engine.stages.annotate.stage import require_annotated
 from fld_engine.engine.stages.filter.stage import Filter
 from fld_engine.flows.progress import progress_bars
-from fld_engine.refinement.config import parse_refine
-from fld_engine.refinement.ending import why_not_teach, why_stop
-from fld_engine.refinement.loop import Loop, RefineSummary
-from fld_engine.refinement.sparse import SparseStep
+from fld_engine.refinement.loop.details import round_details
+from fld_engine.refinement.loop.loop import Loop, RefineSummary
+from fld_engine.refinement.loop.settings import RefineConfig
+from fld_engine.refinement.loop.sparse import SparseStep
+from fld_engine.refinement.loop.stopping import why_not_teach, why_stop
 
 
-@task(name="carry", task_run_name="round 0", cache_policy=NO_CACHE, persist_result=False)
-def carry(loop: Loop) -> RoundRecord:
-    return loop.carry()
+@task(name="initial-labels", task_run_name="round 0", cache_policy=NO_CACHE, persist_result=False)
+def initial_round(loop: Loop) -> RoundRecord:
+    return loop.initial_round()
 
 
 @task(name="round", task_run_name="round {number}", cache_policy=NO_CACHE, persist_result=False)
@@ -47,8 +48,8 @@ def refine_flow(config: dict[str, Any], root: str, rounds: int) -> RefineSummary
     with progress_bars() as watch, Pipeline(Store(root), resolved, watch) as pipeline:
         require_annotated(pipeline.plan())
         pipeline.run(Filter())
-        loop = Loop(pipeline, parse_refine(resolved.refine))
-        done = [carry(loop)]
+        loop = Loop(pipeline, resolved.section("refine", RefineConfig))
+        done = [initial_round(loop)]
         sparse = SparseStep(loop, loop.settings.sparse) if loop.settings.sparse else None
         if sparse is not None:
             sparse.count(done[0])  # the rounds before it take long: too few texts are said now
@@ -71,7 +72,7 @@ def _rows(rounds: Sequence[RoundRecord]) -> list[dict[str, Any]]:
             "round": record.number,
             **{gate.specialist: f"{gate.metric} {gate.before:.3f} -> {gate.after:.3f}" for gate in record.gates},
             "accepted": ", ".join(gate.specialist for gate in record.gates if gate.accepted),
-            "edits": sum(record.details.get("edits", {}).values()),
+            "edits": round_details(record).num_edits if record.number else 0,
         }
         for record in rounds
     ]

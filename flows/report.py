@@ -6,16 +6,18 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
-from fld_engine.annotators.coco_classes import COCO_CLASSES
+from fld_engine.annotators.common.coco_classes import COCO_CLASSES
 from fld_engine.engine.data.journal import read_journal
 from fld_engine.engine.data.store import Store
+from fld_engine.engine.inspect.status import read_status
 from fld_engine.engine.plan.plan import Plan
 from fld_engine.engine.run.pipeline import Pipeline
 from fld_engine.engine.stages.annotate.stage import require_annotated
 from fld_engine.engine.stages.coverage.stage import Coverage
 from fld_engine.engine.stages.filter.stage import Filter
 from fld_engine.engine.stages.report.against import compare_roots
-from fld_engine.engine.stages.report.build import facts_of, pages_of, write_tables
+from fld_engine.engine.stages.report.build import facts_of
+from fld_engine.engine.stages.report.installed_pages import pages_of
 from fld_engine.engine.stages.report.pages.changes import changes
 from fld_engine.engine.stages.report.pages.facts import Facts
 from fld_engine.engine.stages.report.render import write_pages
@@ -24,6 +26,7 @@ from fld_engine.engine.stages.report.wordlist import read_words
 from fld_engine.flows.opening import existing_root
 from fld_engine.flows.progress import progress_bars
 from fld_engine.flows.summary import RUN_FILE
+from fld_engine.schemas.errors import ReportError
 
 FOLDER = "report"
 NUM_IMAGES = 80
@@ -46,8 +49,9 @@ def report_root(
 ) -> list[str]:
     """Write the report of a root, or of one of its rounds; returns the paths of its pages, the first to be opened.
 
-    Raises `RootError`, `ConfigError`, and what the stages raise that were still missing: verdicts, coverage,
-    aggregates. Annotators are never run: a root whose annotation is not finished is refused by its missing outputs.
+    Raises `RootError`, `ConfigError`, `ReportError` at the end where a page could not be made, and what the stages
+    raise that were still missing: verdicts, coverage, aggregates. Annotators are never run: a root whose annotation is
+    not finished is refused by its missing outputs.
     """
     listed = list(WORD_LISTS[words]) if words in WORD_LISTS else read_words(words) if words else []
     before = _before(*against) if against else None
@@ -71,21 +75,27 @@ def make_report(
 ) -> list[str]:
     """Do what is missing of verdicts, coverage and aggregates, and write the pages; returns their paths in the root.
 
-    `about` says which of a root's reports this is; see `Facts`.
+    `about` says which of a root's reports this is; see `Facts`. Raises `ReportError` at the end where a page could not
+    be made.
     """
     store, folder = pipeline.store, pipeline.plan().folder + FOLDER
     facts = _facts(pipeline, words, num_images, about=about, words_name=words_name, words_floor=words_floor)
-    tables = write_tables(store, f"{folder}/data", facts)
     pages, against = pages_of(facts), ""
     if before is not None:
         plan, old = before
         compared, pairs = compare_roots(pipeline.plan(), plan, pipeline)
         pages.append(changes(facts, old, compared, pairs, (pages, pages_of(old))))
         against = old.root
-    return write_pages(
+    written = write_pages(
         store, pages, folder=folder, title=pipeline.config.name, root=store.url, version=version("fld-engine"),
-        against=against, kept_tables=tables,
+        against=against,
     )  # fmt: skip
+    if written.problems:
+        raise ReportError(
+            f"{len(written.problems)} of {len(pages)} pages of {store.url}/{folder} could not be made, and the others "
+            f"are written: {'; '.join(written.problems)}"
+        )
+    return written.paths
 
 
 def read_runs(store: Store) -> list[Mapping[str, Any]]:
@@ -110,5 +120,5 @@ def _facts(pipeline: Pipeline, words: Sequence[str], num_images: int, **about: A
     pipeline.run(Filter())
     pipeline.record(pipeline.plan().lanes(Coverage()))
     found = pipeline.run(Report(words, num_images))
-    journal, runs = read_journal(pipeline.store), read_runs(pipeline.store)
-    return facts_of(found, journal, runs, words=words, **about)
+    status = read_status(found.plan, read_journal(pipeline.store))
+    return facts_of(found, status, read_runs(pipeline.store), words=words, **about)

@@ -1,1 +1,1 @@
-"""The train-and-reannotate loop: home of the student, the merge and the gate."""
+"""The train-and-reannotate loop, room by room: labels; student and merge; gate; training; loop."""

@@ -8,6 +8,7 @@ FldError
 ├── ModelError         a model cannot be fetched, verified or loaded             (exit code 1)
 ├── RunnerError        workers cannot be had, or do not come up                  (exit code 1)
 ├── AccountingError    a stage lost or invented images; the run stops            (exit code 1)
+├── ReportError        a page of a report cannot be made; the others are written (exit code 1)
 ├── VerificationError  an export does not hold what its manifest promises        (exit code 1)
 └── UnreadableImage    bytes that are not an image we accept; becomes a quarantine row
 """
@@ -52,6 +53,10 @@ class AccountingError(FldError):
     pass
 
 
+class ReportError(FldError):
+    pass
+
+
 class VerificationError(FldError):
     pass
 
@@ -65,9 +70,9 @@ class UnreadableImage(FldError):
         self.detail = detail
 
 
-def unknown_name(what: str, given: str, available: Iterable[str]) -> str:
-    """Message for a name that does not exist, with the nearest ones that do."""
+def unknown_name(what: str, given: str, available: Iterable[str], *, under: str = "") -> str:
+    """Message for a name that does not exist, with the nearest one that does; all are written with `under` before."""
     names = sorted(available)
     near = difflib.get_close_matches(given, names, n=1)
-    listed = f"did you mean {near[0]!r}? Available" if near else "available"
-    return f"{what} {given!r} is not known; {listed}: {', '.join(names) or 'none'}"
+    listed = f"did you mean {under + near[0]!r}? Available" if near else "available"
+    return f"{what} {under + given!r} is not known; {listed}: {', '.join(under + name for name in names) or 'none'}"

@@ -47,7 +47,6 @@ def fake_config(source: Path | str, **changes: Any) -> RunConfig:
         },
         "filters": {"region-confidence": {}, "region-nms": {}},
         "export": {"max_samples": 5, "group_partitions": 2, "splits": {"train": 0.7, "val": 0.3}},
-        "limits": {"batch_timeout_s": 2, "load_timeout_s": 60},
     }
     for key, value in changes.items():
         tree[key] = {**tree[key], **value} if isinstance(value, Mapping) and key in tree else value

@@ -17,6 +17,7 @@ HEAVY = ("torch", "transformers", "onnxruntime", "spacy", "ray", "prefect", "web
         "fld_engine.engine.run.pipeline, fld_engine.engine.run.worker",
         "fld_engine.filters.region, fld_engine.filters.text",
         "fld_engine.flows.cli",
+        "fld_engine.refinement.loop.settings",
     ],
 )
 def test_importing_loads_no_heavy_library(modules: str) -> None:

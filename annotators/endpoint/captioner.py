@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
+from fld_engine.annotators.common import prompts
+from fld_engine.annotators.common.confidence import confidence
 from fld_engine.annotators.endpoint.client import Ask, Client
 from fld_engine.annotators.endpoint.params import EndpointParams
-from fld_engine.annotators.hub import prompts
-from fld_engine.annotators.hub.generation import confidence
 from fld_engine.engine.plan.protocols import Resources, Sample
 from fld_engine.schemas.annotations import Annotations, Text
 from fld_engine.schemas.kinds import Kind

@@ -12,11 +12,11 @@ from typing import Any
 
 from pydantic import JsonValue
 
+from fld_engine.annotators.common.prompts import Prompt
 from fld_engine.annotators.endpoint.answers import Answer, Answers, Json, decode, num_tokens, read
 from fld_engine.annotators.endpoint.budget import Budget, Spent
 from fld_engine.annotators.endpoint.params import EndpointParams
 from fld_engine.annotators.endpoint.service import Service
-from fld_engine.annotators.hub.prompts import Prompt
 from fld_engine.engine.data.hashing import canonical_json
 from fld_engine.engine.data.images import RGB
 from fld_engine.engine.plan.protocols import Sample

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, JsonValue, field_validator
 
-from fld_engine.annotators.hub import prompts
+from fld_engine.annotators.common import prompts
 from fld_engine.engine.data.records import ModelIdentity
 from fld_engine.schemas.annotations import Frozen
 

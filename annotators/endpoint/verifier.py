@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fld_engine.annotators.common import prompts
 from fld_engine.annotators.endpoint.answers import Answer, GarbledAnswer
 from fld_engine.annotators.endpoint.client import Ask, Client
 from fld_engine.annotators.endpoint.params import EndpointParams
-from fld_engine.annotators.hub import prompts
 from fld_engine.engine.plan.protocols import Resources, Sample
 from fld_engine.schemas.annotations import Annotations, Check
 from fld_engine.schemas.kinds import Kind

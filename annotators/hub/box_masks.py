@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from fld_engine.annotators.crops import pixels_of
-from fld_engine.annotators.hub.loading import Loaded, load
-from fld_engine.annotators.hub.params import HubParams
-from fld_engine.annotators.hub.passes import Inputs
-from fld_engine.annotators.polygons import PolygonParams, outlines
+from fld_engine.annotators.checkpoints.loading import Loaded, load
+from fld_engine.annotators.checkpoints.params import HubParams
+from fld_engine.annotators.checkpoints.passes import Inputs
+from fld_engine.annotators.common.crops import pixels_of
+from fld_engine.annotators.common.polygons import PolygonParams, outlines
 from fld_engine.engine.plan.protocols import Resources, Sample
 from fld_engine.schemas.annotations import Annotations, Mask, Region
 from fld_engine.schemas.kinds import Kind

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
-from fld_engine.annotators.crops import pixels_of
-from fld_engine.annotators.hub import prompts
+from fld_engine.annotators.checkpoints.generation import GenerationParams
+from fld_engine.annotators.common import prompts
+from fld_engine.annotators.common.crops import pixels_of
 from fld_engine.annotators.hub.chat_model import ChatModel, Turn
-from fld_engine.annotators.hub.generation import GenerationParams
 from fld_engine.engine.plan.protocols import Resources, Sample
 from fld_engine.schemas.annotations import Annotations, Text
 from fld_engine.schemas.kinds import Kind

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from fld_engine.annotators.hub.generation import Generated, GenerationParams, generate
-from fld_engine.annotators.hub.loading import Loaded, load
-from fld_engine.annotators.hub.params import HubParams
-from fld_engine.annotators.hub.passes import Inputs
-from fld_engine.annotators.hub.prompts import NO, YES, Prompt
+from fld_engine.annotators.checkpoints.generation import Generated, GenerationParams, generate
+from fld_engine.annotators.checkpoints.loading import Loaded, load
+from fld_engine.annotators.checkpoints.params import HubParams
+from fld_engine.annotators.checkpoints.passes import Inputs
+from fld_engine.annotators.common.prompts import NO, YES, Prompt
 from fld_engine.engine.data.images import RGB
 from fld_engine.schemas.errors import ModelError
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fld_engine.annotators.crops import pixels_of
-from fld_engine.annotators.hub import prompts
+from fld_engine.annotators.checkpoints.params import HubParams
+from fld_engine.annotators.common import prompts
+from fld_engine.annotators.common.crops import pixels_of
 from fld_engine.annotators.hub.chat_model import ChatModel, Turn
-from fld_engine.annotators.hub.params import HubParams
 from fld_engine.engine.plan.protocols import Resources, Sample
 from fld_engine.schemas.annotations import Annotations, Check
 from fld_engine.schemas.kinds import Kind

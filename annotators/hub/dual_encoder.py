@@ -8,10 +8,10 @@ from typing import Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from fld_engine.annotators.crops import crop, pixels_of
-from fld_engine.annotators.hub.loading import Loaded, load
-from fld_engine.annotators.hub.params import HubParams
-from fld_engine.annotators.hub.passes import Inputs
+from fld_engine.annotators.checkpoints.loading import Loaded, load
+from fld_engine.annotators.checkpoints.params import HubParams
+from fld_engine.annotators.checkpoints.passes import Inputs
+from fld_engine.annotators.common.crops import crop, pixels_of
 from fld_engine.engine.data.geometry import Floats
 from fld_engine.engine.data.images import RGB
 from fld_engine.engine.plan.protocols import Resources, Sample

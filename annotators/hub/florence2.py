@@ -8,12 +8,12 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from fld_engine.annotators.crops import pixels_of
+from fld_engine.annotators.checkpoints.generation import GenerationParams, generate
+from fld_engine.annotators.checkpoints.loading import Loaded, load
+from fld_engine.annotators.checkpoints.passes import Inputs
+from fld_engine.annotators.common.crops import pixels_of
 from fld_engine.annotators.hub.florence2_answers import spelled
 from fld_engine.annotators.hub.florence2_questions import PRODUCES, REQUIRES, Question, questions
-from fld_engine.annotators.hub.generation import GenerationParams, generate
-from fld_engine.annotators.hub.loading import Loaded, load
-from fld_engine.annotators.hub.passes import Inputs
 from fld_engine.engine.plan.protocols import Resources, Sample
 from fld_engine.schemas.annotations import Annotations
 from fld_engine.schemas.kinds import Kind

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from fld_engine.annotators.hub.generation import Generated, confidence
+from fld_engine.annotators.checkpoints.generation import Generated
+from fld_engine.annotators.common.confidence import confidence
 from fld_engine.engine.data.geometry import quad_bounds
 from fld_engine.schemas.annotations import (
     Annotations,

@@ -8,7 +8,7 @@ from functools import partial
 
 from fld_engine.annotators.hub import florence2_answers as answers
 from fld_engine.annotators.hub.florence2_answers import Reader
-from fld_engine.annotators.noun_chunks import unlocated_phrases
+from fld_engine.annotators.parse.noun_chunks import unlocated_phrases
 from fld_engine.engine.plan.protocols import Sample
 from fld_engine.schemas.annotations import Granularity, RegionTextKind
 from fld_engine.schemas.kinds import Kind

@@ -8,9 +8,9 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from fld_engine.annotators.crops import crop, pixels_of
-from fld_engine.annotators.hub.generation import GenerationParams, generate
-from fld_engine.annotators.hub.loading import Loaded, load
+from fld_engine.annotators.checkpoints.generation import GenerationParams, generate
+from fld_engine.annotators.checkpoints.loading import Loaded, load
+from fld_engine.annotators.common.crops import crop, pixels_of
 from fld_engine.engine.data.images import RGB
 from fld_engine.engine.plan.protocols import Resources, Sample
 from fld_engine.schemas.annotations import Annotations, Region, RegionText, Text

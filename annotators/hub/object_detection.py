@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from fld_engine.annotators.crops import pixels_of
-from fld_engine.annotators.detections import DetectorParams, object_regions
-from fld_engine.annotators.hub.loading import Loaded, load
-from fld_engine.annotators.hub.params import HubParams
-from fld_engine.annotators.hub.passes import Inputs
+from fld_engine.annotators.checkpoints.loading import Loaded, load
+from fld_engine.annotators.checkpoints.params import HubParams
+from fld_engine.annotators.checkpoints.passes import Inputs
+from fld_engine.annotators.common.crops import pixels_of
+from fld_engine.annotators.common.detections import DetectorParams, object_regions
 from fld_engine.engine.plan.protocols import Resources, Sample
 from fld_engine.schemas.annotations import Annotations, Region
 from fld_engine.schemas.kinds import Kind

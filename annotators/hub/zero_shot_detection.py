@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from fld_engine.annotators.crops import pixels_of
-from fld_engine.annotators.detections import DetectorParams, object_regions
-from fld_engine.annotators.hub.loading import Loaded, load
-from fld_engine.annotators.hub.params import HubParams
-from fld_engine.annotators.hub.passes import Inputs
+from fld_engine.annotators.checkpoints.loading import Loaded, load
+from fld_engine.annotators.checkpoints.params import HubParams
+from fld_engine.annotators.checkpoints.passes import Inputs
+from fld_engine.annotators.common.crops import pixels_of
+from fld_engine.annotators.common.detections import DetectorParams, object_regions
 from fld_engine.annotators.hub.phrase_queries import answers_of, phrase_queries, spoken
-from fld_engine.annotators.noun_chunks import unlocated_phrases
+from fld_engine.annotators.parse.noun_chunks import unlocated_phrases
 from fld_engine.engine.plan.protocols import Resources, Sample
 from fld_engine.schemas.annotations import Annotations, Phrase, PhraseRegion, Region
 from fld_engine.schemas.kinds import Kind

@@ -1,1 +1,1 @@
-"""Models that package registries ship: which they are, where they are cached, how they become ONNX files."""
+"""Annotators with models that package registries ship: they run on any machine, on one core."""

@@ -20,7 +20,8 @@ from benchmarks.refinement.cutouts import STAMPS, CutoutWorld, Half
 from benchmarks.refinement.experiment import Experiment, ExperimentPlan, Outcome
 from benchmarks.refinement.noise import NoiseRates
 from benchmarks.refinement.scenes import PlainWorld
-from fld_engine.refinement.training import Progress
+from fld_engine.refinement.loop.details import round_details
+from fld_engine.refinement.training.progress import Progress
 
 PLAIN = ExperimentPlan()
 CUTOUTS = ExperimentPlan(num_images=8000, num_gold=900, num_test=300, learning_rate=8e-4)
@@ -95,8 +96,8 @@ def _show(outcome: Outcome) -> None:
     for number, figures in enumerate(outcome.rounds):
         _show_round(number, figures)
     for record in outcome.records[1:]:
-        for gate in record.details["gates"]:
-            print(f"round {record.number} gate {gate['unit']}: {gate['state']}: {gate['why']}")
+        for gate in round_details(record).gates:
+            print(f"round {record.number} gate {gate.unit}: {gate.state}: {gate.why}")
     print(f"fresh student: {outcome.students[0]:.3f} -> {outcome.students[1]:.3f}; {outcome.seconds:.0f} s", flush=True)
 
 

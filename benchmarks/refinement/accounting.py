@@ -10,10 +10,11 @@ import numpy as np
 from benchmarks.refinement.labels import ImageLabels, Named, boxes_of, labelled
 from benchmarks.refinement.noise import KINDS, Kind, NoisyLabels
 from fld_engine.engine.data.geometry import pairwise_iou
-from fld_engine.refinement.dataset import Gold, LabelledImage
-from fld_engine.refinement.measured import measure_edits
-from fld_engine.refinement.metrics_boxes import Counts, count_matches
-from fld_engine.refinement.trial import on_trial
+from fld_engine.refinement.gate.before_after import before_after
+from fld_engine.refinement.gate.measured import measure_edits
+from fld_engine.refinement.gate.metrics_boxes import Counts, count_matches
+from fld_engine.refinement.labels.gold import Gold
+from fld_engine.refinement.labels.image import LabelledImage
 
 RIGHT_IOU = 0.5
 """A label is right where its name is and its box has this IoU with the truth: what label F1 counts."""
@@ -41,8 +42,8 @@ def label_counts(labels: Sequence[ImageLabels], truth: Sequence[ImageLabels], *,
 def account(noisy: NoisyLabels, after: Sequence[ImageLabels], truth: Sequence[ImageLabels]) -> RoundAccount:
     """Compare labels after a round with those before it and with the truth. Labels keep their ids through a round."""
     counts = label_counts(after, truth)
-    trial = on_trial(*(_as_images(labels) for labels in (noisy.labels, after)), _as_gold(truth))
-    edits = next(edits for edits in measure_edits(trial) if edits.unit == "regions")
+    pairs = before_after(*(_as_images(labels) for labels in (noisy.labels, after)), _as_gold(truth))
+    edits = next(edits for edits in measure_edits(pairs) if edits.unit == "regions")
     return RoundAccount(
         precision=counts.precision,
         recall=counts.recall,

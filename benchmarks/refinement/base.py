@@ -11,15 +11,16 @@ import numpy as np
 
 from benchmarks.refinement.labels import labelled, true_labels
 from benchmarks.refinement.scenes import World
+from benchmarks.refinement.targets import training_set
 from fld_engine.engine.data.hashing import fingerprint, sha256_hex
 from fld_engine.engine.data.store import Store
-from fld_engine.refinement.config import TrainerResources
-from fld_engine.refinement.dataset import training_set
-from fld_engine.refinement.examples import Phase, TrainingSet, corpus
-from fld_engine.refinement.kept_student import WEIGHTS, read_kept
-from fld_engine.refinement.ray_trainer import TrainingJob, train_on_ray
-from fld_engine.refinement.student import Student, StudentConfig, load_student, open_student
-from fld_engine.refinement.training import Report, TrainingConfig
+from fld_engine.refinement.student.kept_student import WEIGHTS, read_kept
+from fld_engine.refinement.student.model import Student, load_student, open_student
+from fld_engine.refinement.student.settings import StudentConfig
+from fld_engine.refinement.training.examples import TrainingSet, corpus
+from fld_engine.refinement.training.progress import Report
+from fld_engine.refinement.training.ray_trainer import TrainingJob, train_on_ray
+from fld_engine.refinement.training.settings import Phase, TrainerResources, TrainingConfig
 
 BASE = "student"
 EVERYTHING = {

@@ -21,15 +21,17 @@ from benchmarks.refinement.noise import NoiseRates, NoisyLabels, inject
 from benchmarks.refinement.predict import detect
 from benchmarks.refinement.root import RootRounds, Sources, write_sources
 from benchmarks.refinement.scenes import Scene, World
+from benchmarks.refinement.targets import training_set
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.plan.rounds import RoundRecord
-from fld_engine.refinement.dataset import LabelledImage, training_set
-from fld_engine.refinement.kept_student import keep_student
-from fld_engine.refinement.merge_rules import MergeRules
-from fld_engine.refinement.metrics_boxes import Counts, count_matches
-from fld_engine.refinement.round import merge_image
-from fld_engine.refinement.student import Student
-from fld_engine.refinement.training import TrainingConfig, train
+from fld_engine.refinement.gate.metrics_boxes import Counts, count_matches
+from fld_engine.refinement.labels.image import LabelledImage
+from fld_engine.refinement.merge.image import merge_image
+from fld_engine.refinement.merge.rules import MergeRules
+from fld_engine.refinement.student.kept_student import keep_student
+from fld_engine.refinement.student.model import Student
+from fld_engine.refinement.training.settings import TrainingConfig
+from fld_engine.refinement.training.train import train
 
 REPOSITORY = Path(__file__).parents[2]
 COMMAND_LIMIT_S = 3 * 3600.0

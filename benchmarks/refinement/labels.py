@@ -8,11 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.refinement.scenes import LABELS, Box, Scene
-from fld_engine.refinement.dataset import GoldSplit, LabelledImage
-from fld_engine.refinement.judging import named_things
-from fld_engine.refinement.merge_regions import RegionLabel
-from fld_engine.refinement.merge_texts import TextLabel
-from fld_engine.refinement.metrics_boxes import Boxes
+from fld_engine.refinement.labels.boxes import Boxes
+from fld_engine.refinement.labels.gold import GoldSplit
+from fld_engine.refinement.labels.image import LabelledImage, RegionLabel, TextLabel, named_things
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,11 +22,12 @@ from fld_engine.engine.data.hashing import image_id, sha256_hex
 from fld_engine.engine.plan.rounds import RoundRecord, has_round, read_round
 from fld_engine.engine.run.pipeline import Pipeline
 from fld_engine.flows.opening import existing_root
-from fld_engine.refinement.calibration import Calibration
-from fld_engine.refinement.config import parse_refine
-from fld_engine.refinement.dataset import LabelledImage
-from fld_engine.refinement.judging import Judgement
-from fld_engine.refinement.loop import Loop
+from fld_engine.refinement.labels.image import LabelledImage
+from fld_engine.refinement.labels.judgement import Judgement
+from fld_engine.refinement.loop.details import round_details
+from fld_engine.refinement.loop.loop import Loop
+from fld_engine.refinement.loop.settings import RefineConfig
+from fld_engine.refinement.merge.calibration import Calibration
 
 PLUG_IN = "fld_benchmark-0.dist-info"
 """Metadata of an installed package: how an annotator of one's own is made known."""
@@ -100,7 +101,7 @@ class RootRounds:
 
     def __init__(self, root: Path) -> None:
         self._store, config = existing_root(str(root), None)
-        self._loop = Loop(Pipeline(self._store, config), parse_refine(config.refine))
+        self._loop = Loop(Pipeline(self._store, config), config.section("refine", RefineConfig))
 
     @property
     def numbers(self) -> list[int]:
@@ -121,7 +122,7 @@ class RootRounds:
         partitions = list(self._loop.judged(before, self._loop.plan_of_students(number, before)))
         images = {image.id: image for partition in partitions for image in partition.images}
         judged = {identity: one for partition in partitions for identity, one in partition.judged.items()}
-        return images, judged, [Calibration.model_validate(curve) for curve in record.details["calibrations"]]
+        return images, judged, list(round_details(record).calibrations)
 
 
 def _png(scene: Scene) -> bytes:

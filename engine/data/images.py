@@ -19,13 +19,14 @@ import struct
 import warnings
 import zlib
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 from pydantic import Field
 
+from fld_engine.engine.data.identity import Fields
 from fld_engine.schemas.annotations import Frozen
 from fld_engine.schemas.errors import UnreadableImage
 
@@ -89,6 +90,8 @@ _TRANSPOSE = {
 
 class ImageLimits(Frozen):
     """What is accepted. `formats` are recognised by content."""
+
+    in_fingerprints: ClassVar[Fields] = Fields(always=("max_pixels", "max_bytes", "formats"))
 
     max_pixels: int = Field(default=64_000_000, gt=0)
     max_bytes: int = Field(default=200_000_000, gt=0)

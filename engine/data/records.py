@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
+from fld_engine.engine.data.identity import Fields
 from fld_engine.schemas.annotations import Frozen
 
 
@@ -12,6 +14,8 @@ class ModelIdentity(Frozen):
 
     `remote_code` says that Python code of the checkpoint ran, too.
     """
+
+    in_fingerprints: ClassVar[Fields] = Fields(always=("id", "revision", "sha256", "remote_code"), never=("licence",))
 
     id: str
     revision: str
@@ -22,6 +26,8 @@ class ModelIdentity(Frozen):
 
 class FileRecord(Frozen):
     """A committed file: `path` relative to the root, `rows` of a table or members of a tar."""
+
+    in_fingerprints: ClassVar[Fields] = Fields(always=("path", "rows", "num_bytes", "sha256"))
 
     path: str
     rows: int
@@ -47,6 +53,12 @@ class PartitionRecord(Frozen):
     `fingerprint` covers the images; `annotations_fingerprint` the human and web annotations, later additions included.
     """
 
+    in_fingerprints: ClassVar[Fields] = Fields(
+        always=(
+            "id", "ingest", "fingerprint", "annotations_fingerprint", "num_images", "num_bytes", "files", "additions",
+        ),
+    )  # fmt: skip
+
     id: str
     ingest: int
     fingerprint: str
@@ -63,6 +75,8 @@ class PartitionOutputs(Frozen):
     `verdicts` and `fingerprint` (of its coverage) are fingerprints, `outputs` maps annotator → fingerprint in graph
     order, `producers` annotation family → the annotators that write it.
     """
+
+    in_fingerprints: ClassVar[Fields] = Fields(always=("verdicts", "outputs", "producers", "fingerprint"))
 
     verdicts: str  # fingerprint
     outputs: Mapping[str, str]

@@ -17,3 +17,8 @@ class RoundFacts(Frozen):
     before: float
     after: float
     accepted: bool
+
+    @property
+    def measured(self) -> bool:
+        """False for a specialist that was taken over without a reference: its figures mean nothing then."""
+        return self.metric != NOT_MEASURED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -10,6 +11,7 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from fld_engine.engine.data.geometry import Bools, Ints, nms_keep
+from fld_engine.engine.data.identity import Fields
 from fld_engine.engine.data.region_names import region_classes
 from fld_engine.schemas.annotations import Frozen
 from fld_engine.schemas.kinds import NOT_STORED, Kind, values_of
@@ -21,6 +23,8 @@ class WorkSet(Frozen):
 
     Regions below `min_score` are left out, then class-aware NMS at `nms_iou`, then the `max_regions` best are kept.
     """
+
+    in_fingerprints: ClassVar[Fields] = Fields(always=("min_score", "nms_iou", "max_regions"))
 
     min_score: float = Field(default=0.3, ge=0, le=1)
     nms_iou: float = Field(default=0.7, gt=0, le=1)

@@ -1,28 +1,41 @@
-"""The configuration of a run: YAML, checked by pydantic, resolved with `extends:` and `--set`."""
+"""The configuration of a run: YAML, checked by pydantic, resolved with `extends:` and `--set`.
+
+Beside the settings of the engine there are sections that packages bring, such as `refine`: an entry point in group
+`fld_engine.sections` names the key and the pydantic model of what stands under it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
+from importlib.metadata import EntryPoint
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from fld_engine.engine.data.discovery import import_entry, installed, package_of
+from fld_engine.engine.data.identity import Fields
 from fld_engine.engine.data.images import ImageLimits
+from fld_engine.engine.data.settings import Settings, parse_settings
 from fld_engine.engine.data.work_set import WorkSet
 from fld_engine.engine.plan.protocols import Resources
 from fld_engine.engine.plan.selection import Selection
 from fld_engine.engine.sources.item import SourceSpec
+from fld_engine.engine.sources.open import check_spec
 from fld_engine.schemas.annotations import Frozen
 from fld_engine.schemas.errors import ConfigError, unknown_name
 
 RECIPES = "fld_engine.flows.recipes"
+SECTIONS = "fld_engine.sections"
+EXTENDS = "extends"
 
 
 class PartitionLimits(Frozen):
     """How much goes into one partition: whichever bound is met first."""
+
+    in_fingerprints: ClassVar[Fields] = Fields(always=("max_images", "max_mb"))
 
     max_images: int = Field(default=64, gt=0)
     max_mb: int = Field(default=512, gt=0)
@@ -34,6 +47,10 @@ class AnnotatorConfig(Frozen):
     `images_per_s` is a stated throughput of one worker, for estimates about hardware that is not there.
     """
 
+    in_fingerprints: ClassVar[Fields] = Fields(
+        always=("use", "params", "batch_size", "work_set"), never=("resources", "images_per_s")
+    )
+
     use: str = ""
     params: Mapping[str, Any] = Field(default_factory=dict)
     batch_size: int | None = Field(default=None, gt=0)
@@ -44,6 +61,8 @@ class AnnotatorConfig(Frozen):
 
 class FilterConfig(Frozen):
     """One filter of a run. `use` is its entry point, by default the key in the config."""
+
+    in_fingerprints: ClassVar[Fields] = Fields(always=("use", "params"))
 
     use: str = ""
     params: Mapping[str, Any] = Field(default_factory=dict)
@@ -76,6 +95,13 @@ class ExportConfig(Frozen):
     `energon_index` writes the database in which Megatron-Energon looks samples up by key, 0.3 kB per sample: its joins
     and file stores need it, its loaders do not.
     """
+
+    in_fingerprints: ClassVar[Fields] = Fields(
+        always=(
+            "max_samples", "max_mb", "group_partitions", "splits", "folder", "select", "max_target_tokens",
+            "energon_index",
+        ),
+    )  # fmt: skip
 
     max_samples: int = Field(default=1000, gt=0)
     max_mb: int = Field(default=512, gt=0)
@@ -110,7 +136,15 @@ class RunnerConfig(Frozen):
 
 
 class RunConfig(Frozen):
-    """Everything a run depends on."""
+    """Everything a run depends on. Further keys are sections that packages bring, such as `refine`."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Mapping[str, Any]] = Field(init=False)
+
+    in_fingerprints: ClassVar[Fields] = Fields(
+        always=("name", "seed", "sources", "images", "partitions", "annotators", "filters", "export"),
+        never=("limits", "runner", "models_root", "exporters"),
+    )
 
     name: str = "run"
     seed: int = 0
@@ -123,7 +157,6 @@ class RunConfig(Frozen):
     exporters: Mapping[str, ExporterConfig] = Field(default_factory=dict)
     limits: Limits = Field(default_factory=Limits)
     runner: RunnerConfig = Field(default_factory=RunnerConfig)
-    refine: Mapping[str, Any] = Field(default_factory=dict)  # settings of `fld refine`, checked when it runs
     models_root: str = ""  # fsspec URL that nodes copy checkpoints from; never part of a fingerprint
 
     @field_validator("sources")
@@ -136,6 +169,15 @@ class RunConfig(Frozen):
             )
         return sources
 
+    @property
+    def sections(self) -> Mapping[str, Mapping[str, Any]]:
+        """What the config says in sections of packages, by name, as it was given."""
+        return self.__pydantic_extra__ or {}
+
+    def section(self, name: str, model: type[Settings]) -> Settings:
+        """The settings of a section, with defaults where the config says nothing. Raises `ConfigError`."""
+        return parse_settings(model, self.sections.get(name, {}), under=name)
+
 
 def load_config(recipe: str, overrides: Iterable[str] = (), *, extra: Mapping[str, Any] | None = None) -> RunConfig:
     """Resolve a recipe name or a YAML file, its `extends:` chain, `extra` keys and `key.path=value` overrides.
@@ -143,7 +185,10 @@ def load_config(recipe: str, overrides: Iterable[str] = (), *, extra: Mapping[st
     Raises `ConfigError` with the key's path, what was given and what is allowed.
     """
     tree = _merge(_load_tree(recipe, seen=()), dict(extra or {}))
-    return with_overrides(tree, overrides, where=recipe)
+    config = with_overrides(tree, overrides, where=recipe)
+    for number, spec in enumerate(config.sources):
+        check_spec(spec, where=f"{recipe}: sources.{number}")
+    return config
 
 
 def with_overrides(tree: Mapping[str, Any], overrides: Iterable[str], *, where: str) -> RunConfig:
@@ -158,10 +203,50 @@ def with_overrides(tree: Mapping[str, Any], overrides: Iterable[str], *, where: 
 
 
 def parse_config(tree: Mapping[str, Any], *, where: str) -> RunConfig:
-    try:
-        return RunConfig.model_validate(tree)
-    except ValidationError as error:
-        raise ConfigError("\n".join(_explain(where, e) for e in error.errors())) from None
+    """A config tree, checked: with the sections it has, by the models of the packages that bring them.
+
+    Raises `ConfigError` with the path of each wrong key, what was given and what is allowed.
+    """
+    sections = {key: given for key, given in tree.items() if key not in RunConfig.model_fields}
+    entries = _section_entries(sections, where) if sections else {}
+    config = parse_settings(RunConfig, tree, where=where)
+    for name, given in config.sections.items():
+        if given:  # what says nothing costs no import
+            parse_settings(_model_of(entries[name]), given, under=name, where=where)
+    return config
+
+
+def section_models() -> dict[str, type[BaseModel]]:
+    """Name → model of all sections that installed packages bring."""
+    return {name: _model_of(entry) for name, entry in _section_entries((), "").items()}
+
+
+def _section_entries(names: Iterable[str], where: str) -> dict[str, EntryPoint]:
+    """The sections that packages bring. Raises `ConfigError` where that does not cover the names."""
+    found = installed(SECTIONS)
+    if hidden := sorted(found.keys() & {*RunConfig.model_fields, EXTENDS}):
+        raise ConfigError(
+            f"package {package_of(found[hidden[0]])} brings a section {hidden[0]!r}, which is a setting of the engine: "
+            "uninstall it, or ask for another name"
+        )
+    for name in names:
+        if name not in found:
+            brought = ", ".join(f"{key} ({package_of(entry)})" for key, entry in found.items()) or "none"
+            raise ConfigError(
+                f"{where}: {unknown_name('key', str(name), {*RunConfig.model_fields, *found})}. If it is a section of "
+                f"a package, install that package; sections that are installed: {brought}"
+            )
+    return found
+
+
+def _model_of(entry: EntryPoint) -> type[BaseModel]:
+    model = import_entry(entry, "section")
+    if not (isinstance(model, type) and issubclass(model, BaseModel)):
+        raise ConfigError(
+            f"section {entry.name!r} of package {package_of(entry)}: expected a pydantic model of its settings at "
+            f"{entry.value}, got {model!r}"
+        )
+    return model
 
 
 def dump_config(config: RunConfig) -> str:
@@ -191,7 +276,7 @@ def _load_tree(recipe: str, seen: tuple[str, ...]) -> dict[str, Any]:
         raise ConfigError(f"{recipe} is not YAML: {error}") from None
     if not isinstance(tree, dict):
         raise ConfigError(f"{recipe}: expected a mapping of settings, got {type(tree).__name__}")
-    base = tree.pop("extends", None)
+    base = tree.pop(EXTENDS, None)
     return _merge(_load_tree(str(base), (*seen, recipe)), tree) if base else tree
 
 
@@ -212,22 +297,3 @@ def _nested(path: Sequence[str], value: Any) -> dict[str, Any]:
     for key in reversed(path):
         value = {key: value}
     return dict(value)
-
-
-def _explain(where: str, error: Any) -> str:
-    path = ".".join(str(part) for part in error["loc"])
-    if error["type"] != "extra_forbidden":
-        return f"{where}: {path}: {error['msg']}, got {error['input']!r}"
-    allowed = _fields_at(error["loc"][:-1])
-    return f"{where}: {unknown_name('key', path, [*('.'.join([*map(str, error['loc'][:-1]), a]) for a in allowed)])}"
-
-
-def _fields_at(location: Sequence[str | int]) -> list[str]:
-    """Names of the fields allowed at a place in the config tree."""
-    model: Any = RunConfig
-    for part in location:
-        if isinstance(model, type) and issubclass(model, BaseModel):
-            model = model.model_fields[str(part)].annotation if str(part) in model.model_fields else None
-        arguments = [a for a in getattr(model, "__args__", ()) if isinstance(a, type) and issubclass(a, BaseModel)]
-        model = arguments[0] if arguments else model
-    return sorted(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []

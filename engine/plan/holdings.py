@@ -9,12 +9,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from fld_engine.engine.data.store import Store
+from fld_engine.engine.plan.keeps import Holding, Keeps
 from fld_engine.engine.plan.registry import installed_stages
-from fld_engine.engine.plan.stages import Holding, Keeps
 from fld_engine.schemas.annotations import Frozen
 
 FOLDER = "holdings"
-STAGES = "stages/"
 
 
 class Declared(Frozen):
@@ -45,9 +44,3 @@ def declared(store: Store) -> Mapping[str, Declared]:
     ]
     found = {one.stage: one for one in [*noted, *here]}
     return dict(sorted(found.items(), key=lambda item: (item[1].rank, item[0])))
-
-
-def reserved_steps() -> frozenset[str]:
-    """Names below `stages/` that stages write under: no annotator may be called so."""
-    globs = (holding.glob for stage in installed_stages() if isinstance(stage, Keeps) for holding in stage.holdings)
-    return frozenset(glob.removeprefix(STAGES) for glob in globs if glob.startswith(STAGES) and "*" not in glob)

@@ -12,16 +12,18 @@ from functools import cached_property
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from fld_engine.engine.data.hashing import fingerprint
+from fld_engine.engine.data.identity import identity_of
 from fld_engine.engine.data.records import ModelIdentity, PartitionRecord
 from fld_engine.engine.data.round_facts import RoundFacts
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.plan.config import AnnotatorConfig, RunConfig
 from fld_engine.engine.plan.graph import Graph, build_graph, lanes_of, together
-from fld_engine.engine.plan.protocols import Annotator, Filter, Reaching, Resources
+from fld_engine.engine.plan.protocols import Annotator, Bounding, Filter, Resources
 from fld_engine.engine.plan.registry import build_annotator, build_filter, installed_stages, runtime_params
 from fld_engine.engine.plan.tasks import ARITHMETIC, Lane, Task
+from fld_engine.engine.sources.open import brings
 from fld_engine.schemas.annotations import Frozen
-from fld_engine.schemas.kinds import BOXED, FAMILIES, FROM_SOURCES, Kind, kinds_of
+from fld_engine.schemas.kinds import BOXED, FAMILIES, Kind, kinds_of
 
 REPLAYED = ".replayed-"
 
@@ -108,9 +110,8 @@ class Plan:
         Regions below the work set of an annotator are kept without what it would say of them; a lower
         `work_set.min_score` runs it again, and what reads it.
         """
-        lowest = max(
-            (judge.lowest_score for judge in self.filters.values() if isinstance(judge, Reaching)), default=1.0
-        )
+        bounds = [judge.lowest_score for judge in self.filters.values() if isinstance(judge, Bounding)]
+        lowest = max(bounds, default=1.0)
         blind = [
             name
             for name in self.graph.order
@@ -143,12 +144,13 @@ class Plan:
 
     @property
     def described_config(self) -> dict[str, Any]:
-        """The config as JSON, without what changes no sample: how an annotator runs, and what else is exported."""
-        described = self.config.model_dump(mode="json", exclude={"exporters"})
+        """The config as JSON, without what says how things run and not what they write.
+
+        A manifest holds it, and is compared by it: a setting added later stands in it where it is not at its default.
+        """
+        described = identity_of(self.config)
         for name, annotator in self.annotators.items():
-            of_annotator = described["annotators"][name]
-            of_annotator["params"] = written_params(annotator, self.config.annotators[name])
-            del of_annotator["resources"], of_annotator["images_per_s"]
+            described["annotators"][name]["params"] = written_params(annotator, self.config.annotators[name])
         return described
 
     def replays(self, step: str) -> dict[str, str]:
@@ -231,7 +233,4 @@ def reads(annotator: Annotator) -> frozenset[Kind]:
 def _brought(config: RunConfig, partitions: Sequence[PartitionRecord]) -> frozenset[Kind]:
     """Kinds that the sources bring, or may bring where nothing is ingested yet."""
     tables = {name for record in partitions for files in (record.files, *record.additions) for name in files}
-    found = kinds_of(tables)
-    if any(spec.kind != "folder" for spec in config.sources):
-        found |= FROM_SOURCES
-    return found
+    return kinds_of(tables).union(*(brings(spec) for spec in config.sources))

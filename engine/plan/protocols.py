@@ -59,9 +59,8 @@ class Annotator(Protocol):
     `version` is bumped whenever the output for the same input changes. `optional` kinds are read when something
     produces them. Constructors are cheap; `load` runs once per worker.
 
-    An annotator may say more: its `params` may be `Pinnable`; it may be `Remembering`; a true `reduced` says that it
-    had to cut its batches smaller than configured for want of memory, which is recorded with the images; `packaged`
-    names the packaged models that it loads.
+    An annotator may say more: it may be `Remembering`, `Reducing` or `Packaged`, and its `params` may be
+    `RuntimeParams` or `Pinnable`.
     """
 
     version: int
@@ -81,13 +80,18 @@ class Annotator(Protocol):
 
 
 @runtime_checkable
-class Pinnable(Protocol):
-    """Parameters that name something outside of the config, such as a branch of a model hub.
+class RuntimeParams(Protocol):
+    """Parameters of which some say where or how an annotator runs, and not what it writes.
 
-    `runtime` are the parameters that do not change what is written; they are no part of a fingerprint.
+    `runtime` names these; they are no part of a fingerprint.
     """
 
     runtime: ClassVar[frozenset[str]]
+
+
+@runtime_checkable
+class Pinnable(RuntimeParams, Protocol):
+    """Parameters that name something outside of the config, such as a branch of a model hub."""
 
     def pinned(self, *, models_root: str, strict: bool) -> Frozen:
         """The same with commits or hashes filled in. Raises `ModelError` where `strict` and that is not possible."""
@@ -100,6 +104,26 @@ class Remembering(Protocol):
 
     def remember_at(self, url: str) -> None:
         """Called before `load` with a folder of the root, an fsspec URL, for this annotator alone."""
+        ...
+
+
+@runtime_checkable
+class Reducing(Protocol):
+    """An annotator that cuts its batches smaller than configured for want of memory, where it would fail otherwise."""
+
+    @property
+    def reduced(self) -> bool:
+        """Whether it had to since `load`, which is recorded with the images."""
+        ...
+
+
+@runtime_checkable
+class Packaged(Protocol):
+    """An annotator that loads packaged models, which `fld models pull` fetches ahead."""
+
+    @property
+    def packaged(self) -> tuple[str, ...]:
+        """Their names, as the catalogue of packaged models has them."""
         ...
 
 
@@ -128,7 +152,7 @@ class Filter(Protocol):
     `phrase_regions`. In `tables`, the target holds only the rows that survived the filters before this one; all other
     tables of `requires` are whole.
 
-    A filter may say more of its value: it may be `KeepsLow`, `OfScore` or `Reaching`.
+    A filter may say more of its value: it may be `KeepsLow`, `OfScore` or `Bounding`.
     """
 
     version: int
@@ -141,33 +165,26 @@ class Filter(Protocol):
 
 @runtime_checkable
 class KeepsLow(Protocol):
-    """A filter that keeps low values, such as numbers of things or overlaps: reports draw its bound that way round."""
+    """A filter that may keep low values (numbers of things, overlaps); reports draw its bound the right way round."""
 
-    keeps_low: ClassVar[bool]
+    @property
+    def keeps_low(self) -> bool: ...
 
 
 @runtime_checkable
 class OfScore(Protocol):
-    """A filter whose value is the row's own score: its bounds are drawn into the histograms of scores."""
+    """A filter whose value may be the row's own score; its bounds are drawn into the histograms of scores."""
 
-    of_score: ClassVar[bool]
+    @property
+    def of_score(self) -> bool: ...
 
 
 @runtime_checkable
-class Reaching(Protocol):
-    """A filter of regions that says how low it reaches: no object of a model passes it below `lowest_score`."""
+class Bounding(Protocol):
+    """A filter of regions that knows the lowest score it may let pass; work sets that begin above are warned of."""
 
-    lowest_score: float
-
-
-def keeps_low(judge: Filter) -> bool:
-    """Whether a filter keeps low values; one that does not say keeps high ones."""
-    return isinstance(judge, KeepsLow) and judge.keeps_low
-
-
-def of_score(judge: Filter) -> bool:
-    """Whether a filter decides on the row's own score; one that does not say decides on something else."""
-    return isinstance(judge, OfScore) and judge.of_score
+    @property
+    def lowest_score(self) -> float: ...
 
 
 Factory = Any  # a class with a nested `Params` model, found by entry point

@@ -4,24 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel
 
+from fld_engine.engine.data.discovery import import_entry, installed, package_of
+from fld_engine.engine.data.settings import parse_settings
 from fld_engine.engine.plan.config import AnnotatorConfig, ExporterConfig, FilterConfig, RunConfig
-from fld_engine.engine.plan.protocols import Annotator, Factory, Filter, Pinnable
+from fld_engine.engine.plan.keeps import Keeps
+from fld_engine.engine.plan.protocols import Annotator, Factory, Filter, Pinnable, RuntimeParams
 from fld_engine.schemas.errors import ConfigError, unknown_name
+from fld_engine.schemas.origins import ANNOTATOR_WORDS
 
 ANNOTATORS = "fld_engine.annotators"
 FILTERS = "fld_engine.filters"
 STAGES = "fld_engine.stages"
 EXPORTERS = "fld_engine.exporters"
+STEPS = "stages/"
+"""Folder of a root with a folder for every step."""
+
+
+def installed_annotators() -> dict[str, EntryPoint]:
+    """Annotators that packages bring, by name. Raises `ConfigError` where one has a reserved name."""
+    found = installed(ANNOTATORS)
+    for name, entry in found.items():
+        _refuse_reserved(name, f"package {package_of(entry)} brings annotator {name!r}", "uninstall it")
+    return found
 
 
 def build_annotator(name: str, config: AnnotatorConfig) -> Annotator:
-    """The annotator `name` of a config, not loaded. Raises `ConfigError` for an unknown one or wrong parameters."""
-    built: Annotator = _build(ANNOTATORS, "annotator", name, config.use or name, config.params)
+    """The annotator `name` of a config, not loaded.
+
+    Raises `ConfigError` for a reserved or an unknown name, and for wrong parameters.
+    """
+    _refuse_reserved(name, f"annotators.{name}", "call it something else, and say with `use` what it is")
+    found = installed_annotators()
+    built: Annotator = _build(found, "annotator", name, config.use or name, config.params)
     if config.batch_size is not None:
         built.batch_size = config.batch_size
     if config.resources is not None:
@@ -31,24 +50,33 @@ def build_annotator(name: str, config: AnnotatorConfig) -> Annotator:
 
 def build_filter(name: str, config: FilterConfig) -> Filter:
     """The filter `name` of a config. Raises `ConfigError` for an unknown one or wrong parameters."""
-    built: Filter = _build(FILTERS, "filter", name, config.use or name, config.params)
+    built: Filter = _build(installed(FILTERS), "filter", name, config.use or name, config.params)
     return built
 
 
 def build_exporter(name: str, config: ExporterConfig) -> Any:
     """The exporter `name` of a config, a stage. Raises `ConfigError` for an unknown one or wrong parameters."""
-    return _build(EXPORTERS, "exporter", name, config.use or name, config.params)
+    return _build(installed(EXPORTERS), "exporter", name, config.use or name, config.params)
 
 
 def exporter_names() -> list[str]:
     """Exporters that are installed here, beside the shards."""
-    return sorted(entry.name for entry in entry_points(group=EXPORTERS))
+    return list(installed(EXPORTERS))
+
+
+def check_extensions(config: RunConfig) -> None:
+    """Raises `ConfigError` for annotators, filters and exporters that are not there, or have wrong parameters."""
+    for name, of_annotator in config.annotators.items():
+        build_annotator(name, of_annotator)
+    for name, of_filter in config.filters.items():
+        build_filter(name, of_filter)
+    for name, of_exporter in config.exporters.items():
+        build_exporter(name, of_exporter)
 
 
 def runtime_params(annotator: Annotator) -> frozenset[str]:
     """Parameters that say how an annotator runs and not what it writes: no part of a fingerprint."""
-    found: frozenset[str] = getattr(annotator.params, "runtime", frozenset())
-    return found
+    return annotator.params.runtime if isinstance(annotator.params, RuntimeParams) else frozenset()
 
 
 def pin(config: RunConfig, *, strict: bool) -> RunConfig:
@@ -72,8 +100,8 @@ def installed_stages() -> tuple[Any, ...]:
 
     Raises `ConfigError` where stages wait for each other in a circle.
     """
-    entries = sorted((*entry_points(group=STAGES), *entry_points(group=EXPORTERS)), key=lambda entry: entry.name)
-    waiting = {entry.name: entry.load()() for entry in entries}
+    entries = dict(sorted(_stage_entries().items()))
+    waiting = {name: import_entry(entry, "stage")() for name, entry in entries.items()}
     ordered: list[Any] = []
     while waiting:
         ready = [name for name, stage in waiting.items() if not set(stage.after) & waiting.keys()]
@@ -85,13 +113,12 @@ def installed_stages() -> tuple[Any, ...]:
 
 def names_of_stages() -> frozenset[str]:
     """Stages that are installed here; nothing is loaded."""
-    return frozenset(entry.name for group in (STAGES, EXPORTERS) for entry in entry_points(group=group))
+    return frozenset(_stage_entries())
 
 
 def package_of_stage(name: str) -> str:
     """The distribution that brings an installed stage."""
-    (entry,) = (entry for group in (STAGES, EXPORTERS) for entry in entry_points(group=group, name=name))
-    return entry.dist.name if entry.dist else "unknown"
+    return package_of(_stage_entries()[name])
 
 
 def stage_named(name: str) -> Any:
@@ -102,21 +129,38 @@ def stage_named(name: str) -> Any:
     return found[name]
 
 
-def _build(group: str, what: str, name: str, use: str, params: Mapping[str, Any]) -> Any:
-    found: dict[str, EntryPoint] = {entry.name: entry for entry in entry_points(group=group)}
+def _stage_entries() -> dict[str, EntryPoint]:
+    return installed(STAGES) | installed(EXPORTERS)
+
+
+def parameters_of(factory: Factory, entry: EntryPoint, what: str) -> type[BaseModel]:
+    """The model of the parameters of an annotator or filter. Raises `ConfigError` where its class has none."""
+    params = getattr(factory, "Params", None)
+    if not (isinstance(params, type) and issubclass(params, BaseModel)):
+        raise ConfigError(
+            f"{what} {entry.name!r} of package {package_of(entry)}: expected a class with a nested pydantic model "
+            f"`Params` at {entry.value}, got {factory!r}"
+        )
+    return params
+
+
+def _build(found: Mapping[str, EntryPoint], what: str, name: str, use: str, params: Mapping[str, Any]) -> Any:
     if use not in found:
         raise ConfigError(unknown_name(what, use, found))
-    factory: Factory = found[use].load()
-    try:
-        return factory(factory.Params.model_validate(dict(params)))
-    except ValidationError as error:
-        lines = []
-        for e in error.errors():
-            path = f"{what}s.{name}.params.{'.'.join(str(p) for p in e['loc'])}"
-            if e["type"] == "extra_forbidden":
-                lines.append(
-                    unknown_name("key", path, [f"{what}s.{name}.params.{f}" for f in factory.Params.model_fields])
-                )
-            else:
-                lines.append(f"{path}: {e['msg']}, got {e['input']!r}")
-        raise ConfigError("\n".join(lines)) from None
+    factory: Factory = import_entry(found[use], what)
+    model = parameters_of(factory, found[use], what)
+    return factory(parse_settings(model, params, under=f"{what}s.{name}.params"))
+
+
+def _refuse_reserved(name: str, who: str, what_to_do: str) -> None:
+    steps = reserved_steps()
+    if name in steps | ANNOTATOR_WORDS:
+        why = "a stage keeps its files" if name in steps else "annotations that no specialist made are kept"
+        listed = ", ".join(sorted(steps | ANNOTATOR_WORDS))
+        raise ConfigError(f"{who}: {name!r} is a reserved name, under which {why}; {what_to_do}. Reserved: {listed}")
+
+
+def reserved_steps() -> frozenset[str]:
+    """Names below `stages/` that stages write under: no annotator may be called so."""
+    globs = (holding.glob for stage in installed_stages() if isinstance(stage, Keeps) for holding in stage.holdings)
+    return frozenset(glob.removeprefix(STEPS) for glob in globs if glob.startswith(STEPS) and "*" not in glob)

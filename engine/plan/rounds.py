@@ -7,9 +7,8 @@ stand, so that coverage, report and export of a round are those of any other roo
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from fld_engine.engine.data.journal import read_journal, read_partitions
 from fld_engine.engine.data.records import FileRecord, ModelIdentity, PartitionRecord
@@ -44,7 +43,8 @@ class RoundRecord(Frozen):
     """A finished round. Round 0 holds what the filters kept of the specialists' labels.
 
     `fingerprint` covers the labels it began with and all settings; `gates` are its decisions, `details` everything else
-    that it measured. `models` are specialists that it made, by the name on their annotations.
+    that it measured, as JSON that only its maker reads. `models` are specialists that it made, by the name on their
+    annotations.
     """
 
     number: int
@@ -52,7 +52,7 @@ class RoundRecord(Frozen):
     partitions: tuple[RoundPartition, ...]
     gates: tuple[RoundFacts, ...] = ()
     models: Mapping[str, ModelIdentity] = Field(default_factory=dict)
-    details: Mapping[str, Any] = Field(default_factory=dict)
+    details: Mapping[str, JsonValue] = Field(default_factory=dict)
 
 
 def round_folder(number: int) -> str:

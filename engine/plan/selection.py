@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from fld_engine.engine.data.identity import Fields
 from fld_engine.schemas.annotations import Frozen
 from fld_engine.schemas.sample import Sample, StatusEntry
 from fld_engine.schemas.tasks import Task
@@ -21,6 +22,8 @@ class Selection(Frozen):
     image-level, region-level and pixel-level supervision). `tasks` are those of the targets, all where it is empty.
     `fraction` of the images, by hash of the group of near-twins: a smaller fraction is a subset of a larger one.
     """
+
+    in_fingerprints: ClassVar[Fields] = Fields(always=("level", "tasks", "fraction"))
 
     level: Level = "pixel"
     tasks: tuple[Task, ...] = ()

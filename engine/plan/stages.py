@@ -7,7 +7,7 @@ without arguments. One that maps over partitions also is `Steps`: the plan then 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Literal, Protocol, TypeVar, runtime_checkable
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from pydantic import Field
 
@@ -108,37 +108,6 @@ class StepStage(Stage[Any], Steps, Protocol):
     """A stage that is a map over partitions, such as annotators or filters."""
 
 
-How = Literal["rewrite", "derived", "whole", "by_image", "own"]
-
-
-class Holding(Frozen):
-    """A folder of the root that a stage writes, and what becomes of it where images are removed.
-
-    `glob` is a path in the root, `*` for one level. `how`:
-
-    - `rewrite`: outputs with records, rewritten without the rows of these images;
-    - `derived`: outputs of partitions, deleted where a partition held such an image, and made again;
-    - `whole`: made of all partitions, deleted;
-    - `by_image`: files with an image's id in their path are deleted, rows of tables with a column `image_id` too;
-    - `own`: the stage forgets by itself.
-    """
-
-    glob: str
-    how: How
-
-
-@runtime_checkable
-class Keeps(Protocol):
-    """A stage that leaves something in the root.
-
-    `rank` orders stages where images are removed, the lowest first: what names places of others goes last.
-    """
-
-    name: ClassVar[str]
-    rank: ClassVar[int]
-    holdings: ClassVar[tuple[Holding, ...]]
-
-
 @runtime_checkable
 class Forgets(Protocol):
     """A stage with holdings that it cleans by itself."""
@@ -189,7 +158,7 @@ class Opens(Protocol):
 
 @runtime_checkable
 class Tells(Protocol):
-    """A stage that has something to say in `fld status`: fields of `engine.inspect.status.StatusReport`, or others."""
+    """A stage that has something to say in `fld status`: fields of `engine.data.status.StatusReport`, or others."""
 
     name: ClassVar[str]
 

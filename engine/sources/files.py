@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ import fsspec
 from braceexpand import braceexpand
 from fsspec.implementations.local import LocalFileSystem
 
-from fld_engine.engine.sources.item import Locator, Rejected, printable
+from fld_engine.engine.sources.item import Locator, Rejected, SourceChunk, extension, printable, too_large
 from fld_engine.schemas.errors import SourceError
 
 CHUNK_FILES = 1000
@@ -33,6 +33,10 @@ class Listing:
     base: str
     files: Files
     rejected: tuple[Rejected, ...] = ()
+
+    def ending(self, extensions: Collection[str]) -> list[tuple[str, int]]:
+        """Files whose names have one of these extensions, in order."""
+        return [(path, size) for path, size in self.files if extension(path or self.base) in extensions]
 
 
 def locate(url: str) -> tuple[Any, str]:
@@ -120,6 +124,23 @@ def read_located(locators: Sequence[Locator]) -> Iterator[bytes]:
             if isinstance(found, OSError):
                 raise SourceError(f"{at.url} could be read when it was scanned, and now not: {found}") from found
             yield found
+
+
+def read_files(chunk: SourceChunk, max_bytes: int) -> Iterator[tuple[str, bytes | Rejected]]:
+    """(path, bytes) of every file of a chunk, or why it was not read."""
+    fs, base = locate(chunk.base)
+    full = {path: f"{base}/{path}" if path else base for path, _ in chunk.files}
+    irregular = {p for p in full if isinstance(fs, LocalFileSystem) and fs.exists(full[p]) and not fs.isfile(full[p])}
+    wanted = [(path, size) for path, size in chunk.files if size <= max_bytes and path not in irregular]
+    contents = read_ranges(fs, [(full[path], None, None) for path, _ in wanted], [size for _, size in wanted])
+    for path, size in chunk.files:
+        if path in irregular:  # a pipe or a device would be waited for, for ever
+            yield path, Rejected(uri=chunk.uri(path), reason="not_a_file", detail="a pipe, a device or a folder")
+        elif size > max_bytes:
+            yield path, too_large(chunk.uri(path), size, max_bytes)
+        else:
+            found = next(contents)
+            yield path, unreadable(chunk.uri(path), found) if isinstance(found, OSError) else found
 
 
 def unreadable(uri: str, error: OSError) -> Rejected:

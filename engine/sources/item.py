@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
+from fld_engine.engine.data.identity import Fields
 from fld_engine.schemas.annotations import Annotations, Frozen, Source, Text
 from fld_engine.schemas.origins import Origin
 
-SourceKind = Literal["folder", "tars", "parquet", "coco"]
+AUTO = "auto"
+"""Kind of a source that is to be recognised by its file names."""
+IN_FILES = ("file", "tar")
+"""Kinds of locators that need no reader of a source: a whole file, and bytes in the middle of one."""
 
 IMAGE_EXTENSIONS = frozenset(
     {"jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "gif", "tif", "tiff", "avif", "heic", "jp2"}
@@ -48,13 +52,23 @@ class SourceSpec(Frozen):
     """One `--source`: where it is and how it is to be read.
 
     `url` is any fsspec URL of a folder, a tar, a Parquet file or a COCO json, or a pattern of tars or Parquet files
-    with `*` or `{000..099}`. `name` opens every URI of the source, so two sources should not share it. `images_url` is
-    the image folder of a COCO json (default: the json's own folder). The columns of Parquet are recognised by their
-    usual names where they are not given.
+    with `*` or `{000..099}`. `kind` is `auto` (by the file names), `folder`, `tars`, `parquet`, `coco`, or the name
+    that another package gave its source, whose own settings are `params`. `name` opens every URI of the source, so two
+    sources should not share it. `images_url` is the image folder of a COCO json (default: the json's own folder). The
+    columns of Parquet are recognised by their usual names where they are not given.
+
+    `params` are left out of every dump where none are given: chunks of sources without any keep their fingerprints.
     """
 
+    in_fingerprints: ClassVar[Fields] = Fields(
+        always=(
+            "url", "kind", "name", "gold", "licence", "class_folders", "images_url", "image_column", "uri_column",
+            "caption_columns",
+        ),
+    )  # fmt: skip
+
     url: str = Field(min_length=1)
-    kind: Literal["auto", "folder", "tars", "parquet", "coco"] = "auto"
+    kind: str = Field(default=AUTO, min_length=1)
     name: str = Field(default_factory=_default_name)
     gold: bool = False
     licence: str = ""
@@ -63,12 +77,16 @@ class SourceSpec(Frozen):
     image_column: str = ""
     uri_column: str = ""
     caption_columns: tuple[str, ...] = ()
+    params: Mapping[str, Any] = Field(default_factory=dict, exclude_if=lambda given: not given)
 
 
 class Locator(Frozen):
-    """Where the bytes of an image are: a `file`, `length` bytes from `offset` of a `tar`, or a cell of a `parquet`."""
+    """Where the bytes of an image are: a `file`, `length` bytes from `offset` of a `tar`, or a cell of a `parquet`.
 
-    kind: Literal["file", "tar", "parquet"]
+    Any other `kind` is that of the source whose reader reads it again; what the other fields mean is its own affair.
+    """
+
+    kind: str
     url: str
     offset: int = 0
     length: int = 0
@@ -90,6 +108,8 @@ class Rejected(Frozen):
     `what` tells images, or files that might have held some, from single annotations of images that are used;
     `of_image` is the URI of the image that such an annotation is about, where that is not `uri` itself.
     """
+
+    in_fingerprints: ClassVar[Fields] = Fields(always=("uri", "reason", "detail", "what", "of_image"))
 
     uri: Printable
     reason: str
@@ -120,11 +140,14 @@ class SourceChunk(Frozen):
 
     `files` are (path relative to `base`, bytes), in order; an empty path is `base` itself. Names and sizes are all
     that is known of a file before it is read: one that is rewritten in place, at the same size, looks unchanged.
-    `rejected` was found while listing. `revision` names the content of the COCO json the chunk was listed from.
+    `rejected` was found while listing. `revision` names content that names and sizes do not tell of, such as that of
+    the COCO json the chunk was listed from.
     """
 
+    in_fingerprints: ClassVar[Fields] = Fields(always=("spec", "kind", "base", "files", "rejected", "revision"))
+
     spec: SourceSpec
-    kind: SourceKind
+    kind: str
     base: str
     files: tuple[tuple[str, int], ...]
     rejected: tuple[Rejected, ...] = ()
@@ -135,18 +158,6 @@ class SourceChunk(Frozen):
 
     def uri(self, path: str) -> str:
         return f"{self.spec.name}/{path}" if path else self.spec.name
-
-
-class SourceFormat(Protocol):
-    """One kind of source: a module with these two functions."""
-
-    def chunks(self, spec: SourceSpec) -> Sequence[SourceChunk]:
-        """The parts of the source, in a fixed order. Raises `SourceError` where there is nothing to read."""
-        ...
-
-    def read(self, chunk: SourceChunk, max_bytes: int) -> Iterator[ScannedItem]:
-        """Everything in a chunk, in a fixed order; what cannot be used comes as `Rejected`, never as an exception."""
-        ...
 
 
 def extension(path: str) -> str:

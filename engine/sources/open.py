@@ -1,28 +1,27 @@
-"""Open a source by what it is, and read what was found in it again."""
+"""Open a source by what it is, and read what was found in it again. Readers are found by entry points."""
 
 from __future__ import annotations
 
 import itertools
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from fld_engine.engine.sources import coco, folder, parquet, tars
+from fld_engine.engine.data.discovery import installed, load
+from fld_engine.engine.data.settings import parse_settings
 from fld_engine.engine.sources.files import list_files, read_located
 from fld_engine.engine.sources.item import (
-    IMAGE_EXTENSIONS,
+    AUTO,
+    IN_FILES,
     MAX_ITEM_BYTES,
     Locator,
+    Rejected,
     ScannedItem,
     SourceChunk,
-    SourceFormat,
-    SourceKind,
     SourceSpec,
-    extension,
 )
-from fld_engine.schemas.errors import SourceError
-
-FORMATS: dict[SourceKind, SourceFormat] = {"folder": folder, "tars": tars, "parquet": parquet, "coco": coco}
+from fld_engine.engine.sources.reader import GROUP, ReadsAgain, SourceReader
+from fld_engine.schemas.errors import ConfigError, SourceError, unknown_name
+from fld_engine.schemas.kinds import FROM_SOURCES, Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,35 +29,67 @@ class Source:
     """A source whose kind is known; `chunks` lists it."""
 
     spec: SourceSpec
-    kind: SourceKind
+    kind: str
 
     def chunks(self) -> Sequence[SourceChunk]:
         """Its parts, in a fixed order, for workers to read. Raises `SourceError` where there is nothing to read."""
-        return FORMATS[self.kind].chunks(self.spec)
+        made = _reader(self.kind, self.spec).chunks(self.spec)
+        if wrong := {chunk.kind for chunk in made} - {self.kind}:
+            raise SourceError(f"source kind {self.kind!r} made chunks of kind {wrong.pop()!r}: its package is at fault")
+        return made
 
 
 def open_source(spec: SourceSpec) -> Source:
-    """Find out what a source is, from its names alone. Raises `SourceError` where that is not clear."""
-    return Source(spec, spec.kind if spec.kind != "auto" else _kind(spec))
+    """Find out what a source is, from its names alone.
+
+    Raises `SourceError` where that is not clear, `ConfigError` for a kind that is not installed and wrong parameters.
+    """
+    check_spec(spec, where=f"source {spec.name}")
+    return Source(spec, spec.kind if spec.kind != AUTO else _recognised(spec))
+
+
+def check_spec(spec: SourceSpec, *, where: str) -> None:
+    """Raises `ConfigError` for a kind that is not installed, and for parameters that its reader does not take.
+
+    `where` opens the message: the path of the source in a config.
+    """
+    kinds = [AUTO, *installed(GROUP)]
+    if spec.kind not in kinds:
+        raise ConfigError(f"{where}.kind: {unknown_name('source', spec.kind, kinds)}")
+    if spec.kind != AUTO:
+        parse_settings(_class(spec.kind).Params, spec.params, under=f"{where}.params")
+    elif spec.params:
+        raise ConfigError(f"{where}.params: {dict(spec.params)} are for a source of a stated kind; set kind")
+
+
+def brings(spec: SourceSpec) -> frozenset[Kind]:
+    """Kinds of annotations that may come with a source: all that any may bring where its kind is not known here."""
+    return _class(spec.kind).brings if spec.kind in installed(GROUP) else FROM_SOURCES
 
 
 def read_chunk(chunk: SourceChunk, max_bytes: int = MAX_ITEM_BYTES) -> Iterator[ScannedItem]:
     """Everything in a chunk, in a fixed order: images with their bytes, and what cannot be used.
 
     Images of more than `max_bytes` are rejected without being read. Raises `SourceError` where the source changed after
-    it was listed, and `OSError` where a connection was lost.
+    it was listed, `OSError` where a connection was lost, and `ConfigError` where its reader is not installed here.
     """
-    return FORMATS[chunk.kind].read(chunk, max_bytes)
+    for found in _reader(chunk.kind, chunk.spec).read(chunk, max_bytes):
+        if not isinstance(found, Rejected) and found[0].read.kind not in (*IN_FILES, chunk.kind):
+            raise SourceError(
+                f"source kind {chunk.kind!r} says of {found[0].uri} that it is read again as {found[0].read.kind!r}; "
+                f"expected one of {', '.join((*IN_FILES, chunk.kind))}: its package is at fault"
+            )
+        yield found
 
 
 def read_items(locators: Sequence[Locator]) -> Iterator[bytes]:
     """Bytes of images, in order; quickest when neighbours stand in the order they were scanned in.
 
-    Raises `SourceError` where something is no longer there.
+    Raises `SourceError` where something is no longer there, and `ConfigError` where its reader is not installed here.
     """
-    for in_parquet, group in itertools.groupby(locators, key=lambda at: at.kind == "parquet"):
+    for reader, group in itertools.groupby(locators, key=lambda at: "" if at.kind in IN_FILES else at.kind):
         neighbours = list(group)
-        yield from parquet.read_cells(neighbours) if in_parquet else read_located(neighbours)
+        yield from _again(reader, neighbours) if reader else read_located(neighbours)
 
 
 def read_bytes(locator: Locator) -> bytes:
@@ -66,32 +97,34 @@ def read_bytes(locator: Locator) -> bytes:
     return next(read_items([locator]))
 
 
-def _kind(spec: SourceSpec) -> SourceKind:
-    if extension(spec.url) == "json":
-        return "coco"
+def _class(kind: str) -> type[SourceReader]:
+    found: type[SourceReader] = load(GROUP, kind, "source")
+    return found
+
+
+def _reader(kind: str, spec: SourceSpec) -> SourceReader:
+    found = _class(kind)
+    return found(parse_settings(found.Params, spec.params, under=f"source {spec.name}.params"))
+
+
+def _again(kind: str, locators: Sequence[Locator]) -> Iterator[bytes]:
+    found = _class(kind)
+    if not isinstance(found, ReadsAgain):
+        raise SourceError(f"source kind {kind!r} has no read_again for {locators[0].url}: its package is at fault")
+    return found.read_again(locators)
+
+
+def _recognised(spec: SourceSpec) -> str:
     listing = list_files(spec.url, spec.name)
-    found: Counter[SourceKind] = Counter()
-    for path, _ in listing.files:
-        kind = _kind_of_file(path or listing.base)
-        if kind is not None:
-            found[kind] += 1
+    readers = {kind: _class(kind) for kind in installed(GROUP)}
+    found = {kind: number for kind, reader in readers.items() if (number := reader.recognises(listing))}
     if len(found) == 1:
         return next(iter(found))
     if found:
-        what = ", ".join(f"{number} for {kind!r}" for kind, number in sorted(found.items()))
+        what = ", ".join(f"{number} for {kind!r}" for kind, number in found.items())
         raise SourceError(
             f"source {spec.url} holds files of several kinds ({what}); give each kind as a source of its own, with "
             "kind set to one of them, or a narrower URL"
         )
-    raise SourceError(
-        f"source {spec.url} holds no image, tar or Parquet file among its {len(listing.files)} files; expected names "
-        f"that end in .tar, .parquet, or {', '.join('.' + e for e in sorted(IMAGE_EXTENSIONS))}"
-    )
-
-
-def _kind_of_file(path: str) -> SourceKind | None:
-    suffix = extension(path)
-    if suffix in IMAGE_EXTENSIONS:
-        return "folder"
-    kinds: dict[str, SourceKind] = {"tar": "tars", "parquet": "parquet"}
-    return kinds.get(suffix)
+    expected = ", ".join(f"no {reader.expects}" for reader in readers.values())
+    raise SourceError(f"source {spec.url} holds {expected} among its {len(listing.files)} files")

@@ -11,12 +11,12 @@ import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fld_engine.engine.sources.files import Range, list_files, locate, read_ranges, unreadable
+from fld_engine.engine.sources.files import Listing, Range, list_files, locate, read_ranges, unreadable
 from fld_engine.engine.sources.item import (
     Locator,
     Rejected,
@@ -24,12 +24,13 @@ from fld_engine.engine.sources.item import (
     SourceChunk,
     SourceItem,
     SourceSpec,
-    extension,
     too_large,
     unsafe_name,
     web_captions,
 )
+from fld_engine.engine.sources.reader import NoParams
 from fld_engine.schemas.errors import SourceError
+from fld_engine.schemas.kinds import Kind
 
 IMAGE_COLUMNS = ("image", "img", "jpg", "jpeg", "png", "webp", "bytes", "image_bytes", "img_bytes", "content")
 URI_COLUMNS = ("url", "uri", "image_url", "image_uri", "file_name", "image_path", "path")
@@ -51,56 +52,68 @@ class _Columns:
     captions: tuple[str, ...]
 
 
-def chunks(spec: SourceSpec) -> Sequence[SourceChunk]:
-    """One chunk per file, sorted by path; only the footer of the first readable file is opened."""
-    listing = list_files(spec.url, spec.name)
-    files = [(path, size) for path, size in listing.files if extension(path or listing.base) == "parquet"]
-    if not files:
-        raise SourceError(f"source {spec.url} holds no .parquet among its {len(listing.files)} files")
-    made = [SourceChunk(spec=spec, kind="parquet", base=listing.base, files=(file,)) for file in files]
-    for chunk in made:
-        try:
-            with _open(chunk.url(chunk.files[0][0])) as file:
-                _columns(file.schema_arrow, spec)
-            break
-        except (OSError, pa.ArrowException):  # its chunk will say so; another file shows what the columns are
-            continue
-    return made
+class ParquetSource:
+    """Parquet files under a folder, of a pattern, or a single one; captions beside images are from the web."""
 
+    Params = NoParams
+    brings: ClassVar[frozenset[Kind]] = frozenset({"brief_texts"})
+    expects = "Parquet file (.parquet)"
 
-def read(chunk: SourceChunk, max_bytes: int) -> Iterator[ScannedItem]:
-    """Rows in order; where a file is damaged, everything before the damage and one rejected row for the rest."""
-    ((path, _),) = chunk.files
-    uri, url = chunk.uri(path), chunk.url(path)
-    row = 0
-    try:
-        with _open(url) as file:
-            columns = _columns(file.schema_arrow, chunk.spec)
-            names = [name for name in (columns.image, columns.uri, *columns.captions) if name]
-            for batch in file.iter_batches(BATCH_ROWS, columns=names):
-                yield from _rows(batch, row, chunk, columns, max_bytes)
-                row += batch.num_rows
-    except (ConnectionError, TimeoutError):  # says nothing about the file; the task is tried again
-        raise
-    except SourceError as error:
-        yield Rejected(uri=uri, reason="no_image_column", detail=str(error))
-    except (OSError, pa.ArrowException) as error:
-        yield Rejected(uri=uri, reason="corrupt", detail=f"from row {row} on: {error}")
+    def __init__(self, params: NoParams) -> None: ...
 
+    @staticmethod
+    def recognises(listing: Listing) -> int:
+        return len(listing.ending({"parquet"}))
 
-def read_cells(locators: Sequence[Locator]) -> Iterator[bytes]:
-    """Bytes of `parquet` locators, in order. Neighbours in one file, rows rising, are read in one pass.
+    def chunks(self, spec: SourceSpec) -> Sequence[SourceChunk]:
+        """One chunk per file, sorted by path; only the footer of the first readable file is opened."""
+        listing = list_files(spec.url, spec.name)
+        files = listing.ending({"parquet"})
+        if not files:
+            raise SourceError(f"source {spec.url} holds no .parquet among its {len(listing.files)} files")
+        made = [SourceChunk(spec=spec, kind="parquet", base=listing.base, files=(file,)) for file in files]
+        for chunk in made:
+            try:
+                with _open(chunk.url(chunk.files[0][0])) as file:
+                    _columns(file.schema_arrow, spec)
+                break
+            except (OSError, pa.ArrowException):  # its chunk will say so; another file shows what the columns are
+                continue
+        return made
 
-    Raises `SourceError` where a cell is no longer there.
-    """
-    for (url, column), group in itertools.groupby(locators, key=lambda at: (at.url, at.column)):
-        rows = [at.row for at in group]
+    def read(self, chunk: SourceChunk, max_bytes: int) -> Iterator[ScannedItem]:
+        """Rows in order; where a file is damaged, everything before the damage and one rejected row for the rest."""
+        ((path, _),) = chunk.files
+        uri, url = chunk.uri(path), chunk.url(path)
+        row = 0
         try:
             with _open(url) as file:
-                for rising in _rising(rows):
-                    yield from _cells(file, url, column, rising)
+                columns = _columns(file.schema_arrow, chunk.spec)
+                names = [name for name in (columns.image, columns.uri, *columns.captions) if name]
+                for batch in file.iter_batches(BATCH_ROWS, columns=names):
+                    yield from _rows(batch, row, chunk, columns, max_bytes)
+                    row += batch.num_rows
+        except (ConnectionError, TimeoutError):  # says nothing about the file; the task is tried again
+            raise
+        except SourceError as error:
+            yield Rejected(uri=uri, reason="no_image_column", detail=str(error))
         except (OSError, pa.ArrowException) as error:
-            raise SourceError(f"{url} could be read when it was scanned, and now not: {error}") from error
+            yield Rejected(uri=uri, reason="corrupt", detail=f"from row {row} on: {error}")
+
+    @staticmethod
+    def read_again(locators: Sequence[Locator]) -> Iterator[bytes]:
+        """Bytes of `parquet` locators, in order. Neighbours in one file, rows rising, are read in one pass.
+
+        Raises `SourceError` where a cell is no longer there.
+        """
+        for (url, column), group in itertools.groupby(locators, key=lambda at: (at.url, at.column)):
+            rows = [at.row for at in group]
+            try:
+                with _open(url) as file:
+                    for rising in _rising(rows):
+                        yield from _cells(file, url, column, rising)
+            except (OSError, pa.ArrowException) as error:
+                raise SourceError(f"{url} could be read when it was scanned, and now not: {error}") from error
 
 
 @contextmanager

@@ -11,9 +11,9 @@ import posixpath
 import tarfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, ClassVar
 
-from fld_engine.engine.sources.files import list_files, locate, unreadable
+from fld_engine.engine.sources.files import Listing, list_files, locate, unreadable
 from fld_engine.engine.sources.item import (
     IMAGE_EXTENSIONS,
     Locator,
@@ -23,12 +23,13 @@ from fld_engine.engine.sources.item import (
     SourceItem,
     SourceSpec,
     clean_text,
-    extension,
     too_large,
     unsafe_name,
     web_captions,
 )
+from fld_engine.engine.sources.reader import NoParams
 from fld_engine.schemas.errors import SourceError
+from fld_engine.schemas.kinds import Kind
 
 CAPTION_KEYS = ("caption", "captions", "text", "texts")
 MAX_TEXT_BYTES = 2**20
@@ -50,37 +51,51 @@ class _Member:
     data: bytes | None
 
 
-def chunks(spec: SourceSpec) -> Sequence[SourceChunk]:
-    """One chunk per tar, sorted by path."""
-    listing = list_files(spec.url, spec.name)
-    tars = [(path, size) for path, size in listing.files if extension(path or listing.base) == "tar"]
-    if not tars:
-        raise SourceError(
-            f"source {spec.url} holds no .tar among its {len(listing.files)} files; "
-            "compressed tars cannot be read in places: decompress them first"
-        )
-    return [SourceChunk(spec=spec, kind="tars", base=listing.base, files=(file,)) for file in tars]
+class TarSource:
+    """Tars under a folder, of a pattern, or a single one; captions beside images are from the web."""
 
+    Params = NoParams
+    brings: ClassVar[frozenset[Kind]] = frozenset({"brief_texts"})
+    expects = "uncompressed tar (.tar)"
 
-def read(chunk: SourceChunk, max_bytes: int) -> Iterator[ScannedItem]:
-    """Samples in tar order; of a damaged tar everything before the damage, and one rejected row for the rest."""
-    ((path, num_bytes),) = chunk.files
-    fs, where = locate(chunk.url(path))
-    try:
-        stream = fs.open(where, "rb")
-    except OSError as error:
-        yield unreadable(chunk.uri(path), error)
-        return
-    with stream:
-        seen: set[str] = set()
-        for found in _samples(_members(stream, num_bytes, chunk.uri(path), max_bytes)):
-            if isinstance(found, Rejected):
-                yield found
-            elif found[0].key in seen:
-                yield Rejected(uri=found[0].uri, reason="duplicate_key", detail=f"key {found[0].key!r} was used before")
-            else:
-                seen.add(found[0].key)
-                yield from _sample(found, chunk.url(path), max_bytes)
+    def __init__(self, params: NoParams) -> None: ...
+
+    @staticmethod
+    def recognises(listing: Listing) -> int:
+        return len(listing.ending({"tar"}))
+
+    def chunks(self, spec: SourceSpec) -> Sequence[SourceChunk]:
+        """One chunk per tar, sorted by path."""
+        listing = list_files(spec.url, spec.name)
+        tars = listing.ending({"tar"})
+        if not tars:
+            raise SourceError(
+                f"source {spec.url} holds no .tar among its {len(listing.files)} files; "
+                "compressed tars cannot be read in places: decompress them first"
+            )
+        return [SourceChunk(spec=spec, kind="tars", base=listing.base, files=(file,)) for file in tars]
+
+    def read(self, chunk: SourceChunk, max_bytes: int) -> Iterator[ScannedItem]:
+        """Samples in tar order; of a damaged tar everything before the damage, and one rejected row for the rest."""
+        ((path, num_bytes),) = chunk.files
+        fs, where = locate(chunk.url(path))
+        try:
+            stream = fs.open(where, "rb")
+        except OSError as error:
+            yield unreadable(chunk.uri(path), error)
+            return
+        with stream:
+            seen: set[str] = set()
+            for found in _samples(_members(stream, num_bytes, chunk.uri(path), max_bytes)):
+                if isinstance(found, Rejected):
+                    yield found
+                elif found[0].key in seen:
+                    yield Rejected(
+                        uri=found[0].uri, reason="duplicate_key", detail=f"key {found[0].key!r} was used before"
+                    )
+                else:
+                    seen.add(found[0].key)
+                    yield from _sample(found, chunk.url(path), max_bytes)
 
 
 def _samples(members: Iterable[_Member | Rejected]) -> Iterator[list[_Member] | Rejected]:

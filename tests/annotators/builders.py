@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from fld_engine.annotators.nanodet import NanoDet
+from fld_engine.annotators.packaged.nanodet import NanoDet
 from fld_engine.engine.plan.protocols import Sample
 from fld_engine.schemas.annotations import Annotations, Granularity, Label, Quad, Region, RegionText, Text
 from tests.annotators.photographs import photograph, sample

@@ -16,11 +16,12 @@ import torch
 
 from tests.engine.stages.export.export_builder import write_export
 from tests.schemas.test_reader import photographs
+from tests.waiting import PATIENCE_S
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "train_florence2.py"
 NUM_TRAIN = 12
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.long(minutes=1)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,7 @@ def train(export: Path, save: Path, *options: str, processes: int = 1) -> list[d
         command.append(str(EXAMPLE))
     done = subprocess.run(
         [*command, str(export), "--save", str(save), "--keys", str(keys), "--batch", "2", *options],
-        capture_output=True, text=True, timeout=280, env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True, text=True, timeout=PATIENCE_S, env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in keys.read_text().splitlines()]
@@ -79,7 +80,7 @@ def test_two_processes_share_an_epoch_and_resume(export: Path, tmp_path: Path) -
 
 def test_tasks_that_no_sample_has_are_said_and_not_waited_for(export: Path, tmp_path: Path) -> None:
     command = [sys.executable, str(EXAMPLE), str(export), "--save", str(tmp_path / "c.pt"), "--tasks", '{"<ODD>": 1}']
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
     assert done.returncode == 1
     assert done.stderr.endswith("part 0 of 1 has no sample with a target of --tasks {'<ODD>': 1}\n")
 

@@ -4,8 +4,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from fld_engine.annotators.composed_captioner import ComposedCaptioner
-from fld_engine.annotators.spacy_parser import SpacyParser
+from fld_engine.annotators.composed.captioner import ComposedCaptioner
+from fld_engine.annotators.parse.spacy_parser import SpacyParser
 from fld_engine.engine.data.rows import RowWriter
 from fld_engine.engine.plan.protocols import Filter, Sample
 from fld_engine.filters.repetition import TextRepetition

@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -17,12 +16,15 @@ import pytest
 import yaml
 
 from tests.roots import fake_config, write_photographs
+from tests.waiting import PATIENCE_S, wait_until
+
+pytestmark = pytest.mark.long(minutes=1)
 
 FLD = [sys.executable, "-c", "from fld_engine.flows.cli import main; main()"]
 
 
 def fld(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*FLD, *arguments], capture_output=True, text=True, timeout=240, check=False, cwd=cwd)
+    return subprocess.run([*FLD, *arguments], capture_output=True, text=True, timeout=PATIENCE_S, check=False, cwd=cwd)
 
 
 @pytest.fixture
@@ -73,6 +75,12 @@ def test_run_makes_everything_and_a_second_run_says_there_is_nothing_to_do(recip
         (["run", "RECIPE", "--root", "r", "--set", "partitions.max_images=many"], 2, "partitions.max_images"),
         (["run", "RECIPE", "--root", "r", "--set", "annotators.x.use=fakee"], 2, "did you mean 'fake'"),
         (["run", "RECIPE", "--root", "r", "--source", "/nowhere/at/all"], 2, "/nowhere/at/all"),
+        (["plan", "RECIPE", "--root", "r", "--set", "refine.bogus=1"], 2, "key 'refine.bogus' is not known"),
+        (
+            ["plan", "RECIPE", "--root", "r", "--set", "annotators.coverage.use=fake"],
+            2,
+            "'coverage' is a reserved name",
+        ),
         (["status", "--root", "nothing-here"], 1, "is not a dataset root"),
         (["explain", "abc", "--root", "nothing-here"], 1, "is not a dataset root"),
         (["run", "laptop", "--root", "r"], 2, "no --source was given"),
@@ -131,13 +139,11 @@ def test_a_killed_run_leaves_no_process_behind_and_its_root_goes_on(recipe: Path
     root = tmp_path / "root"
     slow = ["--set", "annotators.first.params.seconds=0.5"]
     driver = subprocess.Popen([*FLD, "run", str(recipe), "--root", str(root), *slow], stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while not (root / "partitions").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_until((root / "partitions").exists, driver=driver)
     children = psutil.Process(driver.pid).children(recursive=True)
     assert children
     os.kill(driver.pid, signal.SIGKILL)
     driver.wait()
-    _, alive = psutil.wait_procs(children, timeout=20)
+    _, alive = psutil.wait_procs(children, timeout=PATIENCE_S)
     assert not alive, [p.cmdline() for p in alive]
     assert fld("run", str(recipe), "--root", str(root), *slow).returncode == 0

@@ -86,8 +86,8 @@ def test_a_plan_counts_the_two_trainings_of_a_specialist(tmp_path: Path) -> None
     assert "specialist" in specialist["what"]
     assert general["hours"] == pytest.approx(each["hours"] / 2)
     assert specialist["hours"] == pytest.approx(150 / 3600)
-    assert general["footprint"] == each["footprint"]
-    twice = specialist["footprint"]["activations_mb"] / each["footprint"]["activations_mb"]
+    assert general["memory"] == each["memory"]
+    twice = specialist["memory"]["activations_mb"] / each["memory"]["activations_mb"]
     assert twice == pytest.approx(2), "twice the images of a batch"
 
 

@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from fld_engine.annotators.hub.checkpoint import folder_sha256
+from fld_engine.annotators.checkpoints.checkpoint import folder_sha256
 from fld_engine.engine.data.journal import read_journal
 from fld_engine.engine.inspect.status import read_status
 from fld_engine.engine.plan.config import RunConfig
@@ -39,6 +38,7 @@ from tests.annotators.hub.checkpoints_encoders import build_clip, build_siglip, 
 from tests.annotators.hub.checkpoints_florence2 import ANSWERS, build_florence2
 from tests.annotators.hub.checkpoints_masks import build_sam
 from tests.roots import digest, fake_config, run_road, write_photographs
+from tests.waiting import PATIENCE_S, wait_until
 
 BUILDERS: tuple[Callable[[Path], Path], ...] = (
     *(build_rtdetr, build_dfine, build_detr, build_grounding_dino, build_mm_grounding_dino, build_owlv2),
@@ -55,7 +55,7 @@ from tests.roots import run_road
 run_road(sys.argv[1], RunConfig.model_validate_json(Path(sys.argv[2]).read_text()))
 """
 
-pytestmark = pytest.mark.long
+pytestmark = pytest.mark.long(minutes=2)
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +135,6 @@ def config_of(models: Path, photos: Path, endpoint: Server, **changes: Any) -> R
         "annotators": annotators(models, endpoint),
         "partitions": {"max_images": 2},
         "filters": FILTERS,
-        "limits": {"batch_timeout_s": 120, "load_timeout_s": 120},
         **changes,
     }
     whole = {key: given.pop(key) for key in ("annotators", "filters")}  # instead of those that come with it
@@ -178,13 +177,11 @@ def test_a_killed_run_goes_on_under_ray_to_the_same_bytes_with_checkpoints_that_
     root, given = tmp_path / "root", tmp_path / "config.json"
     given.write_text(config_of(models, photos, endpoint).model_dump_json())
     driver = subprocess.Popen([sys.executable, "-c", DRIVER, str(root), str(given)])
-    deadline = time.monotonic() + 240
-    while not (root / "stages/writer").exists() and driver.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_until((root / "stages/writer").exists, driver=driver)
     children = psutil.Process(driver.pid).children(recursive=True)
     os.kill(driver.pid, signal.SIGKILL)
     assert driver.wait() == -signal.SIGKILL
-    _, alive = psutil.wait_procs(children, timeout=20)
+    _, alive = psutil.wait_procs(children, timeout=PATIENCE_S)
     assert not alive
     elsewhere = tmp_path / "elsewhere"
     shutil.copytree(models, elsewhere)

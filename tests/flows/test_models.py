@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from fld_engine.annotators.hub.checkpoint import Checkpoint
+from fld_engine.annotators.checkpoints.checkpoint import Checkpoint
 from fld_engine.flows.cli import app
-from tests.annotators.hub.hub_cases import saved
+from tests.annotators.checkpoints.hub_cases import saved
 
 
 def fld(*arguments: str) -> str:

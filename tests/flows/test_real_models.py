@@ -24,7 +24,7 @@ from tests.roots import digest, run_road
 PHOTOGRAPHS = ("chelsea", "coffee", "motorcycle", "astronaut", "page", "rocket")
 
 # webdataset leaves its shards open for the garbage collector
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+pytestmark = [pytest.mark.long, pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")]
 
 Sample = dict[str, Any]
 

@@ -11,18 +11,22 @@ from pathlib import Path
 
 import pytest
 from prefect.settings import PREFECT_API_URL
-from prefect.testing.utilities import prefect_test_harness
 
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.plan.config import RunConfig
 from fld_engine.flows.road import STAGE_FLOWS, run_flow
 from fld_engine.schemas.errors import SourceError
 from tests.roots import fake_config, write_photographs
+from tests.waiting import PATIENCE_S
+
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module", autouse=True)
 def prefect_server() -> Iterator[None]:
-    with prefect_test_harness(server_startup_timeout=120):
+    from prefect.testing.utilities import prefect_test_harness  # a server: seconds, wherever tests are collected
+
+    with prefect_test_harness(server_startup_timeout=int(PATIENCE_S)):
         yield
     with warnings.catch_warnings():  # Prefect's clients leave sockets to the garbage collector
         warnings.simplefilter("ignore", ResourceWarning)
@@ -43,7 +47,7 @@ def test_one_flow_runs_the_whole_road_and_leaves_its_numbers(config: RunConfig, 
     request = urllib.request.Request(
         f"{PREFECT_API_URL.value()}/artifacts/filter", data=b"{}", headers={"Content-Type": "application/json"}
     )
-    with urllib.request.urlopen(request, timeout=10) as response:
+    with urllib.request.urlopen(request, timeout=PATIENCE_S) as response:
         artifacts = json.load(response)
     found = {a["key"]: a["data"] for a in artifacts}
     assert set(found) == {"fld-road", "fld-report"}

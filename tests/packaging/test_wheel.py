@@ -16,6 +16,9 @@ import pytest
 import yaml
 
 from tests.roots import fake_config, write_photographs
+from tests.waiting import PATIENCE_S
+
+pytestmark = pytest.mark.long
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -49,9 +52,11 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / "source" / file).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(REPOSITORY / file, folder / "source" / file, follow_symlinks=False)
     code = "import setuptools.build_meta as b; b.build_sdist('..')"
-    subprocess.run([sys.executable, "-c", code], cwd=folder / "source", check=True, capture_output=True, timeout=120)
+    subprocess.run(
+        [sys.executable, "-c", code], cwd=folder / "source", check=True, capture_output=True, timeout=PATIENCE_S
+    )
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", str(folder)]
-    subprocess.run([*build, str(next(folder.glob("*.tar.gz")))], check=True, capture_output=True, timeout=120)
+    subprocess.run([*build, str(next(folder.glob("*.tar.gz")))], check=True, capture_output=True, timeout=PATIENCE_S)
     return next(folder.glob("fld_engine-*.whl"))
 
 
@@ -61,7 +66,7 @@ def wheel_python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     venv.create(folder / "venv", with_pip=True)
     python = folder / "venv/bin/python"
-    subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", wheel], check=True, timeout=120)
+    subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", wheel], check=True, timeout=PATIENCE_S)
     lent = folder / "lent"
     lent.mkdir()
     for entry in Path(sysconfig.get_paths()["purelib"]).iterdir():
@@ -77,7 +82,7 @@ def test_the_wheel_runs_the_command_and_a_tiny_pipeline(wheel_python: Path, tmp_
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     help_ = [fld, "--help"]
     shown = subprocess.run(
-        help_, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path, env=environment
+        help_, capture_output=True, text=True, timeout=PATIENCE_S, check=False, cwd=tmp_path, env=environment
     )
     assert shown.returncode == 0, shown.stderr
     assert "explain" in shown.stdout
@@ -85,7 +90,9 @@ def test_the_wheel_runs_the_command_and_a_tiny_pipeline(wheel_python: Path, tmp_
     config = fake_config(tmp_path / "photos").model_dump(mode="json", exclude_defaults=True)
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(config))
     run = [fld, "run", "tiny.yaml", "--root", "root"]
-    done = subprocess.run(run, capture_output=True, text=True, timeout=180, check=False, cwd=tmp_path, env=environment)
+    done = subprocess.run(
+        run, capture_output=True, text=True, timeout=PATIENCE_S, check=False, cwd=tmp_path, env=environment
+    )
     assert done.returncode == 0, done.stderr
     assert "exported 3 samples" in done.stdout
     assert (tmp_path / "root/report/index.html").is_file()  # templates and scripts are in the wheel

@@ -50,7 +50,6 @@ def write_root(folder: Path) -> RunConfig:
             {"url": str(folder / "texts.json"), "name": "texts", "kind": "coco", "images_url": str(folder / "plain")},
         ],
         partitions={"max_images": 32},
-        limits={"batch_timeout_s": 60, "load_timeout_s": 120},
         refine=REFINE,
     )
     run_road(folder / "root", config)

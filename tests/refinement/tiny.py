@@ -8,9 +8,10 @@ import numpy as np
 
 from benchmarks.refinement.labels import labelled, true_labels
 from benchmarks.refinement.scenes import LABELS, PlainWorld, Scene
-from fld_engine.refinement.dataset import targets_of
-from fld_engine.refinement.examples import HeldImages, TrainingImage, corpus
-from fld_engine.refinement.student import Student, StudentConfig, open_student
+from benchmarks.refinement.targets import targets_of
+from fld_engine.refinement.student.model import Student, open_student
+from fld_engine.refinement.student.settings import StudentConfig
+from fld_engine.refinement.training.examples import HeldImages, TrainingImage, corpus
 
 IMAGE_PX = 32
 TAUGHT = ("<CAPTION>", "<OD>", "<REGION_TO_CATEGORY>")

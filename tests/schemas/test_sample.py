@@ -125,7 +125,7 @@ def plain() -> dict[str, Any]:
     }
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(SAMPLES)
 def test_canonical_json_round_trips_and_keeps_types(tree: dict[str, Any]) -> None:
     sample = Sample.model_validate(tree)

@@ -96,25 +96,25 @@ def check(processor: Any, task: Task, instances: list[Instance]) -> str:
     return written.target
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.sampled_from(BOX_TASKS), st.lists(st.tuples(LABELS, boxes()), max_size=6))
 def test_boxes_read_back_by_library(processor: Any, task: Task, items: list[tuple[str, tuple[float, ...]]]) -> None:
     check(processor, task, [Instance(label, (box,)) for label, box in items])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(LABELS, shape_of(4)), max_size=5))
 def test_quads_read_back_by_library(processor: Any, items: list[tuple[str, tuple[float, ...]]]) -> None:
     check(processor, "<OCR_WITH_REGION>", [Instance(label, (quad,)) for label, quad in items])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.sampled_from(POLYGON_TASKS), st.lists(st.tuples(LABELS, MASKS), max_size=4))
 def test_polygons_read_back_by_library(processor: Any, task: Task, items: list[tuple[str, Any]]) -> None:
     check(processor, task, [Instance(label, mask) for label, mask in items])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(LABELS, boxes()), max_size=5))
 def test_open_vocabulary_boxes_read_back_by_library(processor: Any, items: list[tuple[str, Any]]) -> None:
     check(processor, "<OPEN_VOCABULARY_DETECTION>", [Instance(label, (box,)) for label, box in items])

@@ -14,7 +14,7 @@ import pyarrow as pa
 from fld_engine.engine.data.images import RGB
 from fld_engine.engine.data.partition import PartitionImages
 from fld_engine.engine.data.rows import RowWriter
-from fld_engine.engine.plan.protocols import Annotator, Sample
+from fld_engine.engine.plan.protocols import Annotator, Reducing, Sample
 from fld_engine.engine.plan.tasks import Isolation, Span
 from fld_engine.schemas.annotations import Annotations, Source, Status
 from fld_engine.schemas.errors import UnreadableImage
@@ -180,7 +180,7 @@ def _run_batch(run: Run, samples: Mapping[int, Sample], report: Report, *, isola
         for half in (indices[:middle], indices[middle:]):
             _run_batch(run, {i: samples[i] for i in half}, report, isolated=True)
         return
-    reduced = bool(getattr(run.annotator, "reduced", False))
+    reduced = isinstance(run.annotator, Reducing) and run.annotator.reduced
     for index, answer in zip(indices, answers, strict=True):
         run.outcomes[index] = Outcome("done", answer, isolated=isolated or reduced)
     report(Span(step=run.name, start=indices[0], stop=indices[-1] + 1), len(samples))

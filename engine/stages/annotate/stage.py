@@ -6,25 +6,19 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
+from fld_engine.engine.data.identity import identity_of
 from fld_engine.engine.data.journal import IngestRecord
 from fld_engine.engine.data.records import OutputRecord, PartitionRecord, record_path
+from fld_engine.engine.data.status import StepStatus
 from fld_engine.engine.plan.graph import Group, lanes_of, together
+from fld_engine.engine.plan.keeps import Holding
 from fld_engine.engine.plan.plan import Found, Plan, reads, written_params
-from fld_engine.engine.plan.stages import Driver, Holding, Worker
+from fld_engine.engine.plan.stages import Driver, Worker
 from fld_engine.engine.plan.tasks import Lane, Task
 from fld_engine.engine.stages.annotate.partition import AnnotatePartition, AnnotateStep, annotate_partition
 from fld_engine.schemas.annotations import Frozen
 from fld_engine.schemas.errors import RootError
 from fld_engine.schemas.kinds import NOT_STORED
-
-
-class StepStatus(Frozen):
-    """Images of one annotator: `missing` have no output yet."""
-
-    done: int
-    failed: int
-    not_run: int
-    missing: int
 
 
 class AnnotateStatus(Frozen):
@@ -54,14 +48,14 @@ class Annotate:
             "use": config.use or step,
             "version": annotator.version,
             "params": written_params(annotator, config),
-            "model": annotator.model.model_dump(mode="json", exclude={"licence"}),
+            "model": identity_of(annotator.model),
             "batch_size": annotator.batch_size,
             "seed": plan.config.seed,
-            "images": plan.config.images.model_dump(mode="json"),
+            "images": identity_of(plan.config.images),
             "partition": partition.fingerprint,
         }
         if reads(annotator) - NOT_STORED:
-            parts["work_set"] = config.work_set.model_dump(mode="json")
+            parts["work_set"] = identity_of(config.work_set)
             parts["source"] = partition.annotations_fingerprint
             parts["upstream"] = {name: found[name, partition.id] for name in plan.graph.upstream[step]}
         return parts

@@ -15,8 +15,9 @@ from pydantic import Field, ValidationError
 
 from fld_engine.engine.data.hashing import canonical_json, fingerprint
 from fld_engine.engine.data.store import Store
+from fld_engine.engine.plan.keeps import Holding
 from fld_engine.engine.plan.plan import Plan
-from fld_engine.engine.plan.stages import Driver, Holding, Worker
+from fld_engine.engine.plan.stages import Driver, Worker
 from fld_engine.engine.plan.tasks import ARITHMETIC, Lane, Task
 from fld_engine.engine.stages.coco.rows import CocoPartition, CocoPiece, Row, write_piece
 from fld_engine.engine.stages.coverage.stage import committed

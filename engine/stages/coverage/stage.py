@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 from fld_engine.engine.data.journal import IngestRecord
 from fld_engine.engine.data.partition import load_view
 from fld_engine.engine.data.records import OutputRecord, PartitionOutputs, PartitionRecord, record_path
+from fld_engine.engine.plan.keeps import Holding
 from fld_engine.engine.plan.plan import Found, Plan, one_task_each
-from fld_engine.engine.plan.stages import Driver, Holding, Worker
+from fld_engine.engine.plan.stages import Driver, Worker
 from fld_engine.engine.plan.tasks import Lane, Span, Task
 from fld_engine.engine.stages.coverage import aggregates
 from fld_engine.engine.stages.coverage.aggregates import Aggregate

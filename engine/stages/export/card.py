@@ -12,7 +12,6 @@ import pyarrow as pa
 import yaml
 
 from fld_engine.engine.data.hashing import canonical_json
-from fld_engine.engine.data.round_facts import NOT_MEASURED
 from fld_engine.engine.stages.export.limits import known_limits
 from fld_engine.schemas.sample import SAMPLE
 from fld_engine.schemas.tables import VERDICT_TARGETS
@@ -162,7 +161,7 @@ def _rounds(manifest: Manifest) -> Iterator[str]:
         yield "None: no specialist was trained on this dataset's own annotations."
         return
     yield "Each round's student is scored on reference images that it never saw, and replaces its teacher if it passes."
-    if any(r.metric == NOT_MEASURED for r in manifest.facts.rounds):
+    if any(not r.measured for r in manifest.facts.rounds):
         yield "A metric that is `not measured` had no reference to be scored on: what passed was taken over unjudged."
     yield ""
     yield from _table(("round", "specialist", "metric", "before", "after", "passed the gate"), rows)

@@ -23,9 +23,6 @@ IDX = ".idx"
 EXTENSIONS = ("jpg", "json", "txt")
 """Members of a sample, in their order in a shard."""
 
-NOT_IN_MANIFEST = frozenset({"runner", "limits", "models_root", "refine"})
-"""Sections of a config that change how a run goes, and not what comes out."""
-
 
 class Counts(Frozen):
     """Annotations by kind, over the samples of a shard or of an export."""
@@ -124,7 +121,7 @@ def make_manifest(
     models: Mapping[str, ModelIdentity],
     facts: ExportFacts | None = None,
 ) -> Manifest:
-    """The manifest of shards, in name order; of the resolved `config` it keeps what shapes the data.
+    """The manifest of shards, in name order; `config` is that of `Plan.described_config`.
 
     The files beside the shards are added when they are written.
     """
@@ -145,11 +142,9 @@ def make_manifest(
 
 
 def portable_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A resolved config without what says nothing of these samples: the runner, its limits, where sources lie,
-    and how a refinement would go on."""
-    kept = {key: value for key, value in config.items() if key not in NOT_IN_MANIFEST}
-    kept["sources"] = [{k: v for k, v in source.items() if k != "url"} for source in config.get("sources", ())]
-    return kept
+    """A described config (`Plan.described_config`) without where its sources lie."""
+    sources = [{k: v for k, v in source.items() if k != "url"} for source in config.get("sources", ())]
+    return {**config, "sources": sources}
 
 
 def manifest_json(manifest: Manifest) -> bytes:

@@ -10,13 +10,15 @@ import pyarrow.compute as pc
 from pydantic import ValidationError
 
 from fld_engine.engine.data.hashing import fingerprint
+from fld_engine.engine.data.identity import identity_of
 from fld_engine.engine.data.journal import IngestRecord, read_journal
 from fld_engine.engine.data.partition import PartitionImages, read_output
 from fld_engine.engine.data.records import ModelIdentity, PartitionRecord, record_path
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.data.tombstones import finish_removal, read_tombstones
+from fld_engine.engine.plan.keeps import Holding
 from fld_engine.engine.plan.plan import Plan
-from fld_engine.engine.plan.stages import Driver, Holding, Publication, Removal, Worker
+from fld_engine.engine.plan.stages import Driver, Publication, Removal, Worker
 from fld_engine.engine.plan.tasks import ARITHMETIC, Lane, Task
 from fld_engine.engine.stages.coverage.stage import committed
 from fld_engine.engine.stages.export.facts import FACTS_VERSION, export_facts
@@ -178,7 +180,7 @@ def _task(plan: Plan, number: int, records: Sequence[PartitionRecord]) -> Export
 
 def _record_path(task: ExportGroup) -> str:
     """Named by everything the group's bytes depend on."""
-    parts = {"kind": "export", **task.model_dump(mode="json", exclude={"out", "partitions"})}
+    parts = {"kind": "export", **identity_of(task)}
     parts["partitions"] = [[record.fingerprint, record.annotations_fingerprint] for record in task.partitions]
     identity = fingerprint({**parts, "version": VERSION, "sample": SAMPLE_VERSION, "facts": FACTS_VERSION})
     return record_path("export", f"g{task.group:05d}", identity)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import count
+from typing import ClassVar
 
 from fld_engine.engine.data.hashing import fingerprint
+from fld_engine.engine.data.identity import Fields
 from fld_engine.engine.data.images import ImageLimits
 from fld_engine.engine.data.partition import PartitionImages, load_view
 from fld_engine.engine.data.records import FileRecord, PartitionOutputs, PartitionRecord
@@ -35,6 +37,13 @@ class GroupResult(Frozen):
 
 class ExportGroup(Frozen):
     """Write the shards of one group of partitions."""
+
+    in_fingerprints: ClassVar[Fields] = Fields(
+        always=(
+            "group", "seed", "covers", "max_samples", "max_bytes", "max_target_tokens", "select", "splits", "images",
+        ),
+        never=("out", "partitions"),
+    )  # fmt: skip
 
     out: str
     group: int

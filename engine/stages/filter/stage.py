@@ -8,9 +8,10 @@ from typing import Any, ClassVar
 from fld_engine.engine.data.partition import load_view, write_output
 from fld_engine.engine.data.records import PartitionOutputs, PartitionRecord
 from fld_engine.engine.plan.config import FilterConfig
+from fld_engine.engine.plan.keeps import Holding
 from fld_engine.engine.plan.plan import Found, Plan, one_task_each
 from fld_engine.engine.plan.registry import build_filter
-from fld_engine.engine.plan.stages import Driver, Holding, Worker
+from fld_engine.engine.plan.stages import Driver, Worker
 from fld_engine.engine.plan.tasks import Lane, Span, Task
 from fld_engine.engine.stages.filter.decide import decide
 from fld_engine.schemas.annotations import Frozen

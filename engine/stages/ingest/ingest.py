@@ -10,6 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from fld_engine.engine.data.hashing import fingerprint
+from fld_engine.engine.data.identity import identity_of
+from fld_engine.engine.data.images import ImageLimits
 from fld_engine.engine.data.journal import AdditionResult, IngestRecord, read_partitions
 from fld_engine.engine.data.records import PartitionRecord
 from fld_engine.engine.data.store import Store
@@ -46,7 +48,12 @@ def new_chunks(config: RunConfig, journal: Sequence[IngestRecord]) -> list[Sourc
 
 
 def chunk_fingerprint(chunk: SourceChunk) -> str:
-    return fingerprint(chunk.model_dump(mode="json"))
+    return fingerprint(identity_of(chunk))
+
+
+def scan_fingerprint(chunk: SourceChunk, images: ImageLimits) -> str:
+    """Names the tables of a scan, which an ingest that is taken up again goes on with."""
+    return fingerprint({"chunk": chunk_fingerprint(chunk), "images": identity_of(images)})
 
 
 def ingest(driver: Driver) -> IngestRecord | None:
@@ -79,7 +86,7 @@ def _scan(driver: Driver, chunks: Sequence[SourceChunk], number: int, earlier: S
     results: dict[int, ScanResult] = {}
     tasks = []
     for index, chunk in enumerate(chunks):
-        identity = fingerprint({"chunk": chunk_fingerprint(chunk), "images": config.images.model_dump(mode="json")})
+        identity = scan_fingerprint(chunk, config.images)
         if f"{identity}.json" in there:
             results[index] = store.read_model(f"{folder}/{identity}.json", ScanResult).model_copy(
                 update={"index": index}

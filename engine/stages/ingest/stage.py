@@ -9,8 +9,9 @@ from typing import ClassVar
 from fld_engine.engine.data.journal import IngestRecord, read_journal
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.data.tombstones import read_tombstones
+from fld_engine.engine.plan.keeps import Holding
 from fld_engine.engine.plan.plan import Plan
-from fld_engine.engine.plan.stages import Driver, Holding, Removal, Worker
+from fld_engine.engine.plan.stages import Driver, Removal, Worker
 from fld_engine.engine.plan.tasks import Task
 from fld_engine.engine.stages.ingest.deduplicate import deduplicate
 from fld_engine.engine.stages.ingest.forget import forget_ingested

@@ -1,6 +1,6 @@
 """Take images out of everything that stages left in a root. Killed anywhere and run again, it ends with the same files.
 
-What that is, the stages say (`engine.plan.stages.Holding`), also those that are not installed any more. Folders that
+What that is, the stages say (`engine.plan.keeps.Holding`), also those that are not installed any more. Folders that
 nobody declared are swept by their column `image_id`, or refused before anything is done.
 """
 
@@ -18,8 +18,9 @@ from fld_engine.engine.data.store import Store
 from fld_engine.engine.data.tombstones import PendingRemoval, add_tombstones
 from fld_engine.engine.plan import holdings
 from fld_engine.engine.plan.holdings import Declared, declared
+from fld_engine.engine.plan.keeps import Holding
 from fld_engine.engine.plan.registry import installed_stages
-from fld_engine.engine.plan.stages import Forgets, Holding, Removal
+from fld_engine.engine.plan.stages import Forgets, Removal
 from fld_engine.schemas.errors import RootError
 
 _FOLDER_OF_IMAGE = re.compile(r"[0-9a-f]{32}")

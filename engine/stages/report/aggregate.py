@@ -101,7 +101,7 @@ def _classes(rows: pa.Table, partition: str) -> pa.Table:
 
 
 def _with_shape(rows: pa.Table, kind: str) -> pa.Table:
-    """Rows (kind, family, term, image_id) of `class_rows`, the bin of a shape being the family, in two digits.
+    """Rows (kind, family, term, image_id) of `class_rows`, the bin of a shape being the group, in two digits.
 
     The number of boxes of a class has a row for each image that holds it, not for each box.
     """
@@ -118,7 +118,7 @@ def _with_shape(rows: pa.Table, kind: str) -> pa.Table:
 def _as_terms(
     named: pa.Table,
     kind: pa.ChunkedArray,
-    family: pa.ChunkedArray,
+    group: pa.ChunkedArray,
     count: pa.ChunkedArray,
     sizes: tuple[pa.ChunkedArray | None, ...],
     partition: str,
@@ -129,7 +129,7 @@ def _as_terms(
     columns = [
         [bucket_of(term) for term in terms],
         kind,
-        family,
+        group,
         terms,
         count,
         named["image_id_count"],

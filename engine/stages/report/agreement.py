@@ -59,14 +59,14 @@ def agreement_counts(view: PartitionView, derived: frozenset[tuple[str, str]]) -
 def reference_counts(view: PartitionView) -> Rows:
     """Rows of `COUNTS`: every region of a specialist against the reference, by score, whatever the filters say of it.
 
-    The reference is gold on gold images (family `gold`), and people's regions on others that have any (`human`). Each
+    The reference is gold on gold images (group `gold`), and people's regions on others that have any (`human`). Each
     specialist's regions are matched one to one by falling score to a region of the same label with an IoU of 0.5 or
     more: `hit` or `miss` in twentieths of the score; reference regions are `found` or `missed`, at any score.
     """
     rows: Rows = []
     regions, names = _named(view, view.annotations["regions"])
     makers = _strings(regions["annotator"])
-    for family, reference, reference_names in _references(view):
+    for group, reference, reference_names in _references(view):
         labelled = np.unique(_strings(reference["image_id"]))
         on_labelled = np.isin(_strings(regions["image_id"]), labelled)
         for by in sorted(set(makers[on_labelled]) - {Origin.HUMAN}):
@@ -76,21 +76,21 @@ def reference_counts(view: PartitionView) -> Rows:
             bins = np.clip(np.floor(scores * CALIBRATION_BINS + 1e-9), 0, CALIBRATION_BINS - 1).astype(np.int64)
             for label, which in ((HIT, hit), (MISS, ~hit)):
                 counts = np.bincount(bins[which], minlength=CALIBRATION_BINS).tolist()
-                rows += count_rows("calibration", family, by, label, counts)
-            rows += [("calibration", family, by, FOUND, 0, int(found.sum()))]
-            rows += [("calibration", family, by, MISSED, 0, int((~found).sum()))]
+                rows += count_rows("calibration", group, by, label, counts)
+            rows += [("calibration", group, by, FOUND, 0, int(found.sum()))]
+            rows += [("calibration", group, by, MISSED, 0, int((~found).sum()))]
     return [row for row in rows if row[5]]
 
 
 def _references(view: PartitionView) -> Iterator[tuple[str, pa.Table, np.ndarray]]:
     drawn = view.annotations["regions"].filter(pc.equal(view.annotations["regions"]["annotator"], Origin.HUMAN))
-    for family, regions, texts in (
+    for group, regions, texts in (
         ("gold", view.gold.get("regions"), view.gold.get("region_texts")),
         ("human", drawn, view.annotations["region_texts"]),
     ):
         if regions is not None and texts is not None and regions.num_rows:
             objects = regions.filter(pc.equal(regions["kind"], "object"))
-            yield family, objects, _strings(class_names(objects, texts))
+            yield group, objects, _strings(class_names(objects, texts))
 
 
 def disagreement(view: PartitionView, derived: frozenset[tuple[str, str]]) -> dict[str, int]:

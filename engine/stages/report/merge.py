@@ -10,11 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fld_engine.engine.data.hashing import fingerprint
+from fld_engine.engine.data.identity import identity_of
 from fld_engine.engine.data.partition import read_output
 from fld_engine.engine.data.records import PartitionRecord
 from fld_engine.engine.plan.plan import Plan
 from fld_engine.engine.plan.stages import Driver
-from fld_engine.engine.plan.tasks import ARITHMETIC, Isolation, Lane, Task
+from fld_engine.engine.plan.tasks import ARITHMETIC, Lane, Task
 from fld_engine.engine.stages.coverage.stage import committed
 from fld_engine.engine.stages.report.gallery import GalleryResult
 from fld_engine.engine.stages.report.pick import pick
@@ -28,6 +29,8 @@ STAGE = "report"
 FOLDER = "stages/report-merge"
 VERSION = 1
 """Version of merges and galleries; bumped when the same aggregates give others."""
+UNTRIED = {"careful": False, "suspects": [], "condemned": []}
+"""That nothing is known of poison: results are named by it, since tasks were once named whole."""
 RARE_KINDS = ("adjective_noun", "subject_verb_object", "noun")
 NUM_RARE = 24
 
@@ -124,13 +127,12 @@ def run_cached(
 
 
 def _identity(name: str, payload: Frozen) -> dict[str, Any]:
-    isolation = Isolation().model_dump(mode="json")
-    return {"kind": name, "isolation": isolation, **payload.model_dump(mode="json", exclude={"other_root"})}
+    return {"kind": name, "isolation": UNTRIED, **identity_of(payload)}
 
 
 def _gallery_task(plan: Plan, record: PartitionRecord, image_ids: tuple[str, ...]) -> DrawGallery:
     reads = committed(plan, record)
-    out = _out("gallery", [reads.model_dump(mode="json"), list(image_ids)])
+    out = _out("gallery", [identity_of(reads), list(image_ids)])
     return DrawGallery(partition=record, reads=reads, image_ids=image_ids, images=plan.config.images, out=out)
 
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
+
+from fld_engine.engine.stages.report.definitions import Definition
+
+log = logging.getLogger(__name__)
 
 Cell = str | int | float | bool | None
 Row = tuple[Cell, ...]
@@ -60,7 +65,7 @@ class Chart:
 class TableBlock:
     """A table that is shown open, `whole` without a scroll bar of its own.
 
-    `definitions` maps columns (or cells) to keys of `DEFINITIONS`.
+    `definitions` maps columns (or cells) to keys of definitions.
     """
 
     title: str
@@ -98,7 +103,11 @@ WIDGETS = {"thresholds": "slider", "gallery": "gallery", "pairs": "change"}
 
 @dataclass(frozen=True)
 class Page:
-    """One page: `name` is its file without `.html`. `payload` goes to the page as JSON."""
+    """One page: `name` is its file without `.html`. `payload` goes to the page as JSON.
+
+    `own_definitions` are those that its `definitions` need beside `DEFINITIONS`. `beside` are tables that are written
+    and not shown, `package` is who made the page, and `problem` says why it could not be made; the engine fills these.
+    """
 
     name: str
     title: str
@@ -107,6 +116,10 @@ class Page:
     cards: Sequence[Card] = ()
     payload: Any = None
     script: str = ""
+    own_definitions: Mapping[str, Definition] = field(default_factory=dict)
+    beside: Sequence[Data] = ()
+    package: str = "fld-engine"
+    problem: str = ""
 
     @property
     def has_charts(self) -> bool:
@@ -116,7 +129,7 @@ class Page:
 
     @property
     def definitions(self) -> set[str]:
-        """Keys of `DEFINITIONS` that the page needs."""
+        """Keys of the definitions that the page needs."""
         blocks = [block for section in self.sections for block in section.blocks]
         keys = {block.definition for block in blocks} | {card.definition for card in self.cards}
         keys |= {key for block in blocks if isinstance(block, TableBlock) for key in block.definitions.values()}
@@ -124,7 +137,20 @@ class Page:
 
     @property
     def tables(self) -> list[Data]:
+        """Those that it shows."""
         return [block.data for section in self.sections for block in section.blocks]
+
+    @property
+    def tables_written(self) -> list[Data]:
+        """Those that it shows, and those beside it."""
+        return [*self.tables, *self.beside]
+
+
+def page_with_problem(name: str, package: str, error: Exception) -> Page:
+    """What stands in the place of a page that could not be made."""
+    problem = f"page {name!r} of package {package}: {type(error).__name__}: {error}"
+    log.warning("%s", problem, exc_info=error)
+    return Page(name, name, f"This page could not be made: {problem}", sections=(), package=package, problem=problem)
 
 
 def bars(

@@ -14,20 +14,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, NamedTuple
 
+import pyarrow as pa
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.stages.report.definitions import DEFINITIONS, Definition
-from fld_engine.engine.stages.report.model import Chart, Data, Page
+from fld_engine.engine.stages.report.model import Chart, Data, Page, page_with_problem
 
 ECHARTS = "echarts-6.1.0.min.js"
 MAX_ROWS = 300
 """Rows of a table that a page shows; its CSV has all."""
 IMAGE_COLUMNS = ("an image", "image")
 """Columns of image ids: shown short, and linked where the gallery has the image."""
+GALLERY = "gallery"
+"""The page with pictures, where other pages link to images."""
 SCRIPTS = {"thresholds": "thresholds.js", "gallery": "gallery.js", "changes": "changes.js"}
 
 
@@ -43,6 +46,13 @@ class Frame:
     shown_images: frozenset[str] = frozenset()
 
 
+class Written(NamedTuple):
+    """Paths of the pages in the root, in their order, and a sentence for each that could not be made."""
+
+    paths: list[str]
+    problems: list[str]
+
+
 def write_pages(
     store: Store,
     pages: Sequence[Page],
@@ -52,39 +62,61 @@ def write_pages(
     root: str,
     version: str,
     against: str = "",
-    kept_tables: Sequence[str] = (),
-) -> list[str]:
-    """Write the pages and the tables behind them under `folder` of a root; returns the paths of the pages.
+) -> Written:
+    """Write the pages and their tables under `folder` of a root.
 
-    `kept_tables` are tables that were written beside them. What an earlier report wrote and this one does not have,
-    such as its changes, is removed.
+    A page that cannot be drawn is written with its problem in its place. What an earlier report wrote and this one does
+    not have, such as its changes, is removed.
     """
+    shown = next((page.payload["images"] for page in pages if page.name == GALLERY and page.payload), ())
     frame = Frame(
         nav=[(page.name, page.title) for page in pages], title=title, root=root, version=version, against=against,
-        shown_images=frozenset(image["id"] for page in pages for image in (page.payload or {}).get("images", ())),
+        shown_images=frozenset(image["id"] for image in shown),
     )  # fmt: skip
-    written = []
+    paths: list[str] = []
+    problems: list[str] = []
+    tables: set[str] = set()
     for page in pages:
-        html = render(page, frame)
-        store.write_bytes(f"{folder}/{page.name}.html", html.encode())
-        written.append(f"{folder}/{page.name}.html")
-        for data in page.tables:
-            write_data(store, f"{folder}/data", data)
-    names = {path.rsplit("/", 1)[-1] for path in written}
-    tables = {data.name for page in pages for data in page.tables} | set(kept_tables)
+        drawn = _draw(page, frame)
+        store.write_bytes(f"{folder}/{page.name}.html", drawn.html)
+        for name, (parquet, csv_text) in drawn.tables.items():
+            store.write_table(f"{folder}/data/{name}.parquet", parquet)
+            store.write_bytes(f"{folder}/data/{name}.csv", csv_text)
+        paths.append(f"{folder}/{page.name}.html")
+        tables |= drawn.tables.keys()
+        problems += [drawn.problem] if drawn.problem else []
+    names = {path.rsplit("/", 1)[-1] for path in paths}
     for name in store.list_names(folder) - names - {"data"}:
         store.delete(f"{folder}/{name}")
     for name in store.list_names(f"{folder}/data"):
         if name.rsplit(".", 1)[0] not in tables:
             store.delete(f"{folder}/data/{name}")
-    return written
+    return Written(paths, problems)
+
+
+class _Drawn(NamedTuple):
+    """A page as it is written: HTML, its tables as Parquet and CSV by name, and its problem, if any."""
+
+    html: bytes
+    tables: Mapping[str, tuple[pa.Table, bytes]]
+    problem: str
+
+
+def _draw(page: Page, frame: Frame) -> _Drawn:
+    try:
+        html = render(page, frame).encode()
+        return _Drawn(html, {d.name: (d.to_arrow(), to_csv(d)) for d in page.tables_written}, page.problem)
+    except Exception as error:  # noqa: BLE001 - another package's page may hold anything; the others are written
+        instead = page_with_problem(page.name, page.package, error)
+        return _Drawn(render(instead, frame).encode(), {}, instead.problem)
 
 
 def render(page: Page, frame: Frame) -> str:
     """One page. All values are escaped; only our own assets go in as they are."""
     scripts = [asset("assets", "report.js")] + ([asset("assets", SCRIPTS[page.script])] if page.script else [])
     inline = ([asset("vendor", ECHARTS)] if page.has_charts else []) + scripts
-    used = {key: DEFINITIONS[key] for key in DEFINITIONS if key in page.definitions}
+    known = {**DEFINITIONS, **page.own_definitions}
+    used = {key: entry for key, entry in known.items() if key in page.definitions}
     return _environment().get_template("page.html").render(
         **asdict(frame), page=page, policy=policy(inline), css=Markup(asset("assets", "report.css")),
         echarts=Markup(asset("vendor", ECHARTS)), scripts=[Markup(script) for script in scripts],
@@ -101,14 +133,13 @@ def policy(scripts: Sequence[str]) -> str:
     )
 
 
-def write_data(store: Store, folder: str, data: Data) -> None:
-    """A table as Parquet and as CSV (RFC 4180)."""
-    store.write_table(f"{folder}/{data.name}.parquet", data.to_arrow())
+def to_csv(data: Data) -> bytes:
+    """A table as CSV (RFC 4180)."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
     writer.writerow(data.columns)
     writer.writerows([[_plain(value) for value in row] for row in data.rows])
-    store.write_bytes(f"{folder}/{data.name}.csv", text.getvalue().encode())
+    return text.getvalue().encode()
 
 
 def _plain(value: Any) -> Any:

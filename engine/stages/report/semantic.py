@@ -50,7 +50,7 @@ def semantic_counts(kept: Mapping[str, pa.Table], tokens: pa.Table) -> Rows:
 
 
 def term_occurrences(kept: Mapping[str, pa.Table], tokens: pa.Table) -> pa.Table:
-    """Every occurrence of a term in kept texts: kind, family (granularity), term, image_id."""
+    """Every occurrence of a term in kept texts: kind, family (its group: the granularity), term, image_id."""
     texts = kept["texts"]
     image, granularity = _objects(texts["image_id"]), _objects(texts["granularity"])
     captions = _objects(pc.utf8_trim_whitespace(pc.utf8_lower(texts["text"])))
@@ -70,7 +70,7 @@ def term_occurrences(kept: Mapping[str, pa.Table], tokens: pa.Table) -> pa.Table
 
 
 def mentions(kept: Mapping[str, pa.Table], tokens: pa.Table) -> pa.Table:
-    """Every name of a thing in kept texts, with the source of its image for a family; columns as above."""
+    """Every name of a thing in kept texts, with the source of its image for a group; columns as above."""
     texts, images = kept["texts"], kept["images"]
     place, names = mentions_of(tokens, texts["id"])
     image = texts["image_id"].take(pa.array(place))
@@ -79,8 +79,8 @@ def mentions(kept: Mapping[str, pa.Table], tokens: pa.Table) -> pa.Table:
     return pa.table({**columns, "image_id": image})
 
 
-def _distribution(measure: str, family: str, bins: np.ndarray, num_bins: int) -> Rows:
-    return count_rows(measure, family, "", "", np.bincount(bins, minlength=num_bins).tolist())
+def _distribution(measure: str, group: str, bins: np.ndarray, num_bins: int) -> Rows:
+    return count_rows(measure, group, "", "", np.bincount(bins, minlength=num_bins).tolist())
 
 
 def _objects(column: pa.ChunkedArray) -> np.ndarray:

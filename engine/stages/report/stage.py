@@ -8,9 +8,10 @@ from typing import Any, ClassVar
 
 from fld_engine.engine.data.partition import load_view, write_output
 from fld_engine.engine.data.records import PartitionRecord
+from fld_engine.engine.plan.keeps import Holding
 from fld_engine.engine.plan.plan import Found, Plan, one_task_each
-from fld_engine.engine.plan.protocols import keeps_low
-from fld_engine.engine.plan.stages import Driver, Holding, Worker
+from fld_engine.engine.plan.protocols import KeepsLow
+from fld_engine.engine.plan.stages import Driver, Worker
 from fld_engine.engine.plan.tasks import Lane, Span, Task
 from fld_engine.engine.stages.coverage.aggregates import Aggregate
 from fld_engine.engine.stages.coverage.stage import committed, read_coverage
@@ -62,7 +63,9 @@ class Report:
         return {**known, "verdicts": verdicts, "report": VERSION, "derived": plan.derived}
 
     def lanes(self, plan: Plan, missing: Mapping[str, Collection[str]]) -> list[Lane]:
-        low = tuple(name for name, judge in plan.filters.items() if keeps_low(judge))
+        keeps_low = tuple(
+            name for name, judge in plan.filters.items() if isinstance(judge, KeepsLow) and judge.keeps_low
+        )
         return one_task_each(
             plan,
             self,
@@ -72,7 +75,7 @@ class Report:
                 partition=record,
                 reads=committed(plan, record),
                 derived=plan.derived,
-                keeps_low=low,
+                keeps_low=keeps_low,
                 fingerprint=plan.fingerprints[STAGE, record.id],
             ),
         )

@@ -19,7 +19,7 @@ _string = pa.string()
 COUNTS = pa.schema(
     [
         ("measure", _string),  # what is counted; see `engine.stages.report.definitions`
-        ("family", _string),  # granularity, annotation family or verdict target
+        ("family", _string),  # the group that is counted: a granularity, an annotation family, a verdict target, …
         ("by", _string),  # specialist, filter or pair of specialists; empty for all together
         ("label", _string),  # tag, relation, verdict or reason; empty where bins say all
         ("bin", pa.int32()),  # bin of the measure; 0 where it has none
@@ -32,7 +32,10 @@ TERMS = pa.schema(
     [
         ("bucket", pa.int32()),  # of the term's hash, in [0, `NUM_BUCKETS`)
         ("kind", _string),  # one of `KINDS`, `EVIDENCE_KINDS` or `SHAPE_KINDS`
-        ("family", _string),  # granularity of the text, source of the image for classes and evidence, or bin of a shape
+        (
+            "family",
+            _string,
+        ),  # the group: granularity of the text, source of the image (classes, evidence), bin of a shape
         ("term", _string),
         ("count", pa.int64()),
         ("images", pa.int64()),  # that hold it
@@ -51,7 +54,7 @@ EVIDENCE_KINDS = ("mention", "dropped_class")
 They are kept for the words of a word list alone.
 """
 SHAPE_KINDS = ("class_area", "class_aspect", "class_overlap", "class_fill", "class_number", "class_centre")
-"""Boxes (images, for `class_number`) of a class by bin of a shape, as terms whose family is the bin in two digits.
+"""Boxes (images, for `class_number`) of a class by bin of a shape, as terms whose group is the bin in two digits.
 
 They are kept for frequent classes alone.
 """
@@ -106,9 +109,9 @@ def merge_candidates(tables: Sequence[pa.Table]) -> pa.Table:
     return ranked.filter(pa.array(keep, pa.bool_()))
 
 
-def count_rows(measure: str, family: str, by: str, label: str, counts: Sequence[int]) -> list[tuple[object, ...]]:
+def count_rows(measure: str, group: str, by: str, label: str, counts: Sequence[int]) -> list[tuple[object, ...]]:
     """Rows of `COUNTS` from the counts of all bins; empty bins are left out."""
-    return [(measure, family, by, label, i, int(n)) for i, n in enumerate(counts) if n]
+    return [(measure, group, by, label, i, int(n)) for i, n in enumerate(counts) if n]
 
 
 def counts_table(rows: Sequence[tuple[object, ...]]) -> pa.Table:

@@ -28,7 +28,7 @@ TOP = pa.schema(
         ("family", _string),
         ("term", _string),
         ("count", pa.int64()),
-        ("images", pa.int64()),  # null where families are taken together: an image may be in several
+        ("images", pa.int64()),  # null where groups are taken together: an image may be in several
         ("small", pa.int64()),
         ("medium", pa.int64()),
         ("large", pa.int64()),
@@ -36,12 +36,12 @@ TOP = pa.schema(
     ]
 )
 ALL = ""
-"""Family of a term's sum over all families."""
+"""Group of a term's sum over all groups."""
 _KEYS = ["kind", "family"]
 
 
 class Vocabulary(NamedTuple):
-    """Summaries of terms. `top` and `rare` hold up to `NUM_TOP` of each kind and family; `wanted` all asked for, as
+    """Summaries of terms. `top` and `rare` hold up to `NUM_TOP` of each kind and group; `wanted` all asked for, as
     classes and as evidence (`EVIDENCE_KINDS`), which is nowhere else.
 
     `shapes` are the boxes of the `NUM_SHAPED` most frequent classes by bin of each shape.
@@ -68,7 +68,7 @@ class Vocabulary(NamedTuple):
 
 
 class Richness(NamedTuple):
-    """Of a kind and family: different terms, occurrences, terms that occur once, entropy in bits."""
+    """Of a kind and group: different terms, occurrences, terms that occur once, entropy in bits."""
 
     distinct: int
     total: int
@@ -77,20 +77,20 @@ class Richness(NamedTuple):
 
 
 def summarise(terms: pa.Table, wanted: Sequence[str]) -> Vocabulary:
-    """Sum up merged terms, each family and all together. `wanted` are classes in lower case."""
+    """Sum up merged terms, each group and all together. `wanted` are classes in lower case."""
     is_shape = pc.is_in(terms["kind"], value_set=pa.array(SHAPE_KINDS))
     shapes, terms = terms.filter(is_shape), terms.filter(pc.invert(is_shape))
     is_evidence = pc.is_in(terms["kind"], value_set=pa.array(EVIDENCE_KINDS))
     is_wanted = pc.is_in(terms["term"], value_set=pa.array(list(wanted), _string))
     asked = terms.filter(pc.and_(is_wanted, pc.or_(is_evidence, pc.equal(terms["kind"], "class"))))
-    rows = _with_all_families(terms.filter(pc.invert(is_evidence)))
+    rows = _with_sums(terms.filter(pc.invert(is_evidence)))
     spectrum = rows.group_by([*_KEYS, "count"]).aggregate([([], "count_all")])
     return Vocabulary(
         spectrum=spectrum.rename_columns(SPECTRUM.names).cast(SPECTRUM),
         growth=_growth(rows),
         top=rows,
         rare=rows,
-        wanted=_with_all_families(asked),
+        wanted=_with_sums(asked),
         shapes=shapes.select(TOP.names).cast(TOP),
     ).merged()
 
@@ -104,8 +104,8 @@ def richness(spectrum: pa.Table) -> Richness:
     return Richness(distinct=sum(terms), total=total, once=once, entropy_bits=math.fsum(parts) + 0.0)
 
 
-def _with_all_families(terms: pa.Table) -> pa.Table:
-    """The rows, and one for each term's sum over all families."""
+def _with_sums(terms: pa.Table) -> pa.Table:
+    """The rows, and one for each term's sum over all groups."""
     sums = ("count", "small", "medium", "large")
     merged = terms.group_by(["kind", "term"]).aggregate([*((name, "sum") for name in sums), ("first", "min")])
     columns = {
@@ -140,11 +140,11 @@ def _summed(table: pa.Table, keys: list[str], schema: pa.Schema) -> pa.Table:
 
 
 def _first(table: pa.Table, order: str) -> pa.Table:
-    """The first `NUM_TOP` of each kind and family by count, equal ones by term."""
+    """The first `NUM_TOP` of each kind and group by count, equal ones by term."""
     ranked = table.sort_by([*((key, "ascending") for key in _KEYS), ("count", order), ("term", "ascending")])
     if not ranked.num_rows:
         return ranked
-    kind, family = (ranked[key].combine_chunks().dictionary_encode().indices.to_numpy() for key in _KEYS)
-    starts = np.flatnonzero((np.diff(kind, prepend=-1) != 0) | (np.diff(family, prepend=-1) != 0))
+    kind, group = (ranked[key].combine_chunks().dictionary_encode().indices.to_numpy() for key in _KEYS)
+    starts = np.flatnonzero((np.diff(kind, prepend=-1) != 0) | (np.diff(group, prepend=-1) != 0))
     rank = np.arange(ranked.num_rows) - np.repeat(starts, np.diff(starts, append=ranked.num_rows))
     return ranked.filter(pa.array(rank < NUM_TOP))

@@ -13,7 +13,7 @@ from fld_engine.annotators.endpoint.verifier import EndpointVerifier
 from fld_engine.engine.data.images import RGB
 from fld_engine.engine.plan.protocols import Annotator, Sample
 from fld_engine.engine.plan.tasks import Isolation
-from fld_engine.engine.stages.annotate.annotate import Outcome, Run, annotate_group
+from fld_engine.engine.stages.annotate.batches import Outcome, Run, annotate_group
 from fld_engine.schemas.annotations import Annotations, Phrase, PhraseRegion, RegionText
 from tests.annotators.builders import line, text, thing
 from tests.annotators.endpoint.server import MODEL, Reply, Server, said

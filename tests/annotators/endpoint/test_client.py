@@ -24,6 +24,7 @@ from tests.annotators.endpoint.cases import (
     verifier,
 )
 from tests.annotators.endpoint.server import Reply, Server, failed, said, serving
+from tests.waiting import PATIENCE_S
 
 LIMIT_S = 3.0
 """For a request. The one that is answered at once must keep it on a busy machine too."""
@@ -109,7 +110,7 @@ def test_requests_are_sent_side_by_side_and_no_more_than_allowed(tmp_path: Path)
     three = threading.Barrier(3)
 
     def slowly(request: dict[str, Any], before: int) -> Reply:
-        three.wait(timeout=60)  # until as many are under way
+        three.wait(timeout=PATIENCE_S)  # until as many are under way
         reply = answered(request, before)
         reply.wait_s = 0.05  # time for one too many to arrive
         return reply

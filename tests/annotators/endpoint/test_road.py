@@ -38,7 +38,6 @@ def config_of(photos: Path, server: Server, **params: Any) -> RunConfig:
         annotators={"verifier": {**verifier, "work_set": {"min_score": 0.0, "nms_iou": 1.0}}},
         filters={"region-confidence": {"params": {"objects": 0.0}}, "region-nms": {"params": {"iou": 1.0}}}
         | {"region-check": {}},
-        limits={"batch_timeout_s": 60, "load_timeout_s": 60},
     )
 
 

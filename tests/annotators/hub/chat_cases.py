@@ -10,7 +10,7 @@ import numpy as np
 import torch
 import transformers
 
-from fld_engine.annotators.hub.prompts import Prompt
+from fld_engine.annotators.common.prompts import Prompt
 from fld_engine.engine.data.images import RGB
 from fld_engine.engine.plan.protocols import Sample
 from fld_engine.schemas.annotations import Annotations, Phrase, PhraseRegion

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from fld_engine.annotators.hub.params import HubParams
+from fld_engine.annotators.checkpoints.params import HubParams
 from fld_engine.engine.plan.protocols import Sample
 
 P = TypeVar("P", bound=HubParams)

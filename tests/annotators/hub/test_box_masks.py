@@ -15,8 +15,8 @@ import torch
 import transformers
 from transformers.utils import is_torchvision_available
 
+from fld_engine.annotators.checkpoints.loading import Loaded
 from fld_engine.annotators.hub.box_masks import HubBoxMasks
-from fld_engine.annotators.hub.loading import Loaded
 from fld_engine.engine.data.geometry import Bools
 from fld_engine.engine.data.images import RGB
 from fld_engine.engine.plan.protocols import Sample

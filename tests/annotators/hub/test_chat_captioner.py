@@ -10,7 +10,7 @@ import pytest
 import torch
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
-from fld_engine.annotators.hub import prompts
+from fld_engine.annotators.common import prompts
 from fld_engine.annotators.hub.chat_captioner import HubChatCaptioner
 from fld_engine.engine.plan.protocols import Sample
 from fld_engine.schemas.annotations import Annotations

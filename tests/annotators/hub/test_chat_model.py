@@ -8,10 +8,10 @@ import pytest
 import torch
 from transformers.utils import is_torchvision_available
 
+from fld_engine.annotators.checkpoints.generation import GenerationParams, generate
+from fld_engine.annotators.checkpoints.loading import Loaded, load
 from fld_engine.annotators.hub.chat_model import ChatModel, answer_ids, yes_shares
 from fld_engine.annotators.hub.chat_verifier import HubChatVerifier
-from fld_engine.annotators.hub.generation import GenerationParams, generate
-from fld_engine.annotators.hub.loading import Loaded, load
 from fld_engine.schemas.errors import ModelError
 from tests.annotators.hub.chat_cases import scenes
 from tests.annotators.hub.checkpoints_chat import IMAGE_SIDE, PATCH, build_qwen2_vl, build_smolvlm, tokenizer

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fld_engine.annotators.hub import prompts
+from fld_engine.annotators.common import prompts
 from fld_engine.annotators.hub.chat_model import answer_ids
 from fld_engine.annotators.hub.chat_verifier import HubChatVerifier
 from fld_engine.engine.plan.protocols import Sample

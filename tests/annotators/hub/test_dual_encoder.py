@@ -15,7 +15,7 @@ import torch
 import transformers
 from pydantic import ValidationError
 
-from fld_engine.annotators.crops import crop
+from fld_engine.annotators.common.crops import crop
 from fld_engine.annotators.hub.dual_encoder import HubDualEncoder
 from fld_engine.engine.data.images import RGB
 from fld_engine.engine.plan.protocols import Sample

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from fld_engine.annotators.hub.florence2 import HubFlorence2
 from fld_engine.annotators.hub.florence2_questions import PRODUCES
-from fld_engine.annotators.spacy_parser import SpacyParser
+from fld_engine.annotators.parse.spacy_parser import SpacyParser
 from fld_engine.engine.plan.protocols import Sample
 from fld_engine.schemas.annotations import Annotations
 from fld_engine.schemas.errors import ModelError

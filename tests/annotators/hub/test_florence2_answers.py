@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from fld_engine.annotators.checkpoints.generation import Generated
 from fld_engine.annotators.hub.florence2_answers import (
     Answer,
     read_grounding,
@@ -17,7 +18,6 @@ from fld_engine.annotators.hub.florence2_answers import (
     read_text,
     spelled,
 )
-from fld_engine.annotators.hub.generation import Generated
 from fld_engine.schemas.annotations import Annotations, Phrase
 from tests.annotators.builders import text, thing
 from tests.florence2_processor import build_tokenizer

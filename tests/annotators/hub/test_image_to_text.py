@@ -14,7 +14,7 @@ import torch
 import transformers
 from pydantic import ValidationError
 
-from fld_engine.annotators.crops import crop
+from fld_engine.annotators.common.crops import crop
 from fld_engine.annotators.hub.image_to_text import HubImageToText
 from fld_engine.engine.data.images import RGB
 from fld_engine.engine.plan.protocols import Sample

@@ -13,7 +13,7 @@ import pytest
 
 from fld_engine.annotators.hub.phrase_queries import Queries, Sentences, spoken
 from fld_engine.annotators.hub.zero_shot_detection import HubZeroShotDetector
-from fld_engine.annotators.spacy_parser import SpacyParser
+from fld_engine.annotators.parse.spacy_parser import SpacyParser
 from fld_engine.engine.data.images import RGB
 from fld_engine.engine.plan.protocols import Sample
 from fld_engine.schemas.annotations import Annotations, Phrase

@@ -13,8 +13,8 @@ from benchmarks.refinement.experiment import Experiment, ExperimentPlan
 from benchmarks.refinement.scenes import PlainWorld
 
 pytestmark = [
-    pytest.mark.long,
-    pytest.mark.timeout(1200),
+    pytest.mark.long(minutes=4),
+    pytest.mark.timeout(2400),
     pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.data.context"),  # Ray warns of itself
 ]
 WORLD = PlainWorld(48)

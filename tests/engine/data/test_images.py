@@ -200,7 +200,7 @@ BASES = {
 }
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(data=st.data(), format=st.sampled_from(sorted(BASES)))
 def test_damaged_bytes_give_a_picture_or_a_reason(data: st.DataObject, format: str) -> None:
     damaged = bytearray(BASES[format])

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from fld_engine.annotators.spacy_parser import SpacyParser
+from fld_engine.annotators.parse.spacy_parser import SpacyParser
 from fld_engine.engine.data.rows import RowWriter
 from fld_engine.engine.data.semantics import parse_of
 from fld_engine.engine.plan.protocols import Sample

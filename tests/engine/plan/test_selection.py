@@ -18,6 +18,8 @@ from fld_engine.schemas.reader import open_export
 from tests.engine.stages.export.test_targets import sample as sample
 from tests.roots import fake_config, run_road, write_photographs
 
+pytestmark = pytest.mark.long
+
 NUM = 40
 
 

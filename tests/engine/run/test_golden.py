@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from fld_engine.annotators.composed_captioner import ComposedCaptioner
-from fld_engine.annotators.fake import FakeAnnotator, fake_regions
+from fld_engine.annotators.composed.captioner import ComposedCaptioner
+from fld_engine.annotators.composed.fake import FakeAnnotator, fake_regions
 from fld_engine.engine.data.hashing import canonical_json
 from fld_engine.engine.data.partition import load_view
 from fld_engine.engine.plan.protocols import Sample

@@ -13,8 +13,7 @@ from fld_engine.flows.report import make_report
 from tests.object_store import served_bucket
 from tests.roots import digest, fake_config, run_road, write_photographs
 
-PATIENT = {"batch_timeout_s": 60}
-"""The store answers from a thread of this process: slowness is no sign of a lost worker."""
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +25,7 @@ def bucket() -> Iterator[str]:
 def test_a_report_on_s3_is_that_on_disk(bucket: str, tmp_path: Path) -> None:
     """Pages and tables; they differ in the root's address alone."""
     write_photographs(tmp_path / "photos", 9)
-    config = fake_config(tmp_path / "photos", limits=PATIENT)
+    config = fake_config(tmp_path / "photos")
     pages = {}
     for root in (str(tmp_path / "root"), f"{bucket}/reported"):
         finished = run_road(root, config)
@@ -41,7 +40,7 @@ def test_a_report_on_s3_is_that_on_disk(bucket: str, tmp_path: Path) -> None:
 
 def test_a_root_on_s3_is_that_on_disk(bucket: str, tmp_path: Path) -> None:
     write_photographs(tmp_path / "photos", 9)
-    config = fake_config(tmp_path / "photos", limits=PATIENT)
+    config = fake_config(tmp_path / "photos")
     run_road(tmp_path / "root", config)
     run_road(f"{bucket}/root", config)
     assert digest(f"{bucket}/root") == digest(tmp_path / "root")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +15,9 @@ from fld_engine.engine.run.messages import Ready
 from fld_engine.engine.run.pipeline import make_backend
 from fld_engine.schemas.errors import RunnerError
 from tests.roots import digest, fake_config, run_road, write_photographs
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")
@@ -44,10 +46,12 @@ def test_workers_share_a_gpu(cluster: Cluster) -> None:
     assert backend.fit([half]) == [2]
     workers = [backend.start(half) for _ in range(2)]
     ready: set[int] = set()
-    deadline = time.monotonic() + 60
-    while len(ready) < 2 and time.monotonic() < deadline:
-        ready |= {id(worker) for worker, event in backend.poll(workers, 1.0) if isinstance(event, Ready)}
-    assert len(ready) == 2
+
+    def both_ready() -> bool:
+        ready.update(id(worker) for worker, event in backend.poll(workers, 1.0) if isinstance(event, Ready))
+        return len(ready) == 2
+
+    wait_until(both_ready)
     assert ray.available_resources().get("GPU", 0) == 0
     for worker in workers:
         worker.kill()

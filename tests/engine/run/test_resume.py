@@ -5,13 +5,15 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from fld_engine.engine.data.store import Store
 from tests.roots import digest, fake_config, opened, run_road, write_photographs
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.long
 
 SLOW = {
     "first": {"use": "fake", "params": {"regions": 3, "seconds": 0.05}, "batch_size": 3},
@@ -26,6 +28,15 @@ if __name__ == "__main__":
 """
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """Photographs, and the digest of a run over them that nothing stops."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    write_photographs(folder / "photos", 10)
+    run_road(folder / "root", fake_config(folder / "photos", annotators=SLOW))
+    return folder / "photos", digest(folder / "root")
+
+
 @pytest.mark.parametrize(
     ("runner", "appears"),
     [
@@ -37,22 +48,19 @@ if __name__ == "__main__":
         ("local", "export/shards"),  # while writing shards
     ],
 )
-def test_a_driver_killed_anywhere_resumes_to_the_same_bytes(tmp_path: Path, runner: str, appears: str) -> None:
-    photos, root = tmp_path / "photos", tmp_path / "root"
-    write_photographs(photos, 10)
+def test_a_driver_killed_anywhere_resumes_to_the_same_bytes(
+    undisturbed: tuple[Path, dict[str, str]], tmp_path: Path, runner: str, appears: str
+) -> None:
+    (photos, expected), root = undisturbed, tmp_path / "root"
     script = tmp_path / "driver.py"
     script.write_text(DRIVER)
     driver = subprocess.Popen([sys.executable, str(script), str(photos), str(root), runner])
     store = Store(str(root))
-    deadline = time.monotonic() + 60
-    while not store.list_names(appears) and driver.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.005)
+    wait_until(lambda: store.list_names(appears), driver=driver)
     driver.send_signal(signal.SIGKILL)
     driver.wait()
-    assert store.list_names(appears), "the driver was killed before it got there"
     run_road(root, fake_config(photos, annotators=SLOW))
-    run_road(tmp_path / "undisturbed", fake_config(photos, annotators=SLOW))
-    assert digest(root) == digest(tmp_path / "undisturbed")
+    assert digest(root) == expected
 
 
 def test_a_second_run_does_no_work(tmp_path: Path) -> None:

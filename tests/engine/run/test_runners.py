@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import pytest
 
 from fld_engine.engine.data.partition import read_output, read_tables
 from fld_engine.engine.data.store import Store
-from fld_engine.engine.plan.config import RunnerConfig
+from fld_engine.engine.plan.config import RunConfig, RunnerConfig
 from fld_engine.engine.plan.protocols import Resources
 from fld_engine.engine.run.pipeline import Pipeline, make_backend
 from fld_engine.engine.stages.annotate.stage import Annotate
@@ -22,6 +22,9 @@ from fld_engine.engine.stages.filter.stage import Filter
 from fld_engine.engine.stages.ingest.stage import Ingest
 from fld_engine.schemas.errors import RunnerError
 from tests.roots import digest, fake_config, opened, run_road, write_photographs
+from tests.waiting import wait_until
+
+pytestmark = pytest.mark.long(minutes=2)
 
 NUM_IMAGES = 11
 RUNNERS = [{"kind": "local", "workers": 2}, {"kind": "ray", "workers": 2}]
@@ -64,7 +67,8 @@ def test_poison_is_failed_alone_and_its_neighbours_go_on(
     photos, ids, _ = undisturbed
     poison = {"raise_on": [ids[1]], "crash_on": [ids[5]], "hang_on": [ids[9]]}
     annotators = {"first": {"use": "fake", "params": {"regions": 3, **poison}, "batch_size": 3}}
-    config = fake_config(photos, runner=runner, annotators=annotators)
+    limits = {"batch_timeout_s": 10}  # no batch of these takes so long, however busy the machine
+    config = fake_config(photos, runner=runner, annotators=annotators, limits=limits)
     with opened(tmp_path / "root", config) as pipeline:
         pipeline.run(Ingest())
         pipeline.run(Annotate())
@@ -90,16 +94,10 @@ def test_a_killed_worker_is_replaced_and_the_bytes_are_the_same(
     store = Store(str(tmp_path / "root"))
 
     def kill_one() -> None:
-        deadline = time.monotonic() + 60
-        while appears and not store.list_names(appears):
-            time.sleep(0.005)
-        while not killed and time.monotonic() < deadline:
-            for child in psutil.Process().children(recursive=True):
-                if is_worker(child, runner["kind"]):
-                    child.kill()
-                    killed.append(child.pid)
-                    return
-            time.sleep(0.02)
+        wait_until(lambda: not appears or store.list_names(appears))
+        worker = wait_until(lambda: workers(runner["kind"]))[0]
+        worker.kill()
+        killed.append(worker.pid)
 
     with opened(tmp_path / "root", config) as pipeline:
         pipeline.run(Ingest())
@@ -114,12 +112,14 @@ def test_a_killed_worker_is_replaced_and_the_bytes_are_the_same(
     assert digest(tmp_path / "root") == expected
 
 
-def is_worker(process: psutil.Process, kind: str) -> bool:
-    try:
-        command = " ".join(process.cmdline())
-    except psutil.Error:
-        return False
-    return ("RemoteWorker" in command) if kind == "ray" else ("spawn_main" in command)
+def workers(kind: str) -> list[psutil.Process]:
+    """Workers that this process has started by now."""
+    name, found = {"ray": "RemoteWorker", "local": "spawn_main"}[kind], []
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            if name in " ".join(process.cmdline()):
+                found.append(process)
+    return found
 
 
 @runner_kinds
@@ -137,25 +137,37 @@ def test_ray_refuses_a_worker_larger_than_every_node() -> None:
 
 def test_a_model_that_cannot_load_stops_the_run_with_its_name(tmp_path: Path) -> None:
     write_photographs(tmp_path / "photos", 2)
-    annotators = {"first": {"use": "fake", "params": {"load_seconds": 30}}}
-    config = fake_config(tmp_path / "photos", annotators=annotators, limits={"load_timeout_s": 2.5, "task_retries": 0})
+    annotators = {"first": {"use": "fake", "params": {"load_seconds": 3600}}}
+    limits = {"load_timeout_s": 15, "task_retries": 0}  # enough for its process to start, however busy the machine
+    config = fake_config(tmp_path / "photos", annotators=annotators, limits=limits)
     with opened(tmp_path / "root", config) as pipeline:
         pipeline.run(Ingest())
         with pytest.raises(RunnerError, match="while loading annotator 'first'"):
             pipeline.run(Annotate())
 
 
-@runner_kinds
-def test_lanes_that_fit_side_by_side_run_together_in_the_order_of_the_graph(
-    tmp_path: Path, runner: dict[str, Any]
-) -> None:
-    write_photographs(tmp_path / "photos", 12)
+@pytest.fixture(scope="module")
+def two_lanes(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunConfig, dict[str, str]]:
+    """A config of two lanes, and the digest of a run with one worker."""
+    folder = tmp_path_factory.mktemp("lanes")
+    write_photographs(folder / "photos", 12)
     annotators = {
-        "first": {"use": "fake", "params": {"seconds": 0.6}},
+        "first": {"use": "fake", "params": {"seconds": 1.0}},  # 12 s: the reader's process has started by then
         "second": {"use": "fake", "params": {"regions": 1}},
         "reader": {"use": "composed-describer", "resources": {"cpus": 0.5, "memory_mb": 400}},
     }
-    config = fake_config(tmp_path / "photos", runner=runner, partitions={"max_images": 2}, annotators=annotators)
+    config = fake_config(folder / "photos", partitions={"max_images": 2}, annotators=annotators)
+    with opened(folder / "root", config) as pipeline:
+        pipeline.run(Ingest())
+        pipeline.run(Annotate())
+    return config, digest(folder / "root")
+
+
+@runner_kinds
+def test_lanes_that_fit_side_by_side_run_together_in_the_order_of_the_graph(
+    two_lanes: tuple[RunConfig, dict[str, str]], tmp_path: Path, runner: dict[str, Any]
+) -> None:
+    config = two_lanes[0].model_copy(update={"runner": RunnerConfig(**runner)})
     order: list[str] = []
 
     def watch(step: str, finished: int, total: int) -> None:
@@ -169,8 +181,4 @@ def test_lanes_that_fit_side_by_side_run_together_in_the_order_of_the_graph(
         assert len(pipeline.plan().annotate_lanes()) == 2
         pipeline.run(Annotate())
     assert "reader" in order[: len(order) - 1 - order[::-1].index("first")], "the reader began before the first ended"
-    alone = config.model_copy(update={"runner": RunnerConfig()})
-    with opened(tmp_path / "alone", alone) as other:
-        other.run(Ingest())
-        other.run(Annotate())
-    assert digest(tmp_path / "root") == digest(tmp_path / "alone")
+    assert digest(tmp_path / "root") == two_lanes[1]

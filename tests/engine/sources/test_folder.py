@@ -120,8 +120,9 @@ def test_sources_that_cannot_work_say_why(tmp_path: Path) -> None:
         open_source(SourceSpec(url=str(tmp_path / "nowhere"))).chunks()
     (tmp_path / "notes.txt").write_text("no image")
     for kind in ("auto", "folder"):
-        with pytest.raises(SourceError, match=r"holds no image.*1 files.*jpg"):
+        with pytest.raises(SourceError, match=r"holds no .*image.*jpg.*") as raised:
             open_source(SourceSpec(url=str(tmp_path), kind=kind)).chunks()
+        assert "1 files" in str(raised.value)
     for kind in ("tars", "parquet"):
         with pytest.raises(SourceError, match="holds no"):
             open_source(SourceSpec(url=str(tmp_path), kind=kind)).chunks()

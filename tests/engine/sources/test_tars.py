@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fld_engine.engine.sources import tars
-from fld_engine.engine.sources.item import MAX_ITEM_BYTES, MAX_TEXT_CHARS, Rejected, SourceChunk, SourceItem, SourceSpec
+from fld_engine.engine.sources.item import MAX_TEXT_CHARS, Rejected, SourceChunk, SourceItem, SourceSpec
 from fld_engine.engine.sources.open import open_source, read_chunk, read_items
 from fld_engine.schemas.errors import SourceError
 from tests.hostile import jpeg, photograph, tar_bytes, write_hostile_tar
@@ -83,11 +82,11 @@ GOOD = tar_bytes(
 
 
 def chunk_of(path: Path) -> SourceChunk:
-    (chunk,) = tars.chunks(SourceSpec(url=str(path), kind="tars"))
+    (chunk,) = open_source(SourceSpec(url=str(path), kind="tars")).chunks()
     return chunk
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(end=st.integers(0, len(GOOD) - 1))
 def test_a_cut_tar_gives_what_is_whole_and_one_row_for_the_rest(
     end: int, tmp_path_factory: pytest.TempPathFactory
@@ -95,7 +94,7 @@ def test_a_cut_tar_gives_what_is_whole_and_one_row_for_the_rest(
     """Plain readers return fewer samples from a cut tar and say nothing."""
     path = tmp_path_factory.mktemp("cut") / "x.tar"
     path.write_bytes(GOOD[:end])
-    found = list(tars.read(chunk_of(path), MAX_ITEM_BYTES))
+    found = list(read_chunk(chunk_of(path)))
     images = [data for one in found if not isinstance(one, Rejected) for data in one[1:]]
     whole = [jpeg(quality=20 + i) for i in range(3)]
     complete = sum(GOOD.index(data) + len(data) <= end for data in whole)
@@ -107,7 +106,7 @@ def test_a_cut_tar_gives_what_is_whole_and_one_row_for_the_rest(
         assert rejected[0] in {"truncated", "empty", "corrupt"}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_a_damaged_tar_never_stops_the_run(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:
     headers = [at for at in range(0, len(GOOD), 512) if GOOD[at + 257 : at + 262] == b"ustar"]
@@ -117,7 +116,7 @@ def test_a_damaged_tar_never_stops_the_run(data: st.DataObject, tmp_path_factory
         damaged[at] = data.draw(st.integers(0, 255))
     path = tmp_path_factory.mktemp("damaged") / "x.tar"
     path.write_bytes(bytes(damaged))
-    for one in tars.read(chunk_of(path), MAX_ITEM_BYTES):
+    for one in read_chunk(chunk_of(path)):
         assert isinstance(one, Rejected) or one[0].uri.startswith("x.tar!")
 
 
@@ -129,7 +128,7 @@ def test_a_member_of_negative_size_does_not_turn_the_reader_in_a_circle(tmp_path
     header[148:156] = b"%06o\0 " % sum(header)
     first = tar_bytes([("0.jpg", jpeg())])[: 512 + len(jpeg()) + -len(jpeg()) % 512]
     (tmp_path / "x.tar").write_bytes(first + bytes(header) + bytes(2048))
-    found = list(tars.read(chunk_of(tmp_path / "x.tar"), MAX_ITEM_BYTES))
+    found = list(read_chunk(chunk_of(tmp_path / "x.tar")))
     assert [one.reason for one in found if isinstance(one, Rejected)] == ["corrupt"]
     assert [one[1] for one in found if not isinstance(one, Rejected)] == [jpeg()]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from fld_engine.engine.stages.coverage.boxes import MAX_PER_IMAGE
 from fld_engine.engine.stages.coverage.report import Figure
@@ -22,20 +23,28 @@ DEFINED = {"annotations": "annotation", "tokens": "token", "regions": "region", 
            "regions_per_annotation": "region"}  # fmt: skip
 
 
-def statistics(facts: Facts) -> Page:
+class Annotations:
     """The page `annotations.html`."""
-    sections = [
-        Section(
-            "Table 2, for this dataset",
-            "Ours, FLD-5B's figure from the paper, and the difference; rows without a figure in the paper are ours.",
-            [figures_block("Annotation statistics", "annotation", "table2", facts.coverage.table2)],
-            wide=True,
-        ),
-        Section("How long texts are, and how many boxes images have", "", [_tokens(facts), _boxes(facts)]),
-        Section("Who wrote what", "", [_writers(facts)]),
-    ]
-    lead = "How much there is of each annotation family, as the Florence-2 paper counts it."
-    return Page("annotations", "Annotation statistics", lead, sections)
+
+    order: ClassVar[int] = 2
+
+    def render(self, facts: Facts) -> Page:
+        sections = [
+            Section(
+                "Table 2, for this dataset",
+                "Ours, FLD-5B's figure from the paper, and the difference; "
+                "rows without a figure in the paper are ours.",
+                [figures_block("Annotation statistics", "annotation", "table2", facts.coverage.table2)],
+                wide=True,
+            ),
+            Section("How long texts are, and how many boxes images have", "", [_tokens(facts), _boxes(facts)]),
+            Section("Who wrote what", "", [_writers(facts)]),
+        ]
+        lead = "How much there is of each annotation family, as the Florence-2 paper counts it."
+        return Page("annotations", "Annotation statistics", lead, sections)
+
+    def data(self, facts: Facts) -> Sequence[Data]:
+        return ()
 
 
 def figures_block(title: str, definition: str, name: str, figures: Sequence[Figure]) -> TableBlock:
@@ -82,7 +91,7 @@ def _writers(facts: Facts) -> TableBlock:
     for granularity in GRANULARITIES:
         for by in facts.makers("texts_by", granularity):
             rows.append(("texts", granularity.replace("_", " "), by, facts.bins("texts_by", granularity, by)[0]))
-    for family in facts.families("area"):
+    for family in facts.groups("area"):
         for by in facts.makers("area", family):
             rows.append(("boxes", family, by, sum(facts.bins("area", family, by).values())))
     data = Data("by-specialist", ("what", "family", "specialist", "kept"), rows)

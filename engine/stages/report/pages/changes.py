@@ -14,6 +14,9 @@ DRAWN = ("family", "label", "xyxy", "score", "kept")
 LEFT_OUT = ("gallery", "thresholds", "FLD-5B", "difference")
 """Tables and columns without numbers of this dataset; those of `thresholds` are among the distributions."""
 
+NAME = "changes"
+TABLES = ("changes", "changed-images", "changed-numbers", "changed-counts")
+
 Number = tuple[str, str, str, str]
 """Page, title of the table, key of the row, column."""
 
@@ -54,7 +57,7 @@ def changes(
     ]  # fmt: skip
     lead = f"Now: {now.name}. Before: {before.name}."
     return Page(
-        "changes",
+        NAME,
         "Changes",
         lead,
         sections,

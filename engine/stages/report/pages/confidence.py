@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from fld_engine.engine.stages.report.agreement import CALIBRATION_BINS, FOUND, HIT, MISS, MISSED, OTHER, SAME
 from fld_engine.engine.stages.report.bins import IOU_BINS, SCORE_BINS, value_edge
@@ -14,40 +14,52 @@ from fld_engine.schemas.origins import Origin
 from fld_engine.schemas.tables import VERDICT_TARGETS
 
 
-def confidence(facts: Facts) -> Page:
+class Confidence:
     """The page `confidence.html`."""
-    sliders = list(thresholds(facts))
-    columns = ("filter", "of", "bound", "keeps", "value edge", KEPT, "dropped here", "dropped later")
-    rows: list[Row] = [
-        (s["filter"], s["of"], s["bound"], s["keeps"], edge, k, h, later)
-        for s in sliders
-        for edge, k, h, later in zip(s["edges"], s[KEPT], s[DROPPED_HERE], s[DROPPED_LATER], strict=True)
-    ]
-    widget = Section(
-        "What moving a bound would keep",
-        "Choose a filter and move its bound. Counts are precomputed; nothing is run.",
-        [TableBlock("Values of all filters", "value", Data("thresholds", columns, rows))],
-        widget="thresholds",
-        data=sliders,
-        wide=True,
-    )
-    sections = [widget, Section("Scores by specialist", "Bounds of the filters are drawn.", list(_scores(facts)))]
-    pairs = list(_agreement(facts))
-    sections.append(Section("Agreement between specialists", _agreement_text(facts), pairs))
-    sections.append(Section("Against human labels", _calibration_text(facts), list(_calibration(facts))))
-    sections.append(Section("Drop reasons by specialist", "", [_reasons(facts)]))
-    lead = "How sure specialists are, how far they agree, and what the filters made of it."
-    return Page(
-        "confidence", "Agreement and confidence", lead, sections, payload={"thresholds": sliders}, script="thresholds"
-    )
+
+    order: ClassVar[int] = 5
+
+    def render(self, facts: Facts) -> Page:
+        sliders = list(thresholds(facts))
+        columns = ("filter", "of", "bound", "keeps", "value edge", KEPT, "dropped here", "dropped later")
+        rows: list[Row] = [
+            (s["filter"], s["of"], s["bound"], s["keeps"], edge, k, h, later)
+            for s in sliders
+            for edge, k, h, later in zip(s["edges"], s[KEPT], s[DROPPED_HERE], s[DROPPED_LATER], strict=True)
+        ]
+        widget = Section(
+            "What moving a bound would keep",
+            "Choose a filter and move its bound. Counts are precomputed; nothing is run.",
+            [TableBlock("Values of all filters", "value", Data("thresholds", columns, rows))],
+            widget="thresholds",
+            data=sliders,
+            wide=True,
+        )
+        sections = [widget, Section("Scores by specialist", "Bounds of the filters are drawn.", list(_scores(facts)))]
+        pairs = list(_agreement(facts))
+        sections.append(Section("Agreement between specialists", _agreement_text(facts), pairs))
+        sections.append(Section("Against human labels", _calibration_text(facts), list(_calibration(facts))))
+        sections.append(Section("Drop reasons by specialist", "", [_reasons(facts)]))
+        lead = "How sure specialists are, how far they agree, and what the filters made of it."
+        return Page(
+            "confidence",
+            "Agreement and confidence",
+            lead,
+            sections,
+            payload={"thresholds": sliders},
+            script="thresholds",
+        )
+
+    def data(self, facts: Facts) -> Sequence[Data]:
+        return ()
 
 
 def thresholds(facts: Facts) -> Iterator[dict[str, Any]]:
     """One entry for each filter and group it judges: its bound, its side, and counts by the bins that `edges` pass."""
-    for family in facts.families("value"):
-        target, _, group = family.partition("/")
-        for name in facts.makers("value", family):
-            columns = {label: facts.bins("value", family, name, label) for label in (KEPT, DROPPED_HERE, DROPPED_LATER)}
+    for judged in facts.groups("value"):
+        target, _, group = judged.partition("/")
+        for name in facts.makers("value", judged):
+            columns = {label: facts.bins("value", judged, name, label) for label in (KEPT, DROPPED_HERE, DROPPED_LATER)}
             bins = sorted({i for column in columns.values() for i in column})
             described = facts.filters.get(name, {})
             keeps_low = bool(described.get("keeps_low"))
@@ -139,18 +151,18 @@ def _agreement_text(facts: Facts) -> str:
 
 def _calibration(facts: Facts) -> Iterator[Chart | TableBlock]:
     rows: list[Row] = []
-    for family in facts.families("calibration"):
-        for by in facts.makers("calibration", family):
-            hit = dense(facts.bins("calibration", family, by, HIT), CALIBRATION_BINS)
-            miss = dense(facts.bins("calibration", family, by, MISS), CALIBRATION_BINS)
-            found = sum(facts.bins("calibration", family, by, FOUND).values())
-            missed = sum(facts.bins("calibration", family, by, MISSED).values())
-            rows.append((by, family, sum(hit) + sum(miss), share(sum(hit), sum(hit) + sum(miss)), found + missed,
+    for group in facts.groups("calibration"):
+        for by in facts.makers("calibration", group):
+            hit = dense(facts.bins("calibration", group, by, HIT), CALIBRATION_BINS)
+            miss = dense(facts.bins("calibration", group, by, MISS), CALIBRATION_BINS)
+            found = sum(facts.bins("calibration", group, by, FOUND).values())
+            missed = sum(facts.bins("calibration", group, by, MISSED).values())
+            rows.append((by, group, sum(hit) + sum(miss), share(sum(hit), sum(hit) + sum(miss)), found + missed,
                          share(found, found + missed)))  # fmt: skip
             precision = [share(h, h + m) or 0.0 for h, m in zip(hit, miss, strict=True)]
             middles = [(i + 0.5) / CALIBRATION_BINS for i in range(CALIBRATION_BINS)]
             chart = bars(
-                f"{by}: precision by score, {family} labels", "calibration", slug("calibration", family, by),
+                f"{by}: precision by score, {group} labels", "calibration", slug("calibration", group, by),
                 [f"{i / CALIBRATION_BINS:g}" for i in range(CALIBRATION_BINS)],
                 {"precision": precision, "calibrated": middles}, xlabel="score from", ylabel="precision",
                 kind="calibration",
@@ -166,9 +178,9 @@ def _calibration(facts: Facts) -> Iterator[Chart | TableBlock]:
 
 
 def _calibration_text(facts: Facts) -> str:
-    if facts.families("calibration"):
+    if facts.groups("calibration"):
         return (
-            "Family gold is images whose labels are the reference; human is images of ordinary sources that have any."
+            "Gold labels are those of images kept as the reference, human ones those that come with ordinary sources."
         )
     return "No source of this root has human regions: precision and calibration cannot be measured."
 

@@ -9,7 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fld_engine.engine.inspect.status import StatusReport
+from fld_engine.engine.data.status import StatusReport
+from fld_engine.engine.plan.plan import Plan
 from fld_engine.engine.stages.coverage.report import CoverageReport
 from fld_engine.engine.stages.report.tables import select
 from fld_engine.engine.stages.report.vocabulary import Vocabulary
@@ -30,7 +31,7 @@ class Specialist:
 
 @dataclass(frozen=True)
 class Facts:
-    """Everything the pages of one root are made from.
+    """Everything the pages of one root are made from. What other stages wrote of it is found through its `plan`.
 
     `about` says which of its rounds and what else than its own config, as a reader gave it; empty for neither.
     `runs` are the root's attempts (`run.json`), oldest first. `filters` maps a filter's name to its `target`, its
@@ -38,6 +39,7 @@ class Facts:
     case and its order.
     """
 
+    plan: Plan
     root: str
     about: str
     config: str
@@ -59,25 +61,26 @@ class Facts:
         """The root, with what sets this report of it apart from others."""
         return f"{self.root}, {self.about}" if self.about else self.root
 
-    def bins(self, measure: str, family: str, by: str = "", label: str = "") -> dict[int, int]:
+    def bins(self, measure: str, group: str, by: str = "", label: str = "") -> dict[int, int]:
         """Counts of a measure by bin."""
-        rows = select(self.counts, measure=measure, family=family, by=by, label=label)
+        rows = select(self.counts, measure=measure, family=group, by=by, label=label)
         return dict(zip(rows["bin"].to_pylist(), rows["count"].to_pylist(), strict=True))
 
-    def labels(self, measure: str, family: str, by: str = "") -> dict[str, int]:
+    def labels(self, measure: str, group: str, by: str = "") -> dict[str, int]:
         """Counts of a measure by label."""
-        rows = select(self.counts, measure=measure, family=family, by=by)
+        rows = select(self.counts, measure=measure, family=group, by=by)
         found: dict[str, int] = {}
         for label, count in zip(rows["label"].to_pylist(), rows["count"].to_pylist(), strict=True):
             found[label] = found.get(label, 0) + count
         return found
 
-    def makers(self, measure: str, family: str) -> list[str]:
+    def makers(self, measure: str, group: str) -> list[str]:
         """Who has counts of a measure, "" (all together) left out."""
-        rows = select(self.counts, measure=measure, family=family)
+        rows = select(self.counts, measure=measure, family=group)
         return sorted(name for name in pc.unique(rows["by"]).to_pylist() if name)
 
-    def families(self, measure: str) -> list[str]:
+    def groups(self, measure: str) -> list[str]:
+        """What a measure is counted apart by: granularities, annotation families, verdict targets, …"""
         rows = select(self.counts, measure=measure)
         return sorted(pc.unique(rows["family"]).to_pylist())
 

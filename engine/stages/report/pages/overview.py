@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 from fld_engine.engine.stages.report.model import Card, Chart, Data, Page, Row, Section, TableBlock, bars
 from fld_engine.engine.stages.report.pages.facts import Facts, share
@@ -16,24 +16,41 @@ NAMES = {
 }  # fmt: skip
 
 
-def overview(facts: Facts) -> Page:
+class Overview:
     """The page `index.html`."""
-    status, coverage = facts.status, facts.coverage
-    cards = [
-        Card("images kept", coverage.kept["images"], "kept", f"of {status.found} found"),
-        *(Card(NAMES[t], coverage.kept[t], "kept") for t in ("texts", "regions", "phrases", "phrase_regions")),
-        Card("samples exported", status.exported_samples, "funnel", f"{status.exported_shards} shards"),
-    ]
-    sections = [
-        Section("From sources to samples", "", [_funnel(facts), _sources(facts)]),
-        Section("Families at a glance", "As the paper's Table 2 counts them.", [_families(facts)], wide=True),
-        Section("What was dropped, and why", "", [_kept(facts), _reasons(facts)]),
-        Section("Specialists", "", [_specialists(facts)], wide=True),
-        Section("Time", "", [_stages(facts)]),
-        Section("Runs", "", [_runs(facts)], wide=True),
-    ]
-    lead = f"Root {facts.name}; config {facts.config}; {status.partitions} partitions."
-    return Page("index", "Overview", lead, sections, cards)
+
+    order: ClassVar[int] = 1
+
+    def render(self, facts: Facts) -> Page:
+        status, coverage = facts.status, facts.coverage
+        cards = [
+            Card("images kept", coverage.kept["images"], "kept", f"of {status.found} found"),
+            *(Card(NAMES[t], coverage.kept[t], "kept") for t in ("texts", "regions", "phrases", "phrase_regions")),
+            Card("samples exported", status.exported_samples, "funnel", f"{status.exported_shards} shards"),
+        ]
+        sections = [
+            Section("From sources to samples", "", [_funnel(facts), _sources(facts)]),
+            Section("Families at a glance", "As the paper's Table 2 counts them.", [_families(facts)], wide=True),
+            Section("What was dropped, and why", "", [_kept(facts), _reasons(facts)]),
+            Section("Specialists", "", [_specialists(facts)], wide=True),
+            Section("Time", "", [_stages(facts)]),
+            Section("Runs", "", [_runs(facts)], wide=True),
+        ]
+        lead = f"Root {facts.name}; config {facts.config}; {status.partitions} partitions."
+        return Page("index", "Overview", lead, sections, cards)
+
+    def data(self, facts: Facts) -> Sequence[Data]:
+        return merged_tables(facts)
+
+
+def merged_tables(facts: Facts) -> list[Data]:
+    """The merged aggregates as they are."""
+    found = []
+    for name, table in (("counts", facts.counts), *facts.vocabulary._asdict().items()):
+        columns = tuple(table.column_names)
+        rows = list(zip(*(table[column].to_pylist() for column in columns), strict=True))
+        found.append(Data(f"merged-{name}", columns, rows))
+    return found
 
 
 def _funnel(facts: Facts) -> Chart:

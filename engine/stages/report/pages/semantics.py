@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import ClassVar
 
 import pyarrow.compute as pc
 
@@ -23,27 +24,34 @@ NAMES = {
 }  # fmt: skip
 
 
-def semantics(facts: Facts) -> Page:
+class Semantics:
     """The page `semantics.html`."""
-    sections = [
-        Section(
-            "Table 3, for this dataset",
-            "Averages per parsed text, beside FLD-5B's.",
-            [figures_block("Semantic coverage", "objects", "table3", facts.coverage.table3)],
-            wide=True,
-        ),
-        Section("Elements per text", "The distributions behind the averages.", list(_elements(facts))),
-        Section("Parts of speech and relations", "", [_shares(facts, "pos"), _shares(facts, "relation")]),
-        Section("Vocabulary", "", [_richness(facts), _growth(facts)], wide=True),
-        Section("Most frequent terms", "", list(_terms(facts, "top"))),
-        Section(
-            "Rarest terms", "Where the long tail ends; each is in the gallery's reach.", list(_terms(facts, "rare"))
-        ),
-    ]
-    if facts.words:
-        sections.insert(4, _words(facts))
-    lead = "What the texts talk about, and how richly."
-    return Page("semantics", "Semantic coverage", lead, sections)
+
+    order: ClassVar[int] = 3
+
+    def render(self, facts: Facts) -> Page:
+        sections = [
+            Section(
+                "Table 3, for this dataset",
+                "Averages per parsed text, beside FLD-5B's.",
+                [figures_block("Semantic coverage", "objects", "table3", facts.coverage.table3)],
+                wide=True,
+            ),
+            Section("Elements per text", "The distributions behind the averages.", list(_elements(facts))),
+            Section("Parts of speech and relations", "", [_shares(facts, "pos"), _shares(facts, "relation")]),
+            Section("Vocabulary", "", [_richness(facts), _growth(facts)], wide=True),
+            Section("Most frequent terms", "", list(_terms(facts, "top"))),
+            Section(
+                "Rarest terms", "Where the long tail ends; each is in the gallery's reach.", list(_terms(facts, "rare"))
+            ),
+        ]
+        if facts.words:
+            sections.insert(4, _words(facts))
+        lead = "What the texts talk about, and how richly."
+        return Page("semantics", "Semantic coverage", lead, sections)
+
+    def data(self, facts: Facts) -> Sequence[Data]:
+        return ()
 
 
 def _elements(facts: Facts) -> Iterator[Chart]:
@@ -79,10 +87,10 @@ def _richness(facts: Facts) -> TableBlock:
     rows: list[Row] = []
     for kind in KINDS:
         of_kind = select(facts.vocabulary.spectrum, kind=kind)
-        for family in sorted(pc.unique(of_kind["family"]).to_pylist()):
-            found = richness(select(of_kind, family=family))
+        for group in sorted(pc.unique(of_kind["family"]).to_pylist()):
+            found = richness(select(of_kind, family=group))
             repeated = share(found.total - found.distinct, found.total) if kind == "caption" else None
-            rows.append((NAMES[kind], _spaced(family) or "all", found.distinct, found.total, found.once,
+            rows.append((NAMES[kind], _spaced(group) or "all", found.distinct, found.total, found.once,
                          round(found.entropy_bits, 4), repeated))  # fmt: skip
     columns = ("terms", "of", "different", "occurrences", "once", "entropy, bits", "share duplicates")
     defined = {"entropy, bits": "entropy", "share duplicates": "duplicates", "terms": "vocabulary"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import ClassVar
 
 from fld_engine.engine.stages.coverage.boxes import AREA_EDGES, ASPECT_EDGES, HEAT_MAP_SIDE, MAX_PER_IMAGE
 from fld_engine.engine.stages.report.bins import IOU_BINS
@@ -17,25 +18,34 @@ NUM_MAPS = 6
 FAMILIES = ("region-text", "scene-text", "phrase-region", "derived-phrase-region")
 
 
-def spatial(facts: Facts) -> Page:
+class Spatial:
     """The page `spatial.html`."""
-    present = [f for f in FAMILIES if facts.bins("area", f)] or ["region-text"]
-    keys = {family: (family, "") for family in present}
-    sections = [Section("By family", "Logarithmic in area and aspect.", list(_distributions(facts, keys, "family")))]
-    sections.append(Section("Where boxes are", "Centres over the image.", [_centres(facts, f) for f in present]))
-    makers = {f"{by} ({f})": (f, by) for f in present for by in facts.makers("area", f)}
-    if len(makers) > 1:
-        sections.append(Section("By specialist", "", list(_distributions(facts, makers, "specialist"))))
-        centres = [_centres(facts, family, by) for family, by in makers.values()]
-        sections.append(Section("Where each specialist's boxes are", "", centres))
-    sections.append(
-        Section("By class", "Classes of kept object regions.", [_classes(facts), *_shapes_of_classes(facts)])
-    )
-    centres = list(_centres_of_classes(facts))
-    if centres:
-        sections.append(Section("Where the most frequent classes are", "", centres))
-    lead = "How big boxes are, what shape, where, and how many; the paper shows these in Figure 5."
-    return Page("spatial", "Spatial coverage", lead, sections)
+
+    order: ClassVar[int] = 4
+
+    def render(self, facts: Facts) -> Page:
+        present = [f for f in FAMILIES if facts.bins("area", f)] or ["region-text"]
+        keys = {family: (family, "") for family in present}
+        sections = [
+            Section("By family", "Logarithmic in area and aspect.", list(_distributions(facts, keys, "family")))
+        ]
+        sections.append(Section("Where boxes are", "Centres over the image.", [_centres(facts, f) for f in present]))
+        makers = {f"{by} ({f})": (f, by) for f in present for by in facts.makers("area", f)}
+        if len(makers) > 1:
+            sections.append(Section("By specialist", "", list(_distributions(facts, makers, "specialist"))))
+            centres = [_centres(facts, family, by) for family, by in makers.values()]
+            sections.append(Section("Where each specialist's boxes are", "", centres))
+        sections.append(
+            Section("By class", "Classes of kept object regions.", [_classes(facts), *_shapes_of_classes(facts)])
+        )
+        centres = list(_centres_of_classes(facts))
+        if centres:
+            sections.append(Section("Where the most frequent classes are", "", centres))
+        lead = "How big boxes are, what shape, where, and how many; the paper shows these in Figure 5."
+        return Page("spatial", "Spatial coverage", lead, sections)
+
+    def data(self, facts: Facts) -> Sequence[Data]:
+        return ()
 
 
 def _distributions(facts: Facts, keys: Mapping[str, tuple[str, str]], by: str) -> Iterator[Chart]:

@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
-from fld_engine.annotators.fake import FakeAnnotator
+from fld_engine.annotators.composed.fake import FakeAnnotator
 from fld_engine.engine.data.images import RGB
 from fld_engine.engine.plan.protocols import Sample
 from fld_engine.engine.plan.tasks import Isolation
-from fld_engine.engine.stages.annotate.annotate import AHEAD_BYTES, Run, annotate_group
+from fld_engine.engine.stages.annotate.batches import AHEAD_BYTES, Run, annotate_group
 from fld_engine.schemas.annotations import Annotations
 
 LIMIT_S = 10.0
@@ -84,3 +84,24 @@ def test_large_images_are_decoded_ahead_only_as_far_as_memory_has_room() -> None
         assert len(images.decoded) <= int(batch[-1].id, 16) + 1 + 5
 
     annotate(Watching(10, look), images)
+
+
+class Cramped(FakeAnnotator):
+    """Runs out of memory at its second batch, and goes on with smaller ones."""
+
+    batches = 0
+
+    @property
+    def reduced(self) -> bool:
+        return self.batches > 1
+
+    def annotate(self, batch: Sequence[Sample]) -> Sequence[Annotations]:
+        self.batches += 1
+        return super().annotate(batch)
+
+
+def test_images_of_batches_that_were_cut_for_want_of_memory_are_told_apart() -> None:
+    """Another batch size may change the last digits: whoever compares two runs must know which images it was."""
+    run = Run("cramped", Cramped(FakeAnnotator.Params(batch_size=2)), {}, {})
+    annotate_group([run], Images(4), 0, Isolation(), lambda span, done: None)  # type: ignore[arg-type]
+    assert [run.outcomes[index].isolated for index in range(4)] == [False, False, True, True]

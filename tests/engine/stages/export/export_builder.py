@@ -23,7 +23,6 @@ CONFIG: dict[str, Any] = {
     "name": "demo",
     "seed": 0,
     "sources": [{"name": "photos", "kind": "folder", "url": "/home/somebody/photos"}],
-    "runner": {"kind": "local", "workers": 2},
 }
 
 

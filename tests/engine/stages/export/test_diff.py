@@ -13,6 +13,8 @@ from fld_engine.engine.stages.removal.stage import Remove
 from fld_engine.schemas.errors import RootError, VerificationError
 from tests.roots import fake_config, opened, run_road, write_photographs
 
+pytestmark = pytest.mark.long
+
 Made = tuple[Path, RunConfig, list[str]]
 
 

@@ -135,7 +135,7 @@ def check(processor: Any, sample: Sample, target: TargetEntry) -> None:
     assert [label for label in labels if label] == [i.label for i in parsed if i.label]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, suppress_health_check=list(HealthCheck))
 @given(samples(), st.sampled_from([12, 60, 300, 1000]))
 def test_targets_of_any_sample(processor: Any, sample: Sample, max_tokens: int) -> None:
     targets = write_targets(sample, max_tokens)
@@ -149,7 +149,7 @@ def test_targets_of_any_sample(processor: Any, sample: Sample, max_tokens: int) 
     assert write_targets(sample, max_tokens) == targets
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, suppress_health_check=list(HealthCheck))
 @given(samples())
 def test_a_shorter_limit_says_less_and_nothing_else(sample: Sample) -> None:
     """What is listed under a short limit is listed under a long one, by the same annotations."""

@@ -15,6 +15,8 @@ from fld_engine.engine.stages.ingest.stage import Ingest
 from fld_engine.schemas.errors import ConfigError
 from tests.roots import digest, fake_config, opened, run_road, write_photographs
 
+pytestmark = pytest.mark.long
+
 BESIDE = ("index.parquet", "wids-train.json", ".nv-meta/index.sqlite", ".nv-meta/.info.json", "shards/sizes.json")
 
 

@@ -22,6 +22,8 @@ from fld_engine.schemas.errors import SourceError
 from tests import hostile
 from tests.roots import fake_config, opened, run_road, write_photographs
 
+pytestmark = pytest.mark.long
+
 
 def config_of(sources: list[dict[str, Any]], **changes: Any) -> RunConfig:
     return fake_config("unused", **changes).model_copy(update={"sources": parse(sources)})

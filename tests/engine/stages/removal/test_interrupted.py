@@ -18,6 +18,9 @@ from fld_engine.engine.stages.removal.stage import Remove
 from tests.engine.run.test_object_store import bucket
 from tests.engine.stages.removal.removal_roots import CAPTION, FAKE, VICTIM, annotated_root, samples, traces
 from tests.roots import digest, opened, run_road
+from tests.waiting import PATIENCE_S
+
+pytestmark = pytest.mark.long
 
 __all__ = ["bucket"]  # a fixture
 
@@ -79,7 +82,7 @@ def kill_while_removing(made: Made, root: Path, step: str, after: int) -> None:
     config.write_text(dump_config(made[1]))
     command = [sys.executable, str(script), str(root), str(config), made[2][VICTIM], step, str(after)]
     environment = {**os.environ, "PYTHONPATH": os.getcwd()}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_S, env=environment)
     assert done.returncode == -signal.SIGKILL, done.stderr
 
 

@@ -35,6 +35,8 @@ from tests.engine.stages.removal.removal_roots import (
 )
 from tests.roots import digest, fake_config, opened, run_road, write_photographs
 
+pytestmark = pytest.mark.long
+
 Made = tuple[Path, RunConfig, list[str]]
 
 

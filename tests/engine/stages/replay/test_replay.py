@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from fld_engine.engine.data.journal import read_journal
 from fld_engine.engine.inspect.explain import explain
 from fld_engine.engine.inspect.status import read_status
 from fld_engine.engine.stages.replay.marks import mark_failed
 from tests.roots import digest, fake_config, run_road, write_photographs
+
+pytestmark = pytest.mark.long
 
 
 def test_a_replay_runs_the_failed_images_alone_and_ends_where_an_undisturbed_run_does(tmp_path: Path) -> None:

@@ -197,9 +197,9 @@ def test_equal_labels_are_matched_before_others_on_the_same_place() -> None:
 def test_words_that_are_absent_or_rare_and_who_would_fill_them() -> None:
     """12 dogs on 100 web images are fewer an image than 3 on 10 photographs: photographs would fill it."""
 
-    def row(kind: str, family: str, term: str, count: int) -> dict[str, Any]:
+    def row(kind: str, group: str, term: str, count: int) -> dict[str, Any]:
         sizes = {"small": 0, "medium": 0, "large": 0}
-        return {"kind": kind, "family": family, "term": term, "count": count, "images": None, "first": "", **sizes}
+        return {"kind": kind, "family": group, "term": term, "count": count, "images": None, "first": "", **sizes}
 
     wanted = pa.Table.from_pylist(
         [row("class", "web", "dog", 12), row("class", "photos", "dog", 3), row("class", ALL, "dog", 15),

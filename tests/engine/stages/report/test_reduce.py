@@ -35,13 +35,13 @@ WORDS = [f"word {i}" for i in range(300)]
 
 
 def terms(random: np.random.Generator, partition: str) -> tuple[pa.Table, Counter[tuple[str, str]]]:
-    """A partition's terms, and how often each (family, term) is in it."""
+    """A partition's terms, and how often each (group, term) is in it."""
     counted: Counter[tuple[str, str]] = Counter()
     for word in random.zipf(1.3, 400) % len(WORDS):
         counted[("brief", "detailed")[int(random.integers(2))], WORDS[word]] += 1
     rows = [
-        (bucket_of(term), "noun", family, term, n, 1, 0, 0, 0, f"{random.integers(2**63):032x}/{partition}")
-        for (family, term), n in counted.items()
+        (bucket_of(term), "noun", group, term, n, 1, 0, 0, 0, f"{random.integers(2**63):032x}/{partition}")
+        for (group, term), n in counted.items()
     ]
     return pa.table([list(c) for c in zip(*rows, strict=True)], schema=TERMS), counted
 
@@ -78,7 +78,7 @@ def test_counts_are_exact_however_the_work_is_cut(tmp_path: Path) -> None:
     cut = merged(tmp_path, parts, 2, [(0, 1), (1, 100), (100, 256)])
     for name in whole._fields:
         assert getattr(whole, name).equals(getattr(cut, name)), name
-    of_brief = {term: n for (family, term), n in truth.items() if family == "brief"}
+    of_brief = {term: n for (group, term), n in truth.items() if group == "brief"}
     found = richness(select(whole.spectrum, kind="noun", family="brief"))
     total = sum(of_brief.values())
     assert (found.distinct, found.total) == (len(of_brief), total)
@@ -113,7 +113,7 @@ def test_shapes_of_the_most_frequent_classes_are_whole(tmp_path: Path) -> None:
     assert found == {f"class {i:02d}": i + 1 for i in range(10, 60)}
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.lists(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 3), st.integers(1, 9)), max_size=6), max_size=5)
 )

@@ -12,10 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 import spacy
 
-from fld_engine.engine.data.journal import read_journal
+from fld_engine.engine.inspect.status import read_status
 from fld_engine.engine.run.pipeline import Pipeline
-from fld_engine.engine.stages.report.build import facts_of, pages_of
+from fld_engine.engine.stages.report.build import facts_of
 from fld_engine.engine.stages.report.definitions import DEFINITIONS
+from fld_engine.engine.stages.report.installed_pages import pages_of
 from fld_engine.engine.stages.report.model import Chart
 from fld_engine.engine.stages.report.pages.annotations import UNITS
 from fld_engine.engine.stages.report.stage import Report
@@ -100,11 +101,12 @@ def test_parquet_and_csv_say_the_same(finished: Pipeline) -> None:
 
 def test_every_definition_that_a_page_names_is_there_and_every_chart_says_what_it_shows(finished: Pipeline) -> None:
     with Pipeline(finished.store, finished.config) as pipeline:
-        facts = facts_of(
-            pipeline.run(Report(["dog"], 3)), read_journal(finished.store), [], words=["dog"], words_name="mine"
-        )
+        found = pipeline.run(Report(["dog"], 3))
+        status = read_status(found.plan, pipeline.journal())
+        facts = facts_of(found, status, [], words=["dog"], words_name="mine")
     pages = pages_of(facts)
-    names = [data.name for page in pages for data in page.tables]
+    assert [page.name for page in pages] == ["index", "annotations", "semantics", "spatial", "confidence", "gallery"]
+    names = [data.name for page in pages for data in page.tables_written]
     assert len(names) == len(set(names))
     for page in pages:
         assert page.definitions <= DEFINITIONS.keys()
@@ -131,6 +133,7 @@ def test_texts_are_escaped_and_scripts_are_pinned(finished: Pipeline) -> None:
     assert 'src="http' not in html
 
 
+@pytest.mark.long
 def test_against_the_same_root_under_another_bound(finished: Pipeline, tmp_path: Path) -> None:
     """A bound of 0.95 drops nearly all fake regions: what went is removed, nothing is added, people's boxes stay."""
     copy = copied(finished, tmp_path)

@@ -1,0 +1,42 @@
+"""What there is to say about where a root stands; stages tell it, `fld status` and reports show it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import Field
+
+from fld_engine.schemas.annotations import Frozen
+
+
+class StepStatus(Frozen):
+    """Images of one annotator: `missing` have no output yet."""
+
+    done: int
+    failed: int
+    not_run: int
+    missing: int
+
+
+class StatusReport(Frozen):
+    """found = ingested + duplicates + known + quarantined. `kept` and `dropped` (by reason) go by verdict target.
+
+    `removed` images of those that were ingested are gone. `more` is what stages of other packages tell, by stage.
+    """
+
+    found: int
+    ingested: int
+    duplicates: int
+    known: int
+    removed: int
+    quarantined: Mapping[str, int]
+    rejected_annotations: Mapping[str, int]
+    partitions: int
+    annotated: Mapping[str, StepStatus]
+    kept: Mapping[str, int]
+    dropped: Mapping[str, Mapping[str, int]]
+    exported_samples: int
+    exported_shards: int
+    complete: bool
+    more: Mapping[str, Any] = Field(default_factory=dict)

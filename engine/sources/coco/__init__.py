@@ -1,0 +1,1 @@
+"""COCO json: its index, its annotations as our types, and the source made of both."""

@@ -1,0 +1,105 @@
+"""Where a COCO annotation is: its box and its outline, in pixels of the upright image and cut to its frame."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fld_engine.engine.data.geometry import polygon_area
+from fld_engine.engine.sources.coco.rle import decode_rle, mask_polygons
+from fld_engine.engine.sources.item import Rejected
+from fld_engine.schemas.annotations import Mask, Polygon, Source
+
+Record = Mapping[str, Any]
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """`box_xyxy` and `polygons`, of which there may be none, inside the frame."""
+
+    box_xyxy: Box
+    polygons: tuple[Polygon, ...]
+
+    def masks(self, source: Source) -> tuple[Mask, ...]:
+        """The polygons as a mask, none where there are none."""
+        return (Mask(polygons=self.polygons, score=1.0, source=source),) if self.polygons else ()
+
+
+def place_of(
+    record: Record, uri: str, image_wh: tuple[int, int], *, outline: Any, what: str
+) -> Generator[Rejected, None, Place | None]:
+    """The place of an annotation, or why there is none; an outline that cannot be read is rejected alone.
+
+    `outline` is polygons or a run-length mask; a box that is missing is taken from it. `what` names the annotation.
+    """
+    if record.get("iscrowd"):
+        yield Rejected(uri=uri, reason="crowd", detail=f"a crowd of {what!r} is not one object", what="annotation")
+        return None
+    try:
+        polygons = _polygons(outline, image_wh)
+    except (ValueError, OverflowError) as error:
+        polygons = []
+        yield Rejected(uri=uri, reason="bad_mask", detail=str(error), what="annotation")
+    box, reason = _box(record.get("bbox") or _bounds_xywh(polygons), image_wh)
+    if box is None:
+        detail = f"bbox {short(record.get('bbox'))} in an image of {image_wh}"
+        yield Rejected(uri=uri, reason=reason, detail=detail, what="annotation")
+        return None
+    return Place(box, tuple(map(tuple, polygons)))
+
+
+def short(value: Any) -> str:
+    """A value from a json as a message quotes it."""
+    return repr(value)[:80]
+
+
+def _box(xywh: Any, image_wh: tuple[int, int]) -> tuple[Box | None, str]:
+    """COCO's `[x, y, width, height]` as x1 y1 x2 y2, cut to the frame; or the reason why it is none."""
+    try:
+        x, y, width, height = _numbers(xywh)
+    except (ValueError, OverflowError):
+        return None, "box_malformed"
+    if not all(map(math.isfinite, (x, y, width, height, x + width, y + height))):
+        return None, "box_not_finite"
+    if width <= 0 or height <= 0:
+        return None, "box_empty"
+    x1, x2 = (round(min(max(value, 0.0), image_wh[0]), 2) for value in (x, x + width))
+    y1, y2 = (round(min(max(value, 0.0), image_wh[1]), 2) for value in (y, y + height))
+    if x1 >= x2 or y1 >= y2:
+        outside = x >= image_wh[0] or y >= image_wh[1] or x + width <= 0 or y + height <= 0
+        return None, "box_outside" if outside else "box_empty"
+    return (x1, y1, x2, y2), ""
+
+
+def _polygons(segmentation: Any, image_wh: tuple[int, int]) -> list[list[float]]:
+    """Polygons of a mask, cut to the frame, without those that enclose nothing. Raises `ValueError`."""
+    if not segmentation:
+        return []
+    if isinstance(segmentation, dict):
+        return mask_polygons(decode_rle(segmentation, image_wh))
+    if not isinstance(segmentation, list):
+        raise ValueError(f"segmentation {short(segmentation)} is neither polygons nor a run-length mask")
+    cut = []
+    for polygon in segmentation:
+        values = _numbers(polygon)
+        if len(values) < 6 or len(values) % 2 or not all(map(math.isfinite, values)):
+            raise ValueError(f"polygon {short(polygon)} is not three or more finite x y pairs")
+        inside = [round(min(max(value, 0.0), image_wh[i % 2]), 2) for i, value in enumerate(values)]
+        if polygon_area(inside) != 0:
+            cut.append(inside)
+    return cut
+
+
+def _bounds_xywh(polygons: list[list[float]]) -> list[float] | None:
+    xs = [x for polygon in polygons for x in polygon[0::2]]
+    ys = [y for polygon in polygons for y in polygon[1::2]]
+    return [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)] if xs else None
+
+
+def _numbers(values: Any) -> list[float]:
+    if not isinstance(values, list) or not all(type(value) in (int, float) for value in values):
+        raise ValueError(f"{short(values)} is not a list of numbers")
+    return [float(value) for value in values]

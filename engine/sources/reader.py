@@ -1,0 +1,63 @@
+"""The extension point of image sources: what a reader of one kind of source is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+from fld_engine.engine.sources.files import Listing
+from fld_engine.engine.sources.item import Locator, ScannedItem, SourceChunk, SourceSpec
+from fld_engine.schemas.annotations import Frozen
+from fld_engine.schemas.kinds import Kind
+
+GROUP = "fld_engine.sources"
+
+
+class NoParams(Frozen):
+    """A reader without settings of its own: those of `SourceSpec` say all."""
+
+
+class SourceReader(Protocol):
+    """Reads one kind of source. A new one is one file and one entry point in group `fld_engine.sources`.
+
+    The entry point's name is the kind: of the source in a config, of the chunks, and of the locators that only this
+    reader can read. It names a class that is built as `cls(params)`, with the nested pydantic model `Params` of the
+    settings under `params` of the source. `brings` are kinds of annotations that may come with the images; `expects`
+    says what `recognises` looks for, as in "a message lists what was not found: no `expects`". Constructors are cheap.
+
+    What a source holds is named by its chunks: a chunk that was ingested once is not read again, so a chunk of changed
+    content must differ in its files, their sizes or its `revision`.
+    """
+
+    Params: ClassVar[type[Frozen]]
+    brings: ClassVar[frozenset[Kind]]
+    expects: ClassVar[str]
+
+    def __init__(self, params: Any) -> None: ...
+
+    @staticmethod
+    def recognises(listing: Listing) -> int:
+        """How many files of a listing are of this kind, by their names alone; asked where a source states no kind."""
+        ...
+
+    def chunks(self, spec: SourceSpec) -> Sequence[SourceChunk]:
+        """The parts of the source, in a fixed order. Raises `SourceError` where there is nothing to read."""
+        ...
+
+    def read(self, chunk: SourceChunk, max_bytes: int) -> Iterator[ScannedItem]:
+        """Everything in a chunk, in a fixed order; what cannot be used comes as `Rejected`, never as an exception.
+
+        Images of more than `max_bytes` are rejected. Raises `SourceError` where the source changed after it was listed,
+        and `OSError` where a connection was lost.
+        """
+        ...
+
+
+@runtime_checkable
+class ReadsAgain(Protocol):
+    """A reader whose images are neither whole files nor ranges of one, as its locators of its own kind say."""
+
+    @staticmethod
+    def read_again(locators: Sequence[Locator]) -> Iterator[bytes]:
+        """Bytes of locators of this kind, in order. Raises `SourceError` where something is no longer there."""
+        ...

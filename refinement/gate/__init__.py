@@ -1,0 +1,1 @@
+"""The gate: what gold measures of labels before and after a round, and whether they may change."""

@@ -1,0 +1,1 @@
+"""What a round works on: labelled images, gold, judgements of students, edits and their ledger."""

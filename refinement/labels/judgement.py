@@ -1,0 +1,66 @@
+"""A student's judgement of an image: scores of the labels there are, and what it detected and wrote itself."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from fld_engine.refinement.labels.image import LabelledImage, RegionLabel, TextLabel, named_things
+from fld_engine.refinement.labels.tables import Row, Tables, box_of, text_of
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """One image as a student judges it. Scores are raw, in the fields that calibration will fill with probabilities."""
+
+    old: tuple[RegionLabel, ...]
+    seen: tuple[RegionLabel, ...]
+    old_texts: tuple[TextLabel, ...]
+    seen_texts: tuple[TextLabel, ...]
+
+
+def judgements(images: Sequence[LabelledImage], output: Tables, names: Sequence[str]) -> dict[str, Judgement]:
+    """Read a student's output: by image, its labels with the student's scores, and the student's own detections."""
+    checks: dict[tuple[str, str], float] = {
+        (row["subject_id"], row["question"]): row["score"] for row in output["checks"].to_pylist()
+    }
+    phrases: dict[str, list[Row]] = defaultdict(list)
+    for row in output["region_texts"].to_pylist():
+        phrases[row["region_id"]].append(row)
+    seen: dict[str, list[RegionLabel]] = defaultdict(list)
+    for row in output["regions"].to_pylist():
+        seen[row["image_id"]].append(_detection(row, phrases[row["id"]]))
+    texts: dict[str, list[TextLabel]] = defaultdict(list)
+    for row in output["texts"].to_pylist():
+        texts[row["image_id"]].append(text_of(row, named_things(row["text"], names)))
+    return {
+        image.id: Judgement(
+            old=tuple(_judged(region, checks, phrases[region.id]) for region in image.regions),
+            seen=tuple(seen[image.id]),
+            old_texts=tuple(replace(text, p=checks.get((text.id, "holds"), 0.0)) for text in image.texts),
+            seen_texts=tuple(texts[image.id]),
+        )
+        for image in images
+    }
+
+
+def _judged(region: RegionLabel, checks: Mapping[tuple[str, str], float], others: Sequence[Row]) -> RegionLabel:
+    runner_up, p_runner_up = (others[0]["text"], others[0]["score"]) if others else ("", 0.0)
+    return replace(
+        region,
+        p=checks.get((region.id, "placed"), 0.0),
+        p_label=checks.get((region.id, "holds"), 0.0),
+        runner_up=runner_up,
+        p_runner_up=p_runner_up,
+        place_asked=(region.id, "placed") in checks,
+    )
+
+
+def _detection(row: Row, phrases: Sequence[Row]) -> RegionLabel:
+    """A region that the student detected: its first phrase is its name, a second one the runner-up."""
+    name, *others = phrases
+    runner_up, p_runner_up = (others[0]["text"], others[0]["score"]) if others else ("", 0.0)
+    return RegionLabel(
+        row["id"], box_of(row), name["text"], row["score"], name["score"], runner_up=runner_up, p_runner_up=p_runner_up
+    )  # fmt: skip

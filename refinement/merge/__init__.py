@@ -1,0 +1,1 @@
+"""The merge: calibrated scores, and the rules by which labels and a student's are reconciled."""

@@ -1,0 +1,59 @@
+"""Students in a store: the native files of transformers in a folder, complete once `student.json` is there."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import fsspec
+
+from fld_engine.engine.data.hashing import sha256_hex
+from fld_engine.engine.data.store import Store
+from fld_engine.refinement.student.model import Student, load_student
+from fld_engine.schemas.annotations import Frozen
+
+RECORD = "student.json"
+WEIGHTS = "model.safetensors"
+HASHES = "SHA256SUMS"
+"""Lets annotators of a model hub open the folder where it stands, on an object store too."""
+
+
+class KeptStudent(Frozen):
+    """`weights` is the sha256 of the weights."""
+
+    weights: str
+
+
+def keep_student(student: Student, store: Store, folder: str) -> KeptStudent:
+    """Write a student into a folder of a store, its record last."""
+    with tempfile.TemporaryDirectory(prefix="fld-student-") as local:
+        student.save(Path(local))
+        sums = {}
+        for file in sorted(Path(local).iterdir()):
+            data = file.read_bytes()
+            sums[file.name] = sha256_hex(data)
+            store.write_bytes(f"{folder}/{file.name}", data)
+    lines = "".join(f"{sha256}  {name}\n" for name, sha256 in sums.items())
+    store.write_bytes(f"{folder}/{HASHES}", lines.encode())
+    kept = KeptStudent(weights=sums[WEIGHTS])
+    store.write_model(f"{folder}/{RECORD}", kept)
+    return kept
+
+
+def read_kept(store: Store, folder: str) -> KeptStudent | None:
+    """The record of a student; None where there is none, or not all of it."""
+    if not store.exists(f"{folder}/{RECORD}"):
+        return None
+    kept: KeptStudent = store.read_model(f"{folder}/{RECORD}", KeptStudent)
+    return kept
+
+
+def open_kept(url: str, *, max_target_tokens: int = 512) -> Student:
+    """Open a student by the URL of its folder; one of an object store is copied to this machine first."""
+    fs, path = fsspec.core.url_to_fs(url)
+    if "file" in fs.protocol:
+        return load_student(str(path), max_target_tokens=max_target_tokens)
+    with tempfile.TemporaryDirectory(prefix="fld-student-") as local:
+        for file in fs.ls(path, detail=False):
+            fs.get_file(file, f"{local}/{str(file).rsplit('/', 1)[-1]}")
+        return load_student(local, max_target_tokens=max_target_tokens)
