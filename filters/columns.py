@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from fld_engine.engine.data.columns import equals, floats, positions
 from fld_engine.engine.data.geometry import Bools, Floats
-
-HUMAN = "human"
-"""Annotator of the labels that people made."""
+from fld_engine.schemas.origins import Origin
 
 
 def by_human(table: pa.Table) -> Bools:
@@ -19,15 +16,7 @@ def by_human(table: pa.Table) -> Bools:
     What a person wrote or drew is protected: it has no model's score to doubt, so no filter on scores, overlaps or a
     parse drops it. It goes only with its image.
     """
-    return equals(table["annotator"], HUMAN)
-
-
-def region_classes(regions: pa.Table, region_texts: pa.Table) -> pa.Array:
-    """The category phrase of each region, in row order: the first where it has several, empty where it has none."""
-    phrases = region_texts.filter(pc.equal(region_texts["kind"], "phrase"))
-    place = positions(regions["id"], phrases["region_id"])
-    found: pa.Array = phrases["text"].combine_chunks().take(pa.array(place, mask=place < 0)).fill_null("")
-    return found
+    return equals(table["annotator"], Origin.HUMAN)
 
 
 def lowest_of(subjects: pa.Table, judgements: pa.Table) -> Floats:

@@ -10,8 +10,9 @@ from pydantic import Field, model_validator
 
 from fld_engine.engine.data.columns import boxes_xyxy, codes, equals, floats, one_of
 from fld_engine.engine.data.geometry import Bools, Floats, nms_keep
+from fld_engine.engine.data.region_names import region_classes
 from fld_engine.engine.plan.protocols import Tables, Verdicts
-from fld_engine.filters.columns import by_human, region_classes
+from fld_engine.filters.columns import by_human
 from fld_engine.filters.overlap import Overlaps, highest, overlaps
 from fld_engine.schemas.annotations import Frozen
 

@@ -10,7 +10,7 @@ An annotator leaves `id` and `source` empty; the engine fills both when it store
 from __future__ import annotations
 
 import math
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -19,7 +19,8 @@ RegionKind = Literal["object", "text"]
 RegionTextKind = Literal["phrase", "brief", "chunk", "ocr"]
 Question = Literal["holds", "complete", "placed"]
 Status = Literal["done", "failed", "not_run"]
-GRANULARITIES: tuple[Granularity, ...] = ("brief", "detailed", "more_detailed")
+GRANULARITIES: tuple[Granularity, ...] = get_args(Granularity)
+REGION_TEXT_KINDS: tuple[RegionTextKind, ...] = get_args(RegionTextKind)
 
 
 def _finite(value: float, digits: int) -> float:

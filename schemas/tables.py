@@ -1,10 +1,12 @@
-"""Arrow schemas of every table that a dataset root stores, and the order of their columns.
+"""Every table that a dataset root stores: Arrow schema, order of columns, and how tables hang together.
 
 All tables are flat: one row per annotation, `image_id` on every row, rows in partition order. Boxes are the columns
 `x1 y1 x2 y2`. The four columns of `SOURCE` say who made the row.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import pyarrow as pa
 
@@ -116,7 +118,7 @@ CHECKS = pa.schema(
     [
         ("id", _string),
         ("image_id", _string),
-        ("subject_id", _string),  # a region or a phrase
+        ("subject_id", _string),  # a text, a region or a phrase
         ("question", _string),
         ("score", _double),
         *SOURCE,
@@ -166,32 +168,83 @@ TOKENS = pa.schema(
     ]
 )
 
-ANNOTATION_TABLES: dict[str, pa.Schema] = {
-    "texts": TEXTS,
-    "regions": REGIONS,
-    "region_texts": REGION_TEXTS,
-    "masks": MASKS,
-    "similarities": SIMILARITIES,
-    "phrases": PHRASES,
-    "phrase_regions": PHRASE_REGIONS,
-    "tokens": TOKENS,
-    "labels": LABELS,
-    "checks": CHECKS,
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A column that names rows of other tables: each value is an id in one of `parents`. An `optional` may be empty."""
+
+    column: str
+    parents: tuple[str, ...]
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TableSpec:
+    """What a table of a partition is. Each row names its image in `image_id`, and is removed with it.
+
+    `links` say what its rows are about. `tells` is the column that tells apart the kinds of annotations that share the
+    table (`schemas.kinds`). A row of a `judged` table gets a verdict of its own, and is dropped with its parents. Rows
+    of an `exported` table are part of a sample.
+    """
+
+    schema: pa.Schema
+    links: tuple[Link, ...] = ()
+    tells: str = ""
+    judged: bool = False
+    exported: bool = False
+
+
+_OF_IMAGE = Link("image_id", ("images",))
+
+TABLES: dict[str, TableSpec] = {
+    "images": TableSpec(IMAGES, judged=True, exported=True),
+    "texts": TableSpec(TEXTS, (_OF_IMAGE,), tells="granularity", judged=True, exported=True),
+    "regions": TableSpec(REGIONS, (_OF_IMAGE,), tells="kind", judged=True, exported=True),
+    "region_texts": TableSpec(
+        REGION_TEXTS, (Link("region_id", ("regions",)),), tells="kind", judged=True, exported=True
+    ),
+    "masks": TableSpec(MASKS, (Link("subject_id", ("regions", "phrase_regions")),), exported=True),
+    "similarities": TableSpec(SIMILARITIES, (Link("subject_id", ("texts", "region_texts")),), exported=True),
+    "phrases": TableSpec(PHRASES, (Link("text_id", ("texts",)),), judged=True, exported=True),
+    "phrase_regions": TableSpec(
+        PHRASE_REGIONS,
+        (Link("phrase_id", ("phrases",)), Link("region_id", ("regions",), optional=True)),
+        judged=True,
+        exported=True,
+    ),
+    "tokens": TableSpec(TOKENS, (Link("text_id", ("texts", "region_texts")),)),
+    "labels": TableSpec(LABELS, (_OF_IMAGE,)),
+    "checks": TableSpec(CHECKS, (Link("subject_id", ("texts", "regions", "phrases")),)),
 }
+"""Every table of a partition by name; those that are judged stand parents before children."""
+
+ANNOTATION_TABLES: dict[str, pa.Schema] = {name: table.schema for name, table in TABLES.items() if name != "images"}
 """What annotators write, by table name."""
 
-VERDICT_TARGETS = ("images", "texts", "regions", "region_texts", "phrases", "phrase_regions")
+VERDICT_TARGETS = tuple(name for name, table in TABLES.items() if table.judged)
 """Tables whose rows get a verdict, parents before children."""
 
-PARENTS: dict[str, tuple[tuple[str, str], ...]] = {
-    "images": (),
-    "texts": (("images", "image_id"),),
-    "regions": (("images", "image_id"),),
-    "region_texts": (("regions", "region_id"),),
-    "phrases": (("texts", "text_id"),),
-    "phrase_regions": (("phrases", "phrase_id"), ("regions", "region_id")),
-}
-"""Target → (parent table, column that names the parent). A dropped parent drops its children."""
+EXPORTED_TABLES = tuple(name for name, table in TABLES.items() if table.exported)
+"""Tables that a sample is assembled from."""
+
+
+def links_to(parent: str) -> dict[str, str]:
+    """Table → its column that names rows of `parent`, alone or beside others; tables that can do without are not in."""
+    return {
+        name: link.column
+        for name, table in TABLES.items()
+        for link in table.links
+        if parent in link.parents and not link.optional
+    }
+
+
+def owner_column(table: str) -> str:
+    """The column of a table that names the image of a row."""
+    return "id" if table == "images" else "image_id"
+
+
+FILTERS_METADATA = b"fld.filters"
+"""Key of a verdict table's metadata: `{name: {filter, version, params}}` of its filters as canonical JSON."""
 
 
 def verdict_schema(filter_names: list[str]) -> pa.Schema:

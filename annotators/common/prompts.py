@@ -15,6 +15,7 @@ from fld_engine.engine.plan.protocols import Sample
 from fld_engine.engine.plan.selection import Selection
 from fld_engine.schemas.annotations import Annotations, Box, Frozen, Phrase, Question, Region
 from fld_engine.schemas.kinds import Kind
+from fld_engine.schemas.origins import Origin
 
 VERSION = 1
 """Part of the identity of everything that asks; raised when a prompt or a view changes."""
@@ -22,7 +23,6 @@ VERSION = 1
 DetailedGranularity = Literal["detailed", "more_detailed"]
 YES = ("Yes", "yes", "YES", " Yes", " yes")
 NO = ("No", "no", "NO", " No", " no")
-HUMAN = "human"
 """Annotator of what people said, which nobody doubts."""
 
 
@@ -158,7 +158,7 @@ def doubts(sample: Sample, params: CheckParams) -> list[Doubt]:
 
 
 def _by_human(annotation: Region | Phrase) -> bool:
-    return annotation.source is not None and annotation.source.annotator == HUMAN
+    return annotation.source is not None and annotation.source.annotator == Origin.HUMAN
 
 
 def _holds(region: Region, image_wh: tuple[int, int]) -> Prompt:

@@ -49,6 +49,12 @@ def positions(ids: Column, among: Column) -> Ints:
     return found
 
 
+def num_by_value(column: Column) -> dict[str, int]:
+    """Number of rows of each value of a string column."""
+    counts = pc.value_counts(column)
+    return dict(zip(counts.field("values").to_pylist(), counts.field("counts").to_pylist(), strict=True))
+
+
 def codes(*columns: Column) -> Ints:
     """The same small number for rows that are equal in all string columns, and another for every other row."""
     code: Ints = np.zeros(len(columns[0]), dtype=np.int64)

@@ -23,11 +23,10 @@ from fld_engine.schemas.annotations import (
     Text,
     Token,
 )
+from fld_engine.schemas.kinds import OWN_TEXTS
 from fld_engine.schemas.tables import ANNOTATION_TABLES
 
 Row = dict[str, Any]
-NESTED_KINDS = frozenset({"phrase", "ocr"})
-"""Region texts that belong to the region itself; briefs and chunks come from other annotators."""
 
 
 class RowWriter:
@@ -113,10 +112,11 @@ def annotations_by_image(tables: Mapping[str, pa.Table]) -> dict[str, Annotation
     texts in `phrases`.
     """
     rows = {name: tables[name].to_pylist() if name in tables else [] for name in ANNOTATION_TABLES}
+    nested = OWN_TEXTS.values()
     own_texts: dict[str, list[RegionText]] = defaultdict(list)
     grouped: dict[str, dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
     for row in rows["region_texts"]:
-        if row["kind"] in NESTED_KINDS:
+        if row["kind"] in nested:
             own_texts[row["region_id"]].append(_build(RegionText, row))
         else:
             grouped[row["image_id"]]["region_texts"].append(_build(RegionText, row))

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from fld_engine.schemas.kinds import Family
-
 
 @dataclass(frozen=True, slots=True)
 class PartitionView:
@@ -17,7 +15,7 @@ class PartitionView:
     `images` has schema `schemas.tables.IMAGES`. `annotations` has every name of `ANNOTATION_TABLES`, the rows of the
     source first and then those of each annotator in graph order. `status` maps annotator → its `STATUS` table, one row
     per image in partition order. `verdicts` maps target (`VERDICT_TARGETS`) → verdict table whose rows stand in the
-    order of `images` or of `annotations[target]`. `producers` maps family → annotators that write it.
+    order of `images` or of `annotations[target]`. `producers` maps annotation family → annotators that write it.
     Rows of gold images by human sources are in `gold`, never in `annotations`.
     """
 
@@ -26,5 +24,5 @@ class PartitionView:
     annotations: Mapping[str, pa.Table]
     status: Mapping[str, pa.Table]
     verdicts: Mapping[str, pa.Table]
-    producers: Mapping[Family, tuple[str, ...]]
+    producers: Mapping[str, tuple[str, ...]]
     gold: Mapping[str, pa.Table]

@@ -12,9 +12,10 @@ from pydantic import Field
 
 from fld_engine.engine.data.geometry import Bools, Ints, nms_keep
 from fld_engine.engine.data.identity import Fields
+from fld_engine.engine.data.region_names import region_classes
 from fld_engine.schemas.annotations import Frozen
-from fld_engine.schemas.kinds import Kind
-from fld_engine.schemas.tables import ANNOTATION_TABLES
+from fld_engine.schemas.kinds import NOT_STORED, Kind, values_of
+from fld_engine.schemas.tables import ANNOTATION_TABLES, TABLES, links_to
 
 
 class WorkSet(Frozen):
@@ -30,39 +31,16 @@ class WorkSet(Frozen):
     max_regions: int = Field(default=50, gt=0)
 
 
-_TABLES_OF: dict[Kind, dict[str, tuple[str, ...]]] = {
-    "labels": {"labels": ()},
-    "objects": {"regions": ("object",), "region_texts": ("phrase",)},
-    "scene_text": {"regions": ("text",), "region_texts": ("ocr",)},
-    "masks": {"masks": ()},
-    "brief_texts": {"texts": ("brief",)},
-    "detailed_texts": {"texts": ("detailed", "more_detailed")},
-    "region_briefs": {"region_texts": ("brief",)},
-    "region_categories": {"region_texts": ("phrase",)},
-    "region_readings": {"region_texts": ("ocr",)},
-    "tokens": {"tokens": ()},
-    "region_chunks": {"region_texts": ("chunk",)},
-    "similarities": {"similarities": ()},
-    "groundings": {"phrases": (), "phrase_regions": ()},
-    "checks": {"checks": ()},
-}
-"""Annotation kind → tables it lives in; where kinds share a table, with their values of its `_TELLS` column."""
-_TELLS = {"texts": "granularity", "regions": "kind", "region_texts": "kind"}
-
-
 def select_kinds(tables: Mapping[str, pa.Table], kinds: frozenset[Kind]) -> dict[str, pa.Table]:
     """Rows of the given kinds alone; every annotation table is there."""
-    wanted: dict[str, list[str]] = {}
-    for kind in sorted(kinds - {"pixels"}):
-        for name, values in _TABLES_OF[kind].items():
-            wanted.setdefault(name, []).extend(values)
+    wanted = values_of(kinds - NOT_STORED)
     selected = {}
     for name in ANNOTATION_TABLES:
         table = tables[name]
         if name not in wanted:
             table = table.slice(0, 0)
-        elif name in _TELLS:
-            table = table.filter(pc.is_in(table[_TELLS[name]], pa.array(wanted[name], pa.string())))
+        elif tells := TABLES[name].tells:
+            table = table.filter(pc.is_in(table[tells], pa.array(sorted(wanted[name]), pa.string())))
         selected[name] = table
     return selected
 
@@ -74,17 +52,9 @@ def cut_to_work_set(tables: Mapping[str, pa.Table], work_set: WorkSet) -> dict[s
     dropped = regions["id"].filter(pa.array(~keep))
     cut = dict(tables)
     cut["regions"] = regions.filter(pa.array(keep))
-    for name, column in (("region_texts", "region_id"), ("masks", "subject_id")):
+    for name, column in links_to("regions").items():
         cut[name] = tables[name].filter(pc.invert(pc.is_in(tables[name][column], dropped)))
     return cut
-
-
-def region_classes(regions: pa.Table, region_texts: pa.Table) -> list[str]:
-    """The phrase of each region, in row order: the first where it has several, empty where it has none."""
-    phrases = region_texts.filter(pc.equal(region_texts["kind"], "phrase"))
-    rows = zip(phrases["region_id"].to_pylist(), phrases["text"].to_pylist(), strict=True)
-    by_region = dict(reversed(list(rows)))
-    return [by_region.get(region, "") for region in regions["id"].to_pylist()]
 
 
 def _region_mask(regions: pa.Table, region_texts: pa.Table, work_set: WorkSet) -> Bools:
@@ -92,7 +62,7 @@ def _region_mask(regions: pa.Table, region_texts: pa.Table, work_set: WorkSet) -
     boxes = np.stack([regions[c].to_numpy() for c in ("x1", "y1", "x2", "y2")], axis=1)
     images = _codes(regions["image_id"].to_pylist())
     kinds = regions["kind"].to_pylist()
-    classes = region_classes(regions, region_texts)
+    classes = region_classes(regions, region_texts).to_pylist()
     keep: Bools = scores >= work_set.min_score
     alive = np.flatnonzero(keep)
     groups = _codes([f"{images[i]}/{kinds[i]}/{classes[i]}" for i in alive])

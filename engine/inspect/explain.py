@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fld_engine.engine.data.kept_rows import judged_rows, status_of, thresholds_of, verdicts_of
 from fld_engine.engine.data.partition import load_view
 from fld_engine.engine.data.records import PartitionRecord
 from fld_engine.engine.data.view import PartitionView
@@ -59,21 +58,16 @@ def explain(plan: Plan, image_id: str) -> Explanation:
     record, identity = find_image(plan, image_id)
     view = load_view(plan.store, record, committed(plan, record))
     image = next(row for row in view.images.to_pylist() if row["id"] == identity)
-    status = {}
-    for annotator, table in view.status.items():
-        row = next(r for r in table.to_pylist() if r["image_id"] == identity)
-        status[annotator] = row["status"] + (f": {row['reason']}" if row["reason"] else "")
     thresholds: dict[str, Any] = {}
     annotations: list[ExplainedAnnotation] = []
     for target in VERDICT_TARGETS:
-        metadata = view.verdicts[target].schema.metadata or {}
-        thresholds |= json.loads(metadata.get(b"fld.filters", b"{}"))
+        thresholds |= thresholds_of(verdicts_of(view, target))
         annotations += _explained(view, target, identity)
     return Explanation(
         image_id=identity,
         partition=record.id,
         uris=image["uris"],
-        status=status,
+        status=status_of(view, identity),
         thresholds=thresholds,
         annotations=annotations,
     )
@@ -96,10 +90,6 @@ def find_image(plan: Plan, image_id: str) -> tuple[PartitionRecord, str]:
 
 
 def _explained(view: PartitionView, target: str, identity: str) -> list[ExplainedAnnotation]:
-    key = "id" if target == "images" else "image_id"
-    table = view.images if target == "images" else view.annotations[target]
-    verdicts = view.verdicts[target]
-    filters = verdicts.schema.names[verdicts.schema.get_field_index("chosen") + 1 :]
     return [
         ExplainedAnnotation(
             target=target,
@@ -107,10 +97,9 @@ def _explained(view: PartitionView, target: str, identity: str) -> list[Explaine
             what={name: row[name] for name in SHOWN[target]},
             score=row.get("score"),
             source=row.get("annotator", row.get("source", "")),
-            kept=verdict["kept"],
-            reason=verdict["reason"],
-            values={f: verdict[f] for f in filters if verdict[f] is not None and not math.isnan(verdict[f])},
+            kept=row["kept"],
+            reason=row["reason"],
+            values=row["values"],
         )
-        for row, verdict in zip(table.to_pylist(), verdicts.to_pylist(), strict=True)
-        if row[key] == identity
+        for row in judged_rows(view, target, identity)
     ]

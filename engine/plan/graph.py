@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fld_engine.engine.plan.protocols import Annotator, Resources
 from fld_engine.schemas.errors import ConfigError
-from fld_engine.schemas.kinds import Kind
+from fld_engine.schemas.kinds import NOT_STORED, Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def build_graph(annotators: Mapping[str, Annotator], from_sources: frozenset[Kin
             producers.setdefault(kind, []).append(name)
     upstream: dict[str, tuple[str, ...]] = {}
     for name, annotator in annotators.items():
-        for kind in sorted(annotator.requires - {"pixels"} - from_sources):
+        for kind in sorted(annotator.requires - NOT_STORED - from_sources):
             if kind not in producers:
                 raise ConfigError(
                     f"annotator {name!r} requires {kind!r}, and no annotator of this config produces it: add one that "

@@ -23,7 +23,7 @@ from fld_engine.engine.plan.registry import build_annotator, build_filter, insta
 from fld_engine.engine.plan.tasks import ARITHMETIC, Lane, Task
 from fld_engine.engine.sources.open import brings
 from fld_engine.schemas.annotations import Frozen
-from fld_engine.schemas.kinds import FAMILIES, Kind
+from fld_engine.schemas.kinds import BOXED, FAMILIES, Kind, kinds_of
 
 REPLAYED = ".replayed-"
 
@@ -107,16 +107,15 @@ class Plan:
     def blind_annotators(self) -> tuple[float, list[str]]:
         """The lowest score that the filters let pass, and the annotators whose work set begins above it.
 
-        A filter of regions says how low it reaches in `lowest_score`. Regions below the work set of an annotator are
-        kept without what it would say of them; a lower `work_set.min_score` runs it again, and what reads it.
+        Regions below the work set of an annotator are kept without what it would say of them; a lower
+        `work_set.min_score` runs it again, and what reads it.
         """
         bounds = [judge.lowest_score for judge in self.filters.values() if isinstance(judge, Bounding)]
         lowest = max(bounds, default=1.0)
         blind = [
             name
             for name in self.graph.order
-            if reads(self.annotators[name]) & {"objects", "scene_text"}
-            and self.config.annotators[name].work_set.min_score > lowest
+            if reads(self.annotators[name]) & BOXED and self.config.annotators[name].work_set.min_score > lowest
         ]
         return lowest, blind
 
@@ -234,13 +233,4 @@ def reads(annotator: Annotator) -> frozenset[Kind]:
 def _brought(config: RunConfig, partitions: Sequence[PartitionRecord]) -> frozenset[Kind]:
     """Kinds that the sources bring, or may bring where nothing is ingested yet."""
     tables = {name for record in partitions for files in (record.files, *record.additions) for name in files}
-    found: set[Kind] = {kind for table, kinds in _KINDS_OF_TABLE.items() if table in tables for kind in kinds}
-    return frozenset(found).union(*(brings(spec) for spec in config.sources))
-
-
-_KINDS_OF_TABLE: dict[str, tuple[Kind, ...]] = {
-    "texts": ("brief_texts", "detailed_texts"),
-    "regions": ("objects", "scene_text"),
-    "masks": ("masks",),
-    "phrases": ("groundings",),
-}
+    return kinds_of(tables).union(*(brings(spec) for spec in config.sources))

@@ -15,6 +15,7 @@ from fld_engine.engine.plan.config import AnnotatorConfig, ExporterConfig, Filte
 from fld_engine.engine.plan.keeps import Keeps
 from fld_engine.engine.plan.protocols import Annotator, Factory, Filter, Pinnable, RuntimeParams
 from fld_engine.schemas.errors import ConfigError, unknown_name
+from fld_engine.schemas.origins import ANNOTATOR_WORDS
 
 ANNOTATORS = "fld_engine.annotators"
 FILTERS = "fld_engine.filters"
@@ -22,8 +23,6 @@ STAGES = "fld_engine.stages"
 EXPORTERS = "fld_engine.exporters"
 STEPS = "stages/"
 """Folder of a root with a folder for every step."""
-ORIGINS = frozenset({"human", "refinement", "web"})
-"""Names that no annotator may have: annotations that bear them are not by a specialist, and filters treat them so."""
 
 
 def installed_annotators() -> dict[str, EntryPoint]:
@@ -155,9 +154,9 @@ def _build(found: Mapping[str, EntryPoint], what: str, name: str, use: str, para
 
 def _refuse_reserved(name: str, who: str, what_to_do: str) -> None:
     steps = reserved_steps()
-    if name in steps | ORIGINS:
+    if name in steps | ANNOTATOR_WORDS:
         why = "a stage keeps its files" if name in steps else "annotations that no specialist made are kept"
-        listed = ", ".join(sorted(steps | ORIGINS))
+        listed = ", ".join(sorted(steps | ANNOTATOR_WORDS))
         raise ConfigError(f"{who}: {name!r} is a reserved name, under which {why}; {what_to_do}. Reserved: {listed}")
 
 

@@ -7,7 +7,6 @@ stand, so that coverage, report and export of a round are those of any other roo
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import get_args
 
 from pydantic import Field, JsonValue
 
@@ -20,11 +19,9 @@ from fld_engine.engine.plan.plan import Plan, make_plan
 from fld_engine.engine.plan.registry import build_annotator, build_filter
 from fld_engine.schemas.annotations import Frozen
 from fld_engine.schemas.errors import RootError
-from fld_engine.schemas.kinds import Kind
+from fld_engine.schemas.kinds import KINDS, REDERIVED
 
-REDERIVED: frozenset[Kind] = frozenset({"tokens", "region_chunks", "groundings", "masks"})
-"""What follows from texts and regions, and is made again whenever these change: masks too, of the boxes there are."""
-LABELS: frozenset[Kind] = frozenset(get_args(Kind)) - REDERIVED
+LABELS = frozenset(KINDS) - REDERIVED
 """What the labels of a round may hold. Whether any image has some of it makes no difference to what follows from it."""
 RECORD = "round.json"
 

@@ -16,6 +16,7 @@ from pydantic import BeforeValidator, Field
 
 from fld_engine.engine.data.identity import Fields
 from fld_engine.schemas.annotations import Annotations, Frozen, Source, Text
+from fld_engine.schemas.origins import Origin
 
 AUTO = "auto"
 """Kind of a source that is to be recognised by its file names."""
@@ -32,7 +33,7 @@ MAX_ITEM_BYTES = 200_000_000
 MAX_TEXT_CHARS = 20_000
 """Longer captions are rejected: FLD-5B's longest granularity averages 70 tokens."""
 
-WEB = Source(annotator="web", model="web", revision="")
+WEB = Source(annotator=Origin.WEB, model=Origin.WEB, revision="")
 """Author of captions found beside images in tars and Parquet: nobody's hand-made label, nobody's model."""
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")

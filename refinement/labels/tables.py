@@ -10,14 +10,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fld_engine.engine.data.work_set import region_classes
+from fld_engine.engine.data.region_names import region_classes
 from fld_engine.refinement.labels.boxes import Boxes
 from fld_engine.refinement.labels.dependents import NO_DEPENDENTS, Dependents, dependents_of
 from fld_engine.refinement.labels.gold import Gold, gold_split_of
 from fld_engine.refinement.labels.image import LabelledImage, RegionLabel, TextLabel, named_things
+from fld_engine.schemas.origins import Origin
 from fld_engine.schemas.tables import ANNOTATION_TABLES
 
-HUMAN = "human"
 Row = dict[str, Any]
 Tables = Mapping[str, pa.Table]
 Labels = dict[str, pa.Table]
@@ -27,7 +27,7 @@ Labels = dict[str, pa.Table]
 def of_people(tables: Tables) -> dict[str, pa.Table]:
     """The rows that people wrote: captions that were found on the web are nobody's reference."""
     return {
-        name: table.filter(pc.equal(table["annotator"], HUMAN)) if "annotator" in table.schema.names else table
+        name: table.filter(pc.equal(table["annotator"], Origin.HUMAN)) if "annotator" in table.schema.names else table
         for name, table in tables.items()
     }
 
@@ -106,11 +106,11 @@ def count_names(labels: Tables) -> Counter[str]:
 
 def _objects_of(labels: Tables) -> dict[str, list[RegionLabel]]:
     tables = {name: labels.get(name, schema.empty_table()) for name, schema in ANNOTATION_TABLES.items()}
-    names = region_classes(tables["regions"], tables["region_texts"])
+    names = region_classes(tables["regions"], tables["region_texts"]).to_pylist()
     found: dict[str, list[RegionLabel]] = defaultdict(list)
     for row, name in zip(tables["regions"].to_pylist(), names, strict=True):
         if row["kind"] == "object" and name:
-            protected = row["annotator"] == HUMAN
+            protected = row["annotator"] == Origin.HUMAN
             found[row["image_id"]].append(
                 RegionLabel(row["id"], box_of(row), name, row["score"], row["score"], protected=protected)
             )
@@ -126,7 +126,7 @@ def _texts_of(texts: pa.Table, names: Sequence[str]) -> dict[str, list[TextLabel
 
 def text_of(row: Row, named: tuple[str, ...]) -> TextLabel:
     return TextLabel(
-        row["id"], row["granularity"], row["text"], named, row["score"], protected=row["annotator"] == HUMAN
+        row["id"], row["granularity"], row["text"], named, row["score"], protected=row["annotator"] == Origin.HUMAN
     )
 
 

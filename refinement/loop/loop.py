@@ -50,6 +50,7 @@ from fld_engine.refinement.training.teaching import TRAINING, Teacher, student_f
 from fld_engine.refinement.training.training_log import TensorBoardLog
 from fld_engine.schemas.annotations import Source
 from fld_engine.schemas.errors import RootError
+from fld_engine.schemas.origins import Origin
 
 VERSION = 4
 """Version of what a round makes of the same labels and settings."""
@@ -190,7 +191,7 @@ class Loop:
         """Calibrate, let the gate decide, and write the labels of the round with their ledger."""
         rules = self.settings.rules
         prefix = "" if self.reference.has_gold else AGREEMENT
-        source = Source(annotator="refinement", model="student", revision=identity, round=number)
+        source = Source(annotator=Origin.REFINEMENT, model="student", revision=identity, round=number)
         decision = decide_round(
             self.judged(before, plan), merge=rules.merge, gate=rules.gate, round_=number, seed=self.config.seed,
             prefix=prefix, dependents_after=Proposal(self.pipeline, self.files, number, before, source),

@@ -25,6 +25,7 @@ from fld_engine.engine.sources.reader import NoParams
 from fld_engine.schemas.annotations import Annotations, Region, Source, Text
 from fld_engine.schemas.errors import SourceError, UnreadableImage
 from fld_engine.schemas.kinds import FROM_SOURCES, Kind
+from fld_engine.schemas.origins import Origin
 
 _ANY_IMAGE = ImageLimits(max_pixels=2**62, max_bytes=2**62, formats=get_args(Format))
 """Only the header is read; whether the image is acceptable is decided where it is decoded."""
@@ -120,7 +121,7 @@ def _of_record(
     index: CocoIndex, image: Record, image_wh: tuple[int, int], name: str
 ) -> Iterator[Text | Region | Rejected]:
     """What one record of an image and its annotations say; no places where it is about an image of another size."""
-    source = Source(annotator="human", model="human", revision=index.revision)
+    source = Source(annotator=Origin.HUMAN, model=Origin.HUMAN, revision=index.revision)
     said: dict[str, list[tuple[str, Record]]] = {"caption": [], "grounding": [], "region": []}
     for record in index.annotations.get(image["id"], ()):
         if (kind := _kind(record)) is not None:

@@ -19,7 +19,7 @@ from fld_engine.engine.plan.stages import Worker
 from fld_engine.engine.plan.tasks import Spent
 from fld_engine.engine.stages.annotate.batches import Outcome, Run, annotate_group, outcome_tables
 from fld_engine.schemas.annotations import Annotations, Frozen, Source
-from fld_engine.schemas.kinds import Kind
+from fld_engine.schemas.kinds import NOT_STORED, Kind
 
 
 class AnnotateStep(Frozen):
@@ -94,7 +94,7 @@ def _known(
     store: Store, task: AnnotatePartition, step: AnnotateStep, upstream: Mapping[str, Mapping[str, pa.Table]]
 ) -> dict[str, Annotations]:
     """What the annotator gets to see of each image: the kinds it reads, cut to its work set."""
-    if not step.reads - {"pixels"}:
+    if not step.reads - NOT_STORED:
         return {}
     tables = concat([source_tables(store, task.partition, gold=False), *upstream.values()])
     return annotations_by_image(cut_to_work_set(select_kinds(tables, step.reads), step.config.work_set))

@@ -18,6 +18,7 @@ from fld_engine.engine.plan.tasks import Lane, Task
 from fld_engine.engine.stages.annotate.partition import AnnotatePartition, AnnotateStep, annotate_partition
 from fld_engine.schemas.annotations import Frozen
 from fld_engine.schemas.errors import RootError
+from fld_engine.schemas.kinds import NOT_STORED
 
 
 class AnnotateStatus(Frozen):
@@ -53,7 +54,7 @@ class Annotate:
             "images": identity_of(plan.config.images),
             "partition": partition.fingerprint,
         }
-        if reads(annotator) - {"pixels"}:
+        if reads(annotator) - NOT_STORED:
             parts["work_set"] = identity_of(config.work_set)
             parts["source"] = partition.annotations_fingerprint
             parts["upstream"] = {name: found[name, partition.id] for name in plan.graph.upstream[step]}

@@ -10,11 +10,12 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from fld_engine.engine.data.exported_rows import class_names, exported
 from fld_engine.engine.data.geometry import mask_area
 from fld_engine.engine.data.images import ImageLimits, decode, jpeg_bytes
+from fld_engine.engine.data.kept_rows import exported
 from fld_engine.engine.data.partition import PartitionImages, load_view
 from fld_engine.engine.data.records import PartitionOutputs, PartitionRecord
+from fld_engine.engine.data.region_names import class_names
 from fld_engine.engine.data.store import Store
 from fld_engine.schemas.annotations import Frozen
 

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from fld_engine.engine.data.hashing import canonical_json
+from fld_engine.engine.data.kept_rows import box_families, exported, num_dropped, num_kept, verdicts_of
 from fld_engine.engine.data.view import PartitionView
 from fld_engine.engine.stages.coverage.boxes import BoxCounts, count_boxes
 from fld_engine.engine.stages.coverage.counts import (
@@ -25,7 +25,7 @@ from fld_engine.engine.stages.coverage.counts import (
     count_texts,
 )
 from fld_engine.schemas.annotations import Frozen, Granularity, RegionTextKind
-from fld_engine.schemas.tables import ANNOTATION_TABLES, IMAGES, VERDICT_TARGETS, verdict_schema
+from fld_engine.schemas.tables import ANNOTATION_TABLES, IMAGES, VERDICT_TARGETS
 
 VERSION = 1
 """Version of an aggregate; bumped when the same tables give other counts."""
@@ -52,27 +52,23 @@ class Aggregate(Frozen):
 
 def aggregate(view: PartitionView) -> Aggregate:
     """Counts of one partition. Where nothing judges a table, all of it is kept."""
-    kept = {target: _exported(view, target) for target in VERDICT_TARGETS}
-    tokens, regions = view.annotations["tokens"], kept["regions"]
-    is_derived = kept["phrases"]["derived"]
-    groundings, boxes = {}, {}
-    for prefix, mask in (("", pc.invert(is_derived)), ("derived-", is_derived)):
-        phrases = kept["phrases"].filter(mask)
-        phrase_regions = _rows_of(kept["phrase_regions"], "phrase_id", phrases["id"])
-        groundings[prefix] = count_groundings(phrases, phrase_regions, kept["texts"], tokens)
-        boxes[f"{prefix}phrase-region"] = count_boxes(phrase_regions, kept["images"])
-    for family, kind in (("region-text", "object"), ("scene-text", "text")):
-        boxes[family] = count_boxes(regions.filter(pc.equal(regions["kind"], kind)), kept["images"])
+    kept, tokens = exported(view), view.annotations["tokens"]
+    phrases, phrase_regions = kept["phrases"], kept["phrase_regions"]
+    groundings, derived_groundings = (
+        count_groundings(phrases.filter(mine), phrase_regions, kept["texts"], tokens)
+        for mine in (pc.invert(phrases["derived"]), phrases["derived"])
+    )
+    verdicts = {target: verdicts_of(view, target) for target in VERDICT_TARGETS}
     return Aggregate(
         images=kept["images"].num_rows,
         gold_images=pc.sum(view.images["gold"]).as_py() or 0,
         texts=count_texts(kept["texts"], tokens),
         region_texts=count_region_texts(kept, tokens),
-        groundings=groundings[""],
-        derived_groundings=groundings["derived-"],
-        boxes=boxes,
-        kept={target: pc.sum(_verdicts(view, target)["kept"]).as_py() or 0 for target in VERDICT_TARGETS},
-        dropped={target: _dropped(_verdicts(view, target)) for target in VERDICT_TARGETS},
+        groundings=groundings,
+        derived_groundings=derived_groundings,
+        boxes={family: count_boxes(rows, kept["images"]) for family, rows in box_families(kept)},
+        kept={target: num_kept(judged) for target, judged in verdicts.items()},
+        dropped={target: num_dropped(judged) for target, judged in verdicts.items()},
     )
 
 
@@ -92,38 +88,6 @@ def to_bytes(counts: Aggregate) -> bytes:
 def from_bytes(data: bytes) -> Aggregate:
     """What `to_bytes` wrote. Raises `pydantic.ValidationError` for anything else."""
     return Aggregate.model_validate_json(data)
-
-
-def _exported(view: PartitionView, target: str) -> pa.Table:
-    """Kept rows of images that are not gold, with the column `chosen` of their verdicts."""
-    table, verdicts = _judged(view, target), _verdicts(view, target)
-    rows = table.append_column("chosen", verdicts["chosen"]).filter(verdicts["kept"])
-    ordinary = view.images["id"].filter(pc.invert(view.images["gold"]))
-    return _rows_of(rows, "id" if target == "images" else "image_id", ordinary)
-
-
-def _judged(view: PartitionView, target: str) -> pa.Table:
-    return view.images if target == "images" else view.annotations[target]
-
-
-def _verdicts(view: PartitionView, target: str) -> pa.Table:
-    if target in view.verdicts:
-        return view.verdicts[target]
-    table = _judged(view, target)
-    yes, no_reason = pa.repeat(True, table.num_rows), pa.repeat("", table.num_rows)
-    image_id = table["id" if target == "images" else "image_id"]
-    return pa.table([table["id"], image_id, yes, no_reason, yes], schema=verdict_schema([]))
-
-
-def _rows_of(table: pa.Table, column: str, owners: pa.ChunkedArray) -> pa.Table:
-    return table.filter(pc.is_in(table[column], value_set=owners.combine_chunks()))
-
-
-def _dropped(verdicts: pa.Table) -> dict[str, int]:
-    """Dropped rows by reason."""
-    reasons = verdicts["reason"].filter(pc.invert(verdicts["kept"]))
-    counts = pc.value_counts(reasons)
-    return dict(zip(counts.field("values").to_pylist(), counts.field("counts").to_pylist(), strict=True))
 
 
 @cache

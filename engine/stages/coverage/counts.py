@@ -15,9 +15,8 @@ import pyarrow.compute as pc
 from fld_engine.engine.data.columns import Column, equals, ints, positions
 from fld_engine.engine.data.geometry import Bools, Ints
 from fld_engine.engine.data.semantics import Parse, parse_of
-from fld_engine.schemas.annotations import GRANULARITIES, Frozen, Granularity, RegionTextKind
+from fld_engine.schemas.annotations import GRANULARITIES, REGION_TEXT_KINDS, Frozen, Granularity, RegionTextKind
 
-REGION_TEXT_KINDS: tuple[RegionTextKind, ...] = ("phrase", "brief", "chunk", "ocr")
 MILLIONTHS = 1_000_000
 """Complexities are summed in millionths: integers add up to the same in any order."""
 _WORD = r"\S*[\pL\pN]\S*"

@@ -12,7 +12,7 @@ from fld_engine.engine.stages.coverage.aggregates import Aggregate
 from fld_engine.engine.stages.coverage.boxes import AREA_EDGES, ASPECT_EDGES, BoxCounts
 from fld_engine.engine.stages.coverage.counts import MILLIONTHS, GroundingCounts, RegionTextCounts, TextCounts
 from fld_engine.engine.stages.coverage.fld5b import ANNOTATION_STATISTICS, PUBLISHED, SEMANTIC_COVERAGE
-from fld_engine.schemas.annotations import GRANULARITIES, Frozen
+from fld_engine.schemas.annotations import GRANULARITIES, REGION_TEXT_KINDS, Frozen
 
 FOLDER = "coverage"
 FIGURES = pa.schema(
@@ -121,7 +121,7 @@ def write_coverage(store: Store, counts: Aggregate, folder: str = "") -> Coverag
 def _table2(counts: Aggregate) -> Iterator[Figure]:
     for granularity in GRANULARITIES:
         yield from _figures("text", granularity, _of_texts(counts.texts[granularity]))
-    for kind in ("phrase", "brief", "chunk", "ocr"):
+    for kind in REGION_TEXT_KINDS:
         yield from _figures("region-text", kind, _of_region_texts(counts.region_texts[kind]))
     for family, groundings in (("phrase-region", counts.groundings), (DERIVED, counts.derived_groundings)):
         for granularity in GRANULARITIES:

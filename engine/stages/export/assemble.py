@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fld_engine.engine.data.hashing import annotation_id
+from fld_engine.engine.data.kept_rows import kept
 from fld_engine.engine.data.view import PartitionView
 from fld_engine.engine.plan.config import MAX_TARGET_TOKENS
 from fld_engine.engine.plan.selection import EVERYTHING, Selection
@@ -20,14 +21,14 @@ from fld_engine.engine.stages.export.targets import write_targets
 from fld_engine.schemas.annotations import GRANULARITIES
 from fld_engine.schemas.errors import ConfigError
 from fld_engine.schemas.kinds import FAMILIES
+from fld_engine.schemas.origins import Origin, origin_of
 from fld_engine.schemas.sample import NOT_MEASURED, SAMPLE_VERSION, Sample
-from fld_engine.schemas.tables import VERDICT_TARGETS
+from fld_engine.schemas.tables import EXPORTED_TABLES
 
 Row = dict[str, Any]
 Grouped = Mapping[str, list[Row]]
 
-ORIGIN_RANK = {"human": 0, "web": 2}
-LEARNED_RANK, COMPOSED_RANK = 1, 3
+ORIGIN_RANK = {Origin.HUMAN: 0, Origin.SPECIALIST: 1, Origin.REFINEMENT: 1, Origin.WEB: 2, Origin.COMPOSED: 3}
 """Whose text is better, before any score is asked: scores of different origins are not comparable. A person, then a
 captioning model, then text found beside the image on the web, then a text composed from other annotations."""
 
@@ -66,7 +67,7 @@ def assemble(
     `split_of_group` maps a twin group to its split. `image.sha256` is that of the original bytes until the image is
     re-encoded. Raises `pydantic.ValidationError` where a stored row is not what `schemas.tables` promises.
     """
-    tables = {name: _kept(view, name) for name in (*VERDICT_TARGETS, "masks", "similarities")}
+    tables = {name: kept(view, name) for name in EXPORTED_TABLES}
     statuses = {family: family_status(view, family) for family in FAMILIES}
     position = {image: i for i, image in enumerate(view.images["id"].to_pylist())}
     grouped = _Grouped(tables)
@@ -102,15 +103,6 @@ def family_status(view: PartitionView, family: str) -> list[str]:
     stacked = np.stack(columns)
     status = np.where((stacked == "done").all(axis=0), "done", "not_run")
     return [str(s) for s in np.where((stacked == "failed").any(axis=0), "failed", status)]
-
-
-def _kept(view: PartitionView, name: str) -> pa.Table:
-    """Rows of a table that its verdicts keep, with their `chosen` flag; all rows where nothing judges the table."""
-    table = view.images if name == "images" else view.annotations[name]
-    verdicts = view.verdicts.get(name)
-    if verdicts is None:
-        return table.append_column("chosen", pa.repeat(False, table.num_rows))
-    return table.append_column("chosen", verdicts["chosen"]).filter(verdicts["kept"])
 
 
 def _group(table: pa.Table, key: str) -> Grouped:
@@ -184,8 +176,8 @@ class _Grouped:
 
 def _text_rank(row: Row) -> tuple[int, int, float]:
     """Coarse before fine; within a granularity by origin, then by falling score."""
-    origin = COMPOSED_RANK if row["composed"] else ORIGIN_RANK.get(row["annotator"], LEARNED_RANK)
-    return GRANULARITIES.index(row["granularity"]), origin, -row["score"]
+    origin = origin_of(row["annotator"], composed=row["composed"])
+    return GRANULARITIES.index(row["granularity"]), ORIGIN_RANK[origin], -row["score"]
 
 
 def _image(row: Row, split: str) -> Row:

@@ -13,7 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
+from fld_engine.engine.data.columns import num_by_value
 from fld_engine.engine.data.journal import IngestRecord
+from fld_engine.engine.data.kept_rows import num_dropped, num_kept
 from fld_engine.engine.data.round_facts import RoundFacts
 from fld_engine.engine.data.view import PartitionView
 from fld_engine.engine.plan.protocols import Filter
@@ -84,15 +86,12 @@ def facts_of(view: PartitionView, select: Selection = EVERYTHING, seed: int = 0)
         exported = pc.and_(exported, view.verdicts["images"]["kept"])
     return GroupFacts(
         sources=_sources(view.images, exported),
-        kept={target: pc.sum(verdicts["kept"], min_count=0).as_py() for target, verdicts in view.verdicts.items()},
-        dropped={
-            target: _by_value(verdicts["reason"].filter(pc.invert(verdicts["kept"])))
-            for target, verdicts in view.verdicts.items()
-        },
+        kept={target: num_kept(verdicts) for target, verdicts in view.verdicts.items()},
+        dropped={target: num_dropped(verdicts) for target, verdicts in view.verdicts.items()},
         unanswered={
             annotator: reasons
             for annotator, table in view.status.items()
-            if (reasons := _by_value(table["status"].filter(pc.not_equal(table["status"], "done"))))
+            if (reasons := num_by_value(table["status"].filter(pc.not_equal(table["status"], "done"))))
         },
     )
 
@@ -173,8 +172,3 @@ def _sources(images: pa.Table, exported: pa.ChunkedArray) -> tuple[SourceFacts, 
         )
         for row in counted.sort_by([("source", "ascending"), ("licence", "ascending")]).to_pylist()
     )
-
-
-def _by_value(column: pa.ChunkedArray) -> dict[str, int]:
-    counts = pc.value_counts(column)
-    return dict(zip(counts.field("values").to_pylist(), counts.field("counts").to_pylist(), strict=True))

@@ -14,15 +14,11 @@ from fld_engine.engine.data.geometry import Bools, Floats, Ints
 from fld_engine.engine.data.hashing import canonical_json
 from fld_engine.engine.plan.protocols import Filter, Verdicts
 from fld_engine.schemas.errors import ConfigError
-from fld_engine.schemas.tables import PARENTS, VERDICT_TARGETS, verdict_schema
+from fld_engine.schemas.tables import FILTERS_METADATA, TABLES, VERDICT_TARGETS, owner_column, verdict_schema
 
-METADATA = b"fld.filters"
-"""Key of a verdict table's metadata: `{name: {filter, version, params}}` of its filters as canonical JSON."""
 PARENT = "parent:"
 MISSING = PARENT + "missing"
 """Reason of a row whose parent is in no table."""
-MATCHED_TO = ("phrase_regions", "region_id")
-"""The one parent that a row may do without: a box need not be matched to a region."""
 NO_REGION = "no_region"
 """Reason of a phrase without any kept region: it grounds nothing."""
 CANDIDATES = ("phrase", "brief", "chunk", "ocr")
@@ -99,12 +95,13 @@ def _check_filters(filters: Sequence[tuple[str, Filter]], tables: Mapping[str, p
 
 def _drop_with_parents(ledgers: Mapping[str, _Ledger], target: str) -> None:
     child = ledgers[target]
-    for parent_name, column in PARENTS[target]:
+    for link in TABLES[target].links:
+        (parent_name,) = link.parents
         parent = ledgers[parent_name]
-        place = positions(child.table[column], parent.table["id"])
+        place = positions(child.table[link.column], parent.table["id"])
         has_parent = np.ones(len(child.kept), dtype=bool)
-        if (target, column) == MATCHED_TO:
-            has_parent = ~equals(child.table[column], "")
+        if link.optional:
+            has_parent = ~equals(child.table[link.column], "")
         child.drop(has_parent & (place < 0), MISSING)
         orphans = np.flatnonzero(has_parent & (place >= 0))
         orphans = orphans[~parent.kept[place[orphans]]]
@@ -132,7 +129,8 @@ def _ask(ledger: _Ledger, name: str, judge: Filter, tables: Mapping[str, pa.Tabl
 def _check_verdicts(name: str, verdicts: Verdicts, num_rows: int) -> None:
     if not isinstance(verdicts, Verdicts):
         raise ConfigError(
-            f"filter {name!r} answered with {type(verdicts).__name__}; expected engine.plan.protocols.Verdicts"
+            f"filter {name!r} answered with {type(verdicts).__name__}; "
+            "expected fld_engine.engine.plan.protocols.Verdicts"
         )
     given = {"keep": (verdicts.keep, np.bool_), "value": (verdicts.value, np.float64)}
     for what, (column, dtype) in given.items():
@@ -154,7 +152,7 @@ def _verdicts(
     chosen = _most_similar(ledger, tables["similarities"]) if target == "region_texts" else ledger.kept
     columns = {
         "id": ledger.table["id"],
-        "image_id": ledger.table["id" if target == "images" else "image_id"],
+        "image_id": ledger.table[owner_column(target)],
         "kept": ledger.kept,
         "reason": pa.array(ledger.reasons, pa.string()),
         "chosen": chosen,
@@ -168,7 +166,7 @@ def _verdicts(
         }
         for name, judge in own.items()
     }
-    schema = verdict_schema(list(own)).with_metadata({METADATA: canonical_json(thresholds).encode()})
+    schema = verdict_schema(list(own)).with_metadata({FILTERS_METADATA: canonical_json(thresholds).encode()})
     return pa.table(columns, schema=schema)
 
 

@@ -8,7 +8,8 @@ from collections.abc import Collection
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fld_engine.engine.data.exported_rows import class_names, exported, judged, ordinary_images
+from fld_engine.engine.data.kept_rows import exported, is_ordinary, judged
+from fld_engine.engine.data.region_names import class_names
 from fld_engine.engine.data.view import PartitionView
 from fld_engine.engine.stages.coverage.boxes import MAX_PER_IMAGE
 from fld_engine.engine.stages.report.agreement import COVERED, agreement_counts, reference_counts
@@ -62,10 +63,9 @@ def _sources(images: pa.Table) -> list[tuple[object, ...]]:
 
 def _dropped_classes(view: PartitionView) -> pa.Table:
     """Occurrences, by source, of the classes of object regions that were dropped, except for a better one's sake."""
-    regions = judged(view, "regions").filter(pc.equal(view.annotations["regions"]["kind"], "object"))
+    regions = judged(view, "regions").filter(is_ordinary(view, "regions"))
     gone = pc.and_(pc.invert(regions["kept"]), pc.not_equal(regions["reason"], COVERED))
-    mine = pc.is_in(regions["image_id"], value_set=ordinary_images(view).combine_chunks())
-    regions = regions.filter(pc.and_(gone, mine))
+    regions = regions.filter(pc.and_(gone, pc.equal(regions["kind"], "object")))
     names = class_names(regions, view.annotations["region_texts"])
     image = pc.index_in(regions["image_id"], value_set=view.images["id"].combine_chunks())
     table = pa.table(

@@ -14,11 +14,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fld_engine.engine.data.columns import boxes_xyxy, codes, floats
-from fld_engine.engine.data.exported_rows import HUMAN, class_names, ordinary_images
 from fld_engine.engine.data.geometry import Bools, Floats, Ints, pairwise_iou
+from fld_engine.engine.data.kept_rows import is_ordinary, judged
+from fld_engine.engine.data.region_names import class_names
 from fld_engine.engine.data.view import PartitionView
 from fld_engine.engine.stages.report.bins import IOU_BINS, iou_bins
 from fld_engine.engine.stages.report.tables import count_rows
+from fld_engine.schemas.origins import Origin
 
 MATCH_IOU = 0.5
 COVERED = "overlaps_better"
@@ -67,7 +69,7 @@ def reference_counts(view: PartitionView) -> Rows:
     for group, reference, reference_names in _references(view):
         labelled = np.unique(_strings(reference["image_id"]))
         on_labelled = np.isin(_strings(regions["image_id"]), labelled)
-        for by in sorted(set(makers[on_labelled]) - {HUMAN}):
+        for by in sorted(set(makers[on_labelled]) - {Origin.HUMAN}):
             mine = np.flatnonzero(on_labelled & (makers == by))
             hit, found = _match(regions.take(pa.array(mine)), names[mine], reference, reference_names)
             scores = floats(regions, "score")[mine]
@@ -81,7 +83,7 @@ def reference_counts(view: PartitionView) -> Rows:
 
 
 def _references(view: PartitionView) -> Iterator[tuple[str, pa.Table, np.ndarray]]:
-    drawn = view.annotations["regions"].filter(pc.equal(view.annotations["regions"]["annotator"], HUMAN))
+    drawn = view.annotations["regions"].filter(pc.equal(view.annotations["regions"]["annotator"], Origin.HUMAN))
     for group, regions, texts in (
         ("gold", view.gold.get("regions"), view.gold.get("region_texts")),
         ("human", drawn, view.annotations["region_texts"]),
@@ -116,12 +118,9 @@ def disagreement(view: PartitionView, derived: frozenset[tuple[str, str]]) -> di
 
 def sure_regions(view: PartitionView) -> tuple[pa.Table, np.ndarray]:
     """Object regions of ordinary images that are kept or went only because another covers them, and their classes."""
-    regions = view.annotations["regions"]
-    mine = pc.is_in(regions["image_id"], value_set=ordinary_images(view).combine_chunks())
-    if "regions" in view.verdicts:
-        verdicts = view.verdicts["regions"]
-        mine = pc.and_(mine, pc.or_(verdicts["kept"], pc.equal(verdicts["reason"], COVERED)))
-    return _named(view, regions.filter(mine))
+    regions = judged(view, "regions")
+    sure = pc.or_(regions["kept"], pc.equal(regions["reason"], COVERED))
+    return _named(view, regions.filter(pc.and_(is_ordinary(view, "regions"), sure)))
 
 
 def _named(view: PartitionView, regions: pa.Table) -> tuple[pa.Table, np.ndarray]:

@@ -14,11 +14,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fld_engine.engine.data.columns import floats, positions
-from fld_engine.engine.data.exported_rows import HUMAN, judged
 from fld_engine.engine.data.geometry import Floats
+from fld_engine.engine.data.kept_rows import judged
 from fld_engine.engine.data.view import PartitionView
 from fld_engine.engine.stages.report.agreement import disagreement
 from fld_engine.engine.stages.report.tables import CANDIDATES, merge_candidates
+from fld_engine.schemas.origins import Origin
 
 Rows = list[tuple[str, str, float, str, str, str]]
 
@@ -41,7 +42,7 @@ def candidates_of(
 
     add("sample", np.array([-int(i[:8], 16) / 2**32 for i in ids]), "drawn by its id")
     add("most boxes", _or_nan(_number(images, kept["regions"])), "{value:.0f} kept regions")
-    scored = kept["regions"].filter(pc.not_equal(kept["regions"]["annotator"], HUMAN))
+    scored = kept["regions"].filter(pc.not_equal(kept["regions"]["annotator"], Origin.HUMAN))
     add("lowest kept score", -_least(images, scored["image_id"], floats(scored, "score")), "score {value:.2f} was kept")
     regions = judged(view, "regions")
     dropped = _number(images, regions.filter(pc.invert(regions["kept"])))

@@ -16,13 +16,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fld_engine.engine.data.columns import boxes_xyxy
-from fld_engine.engine.data.exported_rows import class_names, exported
 from fld_engine.engine.data.geometry import pairwise_iou
+from fld_engine.engine.data.kept_rows import exported
 from fld_engine.engine.data.partition import load_view
+from fld_engine.engine.data.region_names import class_names
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.data.view import PartitionView
 from fld_engine.engine.stages.report.tasks import ComparePartition
 from fld_engine.schemas.annotations import Frozen
+from fld_engine.schemas.kinds import REGION_FAMILIES
 
 MATCH_IOU = 0.5
 SAME_IOU = 0.95
@@ -107,7 +109,7 @@ def kept_by_image(view: PartitionView) -> dict[str, Kept]:
 def compare_image(before: Kept, now: Kept) -> dict[str, Counter[str]]:
     """Changes of one image by family: `region-text`, `scene-text`, `text` and `phrase`."""
     found = {"text": _as_they_read(before.texts, now.texts), "phrase": _as_they_read(before.phrases, now.phrases)}
-    for family, kind in (("region-text", "object"), ("scene-text", "text")):
+    for family, kind in REGION_FAMILIES.items():
         found[family] = _regions([r for r in before.regions if r[0] == kind], [r for r in now.regions if r[0] == kind])
     return found
 

@@ -5,23 +5,22 @@ from __future__ import annotations
 import base64
 import io
 import json
-import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 from PIL import Image
 
-from fld_engine.engine.data.exported_rows import verdicts_of
 from fld_engine.engine.data.images import ImageLimits, decode
+from fld_engine.engine.data.kept_rows import judged_rows, status_of
 from fld_engine.engine.data.partition import PartitionImages, load_view
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.data.view import PartitionView
 from fld_engine.engine.stages.report.tasks import DrawGallery
 from fld_engine.schemas.annotations import Frozen
-from fld_engine.schemas.tables import verdict_schema
+from fld_engine.schemas.kinds import OWN_TEXTS, REGION_FAMILIES
 
 PICTURE_BYTES = 60_000
 QUALITIES = ((640, 82), (640, 65), (480, 60), (320, 50))
@@ -72,9 +71,9 @@ def image_record(view: PartitionView, image_id: str) -> Row:
     Boxes are in pixels of the original. A box of a phrase names it in `phrase`, its text's index in `text`.
     """
     image = view.images.filter(pc.equal(view.images["id"], image_id)).to_pylist()[0]
-    texts = [_text(row) for row in _judged_rows(view, "texts", image_id)]
+    texts = [_text(row) for row in judged_rows(view, "texts", image_id)]
     text_place = {text["id"]: i for i, text in enumerate(texts)}
-    phrases = _judged_rows(view, "phrases", image_id)
+    phrases = judged_rows(view, "phrases", image_id)
     spans = {row["id"]: row for row in phrases}
     for row in phrases:
         if row["text_id"] in text_place:
@@ -83,10 +82,10 @@ def image_record(view: PartitionView, image_id: str) -> Row:
     for row in sorted(_rows(view.annotations["masks"], image_id), key=lambda row: -row["score"]):
         masks.setdefault(row["subject_id"], [[round(value, 1) for value in polygon] for polygon in row["polygons"]])
     candidates = defaultdict(list)
-    for row in _judged_rows(view, "region_texts", image_id):
+    for row in judged_rows(view, "region_texts", image_id):
         candidates[row["region_id"]].append(_candidate(row))
-    boxes = [_region(row, candidates[row["id"]]) for row in _judged_rows(view, "regions", image_id)]
-    for row in _judged_rows(view, "phrase_regions", image_id):
+    boxes = [_region(row, candidates[row["id"]]) for row in judged_rows(view, "regions", image_id)]
+    for row in judged_rows(view, "phrase_regions", image_id):
         if row["phrase_id"] in spans:
             phrase = spans[row["phrase_id"]]
             boxes.append(_grounded(row, phrase, text_place.get(phrase["text_id"], -1)))
@@ -101,7 +100,7 @@ def image_record(view: PartitionView, image_id: str) -> Row:
         "partition": view.id,
         "width": image["width"],
         "height": image["height"],
-        "status": _status(view, image_id),
+        "status": status_of(view, image_id),
         "texts": texts,
         "boxes": boxes[:MAX_BOXES],
         "boxes_left_out": max(0, len(boxes) - MAX_BOXES),
@@ -124,9 +123,8 @@ def _candidate(row: Row) -> Row:
 
 
 def _region(row: Row, candidates: Sequence[Row]) -> Row:
-    family = "region-text" if row["kind"] == "object" else "scene-text"
-    wanted = "phrase" if row["kind"] == "object" else "ocr"
-    label = next((c["text"] for c in candidates if c["kind"] == wanted), "")
+    family = next(family for family, kind in REGION_FAMILIES.items() if kind == row["kind"])
+    label = next((c["text"] for c in candidates if c["kind"] == OWN_TEXTS[row["kind"]]), "")
     return {
         "id": row["id"],
         "family": family,
@@ -157,7 +155,6 @@ def _grounded(row: Row, phrase: Row, text: int) -> Row:
 
 def _common(row: Row) -> Row:
     """Score, maker and verdict; `values` are what the filters decided on."""
-    values = {name: value for name, value in row["values"].items() if value is not None and not math.isnan(value)}
     return {
         "score": round(row["score"], 4),
         "by": row["annotator"],
@@ -166,29 +163,10 @@ def _common(row: Row) -> Row:
         "round": row["round"],
         "kept": row["kept"],
         "reason": row["reason"],
-        "values": {name: round(value, 4) for name, value in values.items()},
+        "values": {name: round(value, 4) for name, value in row["values"].items()},
     }
-
-
-def _judged_rows(view: PartitionView, target: str, image_id: str) -> list[Row]:
-    verdicts = verdicts_of(view, target)
-    filters = verdicts.schema.names[len(verdict_schema([])) :]
-    mine = pc.equal(view.annotations[target]["image_id"], image_id)
-    rows: list[Row] = view.annotations[target].filter(mine).to_pylist()
-    for row, verdict in zip(rows, verdicts.filter(mine).to_pylist(), strict=True):
-        row |= {name: verdict[name] for name in ("kept", "reason", "chosen")}
-        row["values"] = {name: verdict[name] for name in filters}
-    return rows
 
 
 def _rows(table: pa.Table, image_id: str) -> list[Row]:
     rows: list[Row] = table.filter(pc.equal(table["image_id"], image_id)).to_pylist()
     return rows
-
-
-def _status(view: PartitionView, image_id: str) -> Mapping[str, str]:
-    found = {}
-    for annotator, table in view.status.items():
-        for row in _rows(table, image_id):
-            found[annotator] = row["status"] + (f": {row['reason']}" if row["reason"] else "")
-    return found

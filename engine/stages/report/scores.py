@@ -9,13 +9,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fld_engine.engine.data.columns import equals, floats
-from fld_engine.engine.data.exported_rows import HUMAN, judged, ordinary_images, verdicts_of
 from fld_engine.engine.data.geometry import Bools, Ints
+from fld_engine.engine.data.kept_rows import filters_of, is_ordinary, judged, num_dropped, num_kept, verdicts_of
 from fld_engine.engine.data.view import PartitionView
 from fld_engine.engine.stages.filter.decide import NO_REGION
 from fld_engine.engine.stages.report.bins import NUM_VALUE_BINS, SCORE_BINS, score_bins, value_bins
 from fld_engine.engine.stages.report.tables import count_rows
-from fld_engine.schemas.tables import VERDICT_TARGETS, verdict_schema
+from fld_engine.schemas.origins import Origin
+from fld_engine.schemas.tables import VERDICT_TARGETS
 
 KEPT, DROPPED, DROPPED_HERE, DROPPED_LATER = "kept", "dropped", "dropped_here", "dropped_later"
 
@@ -28,16 +29,15 @@ def score_counts(view: PartitionView, keeps_low: Collection[str] = ()) -> Rows:
     `keeps_low` are the filters that keep low values.
     """
     rows: Rows = []
-    ordinary = ordinary_images(view).combine_chunks()
     for target in VERDICT_TARGETS:
-        table = judged(view, target)
-        mine = pc.is_in(table["id" if target == "images" else "image_id"], value_set=ordinary)
-        rows += _verdicts(target, table.filter(mine))
+        mine = is_ordinary(view, target)
+        table = judged(view, target).filter(mine)
+        rows += _verdicts(target, table)
         if target != "images":
-            rows += _scores(target, table.filter(mine))
+            rows += _scores(target, table)
         if target == "regions":
-            rows += _kinds(table.filter(mine))
-        rows += _values(target, verdicts_of(view, target).filter(mine), table.filter(mine), keeps_low)
+            rows += _kinds(table)
+        rows += _values(target, verdicts_of(view, target).filter(mine), table, keeps_low)
     return rows
 
 
@@ -46,9 +46,8 @@ def _verdicts(target: str, table: pa.Table) -> Rows:
     rows: Rows = []
     for name in np.unique(by):
         of_maker = table.filter(pa.array(by == name))
-        counted = pc.value_counts(of_maker["reason"].filter(pc.invert(of_maker["kept"])))
-        rows.append(("verdict", target, name, KEPT, 0, pc.sum(of_maker["kept"]).as_py() or 0))
-        rows += [("verdict", target, name, v["values"], 0, v["counts"]) for v in counted.to_pylist()]
+        rows.append(("verdict", target, name, KEPT, 0, num_kept(of_maker)))
+        rows += [("verdict", target, name, reason, 0, number) for reason, number in num_dropped(of_maker).items()]
     return [row for row in rows if row[5]]
 
 
@@ -74,7 +73,7 @@ def _values(target: str, verdicts: pa.Table, table: pa.Table, keeps_low: Collect
     A filter that drops a row is the last that was asked of it; rows it passed and that went later have a later
     filter's value, or another reason than the filters'.
     """
-    filters = verdicts.schema.names[len(verdict_schema([])) :]
+    filters = filters_of(verdicts)
     kept = verdicts["kept"].to_numpy().astype(bool)
     asked = {name: pc.is_valid(verdicts[name]).to_numpy(zero_copy_only=False) for name in filters}
     at_end = equals(verdicts["reason"], NO_REGION)
@@ -85,7 +84,7 @@ def _values(target: str, verdicts: pa.Table, table: pa.Table, keeps_low: Collect
         later = np.zeros(len(kept), dtype=bool) | at_end
         for after in filters[i + 1 :]:
             later |= asked[after]
-        told = asked[name] & ~np.isnan(value) & (groups != HUMAN)
+        told = asked[name] & ~np.isnan(value) & (groups != Origin.HUMAN)
         bins = value_bins(np.where(told, value, 0.0), keeps_low=name in keeps_low)
         for group in np.unique(groups[told]):
             of_group = told & (groups == group)
@@ -100,7 +99,9 @@ def _groups(target: str, table: pa.Table) -> np.ndarray:
     makers = _makers(table)
     if target != "texts":
         return makers
-    return np.where(makers == HUMAN, HUMAN, table["granularity"].to_numpy(zero_copy_only=False).astype(str))
+    return np.where(
+        makers == Origin.HUMAN, Origin.HUMAN, table["granularity"].to_numpy(zero_copy_only=False).astype(str)
+    )
 
 
 def _makers(table: pa.Table) -> np.ndarray:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from fld_engine.engine.data.columns import boxes_xyxy, codes, floats, positions
-from fld_engine.engine.data.exported_rows import class_names
 from fld_engine.engine.data.geometry import Bools, Floats, Ints, areas, mask_area, pairwise_iou
+from fld_engine.engine.data.kept_rows import box_families
+from fld_engine.engine.data.region_names import class_names
 from fld_engine.engine.stages.coverage.boxes import AREA_EDGES, ASPECT_EDGES, count_boxes
 from fld_engine.engine.stages.report.bins import IOU_BINS, iou_bins
 from fld_engine.engine.stages.report.tables import count_rows
@@ -26,21 +27,10 @@ NO_MASK = -1
 Rows = list[tuple[object, ...]]
 
 
-def families(kept: Mapping[str, pa.Table]) -> Iterator[tuple[str, pa.Table]]:
-    """Kept boxes by annotation family. Groundings that agree by construction stand apart, as in the coverage."""
-    regions, boxes = kept["regions"], kept["phrase_regions"]
-    yield "region-text", regions.filter(pc.equal(regions["kind"], "object"))
-    yield "scene-text", regions.filter(pc.equal(regions["kind"], "text"))
-    phrases = kept["phrases"]
-    for family, derived in (("phrase-region", False), ("derived-phrase-region", True)):
-        mine = phrases["id"].filter(pc.equal(phrases["derived"], derived)).combine_chunks()
-        yield family, boxes.filter(pc.is_in(boxes["phrase_id"], value_set=mine))
-
-
 def spatial_counts(kept: Mapping[str, pa.Table], masks: pa.Table) -> Rows:
     """Rows of `COUNTS` for each family, and for each specialist of it."""
     rows: Rows = []
-    for family, boxes in families(kept):
+    for family, boxes in box_families(kept):
         for by in ("", *pc.unique(boxes["annotator"]).to_pylist()):
             mine = boxes.filter(pc.equal(boxes["annotator"], by)) if by else boxes
             if mine.num_rows or not by:
@@ -55,7 +45,7 @@ def class_rows(kept: Mapping[str, pa.Table], masks: pa.Table) -> pa.Table:
     grid of `CLASS_GRID_SIDE`, `class_overlap` (with any other region) and `class_fill` twentieths; `NO_MASK` without a
     mask.
     """
-    regions = next(boxes for family, boxes in families(kept) if family == "region-text")
+    regions = next(boxes for family, boxes in box_families(kept) if family == "region-text")
     image = positions(regions["image_id"], kept["images"]["id"])
     source = kept["images"]["source"].combine_chunks().take(pa.array(image))
     names = class_names(regions, kept["region_texts"])

@@ -7,7 +7,7 @@ import io
 from collections.abc import Mapping
 from typing import ClassVar
 
-from fld_engine.engine.data.exported_rows import exported
+from fld_engine.engine.data.kept_rows import exported
 from fld_engine.engine.data.partition import load_view
 from fld_engine.engine.data.records import PartitionOutputs, PartitionRecord
 from fld_engine.engine.plan.keeps import Holding

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
-from fld_engine.engine.data.exported_rows import HUMAN
 from fld_engine.engine.stages.report.agreement import CALIBRATION_BINS, FOUND, HIT, MISS, MISSED, OTHER, SAME
 from fld_engine.engine.stages.report.bins import IOU_BINS, SCORE_BINS, value_edge
 from fld_engine.engine.stages.report.model import Chart, Data, Page, Row, Section, TableBlock, bars, slug
 from fld_engine.engine.stages.report.pages.facts import Facts, dense, share
 from fld_engine.engine.stages.report.scores import DROPPED, DROPPED_HERE, DROPPED_LATER, KEPT
+from fld_engine.schemas.origins import Origin
 from fld_engine.schemas.tables import VERDICT_TARGETS
 
 
@@ -112,7 +112,7 @@ def _marks(facts: Facts, target: str, by: str) -> Sequence[Mapping[str, Any]]:
     """Bounds of the filters that decide on the score of a target; none for people, whose rows pass every filter."""
     found: dict[float, str] = {}
     for name, described in facts.filters.items():
-        if described.get("target") == target and described.get("of_score") and by != HUMAN:
+        if described.get("target") == target and described.get("of_score") and by != Origin.HUMAN:
             for bound in bounds_of(described.get("params", {}), by, _kinds(facts, target, by)):
                 if 0 <= bound < 1:
                     found.setdefault(bound, f"{name} {bound:g}")
