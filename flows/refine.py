@@ -17,10 +17,11 @@ from fld_engine.engine.stages.annotate.stage import require_annotated
 from fld_engine.engine.stages.filter.stage import Filter
 from fld_engine.flows.progress import progress_bars
 from fld_engine.refinement.loop.details import round_details
-from fld_engine.refinement.loop.loop import Loop, RefineSummary
+from fld_engine.refinement.loop.loop import Loop
 from fld_engine.refinement.loop.settings import RefineConfig
 from fld_engine.refinement.loop.sparse import SparseStep
 from fld_engine.refinement.loop.stopping import why_not_teach, why_stop
+from fld_engine.refinement.loop.summary import RefineSummary
 
 
 @task(name="initial-labels", task_run_name="round 0", cache_policy=NO_CACHE, persist_result=False)

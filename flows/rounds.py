@@ -11,7 +11,7 @@ from fld_engine.engine.data.round_facts import NOT_MEASURED, RoundFacts
 from fld_engine.engine.plan.rounds import RoundRecord
 from fld_engine.refinement.gate.gate import State
 from fld_engine.refinement.loop.details import SparseDetails, initial_details, round_details
-from fld_engine.refinement.loop.loop import RefineSummary
+from fld_engine.refinement.loop.summary import RefineSummary
 
 VERDICTS: Mapping[State, str] = {"better": "accepted", "not_better": "refused", "cannot_tell": "refused: cannot tell"}
 

@@ -6,15 +6,13 @@ checkpoints, the outputs of the annotator, and rounds that are finished are not 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from fld_engine.engine.data.hashing import canonical_json, fingerprint
 from fld_engine.engine.data.identity import identity_of
-from fld_engine.engine.data.partition import load_view
-from fld_engine.engine.data.records import PartitionOutputs, PartitionRecord
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.data.work_set import WorkSet
 from fld_engine.engine.plan.config import AnnotatorConfig, RunConfig
@@ -32,41 +30,31 @@ from fld_engine.engine.plan.rounds import (
 from fld_engine.engine.plan.tasks import ARITHMETIC, Lane
 from fld_engine.engine.run.pipeline import Pipeline
 from fld_engine.engine.stages.annotate.stage import Annotate
-from fld_engine.engine.stages.coverage.stage import committed
 from fld_engine.refinement.gate.drift import compare
-from fld_engine.refinement.gate.final import Final, final_figures, final_of
+from fld_engine.refinement.gate.final import final_figures
 from fld_engine.refinement.gate.gating import JudgedPartition, MergeDecision, decide_round
-from fld_engine.refinement.gate.proxy_gold import AGREEMENT, NUM_IMAGES, agreed_objects, as_reference
+from fld_engine.refinement.gate.proxy_gold import AGREEMENT
 from fld_engine.refinement.labels.folds import EVERY_FOLD, fold_of
-from fld_engine.refinement.labels.gold import Gold
-from fld_engine.refinement.labels.image import LabelledImage
 from fld_engine.refinement.labels.ledger import WHATS
 from fld_engine.refinement.labels.survey import Survey, survey_of
 from fld_engine.refinement.labels.tables import count_names
-from fld_engine.refinement.loop.details import InitialDetails, RoundDetails, initial_details
+from fld_engine.refinement.loop.details import InitialDetails, RoundDetails
 from fld_engine.refinement.loop.partition_merge import MergedPartition, PartitionMerge, StudentOutput
 from fld_engine.refinement.loop.proposal import Proposal
+from fld_engine.refinement.loop.reference import Reference
 from fld_engine.refinement.loop.round_files import RoundFiles
 from fld_engine.refinement.loop.settings import RefineConfig
 from fld_engine.refinement.loop.stopping import why_not_teach
 from fld_engine.refinement.student.kept_student import KeptStudent, read_kept
 from fld_engine.refinement.training.teaching import TRAINING, Teacher, student_folder
 from fld_engine.refinement.training.training_log import TensorBoardLog
-from fld_engine.schemas.annotations import Frozen, Source
+from fld_engine.schemas.annotations import Source
 from fld_engine.schemas.errors import RootError
 
 VERSION = 4
 """Version of what a round makes of the same labels and settings."""
 EVERYTHING = WorkSet(min_score=0.0, nms_iou=1.0, max_regions=1000)
 """Students judge every label: what is weak is what they are asked about."""
-
-
-class RefineSummary(Frozen):
-    """Rounds that stand, and why the loop ended. `final` maps metric → (round 0, last round) on the `final` split."""
-
-    rounds: tuple[RoundRecord, ...]
-    ended: str
-    final: Mapping[str, tuple[float, float]]
 
 
 @dataclass
@@ -96,8 +84,12 @@ class Loop:
         remade = frozenset(kind for annotator in again.values() for kind in annotator.produces)
         return RoundFiles(self.store, self.config.images, remade, frozenset(again), self.config.seed)
 
+    @cached_property
+    def reference(self) -> Reference:
+        return Reference(self.store, self.config, self.files)
+
     def described(self) -> dict[str, Any]:
-        """What a round depends on beside the labels it begins with."""
+        """What a round depends on, but for the labels it begins with."""
         return {"version": VERSION, "settings": identity_of(self.settings), "seed": self.config.seed}
 
     def finished(self, number: int, identity: str) -> RoundRecord | None:
@@ -197,7 +189,7 @@ class Loop:
     def merge(self, number: int, before: RoundRecord, plan: Plan, identity: str) -> RoundRecord:
         """Calibrate, let the gate decide, and write the labels of the round with their ledger."""
         rules = self.settings.rules
-        prefix = "" if self.has_gold else AGREEMENT
+        prefix = "" if self.reference.has_gold else AGREEMENT
         source = Source(annotator="refinement", model="student", revision=identity, round=number)
         decision = decide_round(
             self.judged(before, plan), merge=rules.merge, gate=rules.gate, round_=number, seed=self.config.seed,
@@ -252,9 +244,8 @@ class Loop:
 
     def judged(self, before: RoundRecord, plan: Plan) -> Iterator[JudgedPartition]:
         """Partition after partition, with the judgements of the students, and gold or its proxy."""
-        share = NUM_IMAGES / sum(partition.standing.num_images for partition in before.partitions)
         for partition, output in self._outputs(before, plan):
-            images, gold = self._reference(partition, share)
+            images, gold = self.reference.of(partition, before)
             yield JudgedPartition(images, output.judged(self.store, partition, images), gold)
 
     def _outputs(self, before: RoundRecord, plan: Plan) -> Iterator[tuple[RoundPartition, StudentOutput]]:
@@ -265,34 +256,11 @@ class Loop:
             output = plan.fingerprints[student, partition.unseen.id]
             yield partition, StudentOutput(annotator=student, fingerprint=output, names=names)
 
-    @cached_property
-    def has_gold(self) -> bool:
-        return initial_details(read_round(self.store, 0)).num_gold > 0
-
-    @cached_property
-    def _annotated(self) -> dict[str, tuple[PartitionRecord, PartitionOutputs]]:
-        """The partitions as they were ingested, and where the outputs of the specialists stand; by id."""
-        plan = plan_of(self.store, self.config)
-        return {record.id: (record, committed(plan, record)) for record in plan.partitions}
-
-    def _reference(self, partition: RoundPartition, share: float) -> tuple[list[LabelledImage], Mapping[str, Gold]]:
-        images = self.files.images(partition)
-        if self.has_gold:
-            return images, self.files.gold(partition)
-        agreed = agreed_objects(load_view(self.store, *self._annotated[partition.standing.id]))
-        return as_reference(images, agreed, share=share, seed=self.config.seed), agreed
-
-    def _final(self, record: RoundRecord) -> Final:
-        found: dict[str, tuple[LabelledImage, Gold]] = {}
-        for partition in record.partitions:
-            found |= final_of(self.files.images(partition), self.files.gold(partition))
-        return found
-
     # ------------------------------------------------------------------ the end
 
     def final(self, rounds: Sequence[RoundRecord]) -> dict[str, tuple[float, float]]:
         """Figures of the labels on the `final` split before and after; the only place that reads it."""
-        first, last = (self._final(record) for record in (rounds[0], rounds[-1]))
+        first, last = (self.reference.final(record) for record in (rounds[0], rounds[-1]))
         found = final_figures(first, last)
         self.store.write_bytes(
             f"rounds/final-{rounds[-1].number:03d}.json",

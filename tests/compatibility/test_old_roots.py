@@ -34,9 +34,10 @@ from fld_engine.flows.opening import existing_root
 from fld_engine.flows.report import WORD_LISTS, make_report
 from fld_engine.flows.rounds import print_rounds
 from fld_engine.refinement.labels.ledger import WHATS
-from fld_engine.refinement.loop.loop import Loop, RefineSummary
+from fld_engine.refinement.loop.loop import Loop
 from fld_engine.refinement.loop.settings import RefineConfig
 from fld_engine.refinement.loop.sparse import SparseStep
+from fld_engine.refinement.loop.summary import RefineSummary
 from fld_engine.schemas.errors import RootError
 from tests.compatibility import stand_ins
 from tests.compatibility.make_roots import ABLATION, REPORT

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -124,6 +125,7 @@ def test_an_exporter_of_another_package_writes_and_a_removal_reaches_what_it_and
             archive.writestr(info, grey(value))
     root = str(tmp_path / "root")
     run(site, tmp_path, {"sources": [{"url": str(tmp_path / "photos.zip"), "kind": "zipped"}]})
+    shutil.copy(tmp_path / "config.yaml", tmp_path / "root/config.yaml")  # as `fld run` does
     assert "captions-csv" in fld(site, "exporters")
     told = fld(
         site, "export", "--root", root, "--format", "captions-csv", "--set", "exporters.captions-csv.params.separator=;"

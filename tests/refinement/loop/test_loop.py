@@ -31,10 +31,11 @@ from fld_engine.refinement.labels.ledger import Edit
 from fld_engine.refinement.labels.survey import survey_of
 from fld_engine.refinement.labels.tables import gold_of
 from fld_engine.refinement.loop.details import round_details
-from fld_engine.refinement.loop.loop import Loop, RefineSummary
+from fld_engine.refinement.loop.loop import Loop
 from fld_engine.refinement.loop.partition_merge import MergedPartition
 from fld_engine.refinement.loop.settings import RefineConfig
 from fld_engine.refinement.loop.stopping import why_stop
+from fld_engine.refinement.loop.summary import RefineSummary
 from fld_engine.refinement.merge.rules import MergeRules
 from fld_engine.schemas.annotations import Source
 from fld_engine.schemas.errors import ConfigError, RootError

@@ -73,7 +73,7 @@ def test_scene_text_and_groundings_of_people_give_their_figures(made: tuple[Path
     with opened(root, config) as pipeline:
         loop = Loop(pipeline, RefineConfig())
         first = loop.initial_round()
-        assert loop.has_gold
+        assert loop.reference.has_gold
         partitions = []
         for partition in first.partitions:
             images = loop.files.images(partition)

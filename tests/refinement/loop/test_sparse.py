@@ -27,10 +27,11 @@ from fld_engine.filters.repetition import repeated_share
 from fld_engine.flows.rounds import print_rounds
 from fld_engine.refinement.labels.folds import EVERY_FOLD
 from fld_engine.refinement.loop.details import round_details
-from fld_engine.refinement.loop.loop import Loop, RefineSummary
+from fld_engine.refinement.loop.loop import Loop
 from fld_engine.refinement.loop.settings import RefineConfig
 from fld_engine.refinement.loop.sparse import SparseStep
 from fld_engine.refinement.loop.sparse_texts import dropped_texts
+from fld_engine.refinement.loop.summary import RefineSummary
 from fld_engine.refinement.training.teaching import student_folder
 from fld_engine.schemas.errors import ConfigError, RootError
 from fld_engine.schemas.reader import open_export

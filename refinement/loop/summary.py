@@ -1,0 +1,16 @@
+"""What `fld refine` ends with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fld_engine.engine.plan.rounds import RoundRecord
+from fld_engine.schemas.annotations import Frozen
+
+
+class RefineSummary(Frozen):
+    """Rounds that stand, and why the loop ended. `final` maps metric → (round 0, last round) on the `final` split."""
+
+    rounds: tuple[RoundRecord, ...]
+    ended: str
+    final: Mapping[str, tuple[float, float]]
