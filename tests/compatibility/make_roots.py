@@ -151,8 +151,8 @@ def plain_config(sources: list[dict[str, Any]], failing: str) -> dict[str, Any]:
 
 def make_refined(folder: Path) -> None:
     write_refined_sources(folder / SOURCES)
-    stand_ins.install(folder / "site", knowing=True)
-    sys.path.append(str(folder / "site"))  # after the package's own, whose student it stands in for
+    stand_ins.install_knowing(folder / "site")
+    sys.path.insert(0, str(folder / "site"))  # before the package's own, whose student it stands in for
     config = parse_config(REFINED, where="refined")
     store = Store(str(folder / ROOT))
     store.open_root(create=True)

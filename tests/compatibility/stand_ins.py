@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import ClassVar
 
@@ -11,28 +12,42 @@ from fld_engine.engine.plan.protocols import Resources, Sample
 from fld_engine.schemas.annotations import Annotations, Check, Frozen, Region, RegionText, Text
 from fld_engine.schemas.kinds import Kind
 from tests.compatibility.pictures import seen
+from tests.distributions import write_distribution
 
-USED = """[fld_engine.annotators]
-box-filler = tests.refinement.followers:BoxFiller
-name-grounder = tests.refinement.followers:NameGrounder
-word-reader = tests.refinement.followers:WordReader
-colour-specialist = tests.compatibility.stand_ins:ColourSpecialist
-"""
+ANNOTATORS = "fld_engine.annotators"
+USED = {
+    "box-filler": "tests.refinement.followers:BoxFiller",
+    "name-grounder": "tests.refinement.followers:NameGrounder",
+    "word-reader": "tests.refinement.followers:WordReader",
+    "colour-specialist": "tests.compatibility.stand_ins:ColourSpecialist",
+}
 """What the configs of the old roots name, beside what the package brings."""
-IN_THE_PLACE_OF_MODELS = """student = tests.compatibility.stand_ins:KnowingStudent
-florence2 = tests.compatibility.stand_ins:KnowingWriter
-"""
+IN_THE_PLACE_OF_MODELS = {
+    "student": "tests.compatibility.stand_ins:KnowingStudent",
+    "florence2": "tests.compatibility.stand_ins:KnowingWriter",
+}
 """Only while a root is made: they speak under the names and versions of the package's own."""
 
 Box = tuple[float, float, float, float]
 
 
-def install(folder: Path, *, knowing: bool = False) -> None:
-    """Make the annotators known to what has `folder` on its path; `knowing` ones count where it comes last there."""
-    metadata = folder / "fld_old_roots-0.dist-info"
-    metadata.mkdir(parents=True)
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: fld-old-roots\nVersion: 0\n")
-    (metadata / "entry_points.txt").write_text(USED + (IN_THE_PLACE_OF_MODELS if knowing else ""))
+def install(folder: Path) -> None:
+    """Make the annotators known to what has `folder` on its path."""
+    write_distribution(folder, "fld-old-roots", {ANNOTATORS: USED})
+
+
+def install_knowing(folder: Path) -> None:
+    """The same, with those who know in the place of models, for what has `folder` first on its path.
+
+    They stand in a copy of the package's own metadata, which is then found in its place: no two packages may bring the
+    same name.
+    """
+    install(folder)
+    ours: dict[str, dict[str, str]] = {}
+    for entry in distribution("fld-engine").entry_points:
+        ours.setdefault(entry.group, {})[entry.name] = entry.value
+    ours[ANNOTATORS] |= IN_THE_PLACE_OF_MODELS
+    write_distribution(folder, "fld-engine", ours)
 
 
 class ColourSpecialist:

@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from fld_engine.refinement.config import RefineConfig
 
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.plan.config import RunConfig, dump_config, load_config, parse_config, with_overrides
 from fld_engine.engine.plan.plan import make_plan
+from fld_engine.refinement.loop.settings import RefineConfig
 from fld_engine.schemas.annotations import Frozen
 from fld_engine.schemas.errors import ConfigError
 from tests.distributions import write_distribution
