@@ -1,4 +1,4 @@
-"""The command line, `fld`: the commands that make something. Those that look at it are in `flows.looking`."""
+"""The command line, `fld`: the commands that make something. Those that look at it are in `flows.inspect`."""
 
 from __future__ import annotations
 
@@ -22,10 +22,9 @@ from fld_engine.engine.stages.export.stage import Export, export_folder
 from fld_engine.engine.stages.filter.stage import Filter
 from fld_engine.engine.stages.removal.request import parse_ids
 from fld_engine.engine.stages.removal.stage import Remove
+from fld_engine.flows.inspect import inspect_app
 from fld_engine.flows.installed import config_app, installed_app
-from fld_engine.flows.looking import looking_app
 from fld_engine.flows.models import models_app
-from fld_engine.flows.opening import CONFIG_FILE, existing_root
 from fld_engine.flows.options import (
     Address,
     AfterRound,
@@ -41,6 +40,7 @@ from fld_engine.flows.options import (
     plan_of_root,
 )
 from fld_engine.flows.progress import progress_bars
+from fld_engine.flows.root import CONFIG_FILE, existing_root
 from fld_engine.flows.terminal import leave, out, print_status, warn_of_work_sets
 from fld_engine.schemas.errors import ConfigError, FldError, unknown_name
 
@@ -49,7 +49,7 @@ HELP = """The data engine: specialists annotate, filters decide, verified shards
 Exit codes: 0 done; 1 failed; 2 bad usage or config; 3 done, with more failures or quarantine than the config allows.
 """
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=HELP)
-app.add_typer(looking_app)
+app.add_typer(inspect_app)
 app.add_typer(installed_app)
 app.add_typer(models_app, name="models")
 app.add_typer(config_app, name="config")
@@ -83,7 +83,7 @@ def run(
     ray_address: Address = None,
     set_: Set = None,
 ) -> None:
-    """Run the whole road, doing only what is missing."""
+    """Run the whole pipeline, doing only what is missing."""
     config = pin(
         config_of(recipe, set_, source, gold, runner=runner, workers=workers, address=ray_address), strict=True
     )
@@ -152,7 +152,7 @@ def remove(
     as_json: AsJson = False,
 ) -> None:
     """Take images out of everything a root holds, and write its export again without them."""
-    from fld_engine.flows.governance import print_removal
+    from fld_engine.flows.removal import print_removal
 
     store, config = existing_root(root, set_)
     if not ids.is_file():
@@ -190,8 +190,8 @@ def serve(
     cron: Annotated[str | None, typer.Option(help="When to run, as a cron expression.")] = None,
     set_: Set = None,
 ) -> None:
-    """Register a Prefect deployment of the whole road and wait for its runs. Needs PREFECT_API_URL."""
-    from fld_engine.flows.road import run_flow
+    """Register a Prefect deployment of the whole pipeline and wait for its runs. Needs PREFECT_API_URL."""
+    from fld_engine.flows.pipeline import run_flow
 
     if not os.environ.get("PREFECT_API_URL"):
         raise ConfigError("fld serve needs a Prefect server: run `prefect server start` and set PREFECT_API_URL")
@@ -219,7 +219,7 @@ def _run_flow(config: RunConfig, root: str) -> None:
     from fld_engine.flows.prefect_server import prefect_api
 
     with prefect_api():
-        from fld_engine.flows.road import run_flow
+        from fld_engine.flows.pipeline import run_flow
 
         summary = run_flow(config.model_dump(mode="json"), root)
     times = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in summary.seconds.items())

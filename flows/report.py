@@ -23,8 +23,8 @@ from fld_engine.engine.stages.report.pages.facts import Facts
 from fld_engine.engine.stages.report.render import write_pages
 from fld_engine.engine.stages.report.stage import Report
 from fld_engine.engine.stages.report.wordlist import read_words
-from fld_engine.flows.opening import existing_root
 from fld_engine.flows.progress import progress_bars
+from fld_engine.flows.root import existing_root
 from fld_engine.flows.summary import RUN_FILE
 from fld_engine.schemas.errors import ReportError
 

@@ -19,7 +19,7 @@ RUN_FILE = "run.json"
 
 
 class RunSummary(Frozen):
-    """Numbers of one run of the road: `seconds` by stage, `images_per_s` of one worker by annotator.
+    """Numbers of one run of the pipeline: `seconds` by stage, `images_per_s` of one worker by annotator.
 
     Never part of any table or manifest.
     """

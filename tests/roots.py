@@ -62,8 +62,8 @@ def opened(root: Path | str, config: RunConfig) -> Iterator[Pipeline]:
         yield pipeline
 
 
-def run_road(root: Path | str, config: RunConfig) -> Pipeline:
-    """The whole road without Prefect; returns the pipeline for its counters."""
+def run_pipeline(root: Path | str, config: RunConfig) -> Pipeline:
+    """The whole pipeline without Prefect; returns the pipeline for its counters."""
     with opened(root, config) as pipeline:
         pipeline.preflight()
         pipeline.run(Ingest())

@@ -111,7 +111,7 @@ class Experiment:
         return self._folder / "root"
 
     def run(self) -> Outcome:
-        """The whole road, then rounds until they are done or the gate refuses everything."""
+        """The whole pipeline, then rounds until they are done or the gate refuses everything."""
         began = time.monotonic()
         _fld(self._sources, "run", str(self._sources.config), "--root", str(self.root))
         _fld(self._sources, "refine", str(self.root), "--rounds", str(self._plan.num_rounds))

@@ -21,7 +21,7 @@ from benchmarks.refinement.scenes import Scene
 from fld_engine.engine.data.hashing import image_id, sha256_hex
 from fld_engine.engine.plan.rounds import RoundRecord, has_round, read_round
 from fld_engine.engine.run.pipeline import Pipeline
-from fld_engine.flows.opening import existing_root
+from fld_engine.flows.root import existing_root
 from fld_engine.refinement.labels.image import LabelledImage
 from fld_engine.refinement.labels.judgement import Judgement
 from fld_engine.refinement.loop.details import round_details

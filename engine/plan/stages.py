@@ -75,7 +75,7 @@ class Driver(Protocol):
 
 @runtime_checkable
 class Stage(Protocol[Result_co]):
-    """A part of the road. `after` names the stages whose work it reads; unknown names do not count.
+    """A part of the pipeline. `after` names the stages whose work it reads; unknown names do not count.
 
     `every_run` says that a run is not complete without it. `restores` says that a removal of images runs it again, for
     it needs neither sources nor models.

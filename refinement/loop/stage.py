@@ -15,7 +15,7 @@ NAME = "merge-round"
 
 
 class MergeRound:
-    """Merges partitions where `fld refine` asks for it; a run of the road has none of it to do."""
+    """Merges partitions where `fld refine` asks for it; a run of the pipeline has none of it to do."""
 
     name: ClassVar[str] = NAME
     after: ClassVar[tuple[str, ...]] = ("filter",)

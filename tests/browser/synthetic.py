@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from fld_engine.engine.run.pipeline import Pipeline
-from tests.roots import fake_config, run_road
+from tests.roots import fake_config, run_pipeline
 
 HOSTILE = (
     "<script>window.harmed = 1</script> a dog",
@@ -53,11 +53,11 @@ def copied(pipeline: Pipeline, folder: Path) -> Path:
 
 
 def synthetic_root(folder: Path, num: int = 6) -> Pipeline:
-    """A whole road over `write_source`: human boxes and captions, two fake detectors, and a real parser."""
+    """A whole pipeline over `write_source`: human boxes and captions, two fake detectors, and a real parser."""
     source = write_source(folder / "source", num)
     config = fake_config(
         source,
         sources=[{"url": str(source), "name": "made", "kind": "coco"}],
         annotators={"parser": {"use": "spacy-parser"}},
     )
-    return run_road(folder / "root", config)
+    return run_pipeline(folder / "root", config)

@@ -30,8 +30,8 @@ from fld_engine.engine.stages.ingest.stage import Ingest
 from fld_engine.engine.stages.removal.stage import Remove
 from fld_engine.engine.stages.report.stage import Report
 from fld_engine.flows.cli import app
-from fld_engine.flows.opening import existing_root
 from fld_engine.flows.report import WORD_LISTS, make_report
+from fld_engine.flows.root import existing_root
 from fld_engine.flows.rounds import print_rounds
 from fld_engine.refinement.labels.ledger import WHATS
 from fld_engine.refinement.loop.loop import Loop

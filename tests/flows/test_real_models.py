@@ -19,7 +19,7 @@ from fld_engine.engine.stages.export.verify import verify
 from fld_engine.flows.samples import sample_sources
 from fld_engine.schemas.target_language import parse_answer
 from tests.florence2_processor import build_processor
-from tests.roots import digest, run_road
+from tests.roots import digest, run_pipeline
 
 PHOTOGRAPHS = ("chelsea", "coffee", "motorcycle", "astronaut", "page", "rocket")
 
@@ -46,15 +46,15 @@ def config_of(sources: list[dict[str, Any]], *overrides: str, **runner: Any) -> 
 
 
 @pytest.fixture(scope="module")
-def road(sources: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
-    return run_road(tmp_path_factory.mktemp("real") / "root", config_of(sources))
+def finished(sources: list[dict[str, Any]], tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
+    return run_pipeline(tmp_path_factory.mktemp("real") / "root", config_of(sources))
 
 
 @pytest.fixture(scope="module")
-def samples(road: Pipeline) -> dict[str, Sample]:
+def samples(finished: Pipeline) -> dict[str, Sample]:
     """Photograph → sample as webdataset gives it, with `record` the parsed json."""
     found = {}
-    for sample in read_with_webdataset(Path(road.store.base)):
+    for sample in read_with_webdataset(Path(finished.store.base)):
         record = json.loads(sample["json"])
         found[record["image"]["uri"].rsplit("/", 1)[-1]] = {**sample, "record": record}
     return found
@@ -88,16 +88,16 @@ def test_all_three_families_are_made_of_every_photograph(samples: dict[str, Samp
 
 
 def test_composed_captions_are_called_composed_and_their_groundings_derived(
-    road: Pipeline, samples: dict[str, Sample]
+    finished: Pipeline, samples: dict[str, Sample]
 ) -> None:
     texts = [text for sample in samples.values() for text in sample["record"]["texts"]]
     assert {text["source"]["annotator"] for text in texts} == {"composed-captioner"}
     assert {text["granularity"] for text in texts} == {"brief", "detailed", "more_detailed"}
     assert len({text["text"] for text in texts}) > len(texts) // 2, "captions are varied"
-    plan = road.plan()
+    plan = finished.plan()
     for record in plan.partitions:
-        output = read_output(road.store, "grounder", record.id, plan.fingerprints["grounder", record.id])
-        phrases = read_tables(road.store, output)["phrases"]
+        output = read_output(finished.store, "grounder", record.id, plan.fingerprints["grounder", record.id])
+        phrases = read_tables(finished.store, output)["phrases"]
         assert all(phrases["derived"].to_pylist())
 
 
@@ -147,19 +147,19 @@ def test_every_target_is_parsed_by_the_library_and_by_us(samples: dict[str, Samp
 
 
 def test_the_export_verifies_and_another_worker_count_makes_the_same_bytes(
-    road: Pipeline, sources: list[dict[str, Any]], tmp_path: Path
+    finished: Pipeline, sources: list[dict[str, Any]], tmp_path: Path
 ) -> None:
-    assert not verify(f"{road.store.base}/export").problems
-    run_road(tmp_path / "two", config_of(sources, workers=2))
-    assert digest(tmp_path / "two") == digest(road.store.base)
+    assert not verify(f"{finished.store.base}/export").problems
+    run_pipeline(tmp_path / "two", config_of(sources, workers=2))
+    assert digest(tmp_path / "two") == digest(finished.store.base)
 
 
 def test_tightening_a_threshold_inside_the_work_set_touches_no_model_and_no_image(
-    road: Pipeline, sources: list[dict[str, Any]]
+    finished: Pipeline, sources: list[dict[str, Any]]
 ) -> None:
     tighter = "filters.region-confidence.params.objects=0.5"
-    retuned = run_road(road.store.base, config_of(sources, tighter))
+    retuned = run_pipeline(finished.store.base, config_of(sources, tighter))
     assert (retuned.work.models_loaded, retuned.work.images_read) == (0, 0)
     assert retuned.work.outputs_written > 0
-    again = run_road(road.store.base, config_of(sources, tighter))
+    again = run_pipeline(finished.store.base, config_of(sources, tighter))
     assert (again.work.models_loaded, again.work.images_read, again.work.tasks_done) == (0, 0, 0)

@@ -21,7 +21,7 @@ from fld_engine.schemas.target_language import Instance, location_tokens, parse_
 from fld_engine.schemas.tasks import Task
 from tests.engine.stages.export.view_builder import image_row, make_view, small_jpeg
 from tests.florence2_processor import build_processor
-from tests.roots import fake_config, run_road, write_photographs
+from tests.roots import fake_config, run_pipeline, write_photographs
 
 # --------------------------------------------------------------------------------------------------- which shards
 
@@ -38,7 +38,7 @@ def test_going_back_to_an_older_config_leaves_no_foreign_shards(tmp_path: Path) 
     """
     write_photographs(tmp_path / "photos", 2)
     for name in ("alfa", "beta", "alfa"):
-        run_road(tmp_path / "root", config_of(tmp_path / "photos", name))
+        run_pipeline(tmp_path / "root", config_of(tmp_path / "photos", name))
     export = str(tmp_path / "root/export")
     samples = [sample.record for sample, _ in open_export(export, "train").epoch(epoch=0, seed=0)]
     said_by = {region["source"]["annotator"] for record in samples for region in record["regions"]}

@@ -16,7 +16,7 @@ from fld_engine.filters.region import RegionNms
 from fld_engine.schemas.annotations import Annotations, Region, RegionText, Source
 from fld_engine.schemas.reader import open_export
 from fld_engine.schemas.target_language import parse_answer
-from tests.roots import fake_config, run_road, write_photographs
+from tests.roots import fake_config, run_pipeline, write_photographs
 
 IMAGE_WH = (96, 72)
 Box = tuple[float, float, float, float]
@@ -105,7 +105,7 @@ def test_detection_says_a_thing_once_that_a_person_and_a_detector_saw(tmp_path: 
         annotators={"first": one, "second": one},
         export={"splits": {"train": 1.0}},
     )
-    run_road(tmp_path / "root", config)
+    run_pipeline(tmp_path / "root", config)
     assert detected(tmp_path / "root") == [name]
 
 
@@ -171,7 +171,7 @@ def test_a_person_in_several_files_of_labels_is_one(tmp_path: Path) -> None:
         "exported.json": (8.4, 7.8, 48, 38),
     }
     files = [write_coco(tmp_path / "photos", name, "person", box) for name, box in boxes.items()]
-    run_road(tmp_path / "root", people_alone(tmp_path, *files))
+    run_pipeline(tmp_path / "root", people_alone(tmp_path, *files))
     assert detected(tmp_path / "root") == ["person"]
 
 
@@ -180,9 +180,9 @@ def test_a_source_of_labels_that_was_moved_says_nothing_twice(tmp_path: Path) ->
     """Right: the same file under another name adds no region. Today renaming a folder doubles all human labels."""
     write_photographs(tmp_path / "photos", 1)
     labels = write_coco(tmp_path / "photos", "labels.json", "person", (8, 8, 48, 38))
-    run_road(tmp_path / "root", people_alone(tmp_path, labels))
+    run_pipeline(tmp_path / "root", people_alone(tmp_path, labels))
     moved = labels.rename(tmp_path / "photos/labels-v1.json")
-    run_road(tmp_path / "root", people_alone(tmp_path, moved))
+    run_pipeline(tmp_path / "root", people_alone(tmp_path, moved))
     assert detected(tmp_path / "root") == ["person"]
 
 
@@ -191,5 +191,5 @@ def test_two_people_in_two_files_of_labels_are_two(tmp_path: Path) -> None:
     write_photographs(tmp_path / "photos", 1)
     first = write_coco(tmp_path / "photos", "left.json", "person", (8, 8, 40, 38))
     second = write_coco(tmp_path / "photos", "right.json", "person", (40, 8, 72, 38))
-    run_road(tmp_path / "root", people_alone(tmp_path, first, second))
+    run_pipeline(tmp_path / "root", people_alone(tmp_path, first, second))
     assert detected(tmp_path / "root") == ["person", "person"]

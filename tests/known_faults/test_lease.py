@@ -27,7 +27,7 @@ from fld_engine.engine.stages.ingest.stage import Ingest
 from fld_engine.flows.cli import app
 from fld_engine.schemas.annotations import Frozen
 from fld_engine.schemas.errors import LeaseError
-from tests.roots import fake_config, opened, run_road, write_photographs
+from tests.roots import fake_config, opened, run_pipeline, write_photographs
 
 RENEW_S = 0.05
 
@@ -245,7 +245,7 @@ def root(tmp_path: Path) -> Path:
     """A finished root with its config."""
     write_photographs(tmp_path / "photos", 2)
     config = fake_config(tmp_path / "photos")
-    run_road(tmp_path / "root", config)
+    run_pipeline(tmp_path / "root", config)
     (tmp_path / "root/config.yaml").write_text(dump_config(config))
     return tmp_path / "root"
 
@@ -311,7 +311,7 @@ def test_a_replay_that_the_lease_refuses_has_changed_no_file(tmp_path: Path) -> 
     ids = write_photographs(tmp_path / "photos", 2)
     annotators = {"first": {"use": "fake", "params": {"raise_on": [ids[0]]}}}
     config = fake_config(tmp_path / "photos", annotators=annotators)
-    run_road(tmp_path / "root", config)
+    run_pipeline(tmp_path / "root", config)
     (tmp_path / "root/config.yaml").write_text(dump_config(config))
     before = files_of(tmp_path / "root")
     with LeaseHolder(Store(str(tmp_path / "root"))):

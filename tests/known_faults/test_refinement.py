@@ -27,7 +27,7 @@ from fld_engine.refinement.labels.folds import EVERY_FOLD, fold_of
 from fld_engine.refinement.training.training_set import RootTrainingSet
 from fld_engine.schemas.reader import open_export
 from tests.annotators.photographs import photograph
-from tests.roots import fake_config, opened, run_road, write_photographs
+from tests.roots import fake_config, opened, run_pipeline, write_photographs
 
 NUM_FOLDS = 2
 
@@ -75,7 +75,7 @@ def twins(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, dict[str, dic
         {"url": str(folder / "gold/gold.json"), "name": "gold", "kind": "coco", "gold": True},
     ]
     config = fake_config(folder, sources=sources, export={"splits": {"train": 1.0}})
-    pipeline = run_road(folder / "root", config)
+    pipeline = run_pipeline(folder / "root", config)
     plan = pipeline.plan()
     rows = [
         row

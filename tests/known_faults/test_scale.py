@@ -39,7 +39,7 @@ from tests.hostile import tar_bytes
 from tests.known_faults.far import FarFileSystem, far_traffic
 from tests.known_faults.in_process import Root, new_root, plain_config
 from tests.known_faults.pictures import as_bytes, jpeg
-from tests.roots import fake_config, run_road, write_photographs
+from tests.roots import fake_config, run_pipeline, write_photographs
 
 # ------------------------------------------------------------------------------------------------ the driver
 
@@ -111,7 +111,7 @@ def test_a_run_with_nothing_to_do_asks_a_store_a_bounded_number_of_times(tmp_pat
     far_traffic()
     new_root(f"far://{tmp_path}/root", config).run_all()
     traffic = far_traffic()
-    assert run_road(f"far://{tmp_path}/root", config).work.tasks_done == 0
+    assert run_pipeline(f"far://{tmp_path}/root", config).work.tasks_done == 0
     assert len([path for _, path in traffic.requests if path.startswith(f"{tmp_path}/root")]) <= 50
 
 

@@ -27,10 +27,10 @@ import sys
 from fld_engine.engine.plan.config import load_config
 from fld_engine.engine.plan.registry import stage_named
 from fld_engine.flows.report import make_report
-from tests.roots import opened, run_road
+from tests.roots import opened, run_pipeline
 if __name__ == "__main__":
     config = load_config(sys.argv[1])
-    run_road(sys.argv[2], config)
+    run_pipeline(sys.argv[2], config)
     with opened(sys.argv[2], config) as pipeline:
         pipeline.run(stage_named("sharpness"))
         make_report(pipeline)
@@ -47,7 +47,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(site: Path, folder: Path, config: dict[str, Any]) -> dict[str, Any]:
-    """The manifest of a whole road, report included, in a process that has the extension on its path."""
+    """The manifest of a whole pipeline, report included, in a process that has the extension on its path."""
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     script = folder / "run.py"
     script.write_text(RUN)

@@ -15,7 +15,7 @@ from fld_engine.engine.data.store import Store
 from fld_engine.engine.plan.config import RunConfig
 from fld_engine.engine.run.pipeline import Pipeline
 from tests.refinement.tiny import IMAGE_PX, scenes
-from tests.roots import fake_config, run_road
+from tests.roots import fake_config, run_pipeline
 
 NUM, NUM_GOLD, NUM_TOLD = 40, 36, 12
 REFINE = {
@@ -32,7 +32,7 @@ Told = Sequence[tuple[int, str, str]]
 
 
 def write_root(folder: Path) -> RunConfig:
-    """Run the road into `folder/root`."""
+    """Run the pipeline into `folder/root`."""
     plain, gold = scenes(NUM, seed=1), scenes(NUM_GOLD, seed=2)
     for name, drawn in (("plain", plain), ("gold", gold)):
         (folder / name).mkdir()
@@ -52,7 +52,7 @@ def write_root(folder: Path) -> RunConfig:
         partitions={"max_images": 32},
         refine=REFINE,
     )
-    run_road(folder / "root", config)
+    run_pipeline(folder / "root", config)
     return config
 
 

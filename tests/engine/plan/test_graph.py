@@ -36,7 +36,7 @@ class Stub:
         return [Annotations() for _ in batch]
 
 
-def road() -> dict[str, Annotator]:
+def chain() -> dict[str, Annotator]:
     return {
         "grounder": Stub(["brief_texts", "tokens", "objects"], ["groundings"]),
         "parser": Stub([], ["tokens"], optional=["brief_texts"]),
@@ -47,13 +47,13 @@ def road() -> dict[str, Annotator]:
 
 
 def test_producers_come_before_those_who_read_them_whatever_the_config_order() -> None:
-    graph = build_graph(road())
+    graph = build_graph(chain())
     assert graph.order == ("detector", "reader", "captioner", "parser", "grounder")
     assert graph.upstream["captioner"] == ("detector", "reader")
 
 
 def test_independent_annotators_with_equal_requests_form_one_group() -> None:
-    groups = build_graph(road()).groups
+    groups = build_graph(chain()).groups
     assert [g.names for g in groups] == [("detector", "reader"), ("captioner",), ("parser",), ("grounder",)]
     assert groups[0].needs_pixels
     assert groups[0].resources.memory_mb == 200
@@ -61,15 +61,15 @@ def test_independent_annotators_with_equal_requests_form_one_group() -> None:
 
 
 def test_groups_on_processors_share_a_lane_and_a_gpu_has_its_own() -> None:
-    annotators = road() | {"gpu-detector": Stub(["pixels"], ["objects"], gpus=1)}
+    annotators = chain() | {"gpu-detector": Stub(["pixels"], ["objects"], gpus=1)}
     groups = build_graph(annotators).groups
     assert [len(lane) for lane in lanes_of(groups, memory_mb=8192)] == [1, 1, 3]
-    assert [len(lane) for lane in lanes_of(build_graph(road()).groups, memory_mb=8192)] == [4]
-    assert [len(lane) for lane in lanes_of(build_graph(road()).groups, memory_mb=300)] == [2, 2]
+    assert [len(lane) for lane in lanes_of(build_graph(chain()).groups, memory_mb=8192)] == [4]
+    assert [len(lane) for lane in lanes_of(build_graph(chain()).groups, memory_mb=300)] == [2, 2]
 
 
 def test_a_missing_producer_is_named() -> None:
-    annotators = road()
+    annotators = chain()
     del annotators["detector"]
     with pytest.raises(ConfigError, match="'grounder' requires 'objects', and no annotator"):
         build_graph(annotators)

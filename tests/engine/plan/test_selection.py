@@ -16,7 +16,7 @@ from fld_engine.engine.stages.export.verify import verify
 from fld_engine.schemas.errors import ConfigError
 from fld_engine.schemas.reader import open_export
 from tests.engine.stages.export.test_targets import sample as sample
-from tests.roots import fake_config, run_road, write_photographs
+from tests.roots import fake_config, run_pipeline, write_photographs
 
 pytestmark = pytest.mark.long
 
@@ -28,7 +28,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunConfig]:
     folder = tmp_path_factory.mktemp("selection")
     write_photographs(folder / "photos", NUM)
     config = fake_config(folder / "photos", export={"splits": {"train": 1.0}})
-    run_road(folder / "root", config)
+    run_pipeline(folder / "root", config)
     return folder / "root", config
 
 

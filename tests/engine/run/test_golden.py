@@ -23,7 +23,7 @@ from fld_engine.engine.stages.export import stage
 from fld_engine.engine.stages.filter import stage as filter_stage
 from fld_engine.filters.region import RegionConfidence, RegionNms
 from fld_engine.schemas.annotations import Annotations, Label
-from tests.roots import fake_config, run_road, write_photographs
+from tests.roots import fake_config, run_pipeline, write_photographs
 
 GOLDEN = {
     "FakeAnnotator": (1, "4f2e959638ccf64e"),
@@ -52,7 +52,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Digests of what one small run makes: of rows, so that a new version of a file format changes nothing."""
     folder = tmp_path_factory.mktemp("golden")
     write_photographs(folder / "photos", 5)
-    pipeline = run_road(folder / "root", fake_config(folder / "photos"))
+    pipeline = run_pipeline(folder / "root", fake_config(folder / "photos"))
     plan = pipeline.plan()
     views = [load_view(plan.store, record, committed(plan, record)) for record in plan.partitions]
     return {

@@ -14,7 +14,7 @@ from fld_engine.engine.plan.protocols import Resources
 from fld_engine.engine.run.messages import Ready
 from fld_engine.engine.run.pipeline import make_backend
 from fld_engine.schemas.errors import RunnerError
-from tests.roots import digest, fake_config, run_road, write_photographs
+from tests.roots import digest, fake_config, run_pipeline, write_photographs
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.long
@@ -32,9 +32,9 @@ def cluster() -> Iterator[Cluster]:
 
 def test_two_nodes_make_the_bytes_of_one_local_worker(cluster: Cluster, tmp_path: Path) -> None:
     write_photographs(tmp_path / "photos", 9)
-    run_road(tmp_path / "local", fake_config(tmp_path / "photos"))
+    run_pipeline(tmp_path / "local", fake_config(tmp_path / "photos"))
     joined = fake_config(tmp_path / "photos", runner={"kind": "ray", "ray_address": cluster.address})
-    run_road(tmp_path / "cluster", joined)
+    run_pipeline(tmp_path / "cluster", joined)
     assert len([n for n in ray.nodes() if n["Alive"]]) == 2
     assert digest(tmp_path / "cluster") == digest(tmp_path / "local")
 

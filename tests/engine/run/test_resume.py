@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from fld_engine.engine.data.store import Store
-from tests.roots import digest, fake_config, opened, run_road, write_photographs
+from tests.roots import digest, fake_config, opened, run_pipeline, write_photographs
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.long
@@ -22,9 +22,9 @@ SLOW = {
 DRIVER = f"""
 import sys
 sys.path.insert(0, {str(Path(__file__).parents[3])!r})
-from tests.roots import fake_config, run_road
+from tests.roots import fake_config, run_pipeline
 if __name__ == "__main__":
-    run_road(sys.argv[2], fake_config(sys.argv[1], annotators={SLOW!r}, runner={{"kind": sys.argv[3]}}))
+    run_pipeline(sys.argv[2], fake_config(sys.argv[1], annotators={SLOW!r}, runner={{"kind": sys.argv[3]}}))
 """
 
 
@@ -33,7 +33,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[st
     """Photographs, and the digest of a run over them that nothing stops."""
     folder = tmp_path_factory.mktemp("undisturbed")
     write_photographs(folder / "photos", 10)
-    run_road(folder / "root", fake_config(folder / "photos", annotators=SLOW))
+    run_pipeline(folder / "root", fake_config(folder / "photos", annotators=SLOW))
     return folder / "photos", digest(folder / "root")
 
 
@@ -59,39 +59,39 @@ def test_a_driver_killed_anywhere_resumes_to_the_same_bytes(
     wait_until(lambda: store.list_names(appears), driver=driver)
     driver.send_signal(signal.SIGKILL)
     driver.wait()
-    run_road(root, fake_config(photos, annotators=SLOW))
+    run_pipeline(root, fake_config(photos, annotators=SLOW))
     assert digest(root) == expected
 
 
 def test_a_second_run_does_no_work(tmp_path: Path) -> None:
     write_photographs(tmp_path / "photos", 6)
     config = fake_config(tmp_path / "photos")
-    first = run_road(tmp_path / "root", config)
+    first = run_pipeline(tmp_path / "root", config)
     assert first.work.models_loaded == 2
     assert first.work.images_read == 6
     before = digest(tmp_path / "root")
-    second = run_road(tmp_path / "root", config)
+    second = run_pipeline(tmp_path / "root", config)
     assert (second.work.models_loaded, second.work.images_read, second.work.tasks_done) == (0, 0, 0)
     assert digest(tmp_path / "root") == before
 
 
 def test_tightening_a_threshold_loads_no_model_and_reads_no_image(tmp_path: Path) -> None:
     write_photographs(tmp_path / "photos", 6)
-    run_road(tmp_path / "root", fake_config(tmp_path / "photos"))
+    run_pipeline(tmp_path / "root", fake_config(tmp_path / "photos"))
     tight = fake_config(tmp_path / "photos", filters={"region-confidence": {"params": {"objects": 0.9}}})
-    retuned = run_road(tmp_path / "root", tight)
+    retuned = run_pipeline(tmp_path / "root", tight)
     assert (retuned.work.models_loaded, retuned.work.images_read) == (0, 0)
     assert retuned.work.outputs_written == 4  # verdicts and coverage of two partitions
-    run_road(tmp_path / "fresh", tight)
+    run_pipeline(tmp_path / "fresh", tight)
     fresh = digest(tmp_path / "fresh")
     assert {k: v for k, v in digest(tmp_path / "root").items() if k in fresh} == fresh
 
 
 def test_adding_an_annotator_runs_it_alone(tmp_path: Path) -> None:
     write_photographs(tmp_path / "photos", 6)
-    run_road(tmp_path / "root", fake_config(tmp_path / "photos"))
+    run_pipeline(tmp_path / "root", fake_config(tmp_path / "photos"))
     more = fake_config(tmp_path / "photos", annotators={"third": {"use": "fake", "params": {"regions": 1}}})
-    added = run_road(tmp_path / "root", more)
+    added = run_pipeline(tmp_path / "root", more)
     assert added.work.models_loaded == 1
     assert added.work.outputs_written == 2 + 4  # the annotator, then verdicts and coverage, of two partitions
 
@@ -100,10 +100,10 @@ def test_images_added_later_make_new_partitions_and_touch_no_old_file(tmp_path: 
     photos, root = tmp_path / "photos", tmp_path / "root"
     write_photographs(photos, 6)
     config = fake_config(photos)
-    run_road(root, config)
+    run_pipeline(root, config)
     before = {p: (p.stat().st_mtime_ns, p.stat().st_ino) for p in root.rglob("*.tar")}
     write_photographs(photos, 5, seed=1)
-    added = run_road(root, config)
+    added = run_pipeline(root, config)
     assert added.work.images_read == 5
     after = {p: (p.stat().st_mtime_ns, p.stat().st_ino) for p in root.rglob("*.tar")}
     assert {p: after[p] for p in before} == before

@@ -21,7 +21,7 @@ from fld_engine.engine.stages.export.stage import Export
 from fld_engine.engine.stages.filter.stage import Filter
 from fld_engine.engine.stages.ingest.stage import Ingest
 from fld_engine.schemas.errors import RunnerError
-from tests.roots import digest, fake_config, opened, run_road, write_photographs
+from tests.roots import digest, fake_config, opened, run_pipeline, write_photographs
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.long(minutes=2)
@@ -36,7 +36,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[st
     """Photographs, their ids, and the digest of a run with one local worker."""
     folder = tmp_path_factory.mktemp("undisturbed")
     ids = write_photographs(folder / "photos", NUM_IMAGES)
-    run_road(folder / "root", fake_config(folder / "photos"))
+    run_pipeline(folder / "root", fake_config(folder / "photos"))
     return folder / "photos", ids, digest(folder / "root")
 
 
@@ -56,7 +56,7 @@ def test_runner_and_worker_count_do_not_change_a_byte(
     undisturbed: tuple[Path, list[str], dict[str, str]], tmp_path: Path, runner: dict[str, Any]
 ) -> None:
     photos, _, expected = undisturbed
-    run_road(tmp_path / "root", fake_config(photos, runner=runner))
+    run_pipeline(tmp_path / "root", fake_config(photos, runner=runner))
     assert digest(tmp_path / "root") == expected
 
 

@@ -42,7 +42,7 @@ from fld_engine.schemas.errors import ConfigError, RootError
 from fld_engine.schemas.reader import open_export
 from tests.refinement.shapes import NUM, NUM_GOLD, REFINE, digests, opened
 from tests.refinement.workers import training_workers
-from tests.roots import run_road
+from tests.roots import run_pipeline
 from tests.waiting import PATIENCE_S, wait_until
 
 pytestmark = [
@@ -204,7 +204,7 @@ def test_without_gold_specialists_that_agree_are_a_proxy_that_is_named(
     plain = config.model_copy(
         update={"sources": config.sources[:1], "refine": {**REFINE, "rules": {**REFINE["rules"], "in_sample": True}}}
     )
-    run_road(tmp_path / "root", plain)
+    run_pipeline(tmp_path / "root", plain)
     with opened(tmp_path / "root", plain) as pipeline:
         loop = Loop(pipeline, plain.section("refine", RefineConfig))
         first = loop.initial_round()

@@ -20,7 +20,7 @@ from fld_engine.refinement.loop.settings import RefineConfig
 from fld_engine.refinement.loop.stopping import why_not_teach, why_stop
 from tests.refinement.shapes import REFINE, coco, opened
 from tests.refinement.tiny import scenes
-from tests.roots import fake_config, run_road, write_photographs
+from tests.roots import fake_config, run_pipeline, write_photographs
 
 
 def first_round() -> RoundRecord:
@@ -69,7 +69,7 @@ def test_labels_on_gold_alone_end_a_refinement_with_a_sentence(tmp_path: Path) -
     (tmp_path / "gold.json").write_text(json.dumps(coco(gold)))
     source = {"url": str(tmp_path / "gold.json"), "name": "gold", "kind": "coco", "gold": True}
     config = fake_config(tmp_path, sources=[source], refine=REFINE)
-    run_road(tmp_path / "root", config)
+    run_pipeline(tmp_path / "root", config)
     (tmp_path / "root/config.yaml").write_text(dump_config(config))
     told = CliRunner().invoke(app, ["refine", str(tmp_path / "root")])
     assert told.exit_code == 0, told.output
@@ -86,7 +86,7 @@ def test_images_of_one_fold_end_a_refinement_unless_it_is_in_sample(tmp_path: Pa
     (photo,) = (tmp_path / "photos").iterdir()
     Image.open(photo).save(tmp_path / "photos/twin.png")
     config = fake_config(tmp_path / "photos", refine=REFINE)
-    run_road(tmp_path / "root", config)
+    run_pipeline(tmp_path / "root", config)
     with opened(tmp_path / "root", config) as pipeline:
         loop = Loop(pipeline, config.section("refine", RefineConfig))
         first = loop.initial_round()

@@ -17,7 +17,7 @@ from fld_engine.engine.stages.export.card import card_header, dataset_card
 from fld_engine.engine.stages.export.facts import ExportFacts, FilterFacts, GroupFacts, SourceFacts, add
 from fld_engine.engine.stages.export.manifest import Manifest, make_manifest
 from tests.hostile import write_unreadable
-from tests.roots import fake_config, run_road, write_photographs
+from tests.roots import fake_config, run_pipeline, write_photographs
 
 
 def read_manifest(root: Path) -> Manifest:
@@ -46,7 +46,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     first = {"use": "fake", "params": {"regions": 3, "raise_on": [ids[1]]}}
     config = fake_config(folder, sources=sources, annotators={"first": first})
-    pipeline = run_road(folder / "root", config)
+    pipeline = run_pipeline(folder / "root", config)
     (folder / "status.json").write_text(read_status(pipeline.plan(), read_journal(pipeline.store)).model_dump_json())
     return folder / "root"
 

@@ -11,7 +11,7 @@ from fld_engine.engine.plan.config import RunConfig
 from fld_engine.engine.stages.export.diff import Changes, ExportDiff, ValueChange, diff
 from fld_engine.engine.stages.removal.stage import Remove
 from fld_engine.schemas.errors import RootError, VerificationError
-from tests.roots import fake_config, opened, run_road, write_photographs
+from tests.roots import fake_config, opened, run_pipeline, write_photographs
 
 pytestmark = pytest.mark.long
 
@@ -24,14 +24,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     folder = tmp_path_factory.mktemp("made")
     ids = write_photographs(folder / "photos", 9)
     config = fake_config(folder / "photos")
-    run_road(folder / "root", config)
+    run_pipeline(folder / "root", config)
     return folder / "root", config, ids
 
 
 def compare(made: Made, folder: Path, config: RunConfig) -> ExportDiff:
     """The export of the same root under another config, against the first."""
     shutil.copytree(made[0], folder / "root")
-    run_road(folder / "root", config)
+    run_pipeline(folder / "root", config)
     return diff(str(made[0] / "export"), str(folder / "root/export"))
 
 

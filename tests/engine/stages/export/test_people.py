@@ -10,7 +10,7 @@ from fld_engine.engine.data.journal import read_journal
 from fld_engine.engine.inspect.status import read_status
 from fld_engine.engine.stages.export.verify import verify
 from fld_engine.schemas.reader import open_export
-from tests.roots import fake_config, run_road, write_photographs
+from tests.roots import fake_config, run_pipeline, write_photographs
 
 CAPTION = "A kite above a dog and the dog."
 IMAGE_WH = (96, 72)
@@ -48,7 +48,9 @@ def test_targets_say_what_people_read_and_where_they_put_phrases(tmp_path: Path)
     write_photographs(tmp_path / "photos", 1)
     labels = write_labels(tmp_path / "photos")
     source = {"url": str(labels), "name": "labels", "kind": "coco"}
-    pipeline = run_road(tmp_path / "root", fake_config(tmp_path, sources=[source], export={"splits": {"train": 1.0}}))
+    pipeline = run_pipeline(
+        tmp_path / "root", fake_config(tmp_path, sources=[source], export={"splits": {"train": 1.0}})
+    )
     status = read_status(pipeline.plan(), read_journal(pipeline.store))
     assert status.rejected_annotations == {"illegible": 1, "bad_span": 1}
     export = str(tmp_path / "root/export")

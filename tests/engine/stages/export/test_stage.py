@@ -13,7 +13,7 @@ from fld_engine.engine.stages.export.stage import Export
 from fld_engine.engine.stages.export.verify import verify
 from fld_engine.engine.stages.ingest.stage import Ingest
 from fld_engine.schemas.errors import ConfigError
-from tests.roots import digest, fake_config, opened, run_road, write_photographs
+from tests.roots import digest, fake_config, opened, run_pipeline, write_photographs
 
 pytestmark = pytest.mark.long
 
@@ -23,7 +23,7 @@ BESIDE = ("index.parquet", "wids-train.json", ".nv-meta/index.sqlite", ".nv-meta
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     write_photographs(tmp_path / "photos", 12)
-    run_road(tmp_path / "root", fake_config(tmp_path / "photos"))
+    run_pipeline(tmp_path / "root", fake_config(tmp_path / "photos"))
     return tmp_path / "root"
 
 
@@ -31,7 +31,7 @@ def test_a_later_ingest_adds_to_every_file(root: Path, tmp_path: Path) -> None:
     before = {path.name: path.stat().st_mtime_ns for path in (root / "export/shards").glob("*.tar*")}
     old = pq.read_table(root / "export/index.parquet")
     write_photographs(tmp_path / "photos", 7, seed=1)
-    run_road(root, fake_config(tmp_path / "photos"))
+    run_pipeline(root, fake_config(tmp_path / "photos"))
     after = {path.name: path.stat().st_mtime_ns for path in (root / "export/shards").glob("*.tar*")}
     assert before.items() < after.items()
     index = pq.read_table(root / "export/index.parquet")
@@ -58,7 +58,7 @@ def test_a_lost_file_is_written_again_as_it_was(root: Path, tmp_path: Path, name
     before = digest(root)
     next(iter(sorted((root / "export").glob(name)))).unlink()
     assert not verify(str(root / "export")).ok
-    run_road(root, fake_config(tmp_path / "photos"))
+    run_pipeline(root, fake_config(tmp_path / "photos"))
     assert digest(root) == before
 
 
@@ -84,7 +84,7 @@ def test_lost_index_rows_are_made_again(root: Path, tmp_path: Path) -> None:
 def test_an_export_may_do_without_the_database_of_keys(root: Path, tmp_path: Path) -> None:
     """For the 40 GB that it has for a hundred million samples; Energon's loaders do not open it."""
     shards = {path: path.stat().st_mtime_ns for path in (root / "export/shards").glob("*.tar")}
-    run_road(root, fake_config(tmp_path / "photos", export={"energon_index": False}))
+    run_pipeline(root, fake_config(tmp_path / "photos", export={"energon_index": False}))
     assert not (root / "export/.nv-meta/index.sqlite").exists()
     assert verify(str(root / "export")).ok
     assert {path: path.stat().st_mtime_ns for path in (root / "export/shards").glob("*.tar")} == shards

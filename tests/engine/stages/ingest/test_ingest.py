@@ -20,7 +20,7 @@ from fld_engine.engine.plan.config import RunConfig
 from fld_engine.engine.stages.ingest.stage import Ingest
 from fld_engine.schemas.errors import SourceError
 from tests import hostile
-from tests.roots import fake_config, opened, run_road, write_photographs
+from tests.roots import fake_config, opened, run_pipeline, write_photographs
 
 pytestmark = pytest.mark.long
 
@@ -78,7 +78,7 @@ def test_hostile_tars_parquet_and_coco_json_add_up_over_the_whole_road(tmp_path:
     hostile.write_hostile_coco(tmp_path / "coco")
     coco = next((tmp_path / "coco").glob("*.json"))
     sources = [str(tmp_path / "tars/hostile.tar"), str(tmp_path / "parquet/hostile.parquet"), str(coco)]
-    pipeline = run_road(tmp_path / "root", config_of([{"url": url} for url in sources]))
+    pipeline = run_pipeline(tmp_path / "root", config_of([{"url": url} for url in sources]))
     status = read_status(pipeline.plan(), read_journal(pipeline.store))
     assert status.ingested > 0
     assert status.found == status.ingested + status.duplicates + status.known + sum(status.quarantined.values())
@@ -94,7 +94,7 @@ def test_exact_duplicates_are_kept_once_with_all_their_places_and_annotations(tm
         (second / path.name).write_bytes(path.read_bytes())
     coco_of(second, "labels.json", ["A kite <b>& <loc_1>", "Another kite.", "A third kite."])
     sources = [{"url": str(first), "name": "a"}, {"url": str(second / "labels.json"), "name": "b"}]
-    pipeline = run_road(tmp_path / "root", config_of(sources))
+    pipeline = run_pipeline(tmp_path / "root", config_of(sources))
     rows = images_of(pipeline.store)
     assert sorted(row["id"] for row in rows) == sorted(ids)
     assert all(len(row["uris"]) == 2 for row in rows)
@@ -112,13 +112,13 @@ def test_a_later_ingest_adds_places_and_annotations_to_images_that_are_there(tmp
     first, second = tmp_path / "a", tmp_path / "b"
     write_photographs(first, 2)
     source = {"url": str(first), "name": "a"}
-    run_road(tmp_path / "root", config_of([source]))
+    run_pipeline(tmp_path / "root", config_of([source]))
     second.mkdir()
     for path in first.glob("*.jpg"):
         (second / path.name).write_bytes(path.read_bytes())
     coco_of(second, "labels.json", ["One kite.", "Two kites."])
     both = config_of([source, {"url": str(second / "labels.json"), "name": "b"}])
-    pipeline = run_road(tmp_path / "root", both)
+    pipeline = run_pipeline(tmp_path / "root", both)
     journal = read_journal(pipeline.store)
     assert (journal[1].new, journal[1].duplicates) == (0, 2)
     assert all(len(row["uris"]) == 2 for row in images_of(pipeline.store))
@@ -134,7 +134,7 @@ def test_human_labels_of_a_gold_source_are_the_reference_and_never_exported(tmp_
     (gold / "photo-0-000.jpg").write_bytes((plain / "photo-0-000.jpg").read_bytes())  # found in both: gold
     coco_of(gold, "labels.json", ["A kite.", "A kite.", "A kite."])
     sources = [{"url": str(plain), "name": "plain"}, {"url": str(gold / "labels.json"), "name": "g", "gold": True}]
-    pipeline = run_road(tmp_path / "root", config_of(sources))
+    pipeline = run_pipeline(tmp_path / "root", config_of(sources))
     rows = images_of(pipeline.store)
     assert sum(row["gold"] for row in rows) == 3
     exported = set()
@@ -151,7 +151,7 @@ def test_rotated_and_grey_photographs_are_stored_upright_in_rgb(tmp_path: Path) 
     photos.mkdir()
     (photos / "turned.jpg").write_bytes(hostile.rotated_jpeg(6))
     Image.open(io.BytesIO(hostile.jpeg())).convert("L").save(photos / "grey.png")
-    pipeline = run_road(tmp_path / "root", config_of([{"url": str(photos), "name": "photos"}]))
+    pipeline = run_pipeline(tmp_path / "root", config_of([{"url": str(photos), "name": "photos"}]))
     sizes = {row["uri"]: (row["width"], row["height"], row["plain_jpeg"]) for row in images_of(pipeline.store)}
     assert sizes == {"photos/turned.jpg": (300, 451, False), "photos/grey.png": (451, 300, False)}
     for shard in (tmp_path / "root/export/shards").glob("*.tar"):

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from fld_engine.annotators.endpoint.answers import Answers
 from fld_engine.engine.plan.config import RunConfig
-from tests.roots import fake_config, run_road, write_photographs
+from tests.roots import fake_config, run_pipeline, write_photographs
 
 VICTIM = 2
 CAPTION = "a zanzibarite juggler aims an old theodolite at the aqueduct"
@@ -50,7 +50,7 @@ def write_tar(path: Path, members: dict[str, bytes]) -> None:
 
 
 def annotated_root(folder: Path, annotators: dict[str, Any]) -> tuple[Path, RunConfig, list[str]]:
-    """Root, config and ids of a road in two ingests: the second found the victim again, with another caption."""
+    """Root, config and ids of a run in two ingests: the second found the victim again, with another caption."""
     photos = folder / "photos"
     ids = write_photographs(photos, 9)
     names = sorted(path.name for path in photos.iterdir())
@@ -58,11 +58,11 @@ def annotated_root(folder: Path, annotators: dict[str, Any]) -> tuple[Path, RunC
     names[VICTIM] = "photo-0-002-rendezvous.jpg"
     coco = {"url": str(write_coco(photos, names)), "name": "labelled", "licence": "CC-BY-4.0"}
     root = folder / "root"
-    run_road(root, fake_config(photos, sources=[coco], annotators=annotators))
+    run_pipeline(root, fake_config(photos, sources=[coco], annotators=annotators))
     victim = (photos / names[VICTIM]).read_bytes()
     write_tar(folder / "web.tar", {"smorgasbord.jpg": victim, "smorgasbord.txt": WEB_CAPTION.encode()})
     config = fake_config(photos, sources=[coco, {"url": str(folder / "web.tar"), "name": "web"}], annotators=annotators)
-    run_road(root, config)
+    run_pipeline(root, config)
     answer: Any = {"choices": [{"message": {"content": ANSWER}}]}
     Answers(f"{root}/answers/captioner").keep(ids[VICTIM], {"model": "m"}, answer)
     Answers(f"{root}/answers/captioner").keep(ids[0], {"model": "m"}, answer)

@@ -17,7 +17,7 @@ from fld_engine.engine.run.pipeline import Pipeline
 from fld_engine.engine.stages.removal.stage import Remove
 from tests.engine.run.test_object_store import bucket
 from tests.engine.stages.removal.removal_roots import CAPTION, FAKE, VICTIM, annotated_root, samples, traces
-from tests.roots import digest, opened, run_road
+from tests.roots import digest, opened, run_pipeline
 from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.long
@@ -95,7 +95,7 @@ def test_a_removal_killed_anywhere_ends_with_the_same_bytes(
     kill_while_removing(made, root, "remove", undisturbed[1] * tenths // 10)
     assert (root / "removal.json").exists(), "it was killed before it was through"
     if tenths % 2:  # either the next run goes on, or the same command again
-        run_road(root, made[1])
+        run_pipeline(root, made[1])
     else:
         with opened(root, made[1]) as pipeline:
             report = pipeline.run(Remove([made[2][VICTIM]]))
@@ -115,7 +115,7 @@ def test_one_that_is_killed_while_it_exports_is_completed_by_the_next_run(
     kill_while_removing(made, root, "export", 0)
     assert not traces(root, CAPTION.encode()), "whatever comes later, it is gone"
     assert not (root / "export/manifest.json").exists()
-    run_road(root, made[1])
+    run_pipeline(root, made[1])
     assert everything(root) == undisturbed[0]
     assert not (root / "removal.json").exists()
 

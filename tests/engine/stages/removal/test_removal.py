@@ -33,7 +33,7 @@ from tests.engine.stages.removal.removal_roots import (
     traces,
     write_tar,
 )
-from tests.roots import digest, fake_config, opened, run_road, write_photographs
+from tests.roots import digest, fake_config, opened, run_pipeline, write_photographs
 
 pytestmark = pytest.mark.long
 
@@ -99,7 +99,7 @@ def test_a_later_run_finds_nothing_to_do_and_reports_the_removal(made: Made, roo
     with opened(root, config) as pipeline:
         pipeline.run(Remove([ids[VICTIM], ids[7]]))
     after = digest(root)
-    again = run_road(root, config)
+    again = run_pipeline(root, config)
     assert (again.work.tasks_done, again.work.models_loaded, again.work.images_read) == (0, 0, 0)
     assert digest(root) == after
     status = read_status(again.plan(), read_journal(again.store))
@@ -118,7 +118,7 @@ def test_the_same_bytes_are_refused_wherever_they_turn_up_again(made: Made, root
     write_tar(tmp_path / "again.tar", members)
     more = {"url": str(tmp_path / "again.tar"), "name": "again"}
     sources = [*(spec.model_dump() for spec in config.sources), more]
-    rerun = run_road(root, config.model_copy(update={"sources": [type(config.sources[0])(**s) for s in sources]}))
+    rerun = run_pipeline(root, config.model_copy(update={"sources": [type(config.sources[0])(**s) for s in sources]}))
     last = read_journal(rerun.store)[-1]
     assert (last.found, last.new, dict(last.quarantined)) == (2, 1, {"removed": 1})
     assert len(samples(root)) == 3 * 9
@@ -177,7 +177,7 @@ def test_a_root_that_is_not_annotated_yet_loses_the_image_too(tmp_path: Path) ->
     assert not report.exported
     assert not traces(tmp_path / "root", (tmp_path / "photos/photo-0-001.jpg").read_bytes())
     assert not (tmp_path / "root/removal.json").exists()
-    run_road(tmp_path / "root", config)
+    run_pipeline(tmp_path / "root", config)
     assert {name.split(".")[0] for name in samples(tmp_path / "root")} == set(ids) - {ids[1]}
 
 
@@ -191,7 +191,7 @@ def test_a_config_with_more_work_leaves_the_export_to_the_next_run(made: Made, r
     assert not report.exported
     assert not (root / "export/manifest.json").exists(), "an export that still held it would be no export"
     assert not traces(root, CAPTION.encode())
-    run_road(root, changed)
+    run_pipeline(root, changed)
     assert len(samples(root)) == 3 * 8
     assert not (root / "removal.json").exists()
 

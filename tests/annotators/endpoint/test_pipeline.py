@@ -1,4 +1,4 @@
-"""A verifier behind an endpoint on the whole road: budget, replay, a rerun without a network."""
+"""A verifier behind an endpoint on the whole pipeline: budget, replay, a rerun without a network."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fld_engine.engine.run.pipeline import Pipeline
 from fld_engine.engine.stages.replay.marks import mark_failed
 from tests.annotators.endpoint.cases import asked
 from tests.annotators.endpoint.server import MODEL, Reply, Server, said, serving
-from tests.roots import digest, fake_config, run_road, write_photographs
+from tests.roots import digest, fake_config, run_pipeline, write_photographs
 
 KEY = "sk-of-this-test"
 NUM_IMAGES, NUM_REGIONS = 6, 5
@@ -54,11 +54,11 @@ def test_budget_then_replay_then_a_rerun_without_a_network(tmp_path: Path, monke
     with serving(opinion) as server:
         server.key = KEY
         # one after another, or the questions about two images race for the last of the budget
-        first = run_road(root, config_of(photos, server, max_requests=NUM_QUESTIONS, concurrency=1))
+        first = run_pipeline(root, config_of(photos, server, max_requests=NUM_QUESTIONS, concurrency=1))
         assert verified(first) == (1, NUM_IMAGES - 1)
         assert len(server.requests) == NUM_QUESTIONS
         assert mark_failed(first.plan()) == NUM_IMAGES - 1
-        whole = run_road(root, config_of(photos, server, max_requests=100))
+        whole = run_pipeline(root, config_of(photos, server, max_requests=100))
         assert verified(whole) == (NUM_IMAGES, 0)
         num_asked = len(server.requests)
         assert num_asked == NUM_IMAGES * NUM_QUESTIONS  # nothing was asked twice
@@ -68,7 +68,7 @@ def test_budget_then_replay_then_a_rerun_without_a_network(tmp_path: Path, monke
 
     shutil.copytree(root / "answers", tmp_path / "again" / "answers")
     shutil.copy(root / "root.json", tmp_path / "again")
-    again = run_road(tmp_path / "again", config_of(photos, server))  # the server is gone
+    again = run_pipeline(tmp_path / "again", config_of(photos, server))  # the server is gone
     assert verified(again) == (NUM_IMAGES, 0)
     shards = {name: sha for name, sha in digest(root).items() if name.startswith("export/shards")}
     assert {name: sha for name, sha in digest(tmp_path / "again").items() if name.startswith("export/shards")} == shards
@@ -78,7 +78,7 @@ def test_the_filter_drops_what_the_verifier_refutes(tmp_path: Path, monkeypatch:
     monkeypatch.setenv("ROAD_KEY", KEY)
     first, *_ = write_photographs(tmp_path / "photos", NUM_IMAGES)
     with serving(opinion) as server:
-        pipeline = run_road(tmp_path / "root", config_of(tmp_path / "photos", server))
+        pipeline = run_pipeline(tmp_path / "root", config_of(tmp_path / "photos", server))
     regions = [a for a in explain(pipeline.plan(), first).annotations if a.target == "regions"]
     assert len(regions) == NUM_REGIONS
     assert {(region.values["region-check"], region.kept, region.reason) for region in regions} == {

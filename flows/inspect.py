@@ -23,16 +23,16 @@ from fld_engine.flows.estimates import (
     training_estimates,
     training_table,
 )
-from fld_engine.flows.opening import existing_root
 from fld_engine.flows.options import AfterRound, AsJson, Gold, Recipe, Root, Set, Sources, config_of, plan_of_root
 from fld_engine.flows.progress import progress_bars
 from fld_engine.flows.report import NUM_IMAGES, report_root
+from fld_engine.flows.root import existing_root
 from fld_engine.flows.terminal import out, print_explanation, print_status, warn_of_work_sets
 
-looking_app = typer.Typer()
+inspect_app = typer.Typer()
 
 
-@looking_app.command()
+@inspect_app.command()
 def plan(
     recipe: Recipe,
     root: Root,
@@ -86,14 +86,14 @@ def plan(
         out.print(training_table(trainings))
 
 
-@looking_app.command()
+@inspect_app.command()
 def status(root: Root, set_: Set = None, as_json: AsJson = False) -> None:
     """Say what was found, and what became of it."""
     store, config = existing_root(root, set_)
     print_status(plan_of_root(store, config), as_json=as_json)
 
 
-@looking_app.command()
+@inspect_app.command()
 def explain(image_id: str, root: Root, set_: Set = None, as_json: AsJson = False) -> None:
     """Say for every annotation of an image why it was kept or dropped."""
     from fld_engine.engine.inspect.explain import explain as explain_image
@@ -106,7 +106,7 @@ def explain(image_id: str, root: Root, set_: Set = None, as_json: AsJson = False
     print_explanation(found)
 
 
-@looking_app.command()
+@inspect_app.command()
 def report(
     root: Annotated[str, typer.Argument(help="Dataset root.")],
     against: Annotated[str, typer.Option(help="Another root, or the same one, to compare with.")] = "",
@@ -126,7 +126,7 @@ def report(
     out.print(f"{len(paths)} pages: {root.rstrip('/')}/{paths[0]}")
 
 
-@looking_app.command()
+@inspect_app.command()
 def verify(
     directory: Annotated[str, typer.Argument(help="An export: a folder or an fsspec URL.")],
     sums: Annotated[bool, typer.Option("--sums", help="Compare sha256 alone, and parse no sample: faster.")] = False,
@@ -143,7 +143,7 @@ def verify(
     out.print(f"{report.shards} shards, {report.samples} samples: all as the manifest says")
 
 
-@looking_app.command()
+@inspect_app.command()
 def diff(
     old: Annotated[str, typer.Argument(help="An export: a folder or an fsspec URL.")],
     new: Annotated[str, typer.Argument(help="Another.")],
@@ -151,7 +151,7 @@ def diff(
 ) -> None:
     """Say what is different between two exports: samples, shards, specialists, filters, config."""
     from fld_engine.engine.stages.export.diff import diff as diff_exports
-    from fld_engine.flows.governance import print_diff
+    from fld_engine.flows.removal import print_diff
 
     with progress_bars() as watch:
         found = diff_exports(old, new, watch)

@@ -1,4 +1,4 @@
-"""The whole road on small checkpoints of every architecture: both runners, killed and resumed, moved, broken."""
+"""The whole pipeline on small checkpoints of every architecture: both runners, killed and resumed, moved, broken."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from tests.annotators.hub.checkpoints_detection import (
 from tests.annotators.hub.checkpoints_encoders import build_clip, build_siglip, build_siglip2
 from tests.annotators.hub.checkpoints_florence2 import ANSWERS, build_florence2
 from tests.annotators.hub.checkpoints_masks import build_sam
-from tests.roots import digest, fake_config, run_road, write_photographs
+from tests.roots import digest, fake_config, run_pipeline, write_photographs
 from tests.waiting import PATIENCE_S, wait_until
 
 BUILDERS: tuple[Callable[[Path], Path], ...] = (
@@ -51,8 +51,8 @@ DRIVER = """
 import sys
 from pathlib import Path
 from fld_engine.engine.plan.config import RunConfig
-from tests.roots import run_road
-run_road(sys.argv[1], RunConfig.model_validate_json(Path(sys.argv[2]).read_text()))
+from tests.roots import run_pipeline
+run_pipeline(sys.argv[1], RunConfig.model_validate_json(Path(sys.argv[2]).read_text()))
 """
 
 pytestmark = pytest.mark.long(minutes=2)
@@ -143,7 +143,7 @@ def config_of(models: Path, photos: Path, endpoint: Server, **changes: Any) -> R
 
 @pytest.fixture(scope="module")
 def undisturbed(models: Path, photos: Path, endpoint: Server, tmp_path_factory: pytest.TempPathFactory) -> Pipeline:
-    return run_road(tmp_path_factory.mktemp("undisturbed") / "root", config_of(models, photos, endpoint))
+    return run_pipeline(tmp_path_factory.mktemp("undisturbed") / "root", config_of(models, photos, endpoint))
 
 
 def test_every_specialist_says_something_about_every_image(
@@ -185,10 +185,10 @@ def test_a_killed_run_goes_on_under_ray_to_the_same_bytes_with_checkpoints_that_
     assert not alive
     elsewhere = tmp_path / "elsewhere"
     shutil.copytree(models, elsewhere)
-    rest = run_road(root, config_of(elsewhere, photos, endpoint, runner={"kind": "ray", "workers": 1})).work
+    rest = run_pipeline(root, config_of(elsewhere, photos, endpoint, runner={"kind": "ray", "workers": 1})).work
     assert {name for name, (images, _) in rest.annotated.items() if images} == set(annotators(models, endpoint))
     assert digest(root) == digest(undisturbed.store.base)
-    assert run_road(root, config_of(models, photos, endpoint)).work == Work()  # moved back: nothing is to do
+    assert run_pipeline(root, config_of(models, photos, endpoint)).work == Work()  # moved back: nothing is to do
 
 
 @pytest.mark.parametrize(
@@ -209,6 +209,6 @@ def test_a_checkpoint_that_cannot_serve_is_an_error_that_says_so(
     damage(tmp_path / "rtdetr")
     params = {"checkpoint": str(tmp_path / "rtdetr"), "device": "cpu"}
     with pytest.raises(FldError, match=message):
-        run_road(
+        run_pipeline(
             tmp_path / "root", fake_config(photos, annotators={"hub": {"use": "object-detection", "params": params}})
         )

@@ -1,4 +1,4 @@
-"""The Prefect flows: one for the whole road, one for each stage. Prefect moves stages and nothing smaller.
+"""The Prefect flows: one for the whole pipeline, one for each stage. Prefect moves stages and nothing smaller.
 
 Resume never depends on Prefect: a task that runs again finds what is there already and does the rest.
 """
@@ -99,7 +99,7 @@ STAGES: dict[str, PrefectTask[[Pipeline], Row]] = {
     "verify": _task("verify", check),
     "report": _task("report", report),
 }
-"""Stage → task, in the order of the road: those that are installed, then what looks at the result."""
+"""Stage → task, in the order of the pipeline: those that are installed, then what looks at the result."""
 
 
 def _exporters(config: RunConfig) -> dict[str, PrefectTask[[Pipeline], Row]]:
@@ -156,7 +156,7 @@ def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
 
 @flow(name="fld-run", flow_run_name="run of {root}", validate_parameters=False, persist_result=False)
 def run_flow(config: dict[str, Any], root: str) -> RunSummary:
-    """The whole road. `config` is a resolved `RunConfig` as a mapping, so that deployments can be scheduled with it."""
+    """The whole pipeline. `config` is a resolved `RunConfig` as a mapping, so that a deployment can be scheduled with it."""
     return _run_stages(parse_config(config, where="flow parameter `config`"), root, tuple(STAGES))
 
 

@@ -14,7 +14,7 @@ from prefect.settings import PREFECT_API_URL
 
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.plan.config import RunConfig
-from fld_engine.flows.road import STAGE_FLOWS, run_flow
+from fld_engine.flows.pipeline import STAGE_FLOWS, run_flow
 from fld_engine.schemas.errors import SourceError
 from tests.roots import fake_config, write_photographs
 from tests.waiting import PATIENCE_S
