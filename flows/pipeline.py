@@ -156,7 +156,7 @@ def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
 
 @flow(name="fld-run", flow_run_name="run of {root}", validate_parameters=False, persist_result=False)
 def run_flow(config: dict[str, Any], root: str) -> RunSummary:
-    """The whole pipeline. `config` is a resolved `RunConfig` as a mapping, so that a deployment can be scheduled with it."""
+    """The whole pipeline. `config` is a resolved `RunConfig` as a mapping: a deployment can be scheduled with it."""
     return _run_stages(parse_config(config, where="flow parameter `config`"), root, tuple(STAGES))
 
 
