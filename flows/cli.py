@@ -14,7 +14,7 @@ from rich.console import Console
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.plan.config import ExporterConfig, RunConfig, dump_config
 from fld_engine.engine.plan.plan import Plan
-from fld_engine.engine.plan.registry import build_exporter, exporter_names, installed_stages, pin
+from fld_engine.engine.plan.registry import build_exporter, exporter_names, pin, stages_of_run
 from fld_engine.engine.run.logs import LEVEL_VARIABLE
 from fld_engine.engine.run.pipeline import Pipeline
 from fld_engine.engine.stages.annotate.stage import Annotate
@@ -210,9 +210,7 @@ def _exporter(config: RunConfig, name: str, *, images: bool) -> Any:
 
 
 def _is_complete(plan: Plan) -> bool:
-    exporters = (build_exporter(name, given) for name, given in plan.config.exporters.items())
-    stages = (*(stage for stage in installed_stages() if stage.every_run), *exporters)
-    return all(stage.is_current(plan) for stage in stages)
+    return all(stage.is_current(plan) for stage in stages_of_run(plan.config))
 
 
 def _run_flow(config: RunConfig, root: str) -> None:

@@ -11,8 +11,9 @@ from rich.table import Table
 from fld_engine.engine.data.journal import read_journal
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.plan.estimate import estimate
+from fld_engine.engine.plan.plan import Steps
 from fld_engine.engine.plan.protocols import Resources
-from fld_engine.engine.plan.registry import pin
+from fld_engine.engine.plan.registry import pin, stages_of_run
 from fld_engine.engine.stages.ingest.ingest import new_chunks
 from fld_engine.flows.estimates import (
     Measured,
@@ -60,6 +61,8 @@ def plan(
     node = Resources(cpus=node_cpus, gpus=node_gpus, memory_mb=int(node_memory_gb * 1024))
     measured = measure(config, calibrate) if calibrate else Measured()
     trainings = training_estimates(config, measured)
+    whole = [stage for stage in stages_of_run(config) if not isinstance(stage, Steps)]
+    to_write = [stage.name for stage in whole if chunks or not stage.is_current(planned)] if total or chunks else []
     lanes = estimate(
         planned,
         {name: images or missing[name] for name in planned.graph.order},
@@ -68,6 +71,7 @@ def plan(
     )
     if as_json:
         found: dict[str, Any] = {"new_source_chunks": chunks, "images": total, "missing_images": missing}
+        found["to_write"] = to_write
         if trainings:
             found["training"] = [training.model_dump(mode="json") for training in trainings]
         out.print_json(json.dumps({**found, "lanes": [lane.model_dump(mode="json") for lane in lanes]}))
@@ -80,6 +84,8 @@ def plan(
         name, revision = (model.id, model.revision[:12] or "not pinned") if model else ("arithmetic", "")
         table.add_row(step, name, revision, str(number) + (" + new" if chunks else ""), str(total))
     out.print(table)
+    if to_write:
+        out.print(f"stages over the whole root to run: {', '.join(to_write)}")
     if any(lane.images for lane in lanes):
         out.print(estimate_table(lanes))
     if trainings:

@@ -19,7 +19,7 @@ from prefect.tasks import Task as PrefectTask
 
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.plan.config import RunConfig, parse_config
-from fld_engine.engine.plan.registry import build_exporter, installed_stages
+from fld_engine.engine.plan.registry import stages_of_run
 from fld_engine.engine.plan.stages import Stage
 from fld_engine.engine.run.pipeline import Pipeline
 from fld_engine.engine.stages.export.stage import export_folder
@@ -94,30 +94,24 @@ def _link(store: Store, path: str) -> str:
     return Path(store.path(path)).absolute().as_uri() if store.local else f"{store.url}/{path}"
 
 
-STAGES: dict[str, PrefectTask[[Pipeline], Row]] = {
-    **{stage.name: _stage(stage) for stage in installed_stages() if stage.every_run},
-    "verify": _task("verify", check),
-    "report": _task("report", report),
-}
-"""Stage → task, in the order of the pipeline: those that are installed, then what looks at the result."""
+CHECKS = {"verify": _task("verify", check), "report": _task("report", report)}
+"""What looks at the result of all stages."""
 
 
-def _exporters(config: RunConfig) -> dict[str, PrefectTask[[Pipeline], Row]]:
-    """What the config exports beside the shards."""
-    return {name: _stage(build_exporter(name, given)) for name, given in config.exporters.items()}
+def tasks_of(config: RunConfig) -> dict[str, PrefectTask[[Pipeline], Row]]:
+    """Task by name, in the order of the pipeline: stages, exporters of the config, and what looks at the result."""
+    return {stage.name: _stage(stage) for stage in stages_of_run(config)} | CHECKS
 
 
-def _run_stages(config: RunConfig, root: str, stages: tuple[str, ...]) -> RunSummary:
+def _run_stages(config: RunConfig, root: str, only: str = "") -> RunSummary:
     started = time.time()
+    tasks = tasks_of(config)
+    stages = (only,) if only else tuple(tasks)
     store = Store(root)
     seconds: dict[str, float] = {}
     rows: dict[str, Row] = {}
     with progress_bars() as watch, Pipeline(store, config, watch) as pipeline:
         pipeline.preflight()
-        tasks = {**STAGES, **_exporters(config)}
-        if "export" in stages:
-            place = stages.index("export") + 1
-            stages = (*stages[:place], *_exporters(config), *stages[place:])
         for stage in stages:
             if stage == "report":  # it tells of the very run that makes it
                 record_attempt(store, started, _summary(pipeline, root, rows, seconds))
@@ -157,14 +151,14 @@ def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
 @flow(name="fld-run", flow_run_name="run of {root}", validate_parameters=False, persist_result=False)
 def run_flow(config: dict[str, Any], root: str) -> RunSummary:
     """The whole pipeline. `config` is a resolved `RunConfig` as a mapping: a deployment can be scheduled with it."""
-    return _run_stages(parse_config(config, where="flow parameter `config`"), root, tuple(STAGES))
+    return _run_stages(parse_config(config, where="flow parameter `config`"), root)
 
 
 @flow(name="fld-stage", flow_run_name="{stage} {root}", validate_parameters=False, persist_result=False)
 def stage_flow(config: dict[str, Any], root: str, stage: str) -> RunSummary:
     """One stage alone."""
-    return _run_stages(parse_config(config, where="flow parameter `config`"), root, (stage,))
+    return _run_stages(parse_config(config, where="flow parameter `config`"), root, stage)
 
 
-STAGE_FLOWS = {stage: stage_flow.with_options(name=f"fld-{stage}") for stage in STAGES}
+STAGE_FLOWS = {stage: stage_flow.with_options(name=f"fld-{stage}") for stage in tasks_of(RunConfig())}
 """A flow for each stage, named after it: `STAGE_FLOWS["export"](config, root, "export")`."""

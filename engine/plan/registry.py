@@ -111,6 +111,12 @@ def installed_stages() -> tuple[Any, ...]:
     return tuple(ordered)
 
 
+def stages_of_run(config: RunConfig) -> tuple[Any, ...]:
+    """The stages without which a run is not complete, then the exporters that its config lists."""
+    exporters = (build_exporter(name, given) for name, given in config.exporters.items())
+    return (*(stage for stage in installed_stages() if stage.every_run), *exporters)
+
+
 def names_of_stages() -> frozenset[str]:
     """Stages that are installed here; nothing is loaded."""
     return frozenset(_stage_entries())
