@@ -30,6 +30,7 @@ KILL_AFTER = """
 import os, signal, sys
 from fld_engine.engine.plan.config import load_config
 from fld_engine.engine.run.pipeline import Pipeline
+from fld_engine.engine.stages.removal.stage import Remove
 from fld_engine.engine.data.store import Store
 
 root, config, image_id, step, after = sys.argv[1:]
