@@ -178,7 +178,7 @@ def test_lanes_that_fit_side_by_side_run_together_in_the_order_of_the_graph(
     store.open_root(create=True)
     with Pipeline(store, config, watch) as pipeline:
         pipeline.run(Ingest())
-        assert len(pipeline.plan().annotate_lanes()) == 2
+        assert len(pipeline.plan().lanes(Annotate())) == 2
         pipeline.run(Annotate())
     assert "reader" in order[: len(order) - 1 - order[::-1].index("first")], "the reader began before the first ended"
     assert digest(tmp_path / "root") == two_lanes[1]
