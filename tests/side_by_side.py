@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling
@@ -12,7 +13,16 @@ SHARED = {"tests/refinement/loop/test_sparse.py": "tests/refinement/loop/test_lo
 
 
 class ByFile(LoadScopeScheduling):
-    """Each file's tests stay in one process, for the sake of what they share; files begin in the order of the items."""
+    """Each file's tests stay in one process, for the sake of what they share; files begin in the order of the items.
+
+    Raises `pytest.UsageError` for a file of `SHARED` that is not there.
+    """
+
+    def __init__(self, config: pytest.Config, log: Any = None) -> None:
+        super().__init__(config, log)
+        if gone := [file for pair in SHARED.items() for file in pair if not (config.rootpath / file).is_file()]:
+            raise pytest.UsageError(f"tests/side_by_side.py: SHARED names {', '.join(gone)}, which moved: name it anew")
+        config.option.loadscopereorder = False
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.split("::", 1)[0]
