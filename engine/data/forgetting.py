@@ -54,13 +54,18 @@ def rewrite_tables(
 
 
 def rewrite_output(store: Store, path: str, ids: Collection[str], attempt: str, tick: Tick) -> OutputRecord:
-    """An annotator's output without some images, its record written last."""
+    """An output without some images, its record written last; an output without table `status` has done them all."""
     output: OutputRecord = store.read_model(path, OutputRecord)
     files = rewrite_tables(store, output.files, ids, attempt, tick)
     if files == dict(output.files):
         return output
-    states = store.read_table(files["status"].path, ["status"])["status"].to_pylist()
-    counts = {state: states.count(state) for state in ("done", "failed", "not_run")}
+    if "status" in files:
+        states = store.read_table(files["status"].path, ["status"])["status"].to_pylist()
+        counts = {state: states.count(state) for state in ("done", "failed", "not_run")}
+    else:
+        tables = [store.read_table(file.path) for name, file in output.files.items() if file != files[name]]
+        gone = {one for table in tables for one in table["image_id"].to_pylist()} & set(ids)
+        counts = {"done": output.done - len(gone)}
     output = output.model_copy(update={"files": files, **counts})
     store.write_model(path, output)
     tick()

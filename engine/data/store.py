@@ -8,6 +8,7 @@
     ├── partitions/              pPPPPPP-<fp>.tar, its tables, and one record per partition
     ├── stages/<step>/           pPPPPPP-<fp>.<attempt>.<table>.parquet, and one record per output
     ├── quarantine/              what could not be read, with its reason
+    ├── holdings/<stage>.json    what each stage leaves here, for removal
     ├── removed.json             ids of images that were removed
     ├── coverage/                numbers of the whole dataset
     ├── report/                  pages for a browser, and the tables behind them

@@ -54,6 +54,13 @@ def test_run_makes_everything_and_a_second_run_says_there_is_nothing_to_do(recip
     assert status["annotated"]["first"] == {"done": 9, "failed": 0, "not_run": 0, "missing": 0}
     planned = json.loads(fld("plan", str(recipe), "--root", root, "--set", "seed=1", "--json").stdout)
     assert planned["missing_images"]["first"] == 9, "another seed is another output"
+    assert planned["to_write"] == ["export"]
+
+    beside = ("--set", "exporters.coco.params.images=true")
+    assert json.loads(fld("plan", str(recipe), "--root", root, *beside, "--json").stdout)["to_write"] == ["coco"]
+    assert fld("run", str(recipe), "--root", root, *beside).returncode == 0
+    assert len(list((tmp_path / "root/coco/images").iterdir())) == 9
+    assert "nothing to do" in fld("run", str(recipe), "--root", root, *beside).stdout
 
     verified = fld("verify", f"{root}/export")
     assert verified.returncode == 0
