@@ -98,10 +98,16 @@ def pin(config: RunConfig, *, strict: bool) -> RunConfig:
 def installed_stages() -> tuple[Any, ...]:
     """An object of every installed stage (`engine.plan.stages.Stage`), each after those whose work it reads.
 
-    Raises `ConfigError` where stages wait for each other in a circle.
+    Raises `ConfigError` where stages wait for each other in a circle, or one calls itself other than its entry point.
     """
     entries = dict(sorted(_stage_entries().items()))
     waiting = {name: import_entry(entry, "stage")() for name, entry in entries.items()}
+    for name, stage in waiting.items():
+        if stage.name != name:
+            raise ConfigError(
+                f"package {package_of(entries[name])} brings stage {name!r} that calls itself {stage.name!r}: workers "
+                "find a stage by one name, give it the same in both places"
+            )
     ordered: list[Any] = []
     while waiting:
         ready = [name for name, stage in waiting.items() if not set(stage.after) & waiting.keys()]

@@ -39,6 +39,7 @@ class MergeRound:
         return {}
 
     def work(self, task: Task, worker: Worker) -> Frozen:
+        # here, because every plan loads all stages, and the rest of refinement is not light
         from fld_engine.refinement.loop.partition_merge import PartitionMerge, merge_partition
 
         assert isinstance(task.payload, PartitionMerge), "a task of another stage"
