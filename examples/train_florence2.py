@@ -116,7 +116,7 @@ def main():
         model.load_state_dict(kept["model"])
         optimizer.load_state_dict(kept["optimizer"])
         start, losses, states = kept["step"], kept["losses"], kept["states"]
-    trained = torch.nn.parallel.DistributedDataParallel(model, find_unused_parameters=True) if world > 1 else model
+    trained = torch.nn.parallel.DistributedDataParallel(model) if world > 1 else model
     stream = pairs(reader, reader.open_export(args.export, "train"), args, rank, world, states[rank])
     given = batches(stream, processor, args.batch)
     for step in range(start, args.steps):
