@@ -141,6 +141,7 @@ def main():
                 os.replace(f"{args.save}.tmp", args.save)
                 print(f"step {step + 1}: loss {sum(losses[-20:]) / len(losses[-20:]):.3f}", flush=True)
     if world > 1:
+        del trained  # the last to hold the group would wait for its threads, and they for Python's lock
         dist.barrier()  # all leave together: the first process may be saving still
         dist.destroy_process_group()
 

@@ -94,4 +94,4 @@ def test_it_imports_nothing_of_the_engine_and_is_short() -> None:
         for name in node.names
     }
     assert imported - set(sys.stdlib_module_names) == {"torch", "transformers", "webdataset", "reader"}
-    assert len(EXAMPLE.read_text().splitlines()) < 150
+    assert len(EXAMPLE.read_text().splitlines()) <= 150
