@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from fld_engine.engine.data.hashing import fingerprint
@@ -39,6 +40,34 @@ class IngestRecord(Frozen):
     partitions: tuple[PartitionRecord, ...]
     additions: tuple[AdditionResult, ...] = ()
     quarantine: FileRecord
+
+
+class IngestTotals(Frozen):
+    """Sums over the ingests of a root; the fields are those of `IngestRecord`."""
+
+    found: int
+    new: int
+    duplicates: int
+    known: int
+    quarantined: Mapping[str, int]
+    rejected_annotations: Mapping[str, int]
+
+
+def totals(journal: Sequence[IngestRecord]) -> IngestTotals:
+    """What all ingests found, and what became of it."""
+    quarantined: Counter[str] = Counter()
+    rejected: Counter[str] = Counter()
+    for ingest in journal:
+        quarantined.update(ingest.quarantined)
+        rejected.update(ingest.rejected_annotations)
+    return IngestTotals(
+        found=sum(ingest.found for ingest in journal),
+        new=sum(ingest.new for ingest in journal),
+        duplicates=sum(ingest.duplicates for ingest in journal),
+        known=sum(ingest.known for ingest in journal),
+        quarantined=dict(quarantined),
+        rejected_annotations=dict(rejected),
+    )
 
 
 def read_journal(store: Store) -> list[IngestRecord]:

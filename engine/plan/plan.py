@@ -142,6 +142,14 @@ class Plan:
             for family, kinds in FAMILIES.items()
         }
 
+    @cached_property
+    def filters_in_fingerprints(self) -> list[Any]:
+        """(name, entry point, version, parameters) of each filter in the order of the config, for all partitions."""
+        return [
+            [name, config.use or name, self.filters[name].version, dict(config.params)]
+            for name, config in self.config.filters.items()
+        ]
+
     @property
     def described_config(self) -> dict[str, Any]:
         """The config as JSON, without what says how things run and not what they write.

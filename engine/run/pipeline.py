@@ -84,6 +84,7 @@ class Pipeline:
         self._backend: Backend | None = None
         self._supervisor: Supervisor | None = None
         self._lease = LeaseHolder(store)
+        self._declared: set[str] = set()  # stages whose holdings this driver has noted
 
     def __enter__(self) -> Pipeline:
         self._lease.__enter__()
@@ -155,8 +156,9 @@ class Pipeline:
         tasks = [task for lane in lanes for task in lane.tasks]
         if not tasks:
             return
-        for name in sorted({task.stage for task in tasks}):
+        for name in sorted({task.stage for task in tasks} - self._declared):
             declare(self.store, stage_named(name))
+            self._declared.add(name)
         if self._supervisor is None:
             self._supervisor = Supervisor(self._workers_of(), self.config.limits)
         totals: Counter[str] = Counter()

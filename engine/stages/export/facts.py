@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from fld_engine.engine.data.columns import num_by_value
-from fld_engine.engine.data.journal import IngestRecord
+from fld_engine.engine.data.journal import IngestRecord, totals
 from fld_engine.engine.data.kept_rows import num_dropped, num_kept
 from fld_engine.engine.data.round_facts import RoundFacts
 from fld_engine.engine.data.view import PartitionView
@@ -129,19 +129,15 @@ def export_facts(
     rounds: Sequence[RoundFacts] = (),
 ) -> ExportFacts:
     """Facts of an export: those of its groups, what became of all that was found, the thresholds, and the rounds."""
-    quarantined: Counter[str] = Counter()
-    rejected: Counter[str] = Counter()
-    for ingest in journal:
-        quarantined.update(ingest.quarantined)
-        rejected.update(ingest.rejected_annotations)
+    ingested = totals(journal)
     return ExportFacts(
         **{name: getattr(total, name) for total in [add(groups)] for name in GroupFacts.model_fields},
-        found=sum(ingest.found for ingest in journal),
-        duplicates=sum(ingest.duplicates for ingest in journal),
-        known=sum(ingest.known for ingest in journal),
+        found=ingested.found,
+        duplicates=ingested.duplicates,
+        known=ingested.known,
         removed=removed,
-        quarantined=dict(quarantined),
-        rejected_annotations=dict(rejected),
+        quarantined=ingested.quarantined,
+        rejected_annotations=ingested.rejected_annotations,
         filters=tuple(
             FilterFacts(
                 name=name, target=judge.target, version=judge.version, params=judge.params.model_dump(mode="json")

@@ -45,11 +45,7 @@ class Filter:
         return (VERDICTS,)
 
     def identity(self, plan: Plan, step: str, partition: PartitionRecord, found: Found) -> Mapping[str, Any]:
-        filters = [
-            [name, config.use or name, plan.filters[name].version, dict(config.params)]
-            for name, config in plan.config.filters.items()
-        ]
-        return {**read_by_all(plan, partition, found), "decide": VERSION, "filters": filters}
+        return {**read_by_all(plan, partition, found), "decide": VERSION, "filters": plan.filters_in_fingerprints}
 
     def lanes(self, plan: Plan, missing: Mapping[str, Collection[str]]) -> list[Lane]:
         return one_task_each(

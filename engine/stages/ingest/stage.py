@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
-from fld_engine.engine.data.journal import IngestRecord, read_journal
+from fld_engine.engine.data.journal import IngestRecord, read_journal, totals
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.data.tombstones import read_tombstones
 from fld_engine.engine.plan.keeps import Holding
@@ -78,18 +77,14 @@ class Ingest:
         forget_ingested(store, removal, tick)
 
     def status(self, plan: Plan, journal: Sequence[IngestRecord]) -> IngestStatus:
-        quarantined: Counter[str] = Counter()
-        rejected: Counter[str] = Counter()
-        for record in journal:
-            quarantined.update(record.quarantined)
-            rejected.update(record.rejected_annotations)
+        found = totals(journal)
         return IngestStatus(
-            found=sum(record.found for record in journal),
-            ingested=sum(record.new for record in journal),
-            duplicates=sum(record.duplicates for record in journal),
-            known=sum(record.known for record in journal),
+            found=found.found,
+            ingested=found.new,
+            duplicates=found.duplicates,
+            known=found.known,
             removed=len(read_tombstones(plan.store)),
-            quarantined=dict(sorted(quarantined.items())),
-            rejected_annotations=dict(sorted(rejected.items())),
+            quarantined=dict(sorted(found.quarantined.items())),
+            rejected_annotations=dict(sorted(found.rejected_annotations.items())),
             partitions=len(plan.partitions),
         )
