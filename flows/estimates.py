@@ -13,8 +13,9 @@ import psutil
 from rich.table import Table
 
 from fld_engine.engine.data.store import Store
-from fld_engine.engine.plan.config import PartitionLimits, RunConfig, RunnerConfig
+from fld_engine.engine.plan.config import RunConfig, RunnerConfig
 from fld_engine.engine.plan.estimate import LaneEstimate
+from fld_engine.engine.plan.limits import PartitionLimits
 from fld_engine.engine.plan.protocols import Resources
 from fld_engine.engine.run.local import num_gpus
 from fld_engine.engine.run.pipeline import Pipeline

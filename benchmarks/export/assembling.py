@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from benchmarks.export.samples import make_samples
 from fld_engine.engine.data.view import PartitionView
-from fld_engine.engine.plan.config import MAX_TARGET_TOKENS
+from fld_engine.engine.plan.export_settings import MAX_TARGET_TOKENS
 from fld_engine.engine.stages.export.assemble import assemble
 from fld_engine.engine.stages.export.shards import prepare
 from fld_engine.engine.stages.export.targets import write_targets

@@ -6,7 +6,7 @@ import hashlib
 import random
 from typing import Any
 
-from fld_engine.engine.plan.config import MAX_TARGET_TOKENS
+from fld_engine.engine.plan.export_settings import MAX_TARGET_TOKENS
 from fld_engine.engine.stages.export.shards import PreparedSample, prepare
 from fld_engine.engine.stages.export.targets import write_targets
 from fld_engine.schemas.sample import SAMPLE_VERSION, Sample

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fld_engine.engine.data.images import RGB
-from fld_engine.engine.plan.config import MAX_TARGET_TOKENS
+from fld_engine.engine.plan.export_settings import MAX_TARGET_TOKENS
 from fld_engine.engine.stages.export.targets import write_targets
 from fld_engine.refinement.labels.image import Images, LabelledImage
 from fld_engine.refinement.training.examples import TrainingImage

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from importlib.metadata import EntryPoint
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -20,8 +20,9 @@ from fld_engine.engine.data.identity import Fields
 from fld_engine.engine.data.images import ImageLimits
 from fld_engine.engine.data.settings import Settings, parse_settings
 from fld_engine.engine.data.work_set import WorkSet
+from fld_engine.engine.plan.export_settings import ExportConfig
+from fld_engine.engine.plan.limits import Limits, PartitionLimits
 from fld_engine.engine.plan.protocols import Resources
-from fld_engine.engine.plan.selection import Selection
 from fld_engine.engine.sources.item import SourceSpec
 from fld_engine.engine.sources.open import check_spec
 from fld_engine.schemas.annotations import Frozen
@@ -30,15 +31,6 @@ from fld_engine.schemas.errors import ConfigError, unknown_name
 RECIPES = "fld_engine.flows.recipes"
 SECTIONS = "fld_engine.sections"
 EXTENDS = "extends"
-
-
-class PartitionLimits(Frozen):
-    """How much goes into one partition: whichever bound is met first."""
-
-    in_fingerprints: ClassVar[Fields] = Fields(always=("max_images", "max_mb"))
-
-    max_images: int = Field(default=64, gt=0)
-    max_mb: int = Field(default=512, gt=0)
 
 
 class AnnotatorConfig(Frozen):
@@ -73,54 +65,6 @@ class ExporterConfig(Frozen):
 
     use: str = ""
     params: Mapping[str, Any] = Field(default_factory=dict)
-
-
-SplitName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
-"""What every reader takes for a split, and what a shard's name can be cut at: `{split}-{group}-{number}.tar`."""
-
-
-MAX_TARGET_TOKENS = 1000
-"""The decoder of Florence-2-base has places for 1,024 tokens."""
-
-
-class ExportConfig(Frozen):
-    """Shards and splits. `group_partitions` partitions, drawn across sources, make one group of shards.
-
-    It goes into `folder` of the root: `export`, or `exports/NAME` for one beside it that selects a part of the images,
-    annotations or tasks.
-
-    No prompt and no target may be longer than `max_target_tokens`, one for each special token and one for each byte of
-    words; a tokenizer makes about a quarter as many of English words.
-
-    `energon_index` writes the database in which Megatron-Energon looks samples up by key, 0.3 kB per sample: its joins
-    and file stores need it, its loaders do not.
-    """
-
-    in_fingerprints: ClassVar[Fields] = Fields(
-        always=(
-            "max_samples", "max_mb", "group_partitions", "splits", "folder", "select", "max_target_tokens",
-            "energon_index",
-        ),
-    )  # fmt: skip
-
-    max_samples: int = Field(default=1000, gt=0)
-    max_mb: int = Field(default=512, gt=0)
-    group_partitions: int = Field(default=8, gt=0)
-    splits: Mapping[SplitName, float] = Field(default_factory=lambda: {"train": 0.95, "val": 0.05})
-    folder: str = Field(default="export", pattern=r"^export(s/[A-Za-z0-9_.-]+)?$")
-    select: Selection = Field(default_factory=Selection)
-    max_target_tokens: int = Field(default=MAX_TARGET_TOKENS, gt=0)
-    energon_index: bool = True
-
-
-class Limits(Frozen):
-    """How long anything may take before it is given up, and how often it is tried."""
-
-    batch_timeout_s: float = Field(default=120.0, gt=0)
-    load_timeout_s: float = Field(default=300.0, gt=0)
-    task_retries: int = Field(default=2, ge=0)
-    max_failed_share: float = Field(default=0.01, ge=0, le=1)
-    max_quarantined_share: float = Field(default=0.05, ge=0, le=1)
 
 
 class RunnerConfig(Frozen):

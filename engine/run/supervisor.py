@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from fld_engine.engine.plan.config import Limits
+from fld_engine.engine.plan.limits import Limits
 from fld_engine.engine.plan.protocols import Resources
 from fld_engine.engine.plan.registry import package_of_stage
 from fld_engine.engine.plan.tasks import Lane, Span, Task

@@ -13,7 +13,7 @@ import ray
 from PIL import Image
 from ray.cluster_utils import Cluster
 
-from fld_engine.engine.plan.config import Limits
+from fld_engine.engine.plan.limits import Limits
 from fld_engine.engine.plan.protocols import Resources
 from fld_engine.engine.plan.registry import installed_stages
 from fld_engine.engine.plan.tasks import Lane, Task

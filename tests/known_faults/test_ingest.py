@@ -23,7 +23,8 @@ from fld_engine.engine.data.journal import read_journal, read_partitions
 from fld_engine.engine.data.partition import PartitionImages, source_tables
 from fld_engine.engine.data.records import PartitionRecord
 from fld_engine.engine.data.store import Store
-from fld_engine.engine.plan.config import PartitionLimits, RunConfig, dump_config
+from fld_engine.engine.plan.config import RunConfig, dump_config
+from fld_engine.engine.plan.limits import PartitionLimits
 from fld_engine.engine.plan.tasks import Isolation, Lane, Task
 from fld_engine.engine.sources.open import open_source
 from fld_engine.engine.stages.annotate.stage import Annotate

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from fld_engine.engine.data.hashing import annotation_id
 from fld_engine.engine.data.kept_rows import kept
 from fld_engine.engine.data.view import PartitionView
-from fld_engine.engine.plan.config import MAX_TARGET_TOKENS
+from fld_engine.engine.plan.export_settings import MAX_TARGET_TOKENS
 from fld_engine.engine.plan.selection import EVERYTHING, Selection
 from fld_engine.engine.stages.export.targets import write_targets
 from fld_engine.schemas.annotations import GRANULARITIES

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from fld_engine.engine.plan.config import Limits
+from fld_engine.engine.plan.limits import Limits
 from fld_engine.engine.plan.protocols import Resources
 from fld_engine.engine.plan.tasks import ARITHMETIC, Lane, Task
 from fld_engine.engine.run.messages import Done, Event, Ready

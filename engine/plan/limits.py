@@ -1,0 +1,29 @@
+"""How much goes into a partition, how long anything may take, and how much may be lost before a run stops."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from fld_engine.engine.data.identity import Fields
+from fld_engine.schemas.annotations import Frozen
+
+
+class PartitionLimits(Frozen):
+    """How much goes into one partition: whichever bound is met first."""
+
+    in_fingerprints: ClassVar[Fields] = Fields(always=("max_images", "max_mb"))
+
+    max_images: int = Field(default=64, gt=0)
+    max_mb: int = Field(default=512, gt=0)
+
+
+class Limits(Frozen):
+    """How long anything may take before it is given up, and how often it is tried."""
+
+    batch_timeout_s: float = Field(default=120.0, gt=0)
+    load_timeout_s: float = Field(default=300.0, gt=0)
+    task_retries: int = Field(default=2, ge=0)
+    max_failed_share: float = Field(default=0.01, ge=0, le=1)
+    max_quarantined_share: float = Field(default=0.05, ge=0, le=1)
