@@ -17,17 +17,20 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task as PrefectTask
 
+from fld_engine.engine.data.journal import totals
 from fld_engine.engine.data.store import Store
+from fld_engine.engine.inspect.losses import lost_sources
 from fld_engine.engine.plan.config import RunConfig, parse_config
 from fld_engine.engine.plan.registry import stages_of_run
 from fld_engine.engine.plan.stages import Stage
 from fld_engine.engine.run.pipeline import Pipeline
 from fld_engine.engine.stages.export.stage import export_folder
 from fld_engine.engine.stages.export.verify import verify
+from fld_engine.engine.stages.ingest.stage import Ingest
 from fld_engine.flows.progress import progress_bars
 from fld_engine.flows.report import make_report
 from fld_engine.flows.summary import RunSummary, make_summary, record_attempt
-from fld_engine.schemas.errors import FldError, VerificationError
+from fld_engine.schemas.errors import FldError, SourceError, VerificationError
 
 Row = dict[str, Any]
 
@@ -117,11 +120,23 @@ def _run_stages(config: RunConfig, root: str, only: str = "") -> RunSummary:
                 record_attempt(store, started, _summary(pipeline, root, rows, seconds))
             with _timed(seconds, stage):
                 rows[stage] = tasks[stage](pipeline)
+            if stage == Ingest.name:
+                refuse_lost_sources(pipeline)
         table = [{"stage": s, "seconds": round(seconds[s], 1), **_flat(rows[s])} for s in stages]
         create_table_artifact(key="fld-road", table=table, description=f"Stages of {root}")
         summary = _summary(pipeline, root, rows, seconds)
         record_attempt(store, started, summary)
     return summary
+
+
+def refuse_lost_sources(pipeline: Pipeline) -> None:
+    """Raises `SourceError` where nothing of a source in the config can be used: no later stage makes that good."""
+    accounts = totals(pipeline.journal()).sources
+    given = {spec.name: accounts[spec.name] for spec in pipeline.config.sources if spec.name in accounts}
+    if lost := lost_sources(given, pipeline.config.limits):
+        raise SourceError(
+            f"{'; '.join(lost)}. Mend the source or its settings, or take it out of the config, and run again"
+        )
 
 
 def _summary(pipeline: Pipeline, root: str, rows: Mapping[str, Row], seconds: Mapping[str, float]) -> RunSummary:

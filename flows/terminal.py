@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from fld_engine.engine.data.journal import read_journal
+from fld_engine.engine.data.source_account import NAMES, SourceAccount, reasons_of
 from fld_engine.engine.inspect.explain import Explanation
 from fld_engine.engine.plan.plan import Plan
 from fld_engine.engine.stages.coverage.report import report as coverage_report
 from fld_engine.engine.stages.coverage.stage import read_coverage
 from fld_engine.engine.stages.coverage.summary import terminal_summary
 from fld_engine.engine.stages.export.stage import export_folder
-from fld_engine.engine.stages.ingest.scan import REMOVED
 
 TOO_MANY_FAILURES = 3
 out = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 140)
@@ -47,6 +48,7 @@ def print_status(plan: Plan, *, as_json: bool = False) -> None:
         + (f"removed {report.removed}, " if report.removed else "")
         + f"quarantined {quarantined} {dict(report.quarantined) if quarantined else ''}"
     )
+    print_sources(report.sources)
     annotators = Table("annotator", "done", "failed", "not run", "missing")
     for name, step in report.annotated.items():
         annotators.add_row(name, str(step.done), str(step.failed), str(step.not_run), str(step.missing))
@@ -76,17 +78,25 @@ def print_explanation(found: Explanation) -> None:
     out.print(f"thresholds: {json.dumps(found.thresholds)}", markup=False)
 
 
+def print_sources(sources: Mapping[str, SourceAccount]) -> None:
+    """What each source holds and what became of it, every loss by its reason."""
+    for name, account in sources.items():
+        out.print(f"source {name}", markup=False)
+        for what, tally in account.tallies().items():
+            if not tally.seen:
+                continue
+            over = f", passed over {tally.num_passed_over}" if tally.num_passed_over else ""
+            out.print(f"  {NAMES[what]}: seen {tally.seen}, read {tally.read}, refused {tally.num_refused}{over}")
+            for fate, reasons in (("refused", tally.refused), ("passed over", tally.passed_over)):
+                if reasons:
+                    out.print(f"    {fate}: {reasons_of(reasons)}", markup=False)
+
+
 def leave(plan: Plan) -> None:
-    """Exit with 3 where more failed, or more was quarantined, than the config allows."""
+    """Exit with 3 where more is missing or was refused than the config allows, and say what."""
+    from fld_engine.engine.inspect.losses import incomplete
     from fld_engine.engine.inspect.status import read_status
 
-    report = read_status(plan, read_journal(plan.store))
-    limits = plan.config.limits
-    quarantined = sum(n for reason, n in report.quarantined.items() if reason != REMOVED) / max(1, report.found)
-    failed = max((s.failed / max(1, s.done + s.failed) for s in report.annotated.values()), default=0.0)
-    if quarantined > limits.max_quarantined_share or failed > limits.max_failed_share:
-        out.print(
-            f"done, but {quarantined:.1%} was quarantined (allowed {limits.max_quarantined_share:.1%}) and up to "
-            f"{failed:.1%} of the images failed an annotator (allowed {limits.max_failed_share:.1%})"
-        )
+    if reasons := incomplete(read_status(plan, read_journal(plan.store)), plan.config.limits):
+        out.print(f"done, but {'; and '.join(reasons)}", markup=False)
         raise typer.Exit(TOO_MANY_FAILURES)

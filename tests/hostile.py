@@ -216,7 +216,7 @@ def write_hostile_coco(folder: Path) -> dict[str, str]:
         "#annotation/14": "bad_mask",
         "#annotation/15": "bad_mask",
         "#annotation/16": "crowd",
-        "#rocket.jpg": "frame_mismatch",
+        "#annotation/17": "frame_mismatch",
         "#gone.jpg": "missing",
         "#../../etc/passwd": "bad_name",
         "#again.jpg": "duplicate_key",

@@ -6,6 +6,7 @@ What every image becomes, whatever it was:
 - First frame of animated and multi-page files; EXIF (or XMP) orientation applied; corrupt EXIF counts as upright.
 - Alpha, palette and colour-key transparency are composited on white.
 - CMYK, YCCK and YCbCr are converted by Pillow's formulas; embedded colour profiles are ignored.
+- Grey whose white is zero (TIFF's PhotometricInterpretation 0) is turned round, as 8-bit pictures are by Pillow.
 - 16-bit grey is divided by 257; 16-bit colour keeps its high bytes; 32-bit integer and float grey have no agreed white,
   so the least value of the image becomes black and the greatest white (NaN is black).
 - Bytes after the end of the image are ignored.
@@ -19,7 +20,7 @@ import struct
 import warnings
 import zlib
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +31,7 @@ from fld_engine.engine.data.identity import Fields
 from fld_engine.schemas.annotations import Frozen
 from fld_engine.schemas.errors import UnreadableImage
 
-Format = Literal["JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF", "JPEG2000"]
+Format = Literal["JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF", "JPEG2000", "PPM", "TGA", "ICO"]
 
 Image.MAX_IMAGE_PIXELS = None  # ImageLimits.max_pixels is asked instead: Pillow's limit warns first and raises at twice
 
@@ -47,8 +48,11 @@ _SIGNATURES: tuple[tuple[str, re.Pattern[bytes]], ...] = (
     ("JPEG XL", re.compile(rb"\xff\x0a|\x00\x00\x00\x0cJXL ")),
     ("PSD", re.compile(rb"8BPS")),
     ("ICO", re.compile(rb"\x00\x00\x01\x00")),
+    ("PPM", re.compile(rb"P[1-6][\s#]")),
     ("PDF", re.compile(rb"%PDF-")),
     ("SVG", re.compile(rb"\s*(<\?xml[^>]*>\s*)?<svg", re.IGNORECASE)),
+    # TGA begins with no mark of its own: kinds of palette and image, 13 bytes of places and sizes, bits of a pixel
+    ("TGA", re.compile(rb".[\x00\x01][\x01-\x03\x09-\x0b].{13}[\x01\x08\x10\x18\x20]", re.DOTALL)),
 )
 """First bytes of the formats we read, and of those that people most often have and we do not read."""
 
@@ -76,6 +80,7 @@ _DECODER_ERRORS = (
 _TRUNCATED = re.compile(r"truncat|end of file|not enough", re.IGNORECASE)
 _QUIET_PILLOW = ("ignore", None, UserWarning, re.compile(r"PIL\."), 0)
 _ORIENTATION_TAG = 0x0112
+_PHOTOMETRIC_TAG = 0x0106
 _TRANSPOSE = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -127,21 +132,30 @@ def decode(data: bytes, limits: ImageLimits) -> DecodedImage:
         plain = image.format == "JPEG" and image.mode == "RGB" and orientation == 1
         upright = image.transpose(_TRANSPOSE[orientation]) if orientation in _TRANSPOSE else image
         pixels = np.ascontiguousarray(_to_rgb(upright))
+        if _white_is_zero(image):
+            pixels = 255 - pixels
     except _DECODER_ERRORS as error:
         raise _unreadable(error) from error
     pixels.setflags(write=False)
     return DecodedImage(pixels, found, width=pixels.shape[1], height=pixels.shape[0], plain_jpeg=plain)
 
 
-def upright_wh(data: bytes, limits: ImageLimits) -> tuple[int, int]:
-    """(width, height) that `decode` would give, from the header where that is enough. Raises `UnreadableImage`."""
+def upright_frame(data: bytes, limits: ImageLimits) -> tuple[tuple[int, int], int]:
+    """((width, height) that `decode` would give, EXIF orientation of the stored pixels), from the header alone.
+
+    Raises `UnreadableImage`.
+    """
     image, _ = _open(data, limits)
     width, height = image.size
     try:
-        turned = _orientation(image) >= 5
+        orientation = _orientation(image)
     except _DECODER_ERRORS as error:
         raise _unreadable(error) from error
-    return (height, width) if turned else (width, height)
+    if image.format == "TIFF":  # whose size Pillow has turned already
+        tags: Any = getattr(image, "tag_v2", {})
+        stored = tags.get(_ORIENTATION_TAG, 1)
+        return (width, height), stored if stored in _TRANSPOSE else 1
+    return ((height, width) if orientation >= 5 else (width, height)), orientation
 
 
 def jpeg_bytes(pixels: RGB, quality: int = 95) -> bytes:
@@ -241,6 +255,16 @@ def _to_rgb(image: Image.Image) -> npt.NDArray[np.uint8]:
         layer = image.convert("RGBA")
         return np.asarray(Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB"))
     return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def _white_is_zero(image: Image.Image) -> bool:
+    """Whether Pillow gives the negative of a picture: it turns grey of 1 to 8 bits round, and no wider one.
+
+    TIFF 6.0, section 8, tag PhotometricInterpretation.
+    """
+    tags: Any = getattr(image, "tag_v2", {})
+    wide = image.mode.startswith("I;16") or image.mode in ("I", "F")
+    return wide and tags.get(_PHOTOMETRIC_TAG) == 0
 
 
 def _stretched(grey: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
+from pydantic import Field
+
 from fld_engine.engine.data.hashing import fingerprint
 from fld_engine.engine.data.records import FileRecord, PartitionRecord
+from fld_engine.engine.data.source_account import SourceAccount, standing
 from fld_engine.engine.data.store import Store
 from fld_engine.schemas.annotations import Frozen
 
@@ -27,6 +30,7 @@ class IngestRecord(Frozen):
     """The journal of a finished ingest; its partitions exist because it says so.
 
     Images: found = new + duplicates + known + quarantined. `rejected_annotations` of images that are used count apart.
+    `sources` has an account of each source that was read; ingests of earlier versions have none.
     """
 
     number: int
@@ -40,6 +44,7 @@ class IngestRecord(Frozen):
     partitions: tuple[PartitionRecord, ...]
     additions: tuple[AdditionResult, ...] = ()
     quarantine: FileRecord
+    sources: Mapping[str, SourceAccount] = Field(default_factory=dict)
 
 
 class IngestTotals(Frozen):
@@ -51,6 +56,7 @@ class IngestTotals(Frozen):
     known: int
     quarantined: Mapping[str, int]
     rejected_annotations: Mapping[str, int]
+    sources: Mapping[str, SourceAccount]
 
 
 def totals(journal: Sequence[IngestRecord]) -> IngestTotals:
@@ -67,6 +73,7 @@ def totals(journal: Sequence[IngestRecord]) -> IngestTotals:
         known=sum(ingest.known for ingest in journal),
         quarantined=dict(quarantined),
         rejected_annotations=dict(rejected),
+        sources=standing(ingest.sources for ingest in journal),
     )
 
 

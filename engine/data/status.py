@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
+from fld_engine.engine.data.source_account import SourceAccount
 from fld_engine.schemas.annotations import Frozen
 
 
@@ -22,7 +23,8 @@ class StepStatus(Frozen):
 class StatusReport(Frozen):
     """found = ingested + duplicates + known + quarantined. `kept` and `dropped` (by reason) go by verdict target.
 
-    `removed` images of those that were ingested are gone. `more` is what stages of other packages tell, by stage.
+    `removed` images of those that were ingested are gone. `sources` has an account of each source that was read;
+    ingests of earlier versions left none. `more` is what stages of other packages tell, by stage.
     """
 
     found: int
@@ -32,6 +34,7 @@ class StatusReport(Frozen):
     removed: int
     quarantined: Mapping[str, int]
     rejected_annotations: Mapping[str, int]
+    sources: Mapping[str, SourceAccount] = Field(default_factory=dict)
     partitions: int
     annotated: Mapping[str, StepStatus]
     kept: Mapping[str, int]

@@ -20,10 +20,17 @@ class PartitionLimits(Frozen):
 
 
 class Limits(Frozen):
-    """How long anything may take before it is given up, and how often it is tried."""
+    """How long anything may take before it is given up, how often it is tried, and how much may be lost.
+
+    Images that failed an annotator (`max_failed_share`), items of sources that cannot be used
+    (`max_quarantined_share`) and, of each source, annotations of people that cannot (`max_rejected_share`): a run that
+    loses more ends with exit code 3, once it has done its work. One that loses all of a source stops there, unless the
+    share allowed is 1.
+    """
 
     batch_timeout_s: float = Field(default=120.0, gt=0)
     load_timeout_s: float = Field(default=300.0, gt=0)
     task_retries: int = Field(default=2, ge=0)
     max_failed_share: float = Field(default=0.01, ge=0, le=1)
     max_quarantined_share: float = Field(default=0.05, ge=0, le=1)
+    max_rejected_share: float = Field(default=0.01, ge=0, le=1)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
 import zlib
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import fsspec
 from braceexpand import braceexpand
 from fsspec.implementations.local import LocalFileSystem
 
+from fld_engine.engine.data.source_account import Counting, Example, Reasons
 from fld_engine.engine.sources.item import Locator, Rejected, SourceChunk, extension, printable, too_large
 from fld_engine.schemas.errors import SourceError
 
@@ -28,15 +30,37 @@ Range = tuple[str, int | None, int | None]  # path, first byte, end; None: from 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Files under `base` as (relative path, bytes), sorted by path; an empty path where `base` is the only file."""
+    """Files under `base` as (relative path, bytes), sorted by path; an empty path where `base` is the only file.
+
+    `set_aside` maps the path of what is there and not listed to the reason: `hidden`, `link_outside`, `link_to_folder`.
+    """
 
     base: str
     files: Files
     rejected: tuple[Rejected, ...] = ()
+    set_aside: Mapping[str, str] = field(default_factory=dict)
 
     def ending(self, extensions: Collection[str]) -> list[tuple[str, int]]:
         """Files whose names have one of these extensions, in order."""
         return [(path, size) for path, size in self.files if extension(path or self.base) in extensions]
+
+    def passed_over(self, name: str, used: Collection[str], reason: str = "unknown_extension") -> Reasons:
+        """What is set aside, and, for a `reason`, files that are not among the `used` ones; `name` is the source's."""
+        others = {path: reason for path, _ in self.files if path not in used}
+        counting = Counting()
+        for path, why in sorted({**self.set_aside, **others}.items()):
+            counting.add("images", "passed_over", why, 1, Example(uri=printable(f"{name}/{path}")))
+        return counting.account().images.passed_over
+
+    def outside(self) -> str:
+        """Half a sentence where links lead out of the folder, for errors that say that nothing was found."""
+        links = [path for path, reason in self.set_aside.items() if reason == "link_outside"]
+        if not links:
+            return ""
+        return (
+            f"; {len(links)} links lead out of it, {links[0]!r} for one: give the folder that they lead to, or set "
+            "allow_outside: true"
+        )
 
 
 def locate(url: str) -> tuple[Any, str]:
@@ -48,16 +72,16 @@ def locate(url: str) -> tuple[Any, str]:
     return fs, path
 
 
-def list_files(url: str, name: str) -> Listing:
+def list_files(url: str, name: str, *, allow_outside: bool = False) -> Listing:
     """List a file, a folder with all that is below it, or a pattern with `*`, `?`, `[…]` or `{000..099}`.
 
-    Hidden files and folders are left out, links to folders are not followed. Raises `SourceError` where nothing is
-    there or it cannot be read.
+    Hidden files and folders are set aside, and so are links to folders, and links to files that lead out of the folder,
+    unless `allow_outside`. Raises `SourceError` where nothing is there or it cannot be read.
     """
     try:
         fs, path = locate(url)
         if not fs.exists(path) and re.search(r"[*?\[{]", url):
-            return _list_pattern(url)
+            return _list_pattern(url, allow_outside)
         info = fs.info(path)
         if info["type"] != "directory":
             return Listing(fs.unstrip_protocol(path), (("", int(info["size"] or 0)),))
@@ -73,8 +97,9 @@ def list_files(url: str, name: str) -> Listing:
     except (OSError, ValueError) as error:
         raise SourceError(f"source {url} cannot be read: {error}; check the URL and the access rights") from error
     prefix = path.rstrip("/") + "/"
+    links = _links_aside(path, found, prefix, allow_outside)
     sizes = {full.removeprefix(prefix): int(entry["size"] or 0) for full, entry in found.items()}
-    return _checked(fs.unstrip_protocol(path).rstrip("/"), sizes, name)
+    return _checked(fs.unstrip_protocol(path).rstrip("/"), sizes, name, links)
 
 
 def cut(files: Files, size: int = CHUNK_FILES) -> list[Files]:
@@ -128,8 +153,8 @@ def read_located(locators: Sequence[Locator]) -> Iterator[bytes]:
 
 def read_files(chunk: SourceChunk, max_bytes: int) -> Iterator[tuple[str, bytes | Rejected]]:
     """(path, bytes) of every file of a chunk, or why it was not read."""
-    fs, base = locate(chunk.base)
-    full = {path: f"{base}/{path}" if path else base for path, _ in chunk.files}
+    fs, _ = locate(chunk.base)
+    full = {path: locate(chunk.url(path))[1] for path, _ in chunk.files}
     irregular = {p for p in full if isinstance(fs, LocalFileSystem) and fs.exists(full[p]) and not fs.isfile(full[p])}
     wanted = [(path, size) for path, size in chunk.files if size <= max_bytes and path not in irregular]
     contents = read_ranges(fs, [(full[path], None, None) for path, _ in wanted], [size for _, size in wanted])
@@ -148,28 +173,48 @@ def unreadable(uri: str, error: OSError) -> Rejected:
     return Rejected(uri=uri, reason="unreadable", detail=f"{type(error).__name__}: {error.strerror or error.errno}")
 
 
-def _list_pattern(url: str) -> Listing:
+def _list_pattern(url: str, allow_outside: bool) -> Listing:
     base = re.split(r"[*?\[{]", url)[0].rpartition("/")[0] or "."
     fs, root = locate(base)
     prefix = root.rstrip("/") + "/"
     sizes: dict[str, int] = {}
+    aside: dict[str, str] = {}
     for one in braceexpand(url):
         path = locate(one)[1]
         found = fs.glob(path, detail=True) if re.search(r"[*?\[]", path) else {path: fs.info(path)}
+        aside |= _links_aside(root, found, prefix, allow_outside)
         sizes.update((full.removeprefix(prefix), int(entry["size"] or 0)) for full, entry in found.items())
-    if not sizes:
-        raise SourceError(f"source {url} matches no file; list {base} to see what is there")
-    return Listing(fs.unstrip_protocol(root).rstrip("/"), sorted(sizes.items()))
+    listed = tuple(sorted((path, size) for path, size in sizes.items() if path not in aside))
+    listing = Listing(fs.unstrip_protocol(root).rstrip("/"), listed, set_aside=aside)
+    if not listed:
+        raise SourceError(f"source {url} matches no file; list {base} to see what is there{listing.outside()}")
+    return listing
 
 
-def _checked(base: str, sizes: dict[str, int], name: str) -> Listing:
-    """Without hidden files; names that are not UTF-8 cannot be stored and are rejected."""
-    shown = sorted(p for p in sizes if p and not any(part.startswith(".") for part in p.split("/")))
+def _links_aside(root: str, found: Mapping[str, Any], prefix: str, allow_outside: bool) -> dict[str, str]:
+    """Links among the entries of a listing that are not followed: relative path → reason. Only local files have any."""
+    aside = {}
+    inside = os.path.join(os.path.realpath(root), "")
+    for full, entry in found.items():
+        if not entry.get("islink"):
+            continue
+        if os.path.isdir(full):
+            aside[full.removeprefix(prefix)] = "link_to_folder"
+        elif not allow_outside and not os.path.realpath(full).startswith(inside):
+            aside[full.removeprefix(prefix)] = "link_outside"
+    return aside
+
+
+def _checked(base: str, sizes: Mapping[str, int], name: str, links: Mapping[str, str]) -> Listing:
+    """Without hidden files and links; names that are not UTF-8 cannot be stored and are rejected."""
+    hidden = {p: "hidden" for p in sizes if any(part.startswith(".") for part in p.split("/"))}
+    aside = {**links, **hidden}
+    shown = sorted(p for p in sizes if p and p not in aside)
     bad = [p for p in shown if printable(p) != p]
     rejected = tuple(
         Rejected(uri=f"{name}/{p}", reason="bad_name", detail="the file's name is not UTF-8; rename it") for p in bad
     )
-    return Listing(base, tuple((p, sizes[p]) for p in shown if p not in set(bad)), rejected)
+    return Listing(base, tuple((p, sizes[p]) for p in shown if p not in set(bad)), rejected, aside)
 
 
 def _batches(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:

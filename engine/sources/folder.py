@@ -1,4 +1,4 @@
-"""A folder of images: every file with an image's extension is a candidate, everything else in it is ignored."""
+"""A folder of images: every file with an image's extension is a candidate, everything else in it is passed over."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ class FolderSource:
 
     Params = NoParams
     brings: ClassVar[frozenset[Kind]] = frozenset()
+    uses: ClassVar[frozenset[str]] = frozenset({"class_folders"})
     expects = f"image ({', '.join('.' + e for e in sorted(IMAGE_EXTENSIONS))})"
 
     def __init__(self, params: NoParams) -> None: ...
@@ -38,17 +39,23 @@ class FolderSource:
 
     def chunks(self, spec: SourceSpec) -> Sequence[SourceChunk]:
         """Runs of about a thousand files, sorted by path."""
-        listing = list_files(spec.url, spec.name)
+        listing = list_files(spec.url, spec.name, allow_outside=spec.allow_outside)
         rejected = tuple(r for r in listing.rejected if extension(r.uri) in IMAGE_EXTENSIONS)
-        runs = cut(listing.ending(IMAGE_EXTENSIONS))
+        images = listing.ending(IMAGE_EXTENSIONS)
+        runs, passed_over = cut(images), listing.passed_over(spec.name, {path for path, _ in images})
         if not runs and not rejected:
             raise SourceError(
                 f"source {spec.url} holds no image: of its {len(listing.files)} files none ends in one of "
-                f"{', '.join(sorted(IMAGE_EXTENSIONS))}; give the folder that the images are in"
+                f"{', '.join(sorted(IMAGE_EXTENSIONS))}; give the folder that the images are in{listing.outside()}"
             )
         return [
             SourceChunk(
-                spec=spec, kind="folder", base=listing.base, files=tuple(run), rejected=rejected if index == 0 else ()
+                spec=spec,
+                kind="folder",
+                base=listing.base,
+                files=tuple(run),
+                rejected=rejected if index == 0 else (),
+                passed_over=passed_over,
             )
             for index, run in enumerate(runs or [()])
         ]

@@ -15,6 +15,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field
 
 from fld_engine.engine.data.identity import Fields
+from fld_engine.engine.data.source_account import Reasons
 from fld_engine.schemas.annotations import Annotations, Frozen, Source, Text
 from fld_engine.schemas.origins import Origin
 
@@ -24,9 +25,13 @@ IN_FILES = ("file", "tar")
 """Kinds of locators that need no reader of a source: a whole file, and bytes in the middle of one."""
 
 IMAGE_EXTENSIONS = frozenset(
-    {"jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "gif", "tif", "tiff", "avif", "heic", "jp2"}
-)
-"""Names that promise an image; the decoder decides by content. Unsupported ones are here to be reported, not missed."""
+    {
+        "jpg", "jpeg", "jpe", "jfif", "mpo", "png", "apng", "webp", "bmp", "gif", "tif", "tiff", "avif", "avifs",
+        "heic", "jp2", "j2k", "j2c", "jpc", "jpf", "jpx", "ppm", "pgm", "pbm", "pnm", "tga", "icb", "vda", "vst", "ico",
+    }
+)  # fmt: skip
+"""Names that promise an image: those that Pillow has for the formats that can be allowed, and HEIC. The decoder decides
+by content. Unsupported ones are here to be reported, not missed."""
 
 MAX_ITEM_BYTES = 200_000_000
 """Images larger than this are rejected without being read, unless the caller says otherwise."""
@@ -57,6 +62,10 @@ class SourceSpec(Frozen):
     sources should not share it. `images_url` is the image folder of a COCO json (default: the json's own folder). The
     columns of Parquet are recognised by their usual names where they are not given.
 
+    A source's files are those under its own folder: what a Parquet, a json or a link names elsewhere is read only with
+    `allow_outside`. `exif` says what the places in a COCO json are of, where an image's EXIF turns it and its boxes fit
+    either way: the picture as it is shown (`applied`), or the pixels as they are stored (`raw`).
+
     `params` are left out of every dump where none are given: chunks of sources without any keep their fingerprints.
     """
 
@@ -77,6 +86,8 @@ class SourceSpec(Frozen):
     image_column: str = ""
     uri_column: str = ""
     caption_columns: tuple[str, ...] = ()
+    allow_outside: bool = Field(default=False, exclude_if=lambda given: not given)
+    exif: Literal["", "applied", "raw"] = Field(default="", exclude_if=lambda given: not given)
     params: Mapping[str, Any] = Field(default_factory=dict, exclude_if=lambda given: not given)
 
 
@@ -106,16 +117,34 @@ class Rejected(Frozen):
     """Something in a source that cannot be used, with a short, countable reason; its neighbours go on.
 
     `what` tells images, or files that might have held some, from single annotations of images that are used;
-    `of_image` is the URI of the image that such an annotation is about, where that is not `uri` itself.
+    `of_image` is the URI of the image that such an annotation is about, where that is not `uri` itself, and `by` whose
+    it is.
     """
 
-    in_fingerprints: ClassVar[Fields] = Fields(always=("uri", "reason", "detail", "what", "of_image"))
+    in_fingerprints: ClassVar[Fields] = Fields(always=("uri", "reason", "detail", "what", "of_image"), never=("by",))
 
     uri: Printable
     reason: str
     detail: Printable
     what: Literal["image", "annotation"] = "image"
     of_image: Printable = ""
+    by: Literal["human", "web"] = "human"
+
+
+class PassedOver(Frozen):
+    """Something in a source that becomes no row of any table, and is counted.
+
+    `lost` annotations went with an image that cannot be used, or was not found; anything else is passed over by rule.
+    """
+
+    uri: Printable
+    reason: str
+    detail: Printable = ""
+    what: Literal["image", "annotation"] = "image"
+    of_image: Printable = ""
+    by: Literal["human", "web"] = "human"
+    number: int = 1
+    lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +162,8 @@ class SourceItem:
 
 
 ScannedItem = tuple[SourceItem, bytes] | Rejected
+ReadItem = ScannedItem | PassedOver
+"""What a reader may find; what it passes over never gets further than `read_chunk`."""
 
 
 class SourceChunk(Frozen):
@@ -140,11 +171,13 @@ class SourceChunk(Frozen):
 
     `files` are (path relative to `base`, bytes), in order; an empty path is `base` itself. Names and sizes are all
     that is known of a file before it is read: one that is rewritten in place, at the same size, looks unchanged.
-    `rejected` was found while listing. `revision` names content that names and sizes do not tell of, such as that of
-    the COCO json the chunk was listed from.
+    `rejected` was found while listing, and `passed_over` counts what was left out of the whole source there. `revision`
+    names content that names and sizes do not tell of, such as that of the COCO json the chunk was listed from.
     """
 
-    in_fingerprints: ClassVar[Fields] = Fields(always=("spec", "kind", "base", "files", "rejected", "revision"))
+    in_fingerprints: ClassVar[Fields] = Fields(
+        always=("spec", "kind", "base", "files", "rejected", "revision"), never=("passed_over",)
+    )
 
     spec: SourceSpec
     kind: str
@@ -152,8 +185,14 @@ class SourceChunk(Frozen):
     files: tuple[tuple[str, int], ...]
     rejected: tuple[Rejected, ...] = ()
     revision: str = ""
+    passed_over: Reasons = Field(default_factory=dict)
 
     def url(self, path: str) -> str:
+        """Of a file; with `allow_outside`, an absolute path or a URL is one that a json names outside of `base`."""
+        if self.spec.allow_outside and re.match(r"[a-z][a-z0-9+.-]*://", path):
+            return path
+        if self.spec.allow_outside and path.startswith("/"):
+            return f"{self.base.partition('://')[0]}://{path}"
         return f"{self.base}/{path}" if path else self.base
 
     def uri(self, path: str) -> str:
@@ -161,8 +200,10 @@ class SourceChunk(Frozen):
 
 
 def extension(path: str) -> str:
-    """What follows the last dot of a file name, in lower case."""
-    return posixpath.splitext(path)[1][1:].lower()
+    """What follows the last dot of a file name, in lower case, without a query that a downloader left behind it."""
+    name, query, _ = posixpath.basename(path).partition("?")
+    before = posixpath.splitext(name)[1] if query else ""
+    return (before or posixpath.splitext(path)[1])[1:].lower()
 
 
 def unsafe_name(path: str) -> str | None:
@@ -201,17 +242,25 @@ def _without_control(text: str) -> str:
     return _CONTROL.sub("", text.encode("utf-8", "ignore").decode("utf-8"))
 
 
-def web_captions(values: Iterable[object], uri: str) -> tuple[Annotations, list[Rejected]]:
-    """Found captions as brief texts of source `web`, in order, without repeats, without what is empty or no text."""
-    rejected = []
+def web_captions(values: Iterable[object], uri: str) -> tuple[Annotations, list[Rejected | PassedOver]]:
+    """Found captions as brief texts of source `web`, in order, and what is none of them: too long, empty, no text.
+
+    What is said twice is one text.
+    """
+    others: list[Rejected | PassedOver] = []
     texts: dict[str, Text] = {}
     for value in values:
         text = clean_text(value) if isinstance(value, str) else ""
         if len(text) > MAX_TEXT_CHARS:
-            rejected.append(too_long(uri, text))
+            others.append(too_long(uri, text).model_copy(update={"by": "web"}))
+        elif text in texts:
+            others.append(PassedOver(uri=uri, reason="repeated", what="annotation", by="web"))
         elif text:
             texts[text] = Text(granularity="brief", text=text, score=1.0, source=WEB)
-    return Annotations(texts=tuple(texts.values())), rejected
+        elif value is not None:
+            reason = "empty" if isinstance(value, str) else "form_not_read"
+            others.append(PassedOver(uri=uri, reason=reason, what="annotation", by="web"))
+    return Annotations(texts=tuple(texts.values())), others
 
 
 def too_long(uri: str, text: str) -> Rejected:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from fld_engine.engine.data.discovery import installed, load
@@ -14,14 +14,25 @@ from fld_engine.engine.sources.item import (
     IN_FILES,
     MAX_ITEM_BYTES,
     Locator,
+    PassedOver,
     Rejected,
     ScannedItem,
     SourceChunk,
     SourceSpec,
 )
-from fld_engine.engine.sources.reader import GROUP, ReadsAgain, SourceReader
+from fld_engine.engine.sources.reader import GROUP, ReadsAgain, SourceReader, UsesSettings
 from fld_engine.schemas.errors import ConfigError, SourceError, unknown_name
 from fld_engine.schemas.kinds import FROM_SOURCES, Kind
+
+OF_SOME_KINDS: Mapping[str, str] = {
+    "class_folders": "says whether the folder that an image lies in is its label, for folders of images",
+    "images_url": "is the image folder of a COCO json",
+    "exif": "says what the boxes of a COCO json are of",
+    "image_column": "names a column of Parquet",
+    "uri_column": "names a column of Parquet",
+    "caption_columns": "names columns of Parquet",
+}
+"""Settings of a source that not all kinds look at, and what they are for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +56,13 @@ def open_source(spec: SourceSpec) -> Source:
     Raises `SourceError` where that is not clear, `ConfigError` for a kind that is not installed and wrong parameters.
     """
     check_spec(spec, where=f"source {spec.name}")
-    return Source(spec, spec.kind if spec.kind != AUTO else _recognised(spec))
+    kind = spec.kind if spec.kind != AUTO else _recognised(spec)
+    _check_settings(spec, kind, where=f"source {spec.name}")
+    return Source(spec, kind)
 
 
 def check_spec(spec: SourceSpec, *, where: str) -> None:
-    """Raises `ConfigError` for a kind that is not installed, and for parameters that its reader does not take.
+    """Raises `ConfigError` for a kind that is not installed, and for settings that its reader does not take.
 
     `where` opens the message: the path of the source in a config.
     """
@@ -58,8 +71,21 @@ def check_spec(spec: SourceSpec, *, where: str) -> None:
         raise ConfigError(f"{where}.kind: {unknown_name('source', spec.kind, kinds)}")
     if spec.kind != AUTO:
         parse_settings(_class(spec.kind).Params, spec.params, under=f"{where}.params")
+        _check_settings(spec, spec.kind, where=where)
     elif spec.params:
         raise ConfigError(f"{where}.params: {dict(spec.params)} are for a source of a stated kind; set kind")
+
+
+def _check_settings(spec: SourceSpec, kind: str, *, where: str) -> None:
+    """Raises `ConfigError` for a setting that does nothing for this kind of source."""
+    reader = _class(kind)
+    for name, what in OF_SOME_KINDS.items():
+        given = getattr(spec, name)
+        unused = isinstance(reader, UsesSettings) and name not in reader.uses
+        if unused and given != SourceSpec.model_fields[name].default:
+            raise ConfigError(
+                f"{where}.{name}: {given!r} does nothing for a source of kind {kind!r}: it {what}; leave it out"
+            )
 
 
 def brings(spec: SourceSpec) -> frozenset[Kind]:
@@ -67,13 +93,20 @@ def brings(spec: SourceSpec) -> frozenset[Kind]:
     return _class(spec.kind).brings if spec.kind in installed(GROUP) else FROM_SOURCES
 
 
-def read_chunk(chunk: SourceChunk, max_bytes: int = MAX_ITEM_BYTES) -> Iterator[ScannedItem]:
+def read_chunk(
+    chunk: SourceChunk, max_bytes: int = MAX_ITEM_BYTES, *, passed_over: Callable[[PassedOver], None] | None = None
+) -> Iterator[ScannedItem]:
     """Everything in a chunk, in a fixed order: images with their bytes, and what cannot be used.
 
-    Images of more than `max_bytes` are rejected without being read. Raises `SourceError` where the source changed after
-    it was listed, `OSError` where a connection was lost, and `ConfigError` where its reader is not installed here.
+    `passed_over` is told of what becomes neither, before the image that it belongs to. Images of more than `max_bytes`
+    are rejected without being read. Raises `SourceError` where the source changed after it was listed, `OSError` where
+    a connection was lost, and `ConfigError` where its reader is not installed here.
     """
     for found in _reader(chunk.kind, chunk.spec).read(chunk, max_bytes):
+        if isinstance(found, PassedOver):
+            if passed_over is not None:
+                passed_over(found)
+            continue
         if not isinstance(found, Rejected) and found[0].read.kind not in (*IN_FILES, chunk.kind):
             raise SourceError(
                 f"source kind {chunk.kind!r} says of {found[0].uri} that it is read again as {found[0].read.kind!r}; "

@@ -2,6 +2,9 @@
 
 The image column holds bytes, or Hugging Face's struct of `bytes` and `path`. Columns that the source does not name are
 recognised by their usual names, first match first. Captions are from the web.
+
+A URI is a name in the table's own folder, or an address of the web (http, https), which is fetched; any other is
+refused, unless the source says `allow_outside`.
 """
 
 from __future__ import annotations
@@ -19,15 +22,16 @@ import pyarrow.parquet as pq
 from fld_engine.engine.sources.files import Listing, Range, list_files, locate, read_ranges, unreadable
 from fld_engine.engine.sources.item import (
     Locator,
+    PassedOver,
+    ReadItem,
     Rejected,
-    ScannedItem,
     SourceChunk,
     SourceItem,
     SourceSpec,
     too_large,
-    unsafe_name,
     web_captions,
 )
+from fld_engine.engine.sources.reach import resolve
 from fld_engine.engine.sources.reader import NoParams
 from fld_engine.schemas.errors import SourceError
 from fld_engine.schemas.kinds import Kind
@@ -35,13 +39,14 @@ from fld_engine.schemas.kinds import Kind
 IMAGE_COLUMNS = ("image", "img", "jpg", "jpeg", "png", "webp", "bytes", "image_bytes", "img_bytes", "content")
 URI_COLUMNS = ("url", "uri", "image_url", "image_uri", "file_name", "image_path", "path")
 CAPTION_COLUMNS = ("caption", "captions", "text", "texts", "txt", "sentences", "TEXT")
-PROTOCOLS = ("file", "http", "https", "s3", "gs", "gcs", "az", "abfs", "hf", "memory")
-"""Where the URIs of a table may lead."""
+WEB_ADDRESSES = ("http", "https")
+PROTOCOLS = ("file", *WEB_ADDRESSES, "s3", "gs", "gcs", "az", "abfs", "hf", "memory")
+"""Where the URIs of a table may lead, those that are no web addresses with `allow_outside`."""
 
 BATCH_ROWS = 16
 """Rows held at once: enough requests in flight for URIs, little enough to hold for bytes."""
 
-_Scanned = Iterator[ScannedItem]
+_Scanned = Iterator[ReadItem]
 _Held = tuple[bytes, Locator] | Rejected
 
 
@@ -57,6 +62,7 @@ class ParquetSource:
 
     Params = NoParams
     brings: ClassVar[frozenset[Kind]] = frozenset({"brief_texts"})
+    uses: ClassVar[frozenset[str]] = frozenset({"image_column", "uri_column", "caption_columns"})
     expects = "Parquet file (.parquet)"
 
     def __init__(self, params: NoParams) -> None: ...
@@ -67,11 +73,17 @@ class ParquetSource:
 
     def chunks(self, spec: SourceSpec) -> Sequence[SourceChunk]:
         """One chunk per file, sorted by path; only the footer of the first readable file is opened."""
-        listing = list_files(spec.url, spec.name)
+        listing = list_files(spec.url, spec.name, allow_outside=spec.allow_outside)
         files = listing.ending({"parquet"})
         if not files:
-            raise SourceError(f"source {spec.url} holds no .parquet among its {len(listing.files)} files")
-        made = [SourceChunk(spec=spec, kind="parquet", base=listing.base, files=(file,)) for file in files]
+            raise SourceError(
+                f"source {spec.url} holds no .parquet among its {len(listing.files)} files{listing.outside()}"
+            )
+        passed_over = listing.passed_over(spec.name, {path for path, _ in files})
+        made = [
+            SourceChunk(spec=spec, kind="parquet", base=listing.base, files=(file,), passed_over=passed_over)
+            for file in files
+        ]
         for chunk in made:
             try:
                 with _open(chunk.url(chunk.files[0][0])) as file:
@@ -81,7 +93,7 @@ class ParquetSource:
                 continue
         return made
 
-    def read(self, chunk: SourceChunk, max_bytes: int) -> Iterator[ScannedItem]:
+    def read(self, chunk: SourceChunk, max_bytes: int) -> Iterator[ReadItem]:
         """Rows in order; where a file is damaged, everything before the damage and one rejected row for the rest."""
         ((path, _),) = chunk.files
         uri, url = chunk.uri(path), chunk.url(path)
@@ -90,6 +102,7 @@ class ParquetSource:
             with _open(url) as file:
                 columns = _columns(file.schema_arrow, chunk.spec)
                 names = [name for name in (columns.image, columns.uri, *columns.captions) if name]
+                yield from _not_read(file.schema_arrow, names, uri)
                 for batch in file.iter_batches(BATCH_ROWS, columns=names):
                     yield from _rows(batch, row, chunk, columns, max_bytes)
                     row += batch.num_rows
@@ -143,6 +156,13 @@ def _columns(schema: pa.Schema, spec: SourceSpec) -> _Columns:
     return _Columns(image, uri, captions)
 
 
+def _not_read(schema: pa.Schema, names: Sequence[str], uri: str) -> Iterator[PassedOver]:
+    """Columns that nothing is taken from: others than these, and those of captions in a form that is not read."""
+    for field in schema:
+        if field.name not in names:
+            yield PassedOver(uri=f"{uri}:{field.name}", reason="column_not_read", detail=str(field.type))
+
+
 def _holds_bytes(kind: pa.DataType) -> bool:
     if pa.types.is_struct(kind):
         return any(field.name == "bytes" and _holds_bytes(field.type) for field in kind)
@@ -167,7 +187,7 @@ def _rows(batch: pa.RecordBatch, first: int, chunk: SourceChunk, columns: _Colum
             held[i] = data, Locator(kind="parquet", url=url, row=first + i, column=columns.image)
         elif link:
             wanted[i] = link
-    held |= _fetch(wanted, url, places, max_bytes)
+    held |= _fetch(wanted, chunk, places, max_bytes)
     captions = list(zip(*(_texts(batch[name]) for name in columns.captions), strict=True)) or [()] * batch.num_rows
     for i, place in enumerate(places):
         found = held.get(i) or Rejected(uri=place, reason="no_bytes", detail="neither image bytes nor a URI in the row")
@@ -199,12 +219,12 @@ def _texts(column: pa.Array) -> list[Any]:
     return [None] * len(column)
 
 
-def _fetch(links: Mapping[int, str], table_url: str, places: Sequence[str], max_bytes: int) -> dict[int, _Held]:
+def _fetch(links: Mapping[int, str], chunk: SourceChunk, places: Sequence[str], max_bytes: int) -> dict[int, _Held]:
     """What stands at the URIs of rows, fetched side by side for each protocol."""
     held: dict[int, _Held] = {}
     targets: dict[int, str] = {}
     for i, link in links.items():
-        target, problem = _resolve(link, table_url)
+        target, problem = _resolve(link, chunk)
         if problem:
             held[i] = Rejected(uri=places[i], reason="bad_uri", detail=f"{link!r}: {problem}")
         else:
@@ -225,14 +245,15 @@ def _protocol(url: str) -> str:
     return url.partition("://")[0]
 
 
-def _resolve(link: str, table_url: str) -> tuple[str, str]:
+def _resolve(link: str, chunk: SourceChunk) -> tuple[str, str]:
     """(URL, why it may not be followed). Relative names are looked up beside the table."""
     if "://" in link:
-        known = _protocol(link) in PROTOCOLS and "::" not in link
-        return link, "" if known else f"expected a relative name or one of {', '.join(PROTOCOLS)}"
-    if link.startswith("/") and _protocol(table_url) == "file":
-        return f"file://{link}", ""
-    return f"{posixpath.dirname(table_url)}/{link}", unsafe_name(link) or ""
+        if _protocol(link) not in PROTOCOLS or "::" in link:
+            return "", f"expected a relative name or one of {', '.join(PROTOCOLS)}"
+        if _protocol(link) in WEB_ADDRESSES:
+            return link, ""
+    table = chunk.url(chunk.files[0][0])
+    return resolve(link, posixpath.dirname(table), allow_outside=chunk.spec.allow_outside)
 
 
 def _rising(rows: Sequence[int]) -> Iterator[list[int]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from fld_engine.engine.sources.files import Listing
-from fld_engine.engine.sources.item import Locator, ScannedItem, SourceChunk, SourceSpec
+from fld_engine.engine.sources.item import Locator, ReadItem, SourceChunk, SourceSpec
 from fld_engine.schemas.annotations import Frozen
 from fld_engine.schemas.kinds import Kind
 
@@ -44,13 +44,21 @@ class SourceReader(Protocol):
         """The parts of the source, in a fixed order. Raises `SourceError` where there is nothing to read."""
         ...
 
-    def read(self, chunk: SourceChunk, max_bytes: int) -> Iterator[ScannedItem]:
+    def read(self, chunk: SourceChunk, max_bytes: int) -> Iterator[ReadItem]:
         """Everything in a chunk, in a fixed order; what cannot be used comes as `Rejected`, never as an exception.
 
+        What is left out by rule, or goes with an image that cannot be used, may come as `PassedOver`, to be counted.
         Images of more than `max_bytes` are rejected. Raises `SourceError` where the source changed after it was listed,
         and `OSError` where a connection was lost.
         """
         ...
+
+
+@runtime_checkable
+class UsesSettings(Protocol):
+    """A reader that says which of the settings in `SourceSpec` that not all kinds look at it uses; another uses all."""
+
+    uses: ClassVar[frozenset[str]]
 
 
 @runtime_checkable

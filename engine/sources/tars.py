@@ -1,7 +1,7 @@
 """Tars in WebDataset layout: members with the same key (the name up to the first dot of its last part) are one sample.
 
 Of a sample, the first member with an image's extension is the image; `.txt` and the keys `caption`, `captions`, `text`
-and `texts` of `.json` are captions from the web; `.cls` is the label. Hidden members are ignored.
+and `texts` of `.json` are captions from the web; `.cls` is the label. Hidden members and other files are passed over.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from fld_engine.engine.sources.files import Listing, list_files, locate, unreada
 from fld_engine.engine.sources.item import (
     IMAGE_EXTENSIONS,
     Locator,
+    PassedOver,
+    ReadItem,
     Rejected,
-    ScannedItem,
     SourceChunk,
     SourceItem,
     SourceSpec,
@@ -32,6 +33,7 @@ from fld_engine.schemas.errors import SourceError
 from fld_engine.schemas.kinds import Kind
 
 CAPTION_KEYS = ("caption", "captions", "text", "texts")
+TEXT_SUFFIXES = frozenset({"txt", "json", "cls"})
 MAX_TEXT_BYTES = 2**20
 """Larger `.txt`, `.json` and `.cls` members are not read."""
 
@@ -56,6 +58,7 @@ class TarSource:
 
     Params = NoParams
     brings: ClassVar[frozenset[Kind]] = frozenset({"brief_texts"})
+    uses: ClassVar[frozenset[str]] = frozenset()
     expects = "uncompressed tar (.tar)"
 
     def __init__(self, params: NoParams) -> None: ...
@@ -66,16 +69,20 @@ class TarSource:
 
     def chunks(self, spec: SourceSpec) -> Sequence[SourceChunk]:
         """One chunk per tar, sorted by path."""
-        listing = list_files(spec.url, spec.name)
+        listing = list_files(spec.url, spec.name, allow_outside=spec.allow_outside)
         tars = listing.ending({"tar"})
         if not tars:
             raise SourceError(
                 f"source {spec.url} holds no .tar among its {len(listing.files)} files; "
-                "compressed tars cannot be read in places: decompress them first"
+                f"compressed tars cannot be read in places: decompress them first{listing.outside()}"
             )
-        return [SourceChunk(spec=spec, kind="tars", base=listing.base, files=(file,)) for file in tars]
+        passed_over = listing.passed_over(spec.name, {path for path, _ in tars})
+        return [
+            SourceChunk(spec=spec, kind="tars", base=listing.base, files=(file,), passed_over=passed_over)
+            for file in tars
+        ]
 
-    def read(self, chunk: SourceChunk, max_bytes: int) -> Iterator[ScannedItem]:
+    def read(self, chunk: SourceChunk, max_bytes: int) -> Iterator[ReadItem]:
         """Samples in tar order; of a damaged tar everything before the damage, and one rejected row for the rest."""
         ((path, num_bytes),) = chunk.files
         fs, where = locate(chunk.url(path))
@@ -87,7 +94,7 @@ class TarSource:
         with stream:
             seen: set[str] = set()
             for found in _samples(_members(stream, num_bytes, chunk.uri(path), max_bytes)):
-                if isinstance(found, Rejected):
+                if isinstance(found, Rejected | PassedOver):
                     yield found
                 elif found[0].key in seen:
                     yield Rejected(
@@ -98,11 +105,11 @@ class TarSource:
                     yield from _sample(found, chunk.url(path), max_bytes)
 
 
-def _samples(members: Iterable[_Member | Rejected]) -> Iterator[list[_Member] | Rejected]:
-    """Neighbours with the same key; rejected members come before the sample they stand in."""
+def _samples(members: Iterable[_Member | Rejected | PassedOver]) -> Iterator[list[_Member] | Rejected | PassedOver]:
+    """Neighbours with the same key; members that are none come before the sample they stand in."""
     group: list[_Member] = []
     for member in members:
-        if isinstance(member, Rejected):
+        if isinstance(member, Rejected | PassedOver):
             yield member
             continue
         if group and member.key != group[0].key:
@@ -113,7 +120,7 @@ def _samples(members: Iterable[_Member | Rejected]) -> Iterator[list[_Member] | 
         yield group
 
 
-def _sample(members: list[_Member], url: str, max_bytes: int) -> Iterator[ScannedItem]:
+def _sample(members: list[_Member], url: str, max_bytes: int) -> Iterator[ReadItem]:
     parts: dict[str, _Member] = {}
     for member in members:
         if member.suffix in parts or (member.suffix in IMAGE_EXTENSIONS and parts.keys() & IMAGE_EXTENSIONS):
@@ -129,11 +136,13 @@ def _sample(members: list[_Member], url: str, max_bytes: int) -> Iterator[Scanne
     if image.data is None:
         yield too_large(image.uri, image.num_bytes, max_bytes)
         return
+    for suffix in sorted(parts.keys() - TEXT_SUFFIXES - {image.suffix}):
+        yield PassedOver(uri=parts[suffix].uri, reason="unknown_extension", of_image=image.uri)
     captions: list[object] = []
     label = ""
     for suffix in ("txt", "json", "cls"):
         said = _said(parts[suffix]) if suffix in parts else []
-        if isinstance(said, Rejected):
+        if isinstance(said, Rejected | PassedOver):
             yield said.model_copy(update={"of_image": image.uri})
         elif suffix == "cls":
             label = clean_text("".join(map(str, said)))
@@ -145,20 +154,25 @@ def _sample(members: list[_Member], url: str, max_bytes: int) -> Iterator[Scanne
     yield SourceItem(uri=image.uri, source_label=label, annotations=annotations, read=where), image.data
 
 
-def _said(member: _Member) -> list[object] | Rejected:
+def _said(member: _Member) -> list[object] | Rejected | PassedOver:
     """What a text member says: the caption keys of a `.json`, the whole of any other."""
     if member.data is None:
-        return too_large(member.uri, member.num_bytes, MAX_TEXT_BYTES).model_copy(update={"what": "annotation"})
+        large = too_large(member.uri, member.num_bytes, MAX_TEXT_BYTES)
+        return large.model_copy(update={"what": "annotation", "by": "web"})
     try:
         text = member.data.decode("utf-8-sig")
         fields = json.loads(text) if member.suffix == "json" else {"text": text}
     except (ValueError, RecursionError) as error:
-        return Rejected(uri=member.uri, reason="bad_text", detail=f"{type(error).__name__}: {error}", what="annotation")
+        detail = f"{type(error).__name__}: {error}"
+        return Rejected(uri=member.uri, reason="bad_text", detail=detail, what="annotation", by="web")
     values = [fields[key] for key in CAPTION_KEYS if key in fields] if isinstance(fields, dict) else []
+    if not values:
+        detail = f"none of the keys {', '.join(CAPTION_KEYS)}"
+        return PassedOver(uri=member.uri, reason="form_not_read", detail=detail, what="annotation", by="web")
     return [caption for value in values for caption in (value if isinstance(value, list) else [value])]
 
 
-def _members(stream: IO[bytes], num_bytes: int, uri: str, max_bytes: int) -> Iterator[_Member | Rejected]:
+def _members(stream: IO[bytes], num_bytes: int, uri: str, max_bytes: int) -> Iterator[_Member | Rejected | PassedOver]:
     """Members in order; the last thing that comes is why the tar could not be read to its end, if it could not."""
     try:
         tar = tarfile.open(fileobj=stream, mode="r:")  # noqa: SIM115 - the caller closes the stream
@@ -188,8 +202,10 @@ def _members(stream: IO[bytes], num_bytes: int, uri: str, max_bytes: int) -> Ite
         yield Rejected(uri=uri, reason="corrupt", detail=f"no header at byte {tar.offset}; nothing after it is read")
 
 
-def _member(stream: IO[bytes], info: tarfile.TarInfo, uri: str, max_bytes: int) -> _Member | Rejected | None:
-    """One member, read; `None` for what is silently left out: folders and hidden files."""
+def _member(
+    stream: IO[bytes], info: tarfile.TarInfo, uri: str, max_bytes: int
+) -> _Member | Rejected | PassedOver | None:
+    """One member, read; `None` for folders, which hold nothing."""
     place = f"{uri}!{info.name}"
     name = info.name.removeprefix("./")
     if info.isdir():
@@ -199,11 +215,11 @@ def _member(stream: IO[bytes], info: tarfile.TarInfo, uri: str, max_bytes: int) 
     if not info.isreg() or info.issparse():
         return Rejected(uri=place, reason="not_a_file", detail="a link, a device or a sparse file is not followed")
     if any(part.startswith(".") for part in name.split("/")):
-        return None
+        return PassedOver(uri=place, reason="hidden")
     folder, base = posixpath.split(name)
     stem, _, suffix = base.partition(".")
     suffix = suffix.lower()
-    limit = max_bytes if suffix in IMAGE_EXTENSIONS else MAX_TEXT_BYTES if suffix in ("txt", "json", "cls") else -1
+    limit = max_bytes if suffix in IMAGE_EXTENSIONS else MAX_TEXT_BYTES if suffix in TEXT_SUFFIXES else -1
     data = None
     if info.size <= limit:
         stream.seek(info.offset_data)

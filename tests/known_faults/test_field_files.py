@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from fld_engine.schemas.errors import RunnerError, SourceError
+from fld_engine.schemas.errors import ConfigError, RunnerError, SourceError
 from tests.hostile import tar_bytes
 from tests.known_faults.field import (
     AT,
@@ -210,8 +210,8 @@ TARS: dict[str, Case] = {
     "captions by name": (
         captions_by_name,
         {"images": 2, "texts": ["a cup", "a pot"]},
-        "caption_columns does nothing for tars",
-        AssertionError,
+        "caption_columns is refused for tars",
+        ConfigError,
     ),
     "members .caption and .text": (
         text_members,
@@ -271,12 +271,6 @@ def chained_address(folder: Path) -> Row:
     return {"url": f"zip://val2017::{folder}/val2017.zip", "name": "src", "kind": "folder"}
 
 
-def false_endings(folder: Path) -> Row:
-    """A picture that a downloader left its query in the name of, and one that Pillow reads under another extension."""
-    write_pictures(folder / "photos", "a.jpg", "b.jpg?w=800", "c.mpo")
-    return {"url": "photos"}
-
-
 FOLDERS: dict[str, Case] = {
     "captions beside pictures": (
         captions_beside,
@@ -292,7 +286,6 @@ FOLDERS: dict[str, Case] = {
     ),
     "a zip": (zip_file, {"images": 1}, "a zip is no source", SourceError),
     "a folder in a zip": (chained_address, {"images": 1}, "what is in a zip is looked for on the disk", RunnerError),
-    "endings that say nothing": (false_endings, {"images": 3}, "a picture is known by its extension", AssertionError),
 }
 
 

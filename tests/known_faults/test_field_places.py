@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from fld_engine.schemas.errors import ConfigError
 from tests.hostile import ORIENTATION_TAG
 from tests.known_faults.field import (
     AT,
@@ -45,21 +44,18 @@ def on_its_side() -> bytes:
             {"exif": "applied"},
             (20, 30, 70, 70),
             id="boxes of the upright picture",
-            marks=pytest.mark.xfail(strict=True, raises=ConfigError, reason="no setting says which frame boxes are in"),
         ),
         pytest.param(
             [30, 50, 40, 50],
             {"exif": "raw"},
             (20, 30, 70, 70),
             id="boxes of the stored pixels",
-            marks=pytest.mark.xfail(strict=True, raises=ConfigError, reason="no setting says which frame boxes are in"),
         ),
         pytest.param(
             [110, 10, 40, 30],
             {},
             (80, 110, 110, 150),
             id="a box that only the stored frame holds",
-            marks=pytest.mark.xfail(strict=True, raises=AssertionError, reason="boxes of stored pixels are refused"),
         ),
     ],
 )

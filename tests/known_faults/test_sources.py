@@ -63,7 +63,6 @@ def test_captions_are_read_from_every_column_type_that_holds_text(tmp_path: Path
     assert [row["text"] for row in root.rows("texts")] == ["a dog", "a cat"]
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="a Parquet's paths are followed anywhere on this machine")
 @pytest.mark.parametrize("form", ["{private}/passport.png", "file://{private}/passport.png"])
 def test_a_table_names_no_file_outside_its_own_folder(tmp_path: Path, form: str) -> None:
     """A downloaded table is somebody else's text. The picture beside it is read; the one it points at elsewhere is not.
@@ -82,7 +81,6 @@ def test_a_table_names_no_file_outside_its_own_folder(tmp_path: Path, form: str)
     assert [row["uri"] for row in root.quarantine()] == ["t#1"]
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="links of a folder are followed out of it")
 def test_a_link_out_of_the_folder_is_passed_over(tmp_path: Path) -> None:
     """An unpacked archive can hold links to anything; a source's own folder is as far as it reaches."""
     (tmp_path / "private").mkdir()
@@ -244,9 +242,6 @@ def upside_down() -> bytes:
     return as_bytes(Image.fromarray(stored), "JPEG", exif=exif, quality=95)
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="a box that fits both frames is taken to be of the upright one"
-)
 def test_a_box_whose_frame_cannot_be_told_is_not_guessed(tmp_path: Path) -> None:
     """Turned by 180 degrees, width and height say nothing, and the box lies inside both frames: nobody can tell.
 

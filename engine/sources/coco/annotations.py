@@ -11,7 +11,7 @@ from typing import Any
 
 from fld_engine.engine.data.geometry import from_top_left
 from fld_engine.engine.sources.coco.places import Place, Record, place_of, short
-from fld_engine.engine.sources.item import MAX_TEXT_CHARS, Rejected, clean_text, too_long
+from fld_engine.engine.sources.item import MAX_TEXT_CHARS, PassedOver, Rejected, clean_text, too_long
 from fld_engine.schemas.annotations import GRANULARITIES, Region, RegionText, Source, Text
 
 ILLEGIBLE = ("", ".")
@@ -20,7 +20,7 @@ OUTLINES = ("mask", "points", "polygon")
 """Fields that hold the outline of a text as one list `[x1 y1 x2 y2 …]`."""
 
 
-def parse_caption(record: Record, place: str, source: Source) -> Iterator[Text | Rejected]:
+def parse_caption(record: Record, place: str, source: Source) -> Iterator[Text | Rejected | PassedOver]:
     """The caption of an annotation as a text, brief unless its field `granularity` says otherwise; none if empty."""
     text = clean_text(str(record["caption"] or ""))
     granularity = record.get("granularity", "brief")
@@ -31,6 +31,8 @@ def parse_caption(record: Record, place: str, source: Source) -> Iterator[Text |
         yield Rejected(uri=place, reason="bad_granularity", detail=detail, what="annotation")
     elif text:
         yield Text(granularity=granularity, text=text, score=1.0, source=source)
+    else:
+        yield PassedOver(uri=place, reason="empty", what="annotation")
 
 
 def parse_region(

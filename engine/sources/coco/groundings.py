@@ -15,7 +15,7 @@ from typing import Any
 
 from fld_engine.engine.sources.coco.annotations import parse_caption
 from fld_engine.engine.sources.coco.places import Record, place_of, short
-from fld_engine.engine.sources.item import Rejected, clean_span
+from fld_engine.engine.sources.item import PassedOver, Rejected, clean_span
 from fld_engine.schemas.annotations import Phrase, PhraseRegion, Source, Text
 
 Span = tuple[int, int]
@@ -23,7 +23,7 @@ Span = tuple[int, int]
 
 def parse_grounded_caption(
     image: Record, uri: str, records: Sequence[tuple[str, Record]], image_wh: tuple[int, int], source: Source
-) -> Iterator[Text | Rejected]:
+) -> Iterator[Text | Rejected | PassedOver]:
     """The caption of an image record as a text, with the phrases that annotations ground in it, or what is wrong.
 
     `records` are annotations with their URIs. The phrases stand in the order of their spans.

@@ -43,8 +43,11 @@ class CocoIndex:
     problems: Sequence[Problem]
 
 
-def read_index(url: str) -> CocoIndex:
-    """Raises `SourceError` where the json is not there or is no COCO json."""
+def read_index(url: str, *, allow_outside: bool = False) -> CocoIndex:
+    """Images whose names lead out of their folder are left out, unless `allow_outside`.
+
+    Raises `SourceError` where the json is not there or is no COCO json.
+    """
     try:
         fs, path = locate(url)
         data = bytes(fs.cat_file(path))
@@ -60,7 +63,7 @@ def read_index(url: str) -> CocoIndex:
         raise SourceError(f"source {url} is not COCO json: {EXPECTED}")
     images, annotations, categories = lists
     problems: list[Problem] = []
-    by_id = _images(images, problems)
+    by_id = _images(images, problems, allow_outside)
     by_name: dict[str, list[Record]] = defaultdict(list)
     for record in by_id.values():
         by_name[record["file_name"]].append(record)
@@ -76,9 +79,9 @@ def read_index(url: str) -> CocoIndex:
 
 
 @lru_cache(maxsize=1)
-def load_index(url: str, revision: str) -> CocoIndex:
+def load_index(url: str, revision: str, *, allow_outside: bool = False) -> CocoIndex:
     """The index that a chunk was listed from, parsed once per worker. Raises `SourceError` where it has changed."""
-    index = read_index(url)
+    index = read_index(url, allow_outside=allow_outside)
     if index.revision != revision:
         raise SourceError(f"{url} changed while it was ingested; let the source come to rest and run again")
     return index
@@ -97,7 +100,7 @@ def _lists(tree: Any) -> list[list[Any]] | None:
     return [list(imgs.values()), list(anns.values()), []]
 
 
-def _images(records: Sequence[Any], problems: list[Problem]) -> dict[int | str, Record]:
+def _images(records: Sequence[Any], problems: list[Problem], allow_outside: bool) -> dict[int | str, Record]:
     """Image id → record."""
     found: dict[int | str, Record] = {}
     names: set[str] = set()
@@ -105,7 +108,7 @@ def _images(records: Sequence[Any], problems: list[Problem]) -> dict[int | str, 
         name = record.get("file_name") if isinstance(record, dict) else None
         if not _has_id(record) or not isinstance(name, str) or not name:
             problems.append((f"#images[{number}]", "bad_record", "expected an object with 'id' and 'file_name'"))
-        elif reason := unsafe_name(name):
+        elif reason := unsafe_name(name.replace("..", "").lstrip("/") if allow_outside else name):
             problems.append((f"#{name}", "bad_name", f"{reason} is not followed"))
         elif record["id"] in found or (name in names and not isinstance(record.get("caption"), str)):
             problems.append(

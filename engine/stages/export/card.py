@@ -12,6 +12,7 @@ import pyarrow as pa
 import yaml
 
 from fld_engine.engine.data.hashing import canonical_json
+from fld_engine.engine.data.source_account import rows_of
 from fld_engine.engine.stages.export.limits import known_limits
 from fld_engine.schemas.sample import SAMPLE
 from fld_engine.schemas.tables import VERDICT_TARGETS
@@ -55,6 +56,7 @@ def dataset_card(manifest: Manifest) -> str:
         INTRODUCTION,
         _section("What is in it", _contents(manifest)),
         _section("Sources and licences", _sources(manifest)),
+        _section("What the sources hold", _accounts(manifest)),
         _section("Specialists", _specialists(manifest)),
         _section("Filters", _filters(manifest)),
         _section("What was left out, and why", _left_out(manifest)),
@@ -106,6 +108,14 @@ def _sources(manifest: Manifest) -> Iterator[str]:
     yield ""
     rows = [(s.name, s.licence or NOT_STATED, s.images, s.gold, s.samples) for s in facts.sources]
     yield from _table(("source", "licence", "images", "of them reference", "exported"), rows)
+
+
+def _accounts(manifest: Manifest) -> Iterator[str]:
+    rows = rows_of(manifest.facts.accounts)
+    if rows:
+        yield "Refused is what should have been used and could not be; passed over is what is none of ours by rule."
+        yield ""
+        yield from _table(("source", "what", "seen", "read", "refused", "passed over", "why"), rows)
 
 
 def _specialists(manifest: Manifest) -> Iterator[str]:

@@ -17,6 +17,7 @@ from fld_engine.engine.data.columns import num_by_value
 from fld_engine.engine.data.journal import IngestRecord, totals
 from fld_engine.engine.data.kept_rows import num_dropped, num_kept
 from fld_engine.engine.data.round_facts import RoundFacts
+from fld_engine.engine.data.source_account import SourceAccount, without_details
 from fld_engine.engine.data.view import PartitionView
 from fld_engine.engine.plan.protocols import Filter
 from fld_engine.engine.plan.selection import EVERYTHING, Selection
@@ -65,7 +66,7 @@ class FilterFacts(Frozen):
 class ExportFacts(GroupFacts):
     """The whole export. Images: found = ingested + duplicates + known + quarantined; `removed` of these are gone.
 
-    `filters` stand in the order in which they are asked.
+    `filters` stand in the order in which they are asked. `accounts` tell by source what it holds and what became of it.
     """
 
     found: int = 0
@@ -74,6 +75,7 @@ class ExportFacts(GroupFacts):
     removed: int = 0
     quarantined: Reasons = Field(default_factory=dict)
     rejected_annotations: Reasons = Field(default_factory=dict)
+    accounts: Mapping[str, SourceAccount] = Field(default_factory=dict)
     filters: tuple[FilterFacts, ...] = ()
     rounds: tuple[RoundFacts, ...] = ()
 
@@ -138,6 +140,7 @@ def export_facts(
         removed=removed,
         quarantined=ingested.quarantined,
         rejected_annotations=ingested.rejected_annotations,
+        accounts={name: without_details(account) for name, account in ingested.sources.items()},
         filters=tuple(
             FilterFacts(
                 name=name, target=judge.target, version=judge.version, params=judge.params.model_dump(mode="json")

@@ -21,6 +21,7 @@ from fld_engine.engine.data.forgetting import (
 )
 from fld_engine.engine.data.journal import IngestRecord, read_journal, read_partitions
 from fld_engine.engine.data.records import FileRecord
+from fld_engine.engine.data.source_account import without_images
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.plan.stages import Removal
 
@@ -92,9 +93,9 @@ def _without(
     ]
     quarantine = _rewrite_quarantine(store, ingest.quarantine, uris, removal.attempt)
     tick()
-    return ingest.model_copy(
-        update={"partitions": tuple(partitions), "additions": tuple(additions), "quarantine": quarantine}
-    )
+    changed = {"partitions": tuple(partitions), "additions": tuple(additions), "quarantine": quarantine}
+    sources = {name: without_images(account, uris) for name, account in ingest.sources.items()}
+    return ingest.model_copy(update={**changed, "sources": sources})
 
 
 def _rewrite_quarantine(store: Store, file: FileRecord, uris: Iterable[str], attempt: str) -> FileRecord:

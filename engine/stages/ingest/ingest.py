@@ -20,6 +20,7 @@ from fld_engine.engine.plan.stages import Driver
 from fld_engine.engine.plan.tasks import ARITHMETIC, Lane, Task
 from fld_engine.engine.sources.item import SourceChunk
 from fld_engine.engine.sources.open import open_source
+from fld_engine.engine.stages.ingest.account import accounts_of
 from fld_engine.engine.stages.ingest.tables import DeduplicateResult, ScanResult
 from fld_engine.engine.stages.ingest.tasks import AddToPartition, DeduplicateBucket, PackPartition, ScanChunk
 from fld_engine.engine.stages.ingest.twins import twin_roots
@@ -256,4 +257,5 @@ def _record(
         partitions=tuple(partitions),
         additions=tuple(additions),
         quarantine=store.write_table(f"quarantine/{number:06d}.parquet", quarantine),
+        sources=accounts_of(chunks, [result.account for result in scanned.results]),
     )

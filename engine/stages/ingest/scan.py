@@ -8,20 +8,19 @@ import pyarrow as pa
 
 from fld_engine.engine.data.hashing import image_id, sha256_hex
 from fld_engine.engine.data.images import decode, phash64
+from fld_engine.engine.data.source_account import Counting
 from fld_engine.engine.data.tombstones import read_tombstones
 from fld_engine.engine.plan.stages import Worker
 from fld_engine.engine.plan.tasks import Span
-from fld_engine.engine.sources.item import Rejected, SourceItem
+from fld_engine.engine.sources.item import PassedOver, Rejected, SourceItem
 from fld_engine.engine.sources.open import read_chunk
+from fld_engine.engine.stages.ingest.account import REMOVED, count_lost, count_others, count_read
 from fld_engine.engine.stages.ingest.tables import SCAN, ScanResult
 from fld_engine.engine.stages.ingest.tasks import ScanChunk
 from fld_engine.schemas.errors import UnreadableImage
 from fld_engine.schemas.tables import QUARANTINE
 
 Row = dict[str, Any]
-
-REMOVED = "removed"
-"""Reason of a quarantined image that was removed from the root before; its row names the id and nothing else."""
 
 
 def scan(task: ScanChunk, worker: Worker) -> ScanResult:
@@ -35,23 +34,31 @@ def scan(task: ScanChunk, worker: Worker) -> ScanResult:
     removed = read_tombstones(store)
     rows: list[Row] = []
     rejected: list[Rejected] = []
-    for unit, found in enumerate(read_chunk(task.chunk, task.images.max_bytes)):
+    counting = Counting()
+    aside: list[PassedOver] = []  # since the last image
+    for unit, found in enumerate(read_chunk(task.chunk, task.images.max_bytes, passed_over=aside.append)):
         if isinstance(found, Rejected):
             rejected.append(found)
             continue
         item, data = found
         if unit in condemned:
             rejected.append(Rejected(uri=item.uri, reason=condemned[unit], detail="while it was decoded"))
+            count_lost(counting, item)
             continue
         worker.report(Span(step="scan", start=unit, stop=unit + 1), 1)
         if (identity := image_id(sha256_hex(data))) in removed:
             rejected = [one for one in rejected if item.uri not in (one.uri, one.of_image)]
+            aside[:] = [one for one in aside if item.uri not in (one.uri, one.of_image)]
             rejected.append(Rejected(uri=identity, reason=REMOVED, detail=""))
             continue
         try:
             rows.append(_row(task, item, data))
+            count_read(counting, item.annotations)
         except UnreadableImage as error:
             rejected.append(Rejected(uri=item.uri, reason=error.reason, detail=error.detail))
+            count_lost(counting, item)
+        count_others(counting, aside)
+        aside.clear()
     quarantine = [{"source": name, **one.model_dump()} for one in rejected]
     files = {
         "scan": store.write_table(f"{task.out}.scan.parquet", pa.Table.from_pylist(rows, schema=SCAN)),
@@ -59,7 +66,8 @@ def scan(task: ScanChunk, worker: Worker) -> ScanResult:
             f"{task.out}.quarantine.parquet", pa.Table.from_pylist(quarantine, schema=QUARANTINE)
         ),
     }
-    return ScanResult(index=task.index, files=files)
+    count_others(counting, [*rejected, *aside])
+    return ScanResult(index=task.index, files=files, account=counting.account())
 
 
 def _row(task: ScanChunk, item: SourceItem, data: bytes) -> Row:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
 from fld_engine.engine.data.journal import IngestRecord, read_journal, totals
+from fld_engine.engine.data.source_account import SourceAccount
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.data.tombstones import read_tombstones
 from fld_engine.engine.plan.keeps import Holding
@@ -31,6 +32,7 @@ class IngestStatus(Frozen):
     removed: int
     quarantined: Mapping[str, int]
     rejected_annotations: Mapping[str, int]
+    sources: Mapping[str, SourceAccount]
     partitions: int
 
 
@@ -86,5 +88,6 @@ class Ingest:
             removed=len(read_tombstones(plan.store)),
             quarantined=dict(sorted(found.quarantined.items())),
             rejected_annotations=dict(sorted(found.rejected_annotations.items())),
+            sources=found.sources,
             partitions=len(plan.partitions),
         )

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pyarrow as pa
 
 from fld_engine.engine.data.records import FileRecord
+from fld_engine.engine.data.source_account import SourceAccount
 from fld_engine.schemas.annotations import Frozen
 
 _string = pa.string()
@@ -43,10 +44,11 @@ MATCHES = pa.schema(
 
 
 class ScanResult(Frozen):
-    """Files of one scanned chunk: `scan` and `quarantine`."""
+    """Files of one scanned chunk: `scan` and `quarantine`; and what became of all that is in it."""
 
     index: int
     files: Mapping[str, FileRecord]
+    account: SourceAccount = SourceAccount()
 
 
 class DeduplicateResult(Frozen):

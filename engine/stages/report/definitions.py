@@ -25,6 +25,12 @@ DEFINITIONS: Mapping[str, Definition] = {
         "are the images that the specialist with most images was done with. Exported samples are kept images that are "
         "not gold, in shards of the export as it lies in the root. Shares are of what was found.", OURS,
     ),
+    "account": Definition(
+        "Seen, read, refused, passed over", "All that the sources hold, over all ingests of one reading: seen = read + "
+        "refused + passed over. Refused is what should have been used and could not be; passed over is what is "
+        "none of ours by rule, such as files of other kinds. Annotations are texts, regions and boxes of phrases. What "
+        "was scanned by earlier versions is not in it.", OURS,
+    ),
     "kept": Definition(
         "Kept", "Annotations that every filter passed and whose parent was kept. All images count, gold ones too. "
         "Shares are of all annotations of the target.", OURS,

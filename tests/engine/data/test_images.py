@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from fld_engine.engine.data.images import ImageLimits, decode, jpeg_bytes, phash64, upright_wh
+from fld_engine.engine.data.images import ImageLimits, decode, jpeg_bytes, phash64, upright_frame
 from fld_engine.schemas.errors import UnreadableImage
 from tests.hostile import ORIENTATION_TAG, bomb_png, encoded, jpeg, photograph, pixels, rotated_jpeg, unreadable_files
 
@@ -85,7 +85,7 @@ def test_exif_orientation_is_applied(orientation: int, format: str) -> None:
     data = encoded(Image.fromarray(stored), format, exif=exif)
     image = decode(data, LIMITS)
     upright_size = (32, 64) if orientation >= 5 else (64, 32)
-    assert (image.width, image.height) == upright_size == upright_wh(data, LIMITS)
+    assert (image.width, image.height) == upright_size == upright_frame(data, LIMITS)[0]
     row, column = CORNERS[orientation]
     assert image.pixels[row, column].min() > 200, "the bright corner is not where it belongs"
     bright = [(r, c) for r in (0, -1) for c in (0, -1) if image.pixels[r, c].min() > 200]

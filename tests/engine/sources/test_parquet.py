@@ -53,12 +53,11 @@ def test_uris_are_followed_beside_the_table_and_no_further(tmp_path: Path) -> No
     (tmp_path / "images").mkdir()
     (tmp_path / "images" / "a.jpg").write_bytes(jpeg())
     (tmp_path / "b.jpg").write_bytes(jpeg(quality=80))
-    fsspec.filesystem("memory").pipe("/elsewhere/c.jpg", jpeg(quality=70))
     links = [
         "images/a.jpg",
         f"file://{tmp_path}/b.jpg",
-        "memory://elsewhere/c.jpg",
         str(tmp_path / "b.jpg"),
+        "images/../b.jpg",
         "images/gone.jpg",
         "../../etc/passwd",
         "ssh://host/a.jpg",
@@ -68,7 +67,7 @@ def test_uris_are_followed_beside_the_table_and_no_further(tmp_path: Path) -> No
     ]
     pq.write_table(pa.table({"url": links, "text": ["A cat."] * len(links)}), tmp_path / "x.parquet")
     items, rejected = scan(tmp_path / "x.parquet")
-    assert [data for _, data in items] == [jpeg(), jpeg(quality=80), jpeg(quality=70), jpeg(quality=80)]
+    assert [data for _, data in items] == [jpeg(), jpeg(quality=80), jpeg(quality=80), jpeg(quality=80)]
     assert [(r.uri, r.reason) for r in rejected] == [
         ("x.parquet#4", "unreadable"),
         ("x.parquet#5", "bad_uri"),

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from fld_engine.engine.data.source_account import rows_of
 from fld_engine.engine.stages.report.model import Card, Chart, Data, Page, Row, Section, TableBlock, bars
 from fld_engine.engine.stages.report.pages.facts import Facts, share
 from fld_engine.schemas.tables import VERDICT_TARGETS
@@ -30,6 +31,7 @@ class Overview:
         ]
         sections = [
             Section("From sources to samples", "", [_funnel(facts), _sources(facts)]),
+            Section("What is in the sources", "", [_accounts(facts)], wide=True),
             Section("Families at a glance", "As the paper's Table 2 counts them.", [_families(facts)], wide=True),
             Section("What was dropped, and why", "", [_kept(facts), _reasons(facts)]),
             Section("Specialists", "", [_specialists(facts)], wide=True),
@@ -82,6 +84,12 @@ def _sources(facts: Facts) -> TableBlock:
     total = sum(facts.sources.values())
     rows: list[Row] = [(name, n, share(n, total)) for name, n in sorted(facts.sources.items())]
     return TableBlock("Images by source", "funnel", Data("sources", ("source", "images", "share"), rows))
+
+
+def _accounts(facts: Facts) -> TableBlock:
+    columns = ("source", "what", "seen", "read", "refused", "passed over", "why")
+    rows: list[Row] = [tuple(row) for row in rows_of(facts.status.sources)]
+    return TableBlock("Sources, by what is in them", "account", Data("accounts", columns, rows))
 
 
 def _families(facts: Facts) -> TableBlock:

@@ -90,7 +90,7 @@ def test_boxes_are_in_the_upright_frame(tmp_path: Path) -> None:
     items, rejected = scan(write(tmp_path, [{"bbox": [250, 400, 100, 100]}], sideways, width=300, height=451))
     assert not rejected
     assert items["cat.jpg"].annotations.regions[0].box_xyxy == (250.0, 400.0, 300.0, 451.0)
-    _, rejected = scan(write(tmp_path, [{"bbox": [250, 200, 100, 100]}], sideways, width=451, height=300))
+    _, rejected = scan(write(tmp_path, [{"bbox": [250, 200, 100, 100]}], sideways, width=451, height=301))
     assert [r.reason for r in rejected] == ["frame_mismatch"]
 
 

@@ -1,0 +1,68 @@
+"""Counting what a scan finds, for the account of its source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from fld_engine.engine.data.hashing import fingerprint
+from fld_engine.engine.data.identity import identity_of
+from fld_engine.engine.data.source_account import Counting, Example, SourceAccount, What, total
+from fld_engine.engine.sources.item import PassedOver, Rejected, SourceChunk, SourceItem
+from fld_engine.schemas.annotations import Annotations
+from fld_engine.schemas.origins import Origin
+
+REMOVED = "removed"
+"""Reason of a quarantined image that was removed from the root before; its row names the id and nothing else."""
+BY_RULE = frozenset({"crowd", "illegible", REMOVED})
+"""Reasons of rejected rows that are no loss: marks of many objects, text that nobody could read, what is to be gone."""
+
+
+def count_read(counting: Counting, annotations: Annotations) -> None:
+    """Count an image that is used, and what is said of it."""
+    counting.add_read("images", 1)
+    for whose, number in _said(annotations).items():
+        counting.add_read(whose, number)
+
+
+def count_lost(counting: Counting, item: SourceItem) -> None:
+    """Count what is said of an image that cannot be used."""
+    for whose, number in _said(item.annotations).items():
+        counting.add(whose, "refused", "image_refused", number, Example(uri=item.uri))
+
+
+def count_others(counting: Counting, others: Iterable[Rejected | PassedOver]) -> None:
+    """Count what is no image and no annotation of one."""
+    for one in others:
+        what: What = "images" if one.what == "image" else one.by
+        lost = one.lost if isinstance(one, PassedOver) else one.reason not in BY_RULE
+        number = one.number if isinstance(one, PassedOver) else 1
+        example = Example(uri=one.uri, detail=one.detail, of_image=one.of_image)
+        counting.add(what, "refused" if lost else "passed_over", one.reason, number, example)
+
+
+def accounts_of(chunks: Sequence[SourceChunk], accounts: Sequence[SourceAccount]) -> dict[str, SourceAccount]:
+    """Accounts by source of an ingest, from those of its chunks."""
+    by_source: dict[str, list[SourceAccount]] = {}
+    for chunk, account in zip(chunks, accounts, strict=True):
+        whole = account.model_copy(update={"revision": _reading(chunk), "listed": dict(chunk.passed_over)})
+        by_source.setdefault(chunk.spec.name, []).append(whole)
+    return {name: total(parts) for name, parts in by_source.items()}
+
+
+def _reading(chunk: SourceChunk) -> str:
+    """Names how a source was read: its settings, where it lies, and the revision of its json."""
+    return fingerprint(
+        {"spec": identity_of(chunk.spec), "kind": chunk.kind, "base": chunk.base, "revision": chunk.revision}
+    )
+
+
+def _said(annotations: Annotations) -> Mapping[What, int]:
+    """Texts, regions and boxes of phrases, by whose they are."""
+    phrase_boxes = [box for text in annotations.texts for phrase in text.phrases for box in phrase.regions] + [
+        box for phrase in annotations.phrases for box in phrase.regions
+    ]
+    numbers: dict[What, int] = {"human": 0, "web": 0}
+    for one in (*annotations.texts, *annotations.regions, *phrase_boxes):
+        human = one.source is not None and one.source.annotator == Origin.HUMAN
+        numbers["human" if human else "web"] += 1
+    return numbers
