@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fld_engine.engine.sources.arrow_text import flat, text_values
 from fld_engine.engine.sources.files import Listing, Range, list_files, locate, read_ranges, unreadable
 from fld_engine.engine.sources.item import (
     Locator,
@@ -177,7 +178,7 @@ def _rows(batch: pa.RecordBatch, first: int, chunk: SourceChunk, columns: _Colum
     ((path, _),) = chunk.files
     url, places = chunk.url(path), [f"{chunk.uri(path)}#{first + i}" for i in range(batch.num_rows)]
     images = batch[columns.image].to_pylist() if columns.image else [None] * batch.num_rows
-    links = _texts(batch[columns.uri]) if columns.uri else [None] * batch.num_rows
+    links = text_values(batch[columns.uri]) if columns.uri else [None] * batch.num_rows
     held: dict[int, _Held] = {}
     wanted: dict[int, str] = {}
     for i, (image, link) in enumerate(zip(images, links, strict=True)):
@@ -185,10 +186,10 @@ def _rows(batch: pa.RecordBatch, first: int, chunk: SourceChunk, columns: _Colum
         link = link or (image.get("path") if isinstance(image, dict) else None)
         if data is not None:
             held[i] = data, Locator(kind="parquet", url=url, row=first + i, column=columns.image)
-        elif link:
+        elif link and isinstance(link, str):
             wanted[i] = link
     held |= _fetch(wanted, chunk, places, max_bytes)
-    captions = list(zip(*(_texts(batch[name]) for name in columns.captions), strict=True)) or [()] * batch.num_rows
+    captions = list(zip(*(text_values(batch[name]) for name in columns.captions), strict=True)) or [()] * batch.num_rows
     for i, place in enumerate(places):
         found = held.get(i) or Rejected(uri=place, reason="no_bytes", detail="neither image bytes nor a URI in the row")
         if isinstance(found, Rejected):
@@ -196,8 +197,7 @@ def _rows(batch: pa.RecordBatch, first: int, chunk: SourceChunk, columns: _Colum
         elif len(found[0]) > max_bytes:
             yield too_large(place, len(found[0]), max_bytes)
         else:
-            flat = [text for value in captions[i] for text in (value if isinstance(value, list) else [value])]
-            annotations, rejected = web_captions(flat, place)
+            annotations, rejected = web_captions(flat(list(captions[i])), place)
             yield from rejected
             yield SourceItem(uri=place, source_label="", annotations=annotations, read=found[1]), found[0]
 
@@ -206,17 +206,6 @@ def _cell(value: Any) -> bytes | None:
     """Bytes of an image cell, plain or in Hugging Face's struct."""
     data = value.get("bytes") if isinstance(value, dict) else value
     return data if isinstance(data, bytes) else None
-
-
-def _texts(column: pa.Array) -> list[Any]:
-    """Strings, or lists of strings, of a column; bytes that are not UTF-8 become replacement characters."""
-    kind = column.type
-    if _is_text(kind):
-        return [v and v.decode("utf-8", "replace") for v in column.cast(pa.large_binary()).to_pylist()]
-    if (pa.types.is_list(kind) or pa.types.is_large_list(kind)) and _is_text(kind.value_type):
-        cells = column.cast(pa.large_list(pa.large_binary())).to_pylist()
-        return [v and [text and text.decode("utf-8", "replace") for text in v] for v in cells]
-    return [None] * len(column)
 
 
 def _fetch(links: Mapping[int, str], chunk: SourceChunk, places: Sequence[str], max_bytes: int) -> dict[int, _Held]:

@@ -45,9 +45,6 @@ SENTENCES = {
 """One column, in the Arrow types that pandas, Polars, Spark and Hugging Face's `datasets` write captions in."""
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="only string, list<string> and large_list<string> columns are captions"
-)
 @pytest.mark.parametrize("named", [False, True], ids=["by its usual name", "by caption_columns"])
 @pytest.mark.parametrize("form", SENTENCES)
 def test_captions_are_read_from_every_column_type_that_holds_text(tmp_path: Path, form: str, named: bool) -> None:

@@ -68,11 +68,12 @@ def test_a_table_names_files_of_its_own_folder_alone(home: Path, which: int) -> 
 
 
 def test_a_path_beside_bytes_of_hugging_face_is_held_to_the_same(home: Path) -> None:
-    cells = [{"bytes": None, "path": f"{home}/private/passport.jpg"}, {"bytes": None, "path": "mine.jpg"}]
+    private = f"{home}/private/passport.jpg"
+    cells = [{"bytes": jpeg(), "path": private}, {"bytes": None, "path": private}, {"bytes": None, "path": "mine.jpg"}]
     pq.write_table(pa.table({"image": cells}), home / "photos/t.parquet")
     images, rejected, _ = scan(home / "photos/t.parquet")
-    assert images == [MINE]
-    assert [r.uri for r in rejected] == ["t.parquet#0"]
+    assert images == [jpeg(), MINE]
+    assert [r.uri for r in rejected] == ["t.parquet#1"]
 
 
 def test_a_folder_that_is_reached_by_a_link_is_the_folder(home: Path) -> None:
