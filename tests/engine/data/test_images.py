@@ -147,6 +147,40 @@ def test_sixteen_bit_grey_is_scaled_not_clipped() -> None:
         assert shown[0, :, 0].tolist() == [0, 1, 128, 255]  # v / 257, rounded
 
 
+@pytest.mark.parametrize("compression", [None, "tiff_lzw"])
+def test_wide_grey_whose_white_is_zero_is_no_negative(compression: str | None) -> None:
+    """TIFF may count from white to black (PhotometricInterpretation 0), as scans and X-rays do."""
+    wide = Image.fromarray(np.array([[0, 257, 32768, 65535]], dtype=np.uint16))
+    floating = Image.fromarray(np.array([[0, 0.5, 1]], dtype=np.float32))
+    for image, right in ((wide, [255, 254, 127, 0]), (floating, [255, 127, 0])):
+        data = encoded(image, "TIFF", tiffinfo={262: 0}, compression=compression)
+        assert Image.open(io.BytesIO(data)).tag_v2[262] == 0
+        assert decode(data, LIMITS).pixels[0, :, 0].tolist() == right
+
+
+def test_formats_that_have_to_be_allowed_are_read_by_their_content() -> None:
+    """PPM, TGA and ICO are what Pillow reads, too; a picture is not lost to what its file is called."""
+    allowed = ImageLimits(formats=("PPM", "TGA", "ICO", "JPEG"))
+    small = Image.fromarray(CAT).resize((64, 48))
+    for format, options in (("PPM", {}), ("TGA", {}), ("TGA", {"compression": "tga_rle"})):
+        data = encoded(small, format, **options)
+        assert np.array_equal(decode(data, allowed).pixels, np.asarray(small)), format
+        assert reason_of(data) == "format_not_allowed", "refused by the name of its format"
+    icon = encoded(small.resize((48, 48)), "ICO", sizes=[(48, 48)])
+    assert np.array_equal(decode(icon, allowed).pixels, np.asarray(small.resize((48, 48))))
+    for mode in ("L", "1"):
+        data = encoded(small.convert(mode), "PPM")
+        assert np.array_equal(decode(data, allowed).pixels, np.asarray(small.convert(mode).convert("RGB")))
+
+
+def test_several_pictures_in_one_jpeg_are_read_as_the_first() -> None:
+    first, second = (Image.fromarray(CAT).resize(wh) for wh in ((64, 48), (32, 24)))
+    buffer = io.BytesIO()
+    first.save(buffer, "MPO", save_all=True, append_images=[second], quality=95)
+    image = decode(buffer.getvalue(), LIMITS)
+    assert (image.format, image.width, image.height) == ("JPEG", 64, 48)
+
+
 @pytest.mark.parametrize("dtype", [np.int32, np.float32])
 def test_unbounded_grey_is_stretched_between_its_ends(dtype: type[np.generic]) -> None:
     levels = np.array([[-100, 20, 100]], dtype=dtype)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
+from fld_engine.engine.data.images import Format
 from fld_engine.engine.sources.files import cut
-from fld_engine.engine.sources.item import Rejected, SourceChunk, SourceItem, SourceSpec
+from fld_engine.engine.sources.item import IMAGE_EXTENSIONS, Rejected, SourceChunk, SourceItem, SourceSpec
 from fld_engine.engine.sources.open import open_source, read_bytes, read_chunk, read_items
 from fld_engine.schemas.errors import SourceError
 from tests.hostile import jpeg, photograph, write_unreadable
@@ -106,6 +109,21 @@ def test_bad_images_are_candidates_for_the_decoder_to_judge(tmp_path: Path) -> N
     items, rejected = scan(SourceSpec(url=str(tmp_path), name="bad"))
     assert {item.uri.removeprefix("bad/") for item, _ in items} == set(reasons)
     assert not rejected
+
+
+def test_every_name_that_pillow_has_for_a_format_that_can_be_allowed_is_a_candidate(tmp_path: Path) -> None:
+    """What is not one is passed over without being looked at: the list must not fall behind Pillow's."""
+    Image.init()
+    formats = {*get_args(Format), "MPO"}
+    known = {name[1:] for name, format in Image.EXTENSION.items() if format in formats}
+    assert known - IMAGE_EXTENSIONS == {"pfm"}, "float maps, which are measurements and no pictures"
+    names = [f"{i}.{name.upper()}" for i, name in enumerate(sorted(IMAGE_EXTENSIONS))]
+    for name in (*names, "a.jpg?w=800", "b.jpeg?url=x.y", "what?.png"):
+        (tmp_path / name).write_bytes(jpeg())
+    for name in ("x.txt", "none", "jpg", "x.jpg.part", "y?.txt"):
+        (tmp_path / name).write_bytes(jpeg())
+    items, _ = scan(SourceSpec(url=str(tmp_path), name="x"))
+    assert {item.uri for item, _ in items} == {f"x/{n}" for n in (*names, "a.jpg?w=800", "b.jpeg?url=x.y", "what?.png")}
 
 
 def test_a_single_photograph_is_a_source(tmp_path: Path) -> None:

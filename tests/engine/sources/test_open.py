@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from fld_engine.engine.data.discovery import load
+from fld_engine.engine.data.identity import identity_of
+from fld_engine.engine.data.source_account import Counted
 from fld_engine.engine.plan.config import load_config
 from fld_engine.engine.sources.item import Locator, Rejected, SourceChunk, SourceItem, SourceSpec
-from fld_engine.engine.sources.open import brings, open_source, read_chunk, read_items
+from fld_engine.engine.sources.open import OF_SOME_KINDS, brings, open_source, read_chunk, read_items
 from fld_engine.engine.sources.reader import GROUP
 from fld_engine.schemas.errors import ConfigError, SourceError
 from fld_engine.schemas.kinds import FROM_SOURCES
@@ -112,6 +116,55 @@ def test_a_kind_that_is_not_installed_is_refused_by_the_config_with_its_path() -
         load_config("demo", extra={"sources": [{"url": "a", "kind": "folder"}, {"url": "b", "kind": "foldr"}]})
     with pytest.raises(ConfigError, match=r"demo: sources\.0\.params\.x"):
         load_config("demo", extra={"sources": [{"url": "a", "kind": "folder", "params": {"x": 1}}]})
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "setting", "value", "purpose"),
+    [
+        ("x.tar", {"kind": "tars"}, "caption_columns", ["re_caption"], "names columns of Parquet"),
+        ("photos", {"kind": "folder"}, "images_url", "elsewhere", "image folder of a COCO json"),
+        ("photos", {"kind": "folder"}, "exif", "raw", "what the boxes of a COCO json are of"),
+        ("x.parquet", {"kind": "parquet"}, "class_folders", False, "for folders of images"),
+        ("x.parquet", {"kind": "parquet"}, "images_url", "elsewhere", "image folder of a COCO json"),
+        ("x.json", {"kind": "coco"}, "uri_column", "url", "names a column of Parquet"),
+    ],
+)
+def test_a_setting_that_does_nothing_for_a_kind_is_refused_with_what_it_is_for(
+    tmp_path: Path, name: str, given: dict[str, Any], setting: str, value: Any, purpose: str
+) -> None:
+    """Else a user believes that captions are read, and a captioner is trained on nothing."""
+    source = {"url": str(tmp_path / name), setting: value}
+    with pytest.raises(ConfigError, match=rf"demo: sources\.0\.{setting}: .*{given['kind']}.*{purpose}"):
+        load_config("demo", extra={"sources": [{**source, **given}]})
+
+
+def test_a_setting_is_refused_for_a_source_whose_kind_shows_in_its_files(tmp_path: Path) -> None:
+    (tmp_path / "one.jpg").write_bytes(jpeg())
+    with pytest.raises(ConfigError, match=r"source photos\.caption_columns: \('alt',\) does nothing.*'folder'"):
+        open_source(SourceSpec(url=str(tmp_path), name="photos", caption_columns=("alt",)))
+    assert open_source(SourceSpec(url=str(tmp_path), class_folders=False)).kind == "folder"
+
+
+@pytest.mark.usefixtures("extended")
+def test_a_reader_that_does_not_say_what_it_uses_may_use_all(zips: Path) -> None:
+    assert open_source(SourceSpec(url=str(zips), kind="zipped", caption_columns=("x",))).kind == "zipped"
+
+
+def test_every_setting_of_some_kinds_is_used_by_one_of_ours_and_is_none_of_all() -> None:
+    used = {name for kind in ("folder", "tars", "parquet", "coco") for name in load(GROUP, kind, "source").uses}
+    assert used == set(OF_SOME_KINDS)
+    assert used < set(SourceSpec.model_fields)
+
+
+def test_settings_that_are_left_out_enter_no_chunk(tmp_path: Path) -> None:
+    """A finished root reads nothing again because a later version knows one setting more."""
+    (tmp_path / "one.jpg").write_bytes(jpeg())
+    (chunk,) = open_source(SourceSpec(url=str(tmp_path))).chunks()
+    assert not {"allow_outside", "exif"} & chunk.model_dump(mode="json")["spec"].keys()
+    told = chunk.model_copy(update={"passed_over": {"hidden": Counted(number=3)}})
+    assert identity_of(told) == identity_of(chunk), "what is passed over is no content"
+    allowing = chunk.model_copy(update={"spec": chunk.spec.model_copy(update={"allow_outside": True})})
+    assert identity_of(allowing) != identity_of(chunk)
 
 
 @pytest.mark.usefixtures("faulty")

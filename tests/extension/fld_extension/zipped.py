@@ -11,8 +11,8 @@ from fld_engine.engine.sources.files import Listing, list_files, locate
 from fld_engine.engine.sources.item import (
     IMAGE_EXTENSIONS,
     Locator,
+    ReadItem,
     Rejected,
-    ScannedItem,
     SourceChunk,
     SourceItem,
     SourceSpec,
@@ -53,7 +53,7 @@ class ZippedImages:
             raise SourceError(f"source {spec.url} holds no .zip among its {len(listing.files)} files")
         return [SourceChunk(spec=spec, kind=KIND, base=listing.base, files=(file,)) for file in zips]
 
-    def read(self, chunk: SourceChunk, max_bytes: int) -> Iterator[ScannedItem]:
+    def read(self, chunk: SourceChunk, max_bytes: int) -> Iterator[ReadItem]:
         """Images in the order of the zip's own list."""
         ((path, _),) = chunk.files
         try:
@@ -74,7 +74,7 @@ class ZippedImages:
     @staticmethod
     def _image(
         archive: zipfile.ZipFile, info: zipfile.ZipInfo, chunk: SourceChunk, path: str, max_bytes: int
-    ) -> Iterator[ScannedItem]:
+    ) -> Iterator[ReadItem]:
         uri = f"{chunk.uri(path)}!{info.filename}"
         if info.file_size > max_bytes:
             yield too_large(uri, info.file_size, max_bytes)
