@@ -142,6 +142,45 @@ def test_too_many_quarantined_images_end_with_exit_code_3(recipe: Path, tmp_path
     assert "25.0% was quarantined" in done.stdout
 
 
+def test_labels_of_people_that_are_lost_end_a_run_and_are_named(recipe: Path, tmp_path: Path) -> None:
+    """All of a source's: an error before any work is done on it. Some: the work is done, and the exit code says so."""
+    names = sorted(path.name for path in (tmp_path / "photos").iterdir())
+    tree = yaml.safe_load(recipe.read_text())
+    tree["sources"] = [{"url": str(tmp_path / "labels.json"), "images_url": str(tmp_path / "photos"), "name": "drawn"}]
+    recipe.write_text(yaml.safe_dump(tree))
+
+    def label(*categories: int) -> None:
+        images = [{"id": i, "file_name": name} for i, name in enumerate(names)]
+        drawn = [
+            {"id": i, "image_id": 0, "category_id": category, "bbox": [1, 1, 9, 9 + i]}
+            for i, category in enumerate(categories)
+        ]
+        written = {"images": images, "annotations": drawn, "categories": [{"id": 1, "name": "kite"}]}
+        (tmp_path / "labels.json").write_text(json.dumps(written))
+
+    root = str(tmp_path / "root")
+    label(7, 7)
+    lost = fld("run", str(recipe), "--root", root)
+    assert lost.returncode == 2, lost.stdout
+    assert "none of the 2 human annotations of source 'drawn' can be used: dangling_id 2" in lost.stderr
+    assert "drawn#annotation/0: category_id 7 is not in categories" in lost.stderr
+    assert not (tmp_path / "root/export").exists()
+    again = fld("run", str(recipe), "--root", root)
+    assert again.returncode == 2, "it does not go away by running again"
+    label(1, 1, 7)
+    done = fld("run", str(recipe), "--root", root)
+    assert done.returncode == 3, done.stderr
+    assert "33.3% of what people said in source 'drawn' was refused (allowed 1.0%): dangling_id 1" in done.stdout
+    assert (tmp_path / "root/export/manifest.json").exists()
+    told = fld("status", "--root", root).stdout
+    assert "human annotations: seen 3, read 2, refused 1" in told
+    assert "refused: dangling_id 1 (drawn#annotation/2)" in told
+    found = json.loads(fld("status", "--root", root, "--json").stdout)["sources"]["drawn"]
+    assert (found["images"]["read"], found["human"]["read"]) == (len(names), 2)
+    allowed = fld("run", str(recipe), "--root", root, "--set", "limits.max_rejected_share=0.5")
+    assert allowed.returncode == 0, allowed.stdout
+
+
 def test_a_killed_run_leaves_no_process_behind_and_its_root_goes_on(recipe: Path, tmp_path: Path) -> None:
     root = tmp_path / "root"
     slow = ["--set", "annotators.first.params.seconds=0.5"]

@@ -84,6 +84,18 @@ def test_what_was_left_out_is_what_the_status_of_the_root_says(root: Path) -> No
         assert all(f"{reason} {number}" in told[target][2] for reason, number in reasons.items())
 
 
+def test_each_source_is_told_with_all_that_it_holds(root: Path) -> None:
+    """What could not be used is in the card by reason and first names: a reader sees what a gap is made of."""
+    card = (root / "export/README.md").read_text()
+    rows = {row[0]: row[1:] for row in rows_of(card, "What the sources hold")[1:]}
+    status = json.loads((root.parent / "status.json").read_text())
+    refused = sum(status["quarantined"].values())
+    assert rows["mine"] == ["images", "5", "5", "0", "0", ""]
+    assert rows["theirs"][:5] == ["images", str(3 + refused), "3", str(refused), "0"]
+    for reason, number in status["quarantined"].items():
+        assert f"{reason} {number} (theirs/" in rows["theirs"][5]
+
+
 def test_the_card_is_the_manifests(root: Path) -> None:
     """Read back from disk, the manifest gives the card that lies beside it; nothing else goes in."""
     card = (root / "export/README.md").read_text()
