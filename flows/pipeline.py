@@ -130,8 +130,12 @@ def _run_stages(config: RunConfig, root: str, only: str = "") -> RunSummary:
 
 
 def refuse_lost_sources(pipeline: Pipeline) -> None:
-    """Raises `SourceError` where nothing of a source in the config can be used: no later stage makes that good."""
-    accounts = totals(pipeline.journal()).sources
+    """Raises `SourceError` where nothing of a source in the config can be used: no later stage makes that good.
+
+    Where ingests of earlier versions left no accounts, nobody knows what they read, and nothing is refused.
+    """
+    journal = pipeline.journal()
+    accounts = totals(journal).sources if all(ingest.sources for ingest in journal) else {}
     given = {spec.name: accounts[spec.name] for spec in pipeline.config.sources if spec.name in accounts}
     if lost := lost_sources(given, pipeline.config.limits):
         raise SourceError(
