@@ -90,7 +90,7 @@ class CocoExporter:
         ]
         lane = Lane(name=self.name, resources=ARITHMETIC, tasks=tasks)
         pieces = {task.label: piece.path for task, piece in driver.answers(lane, CocoPiece)}
-        out = Store(f"{plan.store.url}/{folder}")
+        out = plan.store.within(folder)
         summary = _put_together(
             out, plan.config.name, (plan.store.read_bytes(pieces[record.id]) for record in plan.partitions)
         )

@@ -20,7 +20,7 @@ RECORDS = "stages/export"
 
 def forget_exported(store: Store, removal: Removal, tick: Callable[[], None]) -> None:
     """Delete the shards of the groups that held an image, and those that no group's record knows."""
-    out = Store(f"{store.url}/{FOLDER}")
+    out = store.within(FOLDER)
     withdraw_manifest(out)
     tick()
     for path in (sample_table.PATH, energon_index.PATH):

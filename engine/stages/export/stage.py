@@ -68,7 +68,7 @@ class Export:
         if _missing(plan, groups):
             return False
         results = [plan.store.read_model(_record_path(task), GroupResult) for task in groups]
-        return _is_written(Store(f"{plan.store.url}/{export_folder(plan)}"), _manifest(plan, journal, results))
+        return _is_written(plan.store.within(export_folder(plan)), _manifest(plan, journal, results))
 
     def run(self, driver: Driver) -> ExportSummary:
         """Write the groups of shards that are missing, and the manifest. With it, a removal is through."""
@@ -113,7 +113,7 @@ def export_root(driver: Driver) -> ExportSummary:
     Raises `AccountingError` when the shards do not hold every image that the verdicts keep.
     """
     plan, journal = driver.plan(), driver.journal()
-    out = Store(f"{plan.store.url}/{export_folder(plan)}")
+    out = plan.store.within(export_folder(plan))
     groups = [_task(plan, number, records) for number, records in enumerate(_groups(plan, journal))]
     missing = _missing(plan, groups)
     if missing:

@@ -79,7 +79,7 @@ def export_group(task: ExportGroup, worker: Worker) -> GroupResult:
     written = write_group(
         _prepared(store, task, facts),
         read_image,
-        Store(f"{store.url}/{task.out}"),
+        store.within(task.out),
         group=task.group,
         seed=task.seed,
         limits=ShardLimits(max_samples=task.max_samples, max_bytes=task.max_bytes),
