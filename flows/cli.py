@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from pathlib import Path
@@ -15,7 +14,7 @@ from fld_engine.engine.data.store import Store
 from fld_engine.engine.plan.config import ExporterConfig, RunConfig
 from fld_engine.engine.plan.plan import Plan
 from fld_engine.engine.plan.registry import build_exporter, exporter_names, pin, stages_of_run
-from fld_engine.engine.run.logs import LEVEL_VARIABLE
+from fld_engine.engine.run.logs import configure_logging
 from fld_engine.engine.run.pipeline import Pipeline
 from fld_engine.engine.stages.annotate.stage import Annotate
 from fld_engine.engine.stages.export.stage import Export, export_folder
@@ -63,8 +62,7 @@ def main() -> None:
     os.environ.setdefault("DO_NOT_TRACK", "1")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")  # errors are reported here, once
-    level = os.environ.get(LEVEL_VARIABLE, "WARNING").upper()
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    configure_logging()
     try:
         app()
     except FldError as error:

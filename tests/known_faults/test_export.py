@@ -54,7 +54,6 @@ def config_of(photos: Path, annotator: str) -> RunConfig:
 SECRET = "s3cret"
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="of a source, `url` alone is left out of the manifest")
 @pytest.mark.parametrize(
     "settings",
     [
@@ -82,7 +81,6 @@ def test_credentials_of_an_address_are_not_published(settings: dict[str, Any]) -
     assert SECRET not in manifest_json(manifest).decode()
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="errors name addresses as they were given")
 def test_credentials_of_an_address_are_in_no_error(tmp_path: Path) -> None:
     """Right: the message names the host and the folder, which say what is wrong, and not the password.
 
