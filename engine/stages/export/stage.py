@@ -31,7 +31,7 @@ from fld_engine.schemas.annotations import Frozen
 from fld_engine.schemas.errors import AccountingError
 from fld_engine.schemas.sample import SAMPLE_VERSION
 
-VERSION = 3
+VERSION = 4
 """Version of what an export writes from the same tables; bumped when its bytes change."""
 
 
@@ -178,6 +178,7 @@ def _task(plan: Plan, number: int, records: Sequence[PartitionRecord]) -> Export
         select=settings.select,
         splits=settings.splits,
         images=plan.config.images,
+        metadata=settings.metadata,
     )
 
 
