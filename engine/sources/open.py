@@ -148,7 +148,7 @@ def _again(kind: str, locators: Sequence[Locator]) -> Iterator[bytes]:
 
 
 def _recognised(spec: SourceSpec) -> str:
-    listing = list_files(spec.url, spec.name)
+    listing = list_files(spec.url, spec.name, allow_outside=spec.allow_outside)
     readers = {kind: _class(kind) for kind in installed(GROUP)}
     found = {kind: number for kind, reader in readers.items() if (number := reader.recognises(listing))}
     if len(found) == 1:
@@ -160,4 +160,4 @@ def _recognised(spec: SourceSpec) -> str:
             "kind set to one of them, or a narrower URL"
         )
     expected = ", ".join(f"no {reader.expects}" for reader in readers.values())
-    raise SourceError(f"source {spec.url} holds {expected} among its {len(listing.files)} files")
+    raise SourceError(f"source {spec.url} holds {expected} among its {len(listing.files)} files{listing.outside()}")
