@@ -5,14 +5,15 @@ from __future__ import annotations
 import itertools
 import re
 import zlib
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import fsspec
 from braceexpand import braceexpand
 from fsspec.implementations.local import LocalFileSystem
 
+from fld_engine.engine.data.hashing import fingerprint
 from fld_engine.engine.sources.item import Locator, Rejected, SourceChunk, extension, printable, too_large
 from fld_engine.schemas.errors import SourceError
 
@@ -28,11 +29,20 @@ Range = tuple[str, int | None, int | None]  # path, first byte, end; None: from 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Files under `base` as (relative path, bytes), sorted by path; an empty path where `base` is the only file."""
+    """Files under `base` as (relative path, bytes), sorted by path; an empty path where `base` is the only file.
+
+    `versions` say by path which content a file has now, as far as its file system tells that with the listing.
+    """
 
     base: str
     files: Files
     rejected: tuple[Rejected, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    def stamp(self, files: Files) -> str:
+        """A short name of the versions of some files; empty where nothing is known of them."""
+        known = [(path, self.versions[path]) for path, _ in files if self.versions.get(path)]
+        return fingerprint({"versions": known}) if known else ""
 
     def ending(self, extensions: Collection[str]) -> list[tuple[str, int]]:
         """Files whose names have one of these extensions, in order."""
@@ -60,7 +70,7 @@ def list_files(url: str, name: str) -> Listing:
             return _list_pattern(url)
         info = fs.info(path)
         if info["type"] != "directory":
-            return Listing(fs.unstrip_protocol(path), (("", int(info["size"] or 0)),))
+            return Listing(fs.unstrip_protocol(path), (("", int(info["size"] or 0)),), versions={"": _version(info)})
         # without it, a local folder that may not be entered would be left out in silence
         strict = {"on_error": "raise"} if isinstance(fs, LocalFileSystem) else {}
         found = fs.find(path, detail=True, **strict)
@@ -73,8 +83,8 @@ def list_files(url: str, name: str) -> Listing:
     except (OSError, ValueError) as error:
         raise SourceError(f"source {url} cannot be read: {error}; check the URL and the access rights") from error
     prefix = path.rstrip("/") + "/"
-    sizes = {full.removeprefix(prefix): int(entry["size"] or 0) for full, entry in found.items()}
-    return _checked(fs.unstrip_protocol(path).rstrip("/"), sizes, name)
+    entries = {full.removeprefix(prefix): entry for full, entry in found.items()}
+    return _checked(fs.unstrip_protocol(path).rstrip("/"), entries, name)
 
 
 def cut(files: Files, size: int = CHUNK_FILES) -> list[Files]:
@@ -152,24 +162,37 @@ def _list_pattern(url: str) -> Listing:
     base = re.split(r"[*?\[{]", url)[0].rpartition("/")[0] or "."
     fs, root = locate(base)
     prefix = root.rstrip("/") + "/"
-    sizes: dict[str, int] = {}
+    entries: dict[str, Any] = {}
     for one in braceexpand(url):
         path = locate(one)[1]
         found = fs.glob(path, detail=True) if re.search(r"[*?\[]", path) else {path: fs.info(path)}
-        sizes.update((full.removeprefix(prefix), int(entry["size"] or 0)) for full, entry in found.items())
-    if not sizes:
+        entries.update((full.removeprefix(prefix), entry) for full, entry in found.items())
+    if not entries:
         raise SourceError(f"source {url} matches no file; list {base} to see what is there")
-    return Listing(fs.unstrip_protocol(root).rstrip("/"), sorted(sizes.items()))
+    files = [(path, int(entry["size"] or 0)) for path, entry in sorted(entries.items())]
+    versions = {path: _version(entry) for path, entry in entries.items()}
+    return Listing(fs.unstrip_protocol(root).rstrip("/"), files, versions=versions)
 
 
-def _checked(base: str, sizes: dict[str, int], name: str) -> Listing:
+def _version(entry: Mapping[str, Any]) -> str:
+    """The content that an entry of a listing has now, in its file system's terms; empty where it does not tell.
+
+    An object store's tag of the content, or else the time of the last change.
+    """
+    told = (entry.get(key) for key in ("ETag", "etag", "mtime", "LastModified", "last_modified", "updated"))
+    return str(next((value for value in told if value), ""))
+
+
+def _checked(base: str, entries: Mapping[str, Any], name: str) -> Listing:
     """Without hidden files; names that are not UTF-8 cannot be stored and are rejected."""
-    shown = sorted(p for p in sizes if p and not any(part.startswith(".") for part in p.split("/")))
+    shown = sorted(p for p in entries if p and not any(part.startswith(".") for part in p.split("/")))
     bad = [p for p in shown if printable(p) != p]
     rejected = tuple(
         Rejected(uri=f"{name}/{p}", reason="bad_name", detail="the file's name is not UTF-8; rename it") for p in bad
     )
-    return Listing(base, tuple((p, sizes[p]) for p in shown if p not in set(bad)), rejected)
+    good = [p for p in shown if p not in set(bad)]
+    files = tuple((p, int(entries[p]["size"] or 0)) for p in good)
+    return Listing(base, files, rejected, {p: _version(entries[p]) for p in good})
 
 
 def _batches(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:

@@ -71,7 +71,10 @@ class ParquetSource:
         files = listing.ending({"parquet"})
         if not files:
             raise SourceError(f"source {spec.url} holds no .parquet among its {len(listing.files)} files")
-        made = [SourceChunk(spec=spec, kind="parquet", base=listing.base, files=(file,)) for file in files]
+        made = [
+            SourceChunk(spec=spec, kind="parquet", base=listing.base, files=(file,), stamp=listing.stamp([file]))
+            for file in files
+        ]
         for chunk in made:
             try:
                 with _open(chunk.url(chunk.files[0][0])) as file:

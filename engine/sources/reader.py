@@ -26,7 +26,7 @@ class SourceReader(Protocol):
     says what `recognises` looks for, as in "a message lists what was not found: no `expects`". Constructors are cheap.
 
     What a source holds is named by its chunks: a chunk that was ingested once is not read again, so a chunk of changed
-    content must differ in its files, their sizes or its `revision`.
+    content must differ in its files, their sizes, its `revision` or its `stamp` (`Listing.stamp`).
     """
 
     Params: ClassVar[type[Frozen]]

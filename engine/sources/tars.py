@@ -73,7 +73,10 @@ class TarSource:
                 f"source {spec.url} holds no .tar among its {len(listing.files)} files; "
                 "compressed tars cannot be read in places: decompress them first"
             )
-        return [SourceChunk(spec=spec, kind="tars", base=listing.base, files=(file,)) for file in tars]
+        return [
+            SourceChunk(spec=spec, kind="tars", base=listing.base, files=(file,), stamp=listing.stamp([file]))
+            for file in tars
+        ]
 
     def read(self, chunk: SourceChunk, max_bytes: int) -> Iterator[ScannedItem]:
         """Samples in tar order; of a damaged tar everything before the damage, and one rejected row for the rest."""

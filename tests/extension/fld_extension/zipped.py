@@ -51,7 +51,10 @@ class ZippedImages:
         zips = listing.ending({"zip"})
         if not zips:
             raise SourceError(f"source {spec.url} holds no .zip among its {len(listing.files)} files")
-        return [SourceChunk(spec=spec, kind=KIND, base=listing.base, files=(file,)) for file in zips]
+        return [
+            SourceChunk(spec=spec, kind=KIND, base=listing.base, files=(file,), stamp=listing.stamp([file]))
+            for file in zips
+        ]
 
     def read(self, chunk: SourceChunk, max_bytes: int) -> Iterator[ScannedItem]:
         """Images in the order of the zip's own list."""
