@@ -131,15 +131,19 @@ def export(
 
 @app.command()
 def replay(root: Root, set_: Set = None) -> None:
-    """Run the annotators again on the images that failed, and everything that depends on them."""
-    from fld_engine.engine.stages.replay.marks import mark_failed
+    """Run the annotators again on the images that failed, and take in those that were refused under other limits."""
+    from fld_engine.engine.stages.replay.marks import mark_failed, mark_refused
 
     store, config = existing_root(root, set_)
-    marked = mark_failed(plan_of_root(store, config))
-    if not marked:
-        out.print("nothing to replay: no annotator failed on any image")
+    plan = plan_of_root(store, config)
+    failed, refused = mark_failed(plan), mark_refused(plan)
+    if not failed and not refused:
+        out.print("nothing to replay: no annotator failed on any image, and none was refused under other limits")
         return
-    out.print(f"replaying {marked} failed images")
+    if failed:
+        out.print(f"replaying {failed} failed images")
+    if refused:
+        out.print(f"looking again at {refused} images that were refused under other limits")
     _run_flow(config, root)
     print_status(plan_of_root(store, config))
 

@@ -47,6 +47,10 @@ def print_status(plan: Plan, *, as_json: bool = False) -> None:
         + (f"removed {report.removed}, " if report.removed else "")
         + f"quarantined {quarantined} {dict(report.quarantined) if quarantined else ''}"
     )
+    if report.refused_before:
+        out.print(
+            f"{report.refused_before} images were refused under limits that have changed: `fld replay` takes them in"
+        )
     annotators = Table("annotator", "done", "failed", "not run", "missing")
     for name, step in report.annotated.items():
         annotators.add_row(name, str(step.done), str(step.failed), str(step.not_run), str(step.missing))

@@ -130,6 +130,15 @@ def read_partitions(journal: Sequence[IngestRecord]) -> list[PartitionRecord]:
     return list(records.values())
 
 
+def unrevised(journal: Sequence[IngestRecord]) -> dict[str, str]:
+    """Partition → fingerprint of all that sources said of its images before any revision."""
+    plain = [
+        ingest.model_copy(update={"additions": tuple(a for a in ingest.additions if "places" not in a.files)})
+        for ingest in journal
+    ]
+    return {record.id: record.annotations_fingerprint for record in read_partitions(plain)}
+
+
 def annotations_fingerprint(files: Iterable[Mapping[str, FileRecord]]) -> str:
     """Changes when the source annotations or the gold marks of a partition change."""
     return fingerprint({"files": [{n: f.sha256 for n, f in sorted(group.items()) if n != "tar"} for group in files]})

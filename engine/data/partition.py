@@ -80,7 +80,7 @@ class PartitionImages:
 
 
 def _with_addition(table: pa.Table, addition: pa.Table) -> pa.Table:
-    """`addition` says all of its images that can change; of those that ingests of version 0.1 wrote, what came to it."""
+    """`addition` says all that can change of its images; where version 0.1 wrote it, what came to that."""
     more = {row["id"]: row for row in addition.to_pylist()}
     whole = "licence" in addition.schema.names
     rows = table.to_pylist()

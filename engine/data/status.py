@@ -22,7 +22,8 @@ class StepStatus(Frozen):
 class StatusReport(Frozen):
     """found = ingested + duplicates + known + quarantined. `kept` and `dropped` (by reason) go by verdict target.
 
-    `removed` images of those that were ingested are gone. `more` is what stages of other packages tell, by stage.
+    `removed` images of those that were ingested are gone; `refused_before` of the quarantined ones would be accepted
+    under the limits of the config. `more` is what stages of other packages tell, by stage.
     """
 
     found: int
@@ -33,6 +34,7 @@ class StatusReport(Frozen):
     quarantined: Mapping[str, int]
     rejected_annotations: Mapping[str, int]
     partitions: int
+    refused_before: int = 0
     annotated: Mapping[str, StepStatus]
     kept: Mapping[str, int]
     dropped: Mapping[str, Mapping[str, int]]

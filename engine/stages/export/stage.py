@@ -174,7 +174,7 @@ def _task(plan: Plan, number: int, records: Sequence[PartitionRecord]) -> Export
         max_target_tokens=settings.max_target_tokens,
         select=settings.select,
         splits=settings.splits,
-        images=plan.config.images,
+        images=records[0].limits or plan.config.images,  # those of one ingest
     )
 
 

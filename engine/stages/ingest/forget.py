@@ -60,8 +60,9 @@ def _purge_ingests(store: Store, removal: Removal, tick: Tick) -> None:
             for files in (record.files, *record.additions):
                 table = store.read_table(files["images"].path, ["id", "uris"])
                 uris |= {uri for row in table.to_pylist() if row["id"] in removal.ids for uri in row["uris"]}
-    fingerprints = {record.id: record.annotations_fingerprint for record in partitions}
-    for ingest in reversed(journal):
+    for number, ingest in reversed(list(enumerate(journal, start=1))):
+        so_far = read_partitions(journal[:number])
+        fingerprints = {record.id: record.annotations_fingerprint for record in so_far}
         rewritten = _without(store, ingest, removal, uris, fingerprints, tick)
         if rewritten != ingest:
             store.write_model(f"ingest/{ingest.number:06d}.json", rewritten)
@@ -91,10 +92,10 @@ def _without(
         for record in ingest.partitions
     ]
     quarantine = _rewrite_quarantine(store, ingest.quarantine, uris, removal.attempt)
+    again = _rewrite_quarantine(store, ingest.again, uris, removal.attempt) if ingest.again else None
     tick()
-    return ingest.model_copy(
-        update={"partitions": tuple(partitions), "additions": tuple(additions), "quarantine": quarantine}
-    )
+    rewritten = {"partitions": tuple(partitions), "additions": tuple(additions), "quarantine": quarantine}
+    return ingest.model_copy(update={**rewritten, "again": again})
 
 
 def _rewrite_quarantine(store: Store, file: FileRecord, uris: Iterable[str], attempt: str) -> FileRecord:
@@ -111,7 +112,7 @@ def _rewrite_quarantine(store: Store, file: FileRecord, uris: Iterable[str], att
 def _sweep_ingested(store: Store, tick: Tick) -> None:
     """Delete what no journal knows: the files that were rewritten, and what killed workers left."""
     journal = read_journal(store)
-    used = {ingest.quarantine.path for ingest in journal}
+    used = {file.path for ingest in journal for file in (ingest.quarantine, ingest.again) if file is not None}
     for record in read_partitions(journal):
         used |= {file.path for files in (record.files, *record.additions) for file in files.values()}
     for folder in ("partitions", "quarantine"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ import pyarrow as pa
 from fld_engine.engine.data.hashing import fingerprint
 from fld_engine.engine.data.identity import identity_of
 from fld_engine.engine.data.images import ImageLimits
-from fld_engine.engine.data.journal import AdditionResult, IngestRecord, read_partitions
+from fld_engine.engine.data.journal import AdditionResult, IngestRecord, read_partitions, unrevised
 from fld_engine.engine.data.records import PartitionRecord
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.plan.config import RunConfig
@@ -20,8 +20,16 @@ from fld_engine.engine.plan.stages import Driver
 from fld_engine.engine.plan.tasks import ARITHMETIC, Lane, Task
 from fld_engine.engine.sources.item import SourceChunk
 from fld_engine.engine.sources.open import open_source
-from fld_engine.engine.stages.ingest.tables import DeduplicateResult, ScanResult
-from fld_engine.engine.stages.ingest.tasks import AddToPartition, DeduplicateBucket, PackPartition, ScanChunk
+from fld_engine.engine.stages.ingest.again import chunks_again, looked_again
+from fld_engine.engine.stages.ingest.gone import Relisted, relist
+from fld_engine.engine.stages.ingest.tables import DeduplicateResult, GoneResult, ScanResult
+from fld_engine.engine.stages.ingest.tasks import (
+    DeduplicateBucket,
+    FindGone,
+    PackPartition,
+    RevisePartition,
+    ScanChunk,
+)
 from fld_engine.engine.stages.ingest.twins import twin_roots
 from fld_engine.schemas.annotations import Frozen
 from fld_engine.schemas.errors import AccountingError, SourceError
@@ -39,12 +47,33 @@ class _Scanned:
     matches: Sequence[str]
     table: pa.Table  # MATCHES of all buckets, by scan and row
 
+    @property
+    def scans(self) -> tuple[str, ...]:
+        return tuple(result.files["scan"].path for result in self.results)
 
-def new_chunks(config: RunConfig, journal: Sequence[IngestRecord]) -> list[SourceChunk]:
-    """Source chunks that no finished ingest has covered. Raises `SourceError` for sources that cannot be listed."""
+
+def listed_chunks(
+    config: RunConfig, journal: Sequence[IngestRecord], again: Collection[str] = ()
+) -> list[list[tuple[SourceChunk, bool]]]:
+    """Chunks of each source, and whether there is something new in them; `again` are some to be read in any case.
+
+    Nothing new is what a finished ingest has covered, unless it was of another version of the files. Raises
+    `SourceError` for sources that cannot be listed.
+    """
     done = {chunk for ingest in journal for chunk in ingest.chunks}
-    chunks = [chunk for spec in config.sources for chunk in open_source(spec).chunks()]
-    return [chunk for chunk in chunks if chunk_fingerprint(chunk) not in done]
+    stamps = {chunk: stamp for ingest in journal for chunk, stamp in ingest.stamps.items()}
+
+    def is_new(chunk: SourceChunk) -> bool:
+        name = chunk_fingerprint(chunk)
+        changed = bool(chunk.stamp) and stamps.get(name, chunk.stamp) != chunk.stamp
+        return name not in done or name in again or changed
+
+    return [[(chunk, is_new(chunk)) for chunk in open_source(spec).chunks()] for spec in config.sources]
+
+
+def new_chunks(config: RunConfig, journal: Sequence[IngestRecord], again: Collection[str] = ()) -> list[SourceChunk]:
+    """Source chunks with something new, see `listed_chunks`."""
+    return [chunk for chunks in listed_chunks(config, journal, again) for chunk, is_new in chunks if is_new]
 
 
 def chunk_fingerprint(chunk: SourceChunk) -> str:
@@ -53,7 +82,8 @@ def chunk_fingerprint(chunk: SourceChunk) -> str:
 
 def scan_fingerprint(chunk: SourceChunk, images: ImageLimits) -> str:
     """Names the tables of a scan, which an ingest that is taken up again goes on with."""
-    return fingerprint({"chunk": chunk_fingerprint(chunk), "images": identity_of(images)})
+    parts = {"chunk": chunk_fingerprint(chunk), "images": identity_of(images)}
+    return fingerprint({**parts, "stamp": chunk.stamp} if chunk.stamp else parts)
 
 
 def ingest(driver: Driver) -> IngestRecord | None:
@@ -63,7 +93,8 @@ def ingest(driver: Driver) -> IngestRecord | None:
     lost on the way.
     """
     store, config, journal = driver.store, driver.config, driver.journal()
-    chunks = new_chunks(config, journal)
+    listed = listed_chunks(config, journal, chunks_again(store, journal))
+    chunks = [chunk for source in listed for chunk, is_new in source if is_new]
     if not chunks:
         return None
     number = len(journal) + 1
@@ -73,8 +104,11 @@ def ingest(driver: Driver) -> IngestRecord | None:
         reasons = _quarantined(store, scanned.results, "image")
         raise SourceError(f"no readable image in {', '.join(s.url for s in config.sources)}; rejected: {reasons}")
     partitions = _pack(driver, number, scanned, new, twins, len(read_partitions(journal)))
-    additions = _add(driver, number, scanned)
+    relisted = relist(store, f"ingest/{number:06d}", listed) if journal else Relisted()
+    additions = _revise(driver, number, scanned, relisted, journal)
     record = _record(store, number, chunks, scanned, partitions, additions)
+    again = looked_again(store, journal, chunks, relisted.whole, record.quarantine)
+    record = record.model_copy(update={**again, "images": config.images})
     store.write_model(f"ingest/{number:06d}.json", record)
     return record
 
@@ -108,9 +142,8 @@ def _deduplicate(
 ) -> _Scanned:
     store = driver.store
     scans = tuple(result.files["scan"].path for result in results)
-    indexes = tuple(f["images"].path for record in earlier for f in (record.files, *record.additions))
-    num_rows = sum(r.files["scan"].rows for r in results) + sum(record.num_images for record in earlier)
-    num_buckets = 1 + num_rows // ROWS_PER_BUCKET
+    indexes = _indexes(earlier)
+    num_buckets = _num_buckets(results, earlier)
     tasks = [
         _task(
             store,
@@ -129,6 +162,15 @@ def _deduplicate(
     matches = sorted(result.file.path for _, result in made)
     table = pa.concat_tables([store.read_table(path) for path in matches])
     return _Scanned(results, matches, table.sort_by([("scan", "ascending"), ("row", "ascending")]))
+
+
+def _indexes(earlier: Sequence[PartitionRecord]) -> tuple[str, ...]:
+    return tuple(f["images"].path for record in earlier for f in (record.files, *record.additions))
+
+
+def _num_buckets(results: Sequence[ScanResult], earlier: Sequence[PartitionRecord]) -> int:
+    num_rows = sum(r.files["scan"].rows for r in results) + sum(record.num_images for record in earlier)
+    return 1 + num_rows // ROWS_PER_BUCKET
 
 
 def _new_images(
@@ -168,7 +210,6 @@ def _pack(
     first: int,
 ) -> list[PartitionRecord]:
     """Cut the new images into partitions, in order, by images and by bytes."""
-    scans = tuple(result.files["scan"].path for result in scanned.results)
     tasks: list[Task] = []
     for start, stop in _cuts([size for _, _, size in new], driver.config):
         rows: dict[int, list[int]] = {}
@@ -177,7 +218,7 @@ def _pack(
         payload = PackPartition(
             partition=f"p{first + len(tasks):06d}",
             ingest=number,
-            scans=scans,
+            scans=scanned.scans,
             rows=tuple((scan, tuple(r)) for scan, r in rows.items()),
             matches=tuple(scanned.matches),
             twins=tuple(twins[start:stop]),
@@ -200,16 +241,58 @@ def _cuts(sizes: Sequence[int], config: RunConfig) -> Iterator[tuple[int, int]]:
         yield start, len(sizes)
 
 
-def _add(driver: Driver, number: int, scanned: _Scanned) -> list[AdditionResult]:
+def _revise(
+    driver: Driver, number: int, scanned: _Scanned, relisted: Relisted, journal: Sequence[IngestRecord]
+) -> list[AdditionResult]:
+    """What sources say otherwise now of images of earlier partitions."""
+    records = {record.id: record for record in read_partitions(journal)}
+    if not records:
+        return []
+    gone = _gone(driver, number, scanned, relisted, list(records.values()))
     rows = zip(scanned.table["status"].to_pylist(), scanned.table["partition"].to_pylist(), strict=True)
-    partitions = sorted({partition for status, partition in rows if status == "duplicate" and partition})
-    scans = tuple(result.files["scan"].path for result in scanned.results)
+    found = {partition for status, partition in rows if status in ("duplicate", "known") and partition}
+    before = unrevised(journal)
     payloads = [
-        AddToPartition(partition=p, ingest=number, scans=scans, matches=tuple(scanned.matches)) for p in partitions
+        RevisePartition(
+            record=records[partition],
+            unrevised=before[partition],
+            ingest=number,
+            scans=scanned.scans,
+            matches=tuple(scanned.matches),
+            gone=tuple(result.file.path for result in gone),
+            names=tuple(spec.name for spec in driver.config.sources),
+        )
+        for partition in sorted(found.union(*(result.partitions for result in gone)))
     ]
-    tasks = [_task(driver.store, f"{payload.partition}+{number}", payload) for payload in payloads]
-    made = driver.answers(Lane(name="additions", resources=ARITHMETIC, tasks=tasks), AdditionResult)
-    return sorted((result for _, result in made), key=lambda result: result.partition)
+    tasks = [_task(driver.store, f"{payload.record.id}+{number}", payload) for payload in payloads]
+    made = driver.answers(Lane(name="revisions", resources=ARITHMETIC, tasks=tasks), AdditionResult)
+    return sorted((result for _, result in made if result.files), key=lambda result: result.partition)
+
+
+def _gone(
+    driver: Driver, number: int, scanned: _Scanned, relisted: Relisted, earlier: Sequence[PartitionRecord]
+) -> list[GoneResult]:
+    num_buckets = _num_buckets(scanned.results, earlier)
+    tasks = [
+        _task(
+            driver.store,
+            f"places {bucket}",
+            FindGone(
+                bucket=bucket,
+                num_buckets=num_buckets,
+                relisted=tuple(relisted.names),
+                whole=tuple(relisted.whole),
+                listings=tuple(relisted.listings),
+                scans=scanned.scans,
+                quarantines=tuple(result.files["quarantine"].path for result in scanned.results),
+                indexes=_indexes(earlier),
+                out=f"ingest/{number:06d}/gone-{bucket:04d}.parquet",
+            ),
+        )
+        for bucket in range(num_buckets)
+    ]
+    made = driver.answers(Lane(name="places", resources=ARITHMETIC, tasks=tasks), GoneResult)
+    return sorted((result for _, result in made), key=lambda result: result.file.path)
 
 
 def _task(store: Store, label: str, payload: Frozen, units: Mapping[str, int] | None = None) -> Task:
@@ -253,7 +336,9 @@ def _record(
         known=states["known"],
         quarantined=quarantined,
         rejected_annotations=_quarantined(store, scanned.results, "annotation"),
+        stamps={chunk_fingerprint(chunk): chunk.stamp for chunk in chunks if chunk.stamp},
         partitions=tuple(partitions),
         additions=tuple(additions),
+        revised=sum(addition.files["images"].rows for addition in additions),
         quarantine=store.write_table(f"quarantine/{number:06d}.parquet", quarantine),
     )

@@ -12,17 +12,29 @@ from fld_engine.engine.plan.keeps import Holding
 from fld_engine.engine.plan.plan import Plan
 from fld_engine.engine.plan.stages import Driver, Removal, Worker
 from fld_engine.engine.plan.tasks import Task
+from fld_engine.engine.stages.ingest.again import chunks_again, refused_before
 from fld_engine.engine.stages.ingest.deduplicate import deduplicate
 from fld_engine.engine.stages.ingest.forget import forget_ingested
+from fld_engine.engine.stages.ingest.gone import find_gone
 from fld_engine.engine.stages.ingest.ingest import STAGE, ingest, new_chunks
-from fld_engine.engine.stages.ingest.pack import add_to_partition, pack
+from fld_engine.engine.stages.ingest.pack import pack
+from fld_engine.engine.stages.ingest.revise import revise
 from fld_engine.engine.stages.ingest.scan import scan
-from fld_engine.engine.stages.ingest.tasks import AddToPartition, DeduplicateBucket, PackPartition, ScanChunk
+from fld_engine.engine.stages.ingest.tasks import (
+    DeduplicateBucket,
+    FindGone,
+    PackPartition,
+    RevisePartition,
+    ScanChunk,
+)
 from fld_engine.schemas.annotations import Frozen
 
 
 class IngestStatus(Frozen):
-    """found = ingested + duplicates + known + quarantined; `removed` of those that were ingested are gone."""
+    """found = ingested + duplicates + known + quarantined; `removed` of those that were ingested are gone.
+
+    `refused_before` of the quarantined ones would be accepted under the limits of the config.
+    """
 
     found: int
     ingested: int
@@ -32,6 +44,7 @@ class IngestStatus(Frozen):
     quarantined: Mapping[str, int]
     rejected_annotations: Mapping[str, int]
     partitions: int
+    refused_before: int
 
 
 class Ingest:
@@ -49,7 +62,8 @@ class Ingest:
     )
 
     def is_current(self, plan: Plan) -> bool:
-        return not new_chunks(plan.config, read_journal(plan.store))
+        journal = read_journal(plan.store)
+        return not new_chunks(plan.config, journal, chunks_again(plan.store, journal))
 
     def run(self, driver: Driver) -> IngestRecord | None:
         """The journal of this ingest; `None` where nothing is new."""
@@ -69,8 +83,10 @@ class Ingest:
                 return deduplicate(worker.store, payload)
             case PackPartition() as payload:
                 return pack(payload, worker)
-            case AddToPartition() as payload:
-                return add_to_partition(worker.store, payload)
+            case FindGone() as payload:
+                return find_gone(worker.store, payload)
+            case RevisePartition() as payload:
+                return revise(worker.store, payload)
         raise TypeError(f"stage {STAGE} has no task for {type(task.payload).__name__}")
 
     def forget(self, store: Store, removal: Removal, tick: Callable[[], None]) -> None:
@@ -87,4 +103,5 @@ class Ingest:
             quarantined=dict(sorted(found.quarantined.items())),
             rejected_annotations=dict(sorted(found.rejected_annotations.items())),
             partitions=len(plan.partitions),
+            refused_before=len(refused_before(plan.store, plan.config, journal)),
         )

@@ -42,6 +42,23 @@ MATCHES = pa.schema(
 )
 
 
+LISTED = pa.schema(
+    [
+        ("file", _string),  # its URI
+        ("read", pa.bool_()),  # by this ingest
+    ]
+)
+
+GONE = pa.schema(
+    [
+        ("id", _string),
+        ("uri", _string),
+        ("partition", _string),
+        ("moved", pa.bool_()),  # counts only where the source has the image at another place now
+    ]
+)
+
+
 class ScanResult(Frozen):
     """Files of one scanned chunk: `scan` and `quarantine`."""
 
@@ -51,3 +68,10 @@ class ScanResult(Frozen):
 
 class DeduplicateResult(Frozen):
     file: FileRecord
+
+
+class GoneResult(Frozen):
+    """A table `GONE`, and the partitions that it speaks of."""
+
+    file: FileRecord
+    partitions: tuple[str, ...]
