@@ -27,9 +27,19 @@ from fld_engine.engine.plan.stages import Removal
 
 def forget_ingested(store: Store, removal: Removal, tick: Callable[[], None]) -> None:
     """Take images out of everything that ingests wrote. Killed anywhere and run again, it ends with the same files."""
+    _note_limits(store, tick)
     _purge_scans(store, removal, tick)
     _purge_ingests(store, removal, tick)
     _sweep_ingested(store, tick)
+
+
+def _note_limits(store: Store, tick: Tick) -> None:
+    """Journals of version 0.1 tell what was accepted by the names of scans, which may go: then they state it."""
+    for ingest in read_journal(store):
+        path = f"ingest/{ingest.number:06d}.json"
+        if ingest != store.read_model(path, IngestRecord):
+            store.write_model(path, ingest)
+            tick()
 
 
 def _purge_scans(store: Store, removal: Removal, tick: Tick) -> None:
@@ -44,8 +54,13 @@ def _purge_scans(store: Store, removal: Removal, tick: Tick) -> None:
 
 
 def _scanned(store: Store, folder: str, ids: Iterable[str]) -> bool:
-    """Whether a scan of the folder found one of these images; or where one was left half deleted."""
+    """Whether a scan of the folder found one of these images; or where one was left half deleted.
+
+    A later ingest wrote which files there were, and which places were gone: it is not asked whose these are.
+    """
     names = store.list_names(folder)
+    if any(name.startswith(("listed-", "gone-")) for name in names):
+        return True
     scans = [n for n in names if n.endswith(".scan.parquet")]
     half_deleted = not any(n.startswith("matches-") for n in names) or any(unfinished(n) for n in names)
     return half_deleted or any(mentions(store.read_table(f"{folder}/{name}", ["id"]), set(ids)) for name in scans)

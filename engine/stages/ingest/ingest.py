@@ -20,7 +20,7 @@ from fld_engine.engine.plan.stages import Driver
 from fld_engine.engine.plan.tasks import ARITHMETIC, Lane, Task
 from fld_engine.engine.sources.item import SourceChunk
 from fld_engine.engine.sources.open import open_source
-from fld_engine.engine.stages.ingest.again import chunks_again, looked_again
+from fld_engine.engine.stages.ingest.again import REPLAY, chunks_again, looked_again
 from fld_engine.engine.stages.ingest.gone import Relisted, relist
 from fld_engine.engine.stages.ingest.tables import DeduplicateResult, GoneResult, ScanResult
 from fld_engine.engine.stages.ingest.tasks import (
@@ -110,6 +110,7 @@ def ingest(driver: Driver) -> IngestRecord | None:
     again = looked_again(store, journal, chunks, relisted.whole, record.quarantine)
     record = record.model_copy(update={**again, "images": config.images})
     store.write_model(f"ingest/{number:06d}.json", record)
+    store.delete(REPLAY)
     return record
 
 

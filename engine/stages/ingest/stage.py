@@ -71,9 +71,15 @@ class Ingest:
 
     def numbers(self, result: IngestRecord | None) -> Mapping[str, int]:
         if result is None:
-            return {"found": 0, "new": 0, "duplicates": 0, "quarantined": 0}
+            return {"found": 0, "new": 0, "duplicates": 0, "revised": 0, "quarantined": 0}
         quarantined = sum(result.quarantined.values())
-        return {"found": result.found, "new": result.new, "duplicates": result.duplicates, "quarantined": quarantined}
+        return {
+            "found": result.found,
+            "new": result.new,
+            "duplicates": result.duplicates,
+            "revised": result.revised,
+            "quarantined": quarantined,
+        }
 
     def work(self, task: Task, worker: Worker) -> Frozen:
         match task.payload:
