@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
+import yaml
 from pydantic import Field
 
 from fld_engine.engine.data.hashing import fingerprint
-from fld_engine.engine.data.identity import identity_of
 from fld_engine.engine.data.images import ImageLimits
 from fld_engine.engine.data.records import FileRecord, PartitionRecord
-from fld_engine.engine.data.store import Store
+from fld_engine.engine.data.store import CONFIG_FILE, Store
 from fld_engine.schemas.annotations import Frozen
 
 
@@ -92,20 +92,31 @@ def totals(journal: Sequence[IngestRecord]) -> IngestTotals:
 def read_journal(store: Store) -> list[IngestRecord]:
     """Records of the finished ingests, in order."""
     names = sorted(n for n in store.list_names("ingest") if n.endswith(".json"))
-    return [_with_limits(store, store.read_model(f"ingest/{name}", IngestRecord)) for name in names]
+    records: list[IngestRecord] = [store.read_model(f"ingest/{name}", IngestRecord) for name in names]
+    if all(record.images is not None for record in records):
+        return records
+    accepted = _limits_of_config(store)
+    return [r if r.images is not None else r.model_copy(update={"images": accepted}) for r in records]
 
 
-def _with_limits(store: Store, ingest: IngestRecord) -> IngestRecord:
-    """The record with what was accepted, which those of version 0.1 do not state: their scans are named by it.
+def note_limits(store: Store, limits: ImageLimits) -> None:
+    """Have every ingest say what it accepted, before the root gets a config with these limits, where they are others.
 
-    Only the default is tried; else it is what the config says, as it was then.
+    Ingests of version 0.1 leave it to the config.
     """
-    limits = ImageLimits()
-    if ingest.images is None and ingest.chunks:
-        name = fingerprint({"chunk": ingest.chunks[0], "images": identity_of(limits)})
-        if store.exists(f"ingest/{ingest.number:06d}/{name}.json"):
-            return ingest.model_copy(update={"images": limits})
-    return ingest
+    if _limits_of_config(store) in (None, limits):
+        return
+    for ingest in read_journal(store):
+        path = f"ingest/{ingest.number:06d}.json"
+        if ingest != store.read_model(path, IngestRecord):
+            store.publish_model(path, ingest)
+
+
+def _limits_of_config(store: Store) -> ImageLimits | None:
+    if not store.exists(CONFIG_FILE):
+        return None
+    tree = yaml.safe_load(store.read_bytes(CONFIG_FILE)) or {}
+    return ImageLimits.model_validate(tree.get("images", {}))
 
 
 def read_partitions(journal: Sequence[IngestRecord]) -> list[PartitionRecord]:

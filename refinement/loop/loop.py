@@ -120,7 +120,7 @@ class Loop:
         details = InitialDetails(num_gold=num_gold).model_dump()
         said = {record.id: record.annotations_fingerprint for record in plan.partitions}
         record = RoundRecord(number=0, fingerprint=identity, partitions=partitions, details=details, said=said)
-        self.store.write_model(f"{round_folder(0)}/{RECORD}", record)
+        self.store.create_model(f"{round_folder(0)}/{RECORD}", record)
         return record
 
     # ------------------------------------------------------------------ a round
@@ -216,7 +216,7 @@ class Loop:
                 drift=drifts,
             ).as_json(),
         )
-        self.store.write_model(f"{round_folder(number)}/{RECORD}", record)
+        self.store.create_model(f"{round_folder(number)}/{RECORD}", record)
         log = TensorBoardLog(f"{self.store.url}/{TRAINING}/gold")
         log.scalars({f"gold/{figure.unit}/{figure.metric}": figure.after for figure in decision.measured}, number)
         return record

@@ -27,19 +27,9 @@ from fld_engine.engine.plan.stages import Removal
 
 def forget_ingested(store: Store, removal: Removal, tick: Callable[[], None]) -> None:
     """Take images out of everything that ingests wrote. Killed anywhere and run again, it ends with the same files."""
-    _note_limits(store, tick)
     _purge_scans(store, removal, tick)
     _purge_ingests(store, removal, tick)
     _sweep_ingested(store, tick)
-
-
-def _note_limits(store: Store, tick: Tick) -> None:
-    """Journals of version 0.1 tell what was accepted by the names of scans, which may go: then they state it."""
-    for ingest in read_journal(store):
-        path = f"ingest/{ingest.number:06d}.json"
-        if ingest != store.read_model(path, IngestRecord):
-            store.write_model(path, ingest)
-            tick()
 
 
 def _purge_scans(store: Store, removal: Removal, tick: Tick) -> None:
@@ -80,7 +70,7 @@ def _purge_ingests(store: Store, removal: Removal, tick: Tick) -> None:
         fingerprints = {record.id: record.annotations_fingerprint for record in so_far}
         rewritten = _without(store, ingest, removal, uris, fingerprints, tick)
         if rewritten != ingest:
-            store.write_model(f"ingest/{ingest.number:06d}.json", rewritten)
+            store.publish_model(f"ingest/{ingest.number:06d}.json", rewritten)
             tick()
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from fld_engine.engine.data.hashing import fingerprint
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.sources.item import SourceChunk
 from fld_engine.engine.stages.ingest.deduplicate import bucket_of
@@ -52,7 +53,8 @@ def relist(store: Store, folder: str, sources: Sequence[Sequence[tuple[SourceChu
     def flush() -> None:
         files, read = zip(*rows, strict=True) if rows else ((), ())
         table = pa.table({"file": files, "read": read}, schema=LISTED)
-        path = f"{folder}/listed-{len(relisted.listings):04d}.parquet"
+        content = fingerprint({"files": files, "read": read})[:8]
+        path = f"{folder}/listed-{len(relisted.listings):04d}.{content}.parquet"
         relisted.listings.append(store.write_table(path, table).path)
         rows.clear()
 
@@ -70,6 +72,34 @@ def relist(store: Store, folder: str, sources: Sequence[Sequence[tuple[SourceChu
                     flush()
     flush()
     return relisted
+
+
+def looks_for_gone(
+    folder: str,
+    relisted: Relisted,
+    *,
+    num_buckets: int,
+    scans: tuple[str, ...],
+    quarantines: tuple[str, ...],
+    indexes: tuple[str, ...],
+) -> list[FindGone]:
+    """A task for each bucket, whose table is named by what it is made of."""
+    files = tuple(relisted.names), tuple(relisted.whole), tuple(relisted.listings)
+    inputs = fingerprint({"files": files, "scans": scans, "indexes": indexes, "buckets": num_buckets})[:8]
+    return [
+        FindGone(
+            bucket=bucket,
+            num_buckets=num_buckets,
+            relisted=files[0],
+            whole=files[1],
+            listings=files[2],
+            scans=scans,
+            quarantines=quarantines,
+            indexes=indexes,
+            out=f"{folder}/gone-{bucket:04d}.{inputs}.parquet",
+        )
+        for bucket in range(num_buckets)
+    ]
 
 
 @dataclass(slots=True)

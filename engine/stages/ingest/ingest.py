@@ -21,11 +21,11 @@ from fld_engine.engine.plan.tasks import ARITHMETIC, Lane, Task
 from fld_engine.engine.sources.item import SourceChunk
 from fld_engine.engine.sources.open import open_source
 from fld_engine.engine.stages.ingest.again import REPLAY, chunks_again, looked_again
-from fld_engine.engine.stages.ingest.gone import Relisted, relist
+from fld_engine.engine.stages.ingest.gone import Relisted, looks_for_gone, relist
+from fld_engine.engine.stages.ingest.revise import FOUND
 from fld_engine.engine.stages.ingest.tables import DeduplicateResult, GoneResult, ScanResult
 from fld_engine.engine.stages.ingest.tasks import (
     DeduplicateBucket,
-    FindGone,
     PackPartition,
     RevisePartition,
     ScanChunk,
@@ -104,12 +104,14 @@ def ingest(driver: Driver) -> IngestRecord | None:
         reasons = _quarantined(store, scanned.results, "image")
         raise SourceError(f"no readable image in {', '.join(s.url for s in config.sources)}; rejected: {reasons}")
     partitions = _pack(driver, number, scanned, new, twins, len(read_partitions(journal)))
-    relisted = relist(store, f"ingest/{number:06d}", listed) if journal else Relisted()
+    read = {chunk_fingerprint(chunk) for chunk in chunks}
+    sources = [[(chunk, chunk_fingerprint(chunk) in read) for chunk, _ in source] for source in listed]
+    relisted = relist(store, f"ingest/{number:06d}", sources) if journal else Relisted()
     additions = _revise(driver, number, scanned, relisted, journal)
     record = _record(store, number, chunks, scanned, partitions, additions)
     again = looked_again(store, journal, chunks, relisted.whole, record.quarantine)
     record = record.model_copy(update={**again, "images": config.images})
-    store.write_model(f"ingest/{number:06d}.json", record)
+    store.create_model(f"ingest/{number:06d}.json", record)
     store.delete(REPLAY)
     return record
 
@@ -246,54 +248,39 @@ def _revise(
     driver: Driver, number: int, scanned: _Scanned, relisted: Relisted, journal: Sequence[IngestRecord]
 ) -> list[AdditionResult]:
     """What sources say otherwise now of images of earlier partitions."""
-    records = {record.id: record for record in read_partitions(journal)}
-    if not records:
+    earlier = read_partitions(journal)
+    if not earlier:
         return []
-    gone = _gone(driver, number, scanned, relisted, list(records.values()))
+    quarantines = tuple(result.files["quarantine"].path for result in scanned.results)
+    looks = looks_for_gone(
+        f"ingest/{number:06d}",
+        relisted,
+        num_buckets=_num_buckets(scanned.results, earlier),
+        scans=scanned.scans,
+        quarantines=quarantines,
+        indexes=_indexes(earlier),
+    )
+    tasks = [_task(driver.store, f"places {look.bucket}", look) for look in looks]
+    gone = [r for _, r in driver.answers(Lane(name="places", resources=ARITHMETIC, tasks=tasks), GoneResult)]
     rows = zip(scanned.table["status"].to_pylist(), scanned.table["partition"].to_pylist(), strict=True)
-    found = {partition for status, partition in rows if status in ("duplicate", "known") and partition}
+    partitions = {partition for status, partition in rows if status in FOUND and partition}
     before = unrevised(journal)
     payloads = [
         RevisePartition(
-            record=records[partition],
-            unrevised=before[partition],
+            record=record,
+            unrevised=before[record.id],
             ingest=number,
             scans=scanned.scans,
             matches=tuple(scanned.matches),
-            gone=tuple(result.file.path for result in gone),
+            gone=tuple(sorted(result.file.path for result in gone)),
             names=tuple(spec.name for spec in driver.config.sources),
         )
-        for partition in sorted(found.union(*(result.partitions for result in gone)))
+        for record in earlier
+        if record.id in partitions.union(*(result.partitions for result in gone))
     ]
     tasks = [_task(driver.store, f"{payload.record.id}+{number}", payload) for payload in payloads]
     made = driver.answers(Lane(name="revisions", resources=ARITHMETIC, tasks=tasks), AdditionResult)
     return sorted((result for _, result in made if result.files), key=lambda result: result.partition)
-
-
-def _gone(
-    driver: Driver, number: int, scanned: _Scanned, relisted: Relisted, earlier: Sequence[PartitionRecord]
-) -> list[GoneResult]:
-    num_buckets = _num_buckets(scanned.results, earlier)
-    tasks = [
-        _task(
-            driver.store,
-            f"places {bucket}",
-            FindGone(
-                bucket=bucket,
-                num_buckets=num_buckets,
-                relisted=tuple(relisted.names),
-                whole=tuple(relisted.whole),
-                listings=tuple(relisted.listings),
-                scans=scanned.scans,
-                quarantines=tuple(result.files["quarantine"].path for result in scanned.results),
-                indexes=_indexes(earlier),
-                out=f"ingest/{number:06d}/gone-{bucket:04d}.parquet",
-            ),
-        )
-        for bucket in range(num_buckets)
-    ]
-    made = driver.answers(Lane(name="places", resources=ARITHMETIC, tasks=tasks), GoneResult)
-    return sorted((result for _, result in made), key=lambda result: result.file.path)
 
 
 def _task(store: Store, label: str, payload: Frozen, units: Mapping[str, int] | None = None) -> Task:

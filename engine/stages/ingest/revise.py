@@ -23,6 +23,8 @@ from fld_engine.schemas.tables import IMAGES
 Row = dict[str, Any]
 Places = Mapping[str, Sequence[Place]]
 
+FOUND = ("duplicate", "known")
+"""Statuses of scanned images that are in the root already."""
 REVISED = ("id", "source", "uri", "uris", "source_label", "licence", "gold")
 """Columns of images that follow from their places."""
 
@@ -36,7 +38,7 @@ def revise(store: Store, task: RevisePartition) -> AdditionResult:
     before = read_places(store, task.record, task.names)
     images = {row["id"]: row for row in PartitionImages(store, task.record, ImageLimits()).table.to_pylist()}
     first, unrevised = _at_first(store, task.record, task.names)
-    found = occurrences(store, task.scans, task.matches, task.record.id, ("duplicate", "known"))
+    found = occurrences(store, task.scans, task.matches, task.record.id, FOUND)
     gone = _gone(store, task)
     revised: dict[str, list[Place]] = {}
     rows: dict[str, Row] = {}
