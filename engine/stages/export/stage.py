@@ -177,12 +177,8 @@ def _task(plan: Plan, number: int, records: Sequence[PartitionRecord]) -> Export
         max_target_tokens=settings.max_target_tokens,
         select=settings.select,
         splits=settings.splits,
-<<<<<<< HEAD
         images=records[0].limits or plan.config.images,  # those of one ingest
-=======
-        images=plan.config.images,
         metadata=settings.metadata,
->>>>>>> main
     )
 
 
