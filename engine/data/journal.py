@@ -32,7 +32,8 @@ class IngestRecord(Frozen):
     """The journal of a finished ingest; its partitions exist because it says so.
 
     Images: found = new + duplicates + known + quarantined. `rejected_annotations` of images that are used count apart.
-    Of `revised` images, sources say something else than before. `stamps` are those of the chunks. `again` are rows of
+    Of `revised` images, sources say something else than before. `stamps` are those of the chunks, `readings` how their
+    sources were read. `again` are rows of
     the quarantine of earlier ingests whose places this one looked at again, so that they count no more; what became of
     them, `again_images` and `again_annotations` count by the reason that they had. `images` is what was accepted.
     """
@@ -50,6 +51,7 @@ class IngestRecord(Frozen):
     quarantine: FileRecord
     revised: int = 0
     stamps: Mapping[str, str] = Field(default_factory=dict)
+    readings: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
     again: FileRecord | None = None
     again_images: Mapping[str, int] = Field(default_factory=dict)
     again_annotations: Mapping[str, int] = Field(default_factory=dict)

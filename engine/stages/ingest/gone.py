@@ -38,11 +38,15 @@ def files_of(uri: str) -> list[str]:
 
 @dataclass(slots=True)
 class Relisted:
-    """Sources with something new, as they are listed now. `whole` are those whose COCO json is read from end to end."""
+    """Sources with something new, as they are listed now. `whole` are those whose COCO json is read from end to end.
+
+    `packed` are files that are a chunk of their own, such as tars.
+    """
 
     names: list[str] = field(default_factory=list)
     whole: list[str] = field(default_factory=list)
     listings: list[str] = field(default_factory=list)
+    packed: set[str] = field(default_factory=set)
 
 
 def relist(store: Store, folder: str, sources: Sequence[Sequence[tuple[SourceChunk, bool]]]) -> Relisted:
@@ -66,12 +70,21 @@ def relist(store: Store, folder: str, sources: Sequence[Sequence[tuple[SourceChu
         if all(read and chunk.kind == "coco" for chunk, read in chunks):
             relisted.whole.append(name)
         for chunk, read in chunks:
+            if read and len(chunk.files) == 1:
+                relisted.packed.update(file_uris(chunk))
             for file in file_uris(chunk):
                 rows.append((file, read))
                 if len(rows) == LISTED_AT_ONCE:
                     flush()
     flush()
     return relisted
+
+
+def broken_files(store: Store, relisted: Relisted, quarantines: Sequence[str]) -> tuple[str, ...]:
+    """Files of several images, read by this ingest, of which something is refused as a whole."""
+    tables = [store.read_table(path, ["uri", "what"]) for path in quarantines]
+    refused = {row["uri"] for table in tables for row in table.to_pylist() if row["what"] == "image"}
+    return tuple(sorted(relisted.packed & refused))
 
 
 def looks_for_gone(

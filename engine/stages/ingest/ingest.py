@@ -21,7 +21,8 @@ from fld_engine.engine.plan.tasks import ARITHMETIC, Lane, Task
 from fld_engine.engine.sources.item import SourceChunk
 from fld_engine.engine.sources.open import open_source
 from fld_engine.engine.stages.ingest.again import REPLAY, chunks_again, looked_again
-from fld_engine.engine.stages.ingest.gone import Relisted, looks_for_gone, relist
+from fld_engine.engine.stages.ingest.covered import Covered, chunk_fingerprint, readings_of
+from fld_engine.engine.stages.ingest.gone import Relisted, broken_files, looks_for_gone, relist
 from fld_engine.engine.stages.ingest.revise import FOUND
 from fld_engine.engine.stages.ingest.tables import DeduplicateResult, GoneResult, ScanResult
 from fld_engine.engine.stages.ingest.tasks import (
@@ -57,27 +58,16 @@ def listed_chunks(
 ) -> list[list[tuple[SourceChunk, bool]]]:
     """Chunks of each source, and whether there is something new in them; `again` are some to be read in any case.
 
-    Nothing new is what a finished ingest has covered, unless it was of another version of the files. Raises
-    `SourceError` for sources that cannot be listed.
+    Raises `SourceError` for sources that cannot be listed.
     """
-    done = {chunk for ingest in journal for chunk in ingest.chunks}
-    stamps = {chunk: stamp for ingest in journal for chunk, stamp in ingest.stamps.items()}
-
-    def is_new(chunk: SourceChunk) -> bool:
-        name = chunk_fingerprint(chunk)
-        changed = bool(chunk.stamp) and stamps.get(name, chunk.stamp) != chunk.stamp
-        return name not in done or name in again or changed
-
-    return [[(chunk, is_new(chunk)) for chunk in open_source(spec).chunks()] for spec in config.sources]
+    listed = [open_source(spec).chunks() for spec in config.sources]
+    known = Covered(journal, [chunk for chunks in listed for chunk in chunks])
+    return [[(chunk, chunk_fingerprint(chunk) in again or known.lacks(chunk)) for chunk in chunks] for chunks in listed]
 
 
 def new_chunks(config: RunConfig, journal: Sequence[IngestRecord], again: Collection[str] = ()) -> list[SourceChunk]:
     """Source chunks with something new, see `listed_chunks`."""
     return [chunk for chunks in listed_chunks(config, journal, again) for chunk, is_new in chunks if is_new]
-
-
-def chunk_fingerprint(chunk: SourceChunk) -> str:
-    return fingerprint(identity_of(chunk))
 
 
 def scan_fingerprint(chunk: SourceChunk, images: ImageLimits) -> str:
@@ -265,6 +255,7 @@ def _revise(
     rows = zip(scanned.table["status"].to_pylist(), scanned.table["partition"].to_pylist(), strict=True)
     partitions = {partition for status, partition in rows if status in FOUND and partition}
     before = unrevised(journal)
+    broken = broken_files(driver.store, relisted, quarantines)
     payloads = [
         RevisePartition(
             record=record,
@@ -273,6 +264,7 @@ def _revise(
             scans=scanned.scans,
             matches=tuple(scanned.matches),
             gone=tuple(sorted(result.file.path for result in gone)),
+            broken=broken,
             names=tuple(spec.name for spec in driver.config.sources),
         )
         for record in earlier
@@ -325,6 +317,7 @@ def _record(
         quarantined=quarantined,
         rejected_annotations=_quarantined(store, scanned.results, "annotation"),
         stamps={chunk_fingerprint(chunk): chunk.stamp for chunk in chunks if chunk.stamp},
+        readings=readings_of(chunks),
         partitions=tuple(partitions),
         additions=tuple(additions),
         revised=sum(addition.files["images"].rows for addition in additions),

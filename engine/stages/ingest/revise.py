@@ -15,6 +15,7 @@ from fld_engine.engine.data.places import Place, content, places_table, read_pla
 from fld_engine.engine.data.records import PartitionRecord
 from fld_engine.engine.data.rows import RowWriter
 from fld_engine.engine.data.store import Store
+from fld_engine.engine.stages.ingest.gone import files_of
 from fld_engine.engine.stages.ingest.pack import occurrences
 from fld_engine.engine.stages.ingest.tasks import RevisePartition
 from fld_engine.schemas.annotations import Annotations
@@ -33,20 +34,23 @@ def revise(store: Store, task: RevisePartition) -> AdditionResult:
     """Write everything that is now said of the images of which something else is said than before.
 
     The newest revision of a place takes the place of earlier ones; places stay in the order in which they were found.
-    What reads the same as at first is taken from there, revision of the json included, so that it has the same bytes.
+    A file that breaks off revises nothing: of its last image, part is missing. What reads the same as at first is taken
+    from there, revision of the json included, so that it has the same bytes.
     """
     before = read_places(store, task.record, task.names)
     images = {row["id"]: row for row in PartitionImages(store, task.record, ImageLimits()).table.to_pylist()}
     first, unrevised = _at_first(store, task.record, task.names)
     found = occurrences(store, task.scans, task.matches, task.record.id, FOUND)
-    gone = _gone(store, task)
+    gone, broken = _gone(store, task), set(task.broken)
     revised: dict[str, list[Place]] = {}
     rows: dict[str, Row] = {}
     for identity, image in images.items():
         if identity not in found and identity not in gone:
             continue
         said = [Place.of(row) for row in found.get(identity, ())]
-        places = _revised(before[identity], said, gone.get(identity, {}), task.names)
+        known = {(place.source, place.uri) for place in before[identity]}
+        sound = [p for p in said if (p.source, p.uri) not in known or not broken.intersection(files_of(p.uri))]
+        places = _revised(before[identity], sound, gone.get(identity, {}), task.names)
         places = [_as_at_first(place, first[identity]) for place in places]
         row = _row(image, places, [place.uri for place in said])
         if row != _only(image) or _words(places) != _words(before[identity]):

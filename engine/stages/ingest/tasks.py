@@ -42,7 +42,7 @@ class RevisePartition(Frozen):
     """Write what sources say now of images that are already in a partition, where it is something else than before.
 
     `names` are the sources of the config; `gone` are tables of places that no longer say anything. `unrevised` is the
-    fingerprint of all that was said before any revision.
+    fingerprint of all that was said before any revision; `broken` are files that could not be read to their ends.
     """
 
     record: PartitionRecord
@@ -51,6 +51,7 @@ class RevisePartition(Frozen):
     scans: tuple[str, ...]
     matches: tuple[str, ...]
     gone: tuple[str, ...]
+    broken: tuple[str, ...]
     names: tuple[str, ...]
 
 
