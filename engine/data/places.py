@@ -55,13 +55,17 @@ class Place:
 
 def content(annotations: str) -> str:
     """Annotations without the revisions of the files they were read from, as canonical JSON."""
-    return canonical_json(_without_revision(json.loads(annotations)))
+    return canonical_json(_plain(json.loads(annotations), None))
 
 
-def _without_revision(value: Any) -> Any:
+def _plain(value: Any, above: Mapping[str, Any] | None) -> Any:
+    """JSON of annotations; a text, mask or phrase says who made it where that is not who made what it belongs to."""
     if isinstance(value, dict):
-        return {key: _without_revision(item) for key, item in value.items() if key != "revision"}
-    return [_without_revision(item) for item in value] if isinstance(value, list) else value
+        own = value.get("source")
+        maker = {key: item for key, item in own.items() if key != "revision"} if own else above
+        plain = {key: _plain(item, maker) for key, item in value.items() if key != "source"}
+        return plain if maker == above else {**plain, "source": maker}
+    return [_plain(item, above) for item in value] if isinstance(value, list) else value
 
 
 def read_places(store: Store, record: PartitionRecord, names: Collection[str] = ()) -> dict[str, list[Place]]:
