@@ -8,15 +8,17 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 from fld_engine.engine.data.images import ImageLimits, decode
 from fld_engine.engine.data.journal import read_journal, totals
 from fld_engine.engine.data.partition import PartitionImages
 from fld_engine.engine.data.store import Store
-from fld_engine.engine.plan.config import RunConfig
+from fld_engine.engine.plan.config import RunConfig, dump_config
 from fld_engine.engine.run.pipeline import Pipeline
 from fld_engine.engine.stages.ingest.again import accepts, refused_before
 from fld_engine.engine.stages.replay.marks import mark_refused
+from fld_engine.flows.cli import app
 from fld_engine.schemas.errors import UnreadableImage
 from tests.driving import ingest_here
 from tests.roots import fake_config, run_pipeline, write_photographs
@@ -69,6 +71,16 @@ def test_each_limit_that_is_raised_lets_in_what_it_refused(tmp_path: Path) -> No
         assert looked_again(store, config) == 0
     assert list(totals(read_journal(store)).quarantined.values()) == [1], "the broken one"
     assert ingest_here(tmp_path / "root", config)[1] is None
+
+
+def test_status_says_that_a_replay_would_take_images_in(tmp_path: Path) -> None:
+    """Who raised a limit learns from it why the images are still not there."""
+    folder = folder_of(tmp_path)
+    ingest_here(tmp_path / "root", config_of(folder))
+    for limits, line in (({}, 0), ({"max_bytes": 10_000_000, "formats": ["JPEG", "PNG"]}, 2)):
+        (tmp_path / "root/config.yaml").write_text(dump_config(config_of(folder, **limits)))
+        told = CliRunner().invoke(app, ["status", "--root", str(tmp_path / "root")], catch_exceptions=False)
+        assert (f"{line} images were refused under limits that have changed" in told.output) == bool(line)
 
 
 def test_a_detail_tells_what_a_limit_would_accept(tmp_path: Path) -> None:
