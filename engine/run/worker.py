@@ -15,7 +15,7 @@ from fld_engine.engine.plan.registry import build_annotator, stage_named
 from fld_engine.engine.plan.stages import Stage
 from fld_engine.engine.plan.tasks import Isolation, Span, Spent, Task
 from fld_engine.engine.run.messages import Committed, Done, Event, Failed, Loading, Progress
-from fld_engine.schemas.errors import FldError
+from fld_engine.schemas.errors import FldError, TransportError
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,9 @@ class WorkerLoop:
             stage: Stage[object] = stage_named(task.stage)
             answer = stage.work(task, self)
         except FldError as error:
-            self._emit(Failed(error=type(error).__name__, detail=str(error), fatal=True))
+            self._emit(
+                Failed(error=type(error).__name__, detail=str(error), fatal=not isinstance(error, TransportError))
+            )
         except Exception as error:  # noqa: BLE001 - the worker boundary: the driver decides whether to try again
             detail = f"{error}\n{traceback.format_exc()}"
             self._emit(Failed(error=type(error).__name__, detail=detail, fatal=False))

@@ -17,7 +17,7 @@ from fld_engine.engine.data.rows import RowWriter
 from fld_engine.engine.plan.protocols import Annotator, Reducing, Sample
 from fld_engine.engine.plan.tasks import Isolation, Span
 from fld_engine.schemas.annotations import Annotations, Source, Status
-from fld_engine.schemas.errors import UnreadableImage
+from fld_engine.schemas.errors import TransportError, UnreadableImage
 from fld_engine.schemas.tables import STATUS
 
 log = logging.getLogger(__name__)
@@ -69,7 +69,7 @@ def annotate_group(
         if span.step in by_name:
             run = by_name[span.step]
             todo = [i for i in range(span.start, span.stop) if i not in run.outcomes]
-            pixels = dict(_decode_ahead(images, todo if _sees(run) else [], len(todo)))
+            pixels = dict(_decode_ahead(images, todo if sees(run) else [], len(todo)))
             samples = _samples(run, images, pixels, todo, seed)
             first = span.start // run.annotator.batch_size * run.annotator.batch_size
             batch = [i for i in range(first, first + run.annotator.batch_size) if i in waiting[run.name]]
@@ -80,9 +80,9 @@ def annotate_group(
 def _stream(runs: Sequence[Run], images: PartitionImages, seed: int, report: Report) -> None:
     """One pass over the partition: decode each image once, hand it to every annotator when its batch is full."""
     waiting = {run.name: [i for i in range(len(images)) if i not in run.outcomes] for run in runs}
-    seeing = sorted({i for run in runs if _sees(run) for i in waiting[run.name]})
+    seeing = sorted({i for run in runs if sees(run) for i in waiting[run.name]})
     pixels: dict[int, RGB | str] = {}
-    decoded = _decode_ahead(images, seeing, max((run.annotator.batch_size for run in runs if _sees(run)), default=0))
+    decoded = _decode_ahead(images, seeing, max((run.annotator.batch_size for run in runs if sees(run)), default=0))
     for start in range(len(images)):
         for run in runs:
             size = run.annotator.batch_size
@@ -90,7 +90,7 @@ def _stream(runs: Sequence[Run], images: PartitionImages, seed: int, report: Rep
                 continue
             first = start // size * size
             todo = [i for i in waiting[run.name] if first <= i <= start]
-            while _sees(run) and any(i not in pixels for i in todo):
+            while sees(run) and any(i not in pixels for i in todo):
                 index, array = next(decoded)
                 pixels[index] = array
             _run_batch(run, _samples(run, images, pixels, todo, seed), report, isolated=False)
@@ -99,7 +99,8 @@ def _stream(runs: Sequence[Run], images: PartitionImages, seed: int, report: Rep
             del pixels[index]
 
 
-def _sees(run: Run) -> bool:
+def sees(run: Run) -> bool:
+    """Whether the annotator is given pixels."""
     return "pixels" in run.annotator.requires
 
 
@@ -139,7 +140,7 @@ def _samples(
 ) -> dict[int, Sample]:
     samples = {}
     for index in todo:
-        array = pixels[index] if _sees(run) else None
+        array = pixels[index] if sees(run) else None
         if isinstance(array, str):
             run.outcomes[index] = Outcome("failed", reason=array)
             continue
@@ -169,6 +170,8 @@ def _run_batch(run: Run, samples: Mapping[int, Sample], report: Report, *, isola
         run.seconds += time.perf_counter() - begin
         if len(answers) != len(samples):
             raise ValueError(f"annotator {run.name!r} gave {len(answers)} results for {len(samples)} samples")
+    except TransportError:  # what an annotator keeps or asks for could not be had: the task is tried again
+        raise
     except Exception as error:  # noqa: BLE001 - the worker boundary: whatever an annotator raises becomes a failed row
         if len(samples) == 1:
             reason = f"{type(error).__name__}: {error}"[:300]

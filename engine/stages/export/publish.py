@@ -65,7 +65,7 @@ def sha256sums(manifest: Manifest) -> bytes:
 def withdraw_manifest(out: Store) -> None:
     """Mark an export as incomplete before any of its shards changes; nothing happens where there is none yet."""
     if out.exists(MANIFEST):
-        out.fs.rm_file(out.path(MANIFEST))
+        out.delete(MANIFEST)
 
 
 def write_export_index(
@@ -86,11 +86,11 @@ def write_export_index(
     manifest = make_manifest(records, config=config, models=models, facts=facts)
     withdraw_manifest(out)
     for name in sorted(unlisted_shards(out, manifest)):
-        out.fs.rm_file(out.path(f"{SHARDS}/{name}"))
+        out.delete(f"{SHARDS}/{name}")
     small = _small_files(manifest)
     for name in sorted(out.list_names("")):
         if name.startswith("wids-") and name not in small:
-            out.fs.rm_file(out.path(name))  # of a split that is no more
+            out.delete(name)  # of a split that is no more
     files = [_write(out, path, data) for path, data in small.items()]
     if energon_index:
         with write_energon_index(out, manifest.shards) as database:

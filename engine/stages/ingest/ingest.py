@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
 from fld_engine.engine.data.hashing import fingerprint
-from fld_engine.engine.data.identity import identity_of
-from fld_engine.engine.data.images import ImageLimits
 from fld_engine.engine.data.journal import AdditionResult, IngestRecord, read_partitions
 from fld_engine.engine.data.records import PartitionRecord
 from fld_engine.engine.data.store import Store
+from fld_engine.engine.data.unread import note_unread
 from fld_engine.engine.plan.config import RunConfig
 from fld_engine.engine.plan.stages import Driver
 from fld_engine.engine.plan.tasks import ARITHMETIC, Lane, Task
 from fld_engine.engine.sources.item import SourceChunk
 from fld_engine.engine.sources.open import open_source
+from fld_engine.engine.stages.ingest.scanning import chunk_fingerprint, scan_chunks, task_of
 from fld_engine.engine.stages.ingest.tables import DeduplicateResult, ScanResult
-from fld_engine.engine.stages.ingest.tasks import AddToPartition, DeduplicateBucket, PackPartition, ScanChunk
+from fld_engine.engine.stages.ingest.tasks import AddToPartition, DeduplicateBucket, PackPartition
 from fld_engine.engine.stages.ingest.twins import twin_roots
-from fld_engine.schemas.annotations import Frozen
 from fld_engine.schemas.errors import AccountingError, SourceError
 
-STAGE = "ingest"
 ROWS_PER_BUCKET = 4_000_000
 """Ids that one deduplication task holds; about 1 GB."""
 
@@ -47,27 +45,23 @@ def new_chunks(config: RunConfig, journal: Sequence[IngestRecord]) -> list[Sourc
     return [chunk for chunk in chunks if chunk_fingerprint(chunk) not in done]
 
 
-def chunk_fingerprint(chunk: SourceChunk) -> str:
-    return fingerprint(identity_of(chunk))
-
-
-def scan_fingerprint(chunk: SourceChunk, images: ImageLimits) -> str:
-    """Names the tables of a scan, which an ingest that is taken up again goes on with."""
-    return fingerprint({"chunk": chunk_fingerprint(chunk), "images": identity_of(images)})
-
-
 def ingest(driver: Driver) -> IngestRecord | None:
     """Ingest what is new in the sources; `None` where nothing is.
 
-    Raises `SourceError` where the first ingest of a root finds no readable image, `AccountingError` where items were
-    lost on the way.
+    Chunks that could not be read are left for the next ingest, and noted. Raises `SourceError` where the first ingest
+    of a root finds no readable image, `TransportError` where more than `limits.max_unread_share` could not be read,
+    `AccountingError` where items were lost on the way.
     """
     store, config, journal = driver.store, driver.config, driver.journal()
     chunks = new_chunks(config, journal)
     if not chunks:
+        note_unread(store, ())  # what was left before is not in the sources any more
         return None
     number = len(journal) + 1
-    scanned = _scan(driver, chunks, number, read_partitions(journal))
+    chunks, results = scan_chunks(driver, chunks, f"ingest/{number:06d}")
+    if not chunks:
+        return None
+    scanned = _deduplicate(driver, f"ingest/{number:06d}", results, read_partitions(journal))
     new, twins = _new_images(store, scanned, read_partitions(journal))
     if not new and not journal:
         reasons = _quarantined(store, scanned.results, "image")
@@ -79,30 +73,6 @@ def ingest(driver: Driver) -> IngestRecord | None:
     return record
 
 
-def _scan(driver: Driver, chunks: Sequence[SourceChunk], number: int, earlier: Sequence[PartitionRecord]) -> _Scanned:
-    store, config = driver.store, driver.config
-    folder = f"ingest/{number:06d}"
-    there = store.list_names(folder)
-    results: dict[int, ScanResult] = {}
-    tasks = []
-    for index, chunk in enumerate(chunks):
-        identity = scan_fingerprint(chunk, config.images)
-        if f"{identity}.json" in there:
-            results[index] = store.read_model(f"{folder}/{identity}.json", ScanResult).model_copy(
-                update={"index": index}
-            )
-        else:
-            out = f"{folder}/{identity}"
-            payload = ScanChunk(chunk=chunk, index=index, out=out, images=config.images)
-            tasks.append(_task(store, f"chunk {index}", payload, {"scan": 0}))
-    for task, result in driver.answers(Lane(name="scan", resources=ARITHMETIC, tasks=tasks), ScanResult):
-        assert isinstance(task.payload, ScanChunk), "the scan lane ran another task"
-        results[result.index] = result
-        store.write_model(f"{task.payload.out}.json", result)
-    ordered = [results[index] for index in range(len(chunks))]
-    return _deduplicate(driver, folder, ordered, earlier)
-
-
 def _deduplicate(
     driver: Driver, folder: str, results: Sequence[ScanResult], earlier: Sequence[PartitionRecord]
 ) -> _Scanned:
@@ -111,8 +81,9 @@ def _deduplicate(
     indexes = tuple(f["images"].path for record in earlier for f in (record.files, *record.additions))
     num_rows = sum(r.files["scan"].rows for r in results) + sum(record.num_images for record in earlier)
     num_buckets = 1 + num_rows // ROWS_PER_BUCKET
+    inputs = fingerprint({"scans": scans, "indexes": indexes, "buckets": num_buckets})[:8]
     tasks = [
-        _task(
+        task_of(
             store,
             f"bucket {bucket}",
             DeduplicateBucket(
@@ -120,7 +91,7 @@ def _deduplicate(
                 num_buckets=num_buckets,
                 scans=scans,
                 indexes=indexes,
-                out=f"{folder}/matches-{bucket:04d}.parquet",
+                out=f"{folder}/matches-{bucket:04d}.{inputs}.parquet",
             ),
         )
         for bucket in range(num_buckets)
@@ -182,7 +153,7 @@ def _pack(
             matches=tuple(scanned.matches),
             twins=tuple(twins[start:stop]),
         )
-        tasks.append(_task(driver.store, payload.partition, payload, {"pack": stop - start}))
+        tasks.append(task_of(driver.store, payload.partition, payload, {"pack": stop - start}))
     made = driver.answers(Lane(name="pack", resources=ARITHMETIC, tasks=tasks), PartitionRecord)
     return sorted((record for _, record in made), key=lambda record: record.id)
 
@@ -207,13 +178,9 @@ def _add(driver: Driver, number: int, scanned: _Scanned) -> list[AdditionResult]
     payloads = [
         AddToPartition(partition=p, ingest=number, scans=scans, matches=tuple(scanned.matches)) for p in partitions
     ]
-    tasks = [_task(driver.store, f"{payload.partition}+{number}", payload) for payload in payloads]
+    tasks = [task_of(driver.store, f"{payload.partition}+{number}", payload) for payload in payloads]
     made = driver.answers(Lane(name="additions", resources=ARITHMETIC, tasks=tasks), AdditionResult)
     return sorted((result for _, result in made), key=lambda result: result.partition)
-
-
-def _task(store: Store, label: str, payload: Frozen, units: Mapping[str, int] | None = None) -> Task:
-    return Task(stage=STAGE, root=store.url, label=label, units=units or {}, payload=payload)
 
 
 def _quarantined(store: Store, results: Sequence[ScanResult], what: str) -> dict[str, int]:

@@ -49,7 +49,10 @@ def pack(task: PackPartition, worker: Worker) -> PartitionRecord:
         image["member"] = f"{image['id']}.{image['format'].lower()}"
     identity = fingerprint({"images": [image["id"] for image in images]})
     prefix = f"partitions/{task.partition}-{identity}"
+    # the ids say all of the tar; a pack that was given up and goes on may know other places and annotations of them
+    said = fingerprint({"images": images, "others": others})[:8]
     files = {"tar": _write_tar(worker, f"{prefix}.tar", images)}
+    prefix = f"{prefix}.{said}"
     files["images"] = store.write_table(f"{prefix}.images.parquet", pa.Table.from_pylist(images, schema=IMAGES))
     files |= {n: store.write_table(f"{prefix}.{n}.parquet", t) for n, t in writer.tables().items()}
     return PartitionRecord(
@@ -72,7 +75,8 @@ def add_to_partition(store: Store, task: AddToPartition) -> AdditionResult:
         for row in rows:
             writer.add(identity, Annotations.model_validate_json(row["annotations"]))
         images.append({"id": identity, "uris": [row["uri"] for row in rows], "gold": any(row["gold"] for row in rows)})
-    prefix = f"partitions/{task.partition}-{fingerprint({'ingest': task.ingest, 'images': images})}+{task.ingest}"
+    identity = fingerprint({"ingest": task.ingest, "images": images})
+    prefix = f"partitions/{task.partition}-{identity}+{task.ingest}.{fingerprint({'found': found})[:8]}"
     schema = pa.schema([IMAGES.field(name) for name in ("id", "uris", "gold")])
     files = {"images": store.write_table(f"{prefix}.images.parquet", pa.Table.from_pylist(images, schema=schema))}
     files |= {n: store.write_table(f"{prefix}.{n}.parquet", t) for n, t in writer.tables().items()}
