@@ -151,7 +151,7 @@ def test_what_could_not_be_read_ends_with_exit_code_3_and_is_named(recipe: Path,
         fsspec.filesystem("s3").pipe_file(f"{bucket.url}/web.tar", tar_bytes([("a.jpg", jpeg())]))
         bucket.troubles.append(Trouble("AccessDenied", "web.tar", times=10**6))
         root, run = str(tmp_path / "root"), ("run", str(recipe), "--source", str(tmp_path / "photos"))
-        run = (*run, "--source", f"{bucket.url}/web.tar", "--root", root)
+        run = (*run, "--source", f"{bucket.url}/web.tar", "--root", root, "--set", "limits.max_unread_share=0.9")
         first = fld(*run)
         assert first.returncode == 3, first.stderr
         assert "exported 9 samples" in first.stdout

@@ -86,7 +86,7 @@ def test_bytes_that_could_not_be_had_are_asked_for_by_another_try_of_the_task() 
 def test_bytes_that_cannot_be_had_stop_the_run_under_their_own_name() -> None:
     """Whoever drives can tell a store that is away, which passes by waiting, from a task that cannot be done."""
     nodes = Nodes(frozenset({"export"}), [UNREACHED] * 3)
-    with pytest.raises(TransportError, match="export group 0.*s3://b/p.tar"):
+    with pytest.raises(TransportError, match=r"export group 0.*s3://b/p\.tar"):
         list(Supervisor(nodes, Limits(task_retries=2)).run([lane()]))
 
 
