@@ -20,14 +20,22 @@ import difflib
 from collections.abc import Iterable
 from typing import Literal
 
+from fld_engine.schemas.masking import masked
+
 Trouble = Literal["gone", "forbidden", "credentials", "unavailable", "interrupted"]
 """Why bytes could not be had, see `TransportError`."""
 
 
 class FldError(Exception):
-    """Base of all errors raised on purpose; the command line prints its message without a traceback."""
+    """Base of all errors raised on purpose; the command line prints its message without a traceback.
+
+    Messages are what people paste into tickets: addresses in them show no credentials.
+    """
 
     exit_code = 1
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(masked(message))
 
 
 class ConfigError(FldError):

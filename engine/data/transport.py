@@ -30,6 +30,7 @@ _ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 _REFUSED = {"AccessDenied", "AllAccessDisabled", "InvalidObjectState", "Forbidden", "403"}
 """Codes of S3 that are about the object; other ones that s3fs makes a `PermissionError` of are about who asks."""
 _CREDENTIALS = {"401", "InvalidToken", "TokenRefreshRequired", "ExpiredToken", "InvalidAccessKeyId"}
+_PRECONDITIONS = {"409", "412", "PreconditionFailed", "ConditionalRequestConflict", "OperationAborted"}
 _UNAVAILABLE = (errno.EBUSY, getattr(errno, "EREMOTEIO", errno.EIO))
 
 _SAID: dict[Trouble, tuple[str, str]] = {
@@ -56,14 +57,17 @@ def failed(url: str, error: BaseException) -> TransportError:
 def asked(url: str, do: Callable[[], Answer]) -> Answer:
     """The answer to a request, made again after `WAITS_S` while it fails.
 
-    Whatever a library raises is taken for a failed request, for each has errors of its own. Raises `TransportError`.
+    Whatever a library raises is taken for a failed request, for each has errors of its own; but that a precondition of a
+    write does not hold is an answer, and raised as it is. Raises `TransportError`.
     """
     for wait_s in (*WAITS_S, None):
         try:
             return do()
-        except (FldError, MemoryError):
+        except (FldError, MemoryError, FileExistsError):
             raise
-        except Exception as error:  # noqa: BLE001 - where the libraries of stores end: each raises what it likes
+        except Exception as error:
+            if _code_of(error) in _PRECONDITIONS:
+                raise
             trouble = failed(url, error)
         if wait_s is None or trouble.kind in DEFINITE:
             raise trouble

@@ -48,7 +48,7 @@ def read_unread(store: Store) -> Sequence[UnreadChunk]:
 def note_unread(store: Store, chunks: Sequence[UnreadChunk]) -> None:
     """Write down what an ingest left; the file goes when nothing is left any more."""
     if chunks:
-        store.write_model(UNREAD_FILE, Unread(chunks=tuple(chunks)))
+        store.publish_model(UNREAD_FILE, Unread(chunks=tuple(chunks)))
     else:
         store.delete(UNREAD_FILE)
 

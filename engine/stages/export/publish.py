@@ -64,8 +64,7 @@ def sha256sums(manifest: Manifest) -> bytes:
 
 def withdraw_manifest(out: Store) -> None:
     """Mark an export as incomplete before any of its shards changes; nothing happens where there is none yet."""
-    if out.exists(MANIFEST):
-        out.delete(MANIFEST)
+    out.delete(MANIFEST)
 
 
 def write_export_index(
@@ -100,8 +99,8 @@ def write_export_index(
         remove_energon_index(out)
         files.append(write_sample_index(out, index))
     manifest = manifest.model_copy(update={"files": tuple(sorted(files, key=lambda file: file.path))})
-    out.write_bytes(SUMS, sha256sums(manifest))
-    out.write_bytes(MANIFEST, manifest_json(manifest))
+    out.publish_bytes(SUMS, sha256sums(manifest))
+    out.publish_bytes(MANIFEST, manifest_json(manifest))
     return manifest
 
 
