@@ -195,7 +195,10 @@ class LeaseHolder:
                 pause = RENEW_S / 5
 
     def _renew(self) -> None:
-        """Write the lease again, if it is still ours. Raises `OSError` or `TransportError` where the store does not answer."""
+        """Write the lease again, if it is still ours.
+
+        Raises `OSError` or `TransportError` where the store does not answer.
+        """
         with self._writing:
             if self._version is None:
                 return

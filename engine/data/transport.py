@@ -57,8 +57,8 @@ def failed(url: str, error: BaseException) -> TransportError:
 def asked(url: str, do: Callable[[], Answer]) -> Answer:
     """The answer to a request, made again after `WAITS_S` while it fails.
 
-    Whatever a library raises is taken for a failed request, for each has errors of its own; but that a precondition of a
-    write does not hold is an answer, and raised as it is. Raises `TransportError`.
+    Whatever a library raises is taken for a failed request, for each has errors of its own; but that a precondition of
+    a write does not hold is an answer, and raised as it is. Raises `TransportError`.
     """
     for wait_s in (*WAITS_S, None):
         try:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections import Counter
 from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import fsspec
 import pyarrow as pa
@@ -21,7 +25,10 @@ from fld_engine.engine.run.messages import Failed
 from fld_engine.engine.run.worker import WorkerLoop
 from fld_engine.engine.sources.open import open_source
 from fld_engine.engine.stages.annotate.stage import Annotate
+from fld_engine.engine.stages.coverage.stage import Coverage
+from fld_engine.engine.stages.export.stage import Export
 from fld_engine.engine.stages.export.verify import verify
+from fld_engine.engine.stages.filter.stage import Filter
 from fld_engine.engine.stages.ingest.scan import scan
 from fld_engine.engine.stages.ingest.stage import Ingest
 from fld_engine.engine.stages.ingest.tasks import ScanChunk
@@ -32,7 +39,7 @@ from tests.known_faults.in_process import Root, new_root, plain_config
 from tests.known_faults.pictures import jpeg
 from tests.known_faults.test_sources import failing, failing_once, refusal
 from tests.object_store import Bucket, Kind, Trouble, troubled_bucket
-from tests.roots import write_photographs
+from tests.roots import digest, write_photographs
 
 KINDS: list[Kind] = ["500", "503", "ExpiredToken", "truncated", "broken", "slow"]
 LEFT = {"503": "unavailable", "ExpiredToken": "credentials", "truncated": "interrupted", "AccessDenied": "forbidden"}
@@ -265,12 +272,13 @@ def test_a_scan_of_an_older_version_is_taken_up(tmp_path: Path) -> None:
 
 
 def test_a_root_whose_store_fails_makes_no_image_fail(tmp_path: Path) -> None:
-    """While a partition's tar is fetched: the task is tried again, and nobody is blamed."""
+    """While a partition's tar is fetched to be annotated or exported: the task is tried again, and nobody is blamed."""
     write_photographs(tmp_path / "a", 4)
     far_traffic()
     config = plain_config(
         {"url": f"far://{tmp_path}/a", "name": "a"}, annotators={"first": {"use": "fake", "params": {"regions": 2}}}
     )
+    new_root(f"far://{tmp_path}/calm", config).run_all()
     root = new_root(f"far://{tmp_path}/root", config)
     root.run(Ingest())
     (lane,) = root.plan().lanes(Annotate())
@@ -279,11 +287,52 @@ def test_a_root_whose_store_fails_makes_no_image_fail(tmp_path: Path) -> None:
     WorkerLoop(events.append, lambda: None).run(lane.tasks[0])
     assert isinstance(events[-1], Failed)
     assert (events[-1].error, events[-1].fatal) == ("TransportError", False)
-    far_traffic().trouble = failing_once(".tar", 0, refusal("SlowDown"))
-    root.run_all()
+    for stage in (Annotate(), Filter(), Coverage(), Export()):
+        far_traffic().trouble = failing_once(".tar", 0, refusal("SlowDown"))
+        root.run(cast(Any, stage))
+    far_traffic()
     (told,) = Annotate().status(root.plan(), root.journal()).annotated.values()
     assert (told.done, told.failed) == (4, 0)
-    assert len(root.samples()) == 4
+    assert digest(root.store.url) == digest(f"far://{tmp_path}/calm")
+
+
+class Statuses(SimpleHTTPRequestHandler):
+    """A folder of pictures, each answered with the statuses in its own name before it is given: `503-cut-a.jpg`."""
+
+    asked: ClassVar[Counter[str]] = Counter()
+
+    def do_GET(self) -> None:
+        *answers, _ = self.path.strip("/").split("-")
+        number = self.asked[self.path]
+        self.asked[self.path] += 1
+        if number >= len(answers):
+            super().do_GET()
+        elif answers[number] == "cut":
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+            self.wfile.write(b"not all")
+        else:
+            self.send_error(int(answers[number]))
+
+    def log_message(self, format: str, *args: Any) -> None: ...
+
+
+def test_addresses_in_a_table_are_asked_again_and_dead_ones_are_named(tmp_path: Path) -> None:
+    """What a web server says once is no verdict; that a page is gone or forbidden is, on the link."""
+    names = ["a.jpg", "503-cut-b.jpg", "404-c.jpg", "403-d.jpg", "429-502-e.jpg"]
+    for number, name in enumerate(names):
+        (tmp_path / name).write_bytes(jpeg(number))
+    Statuses.asked.clear()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Statuses, directory=str(tmp_path)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    links = [f"http://127.0.0.1:{server.server_port}/{name}" for name in names]
+    pq.write_table(pa.table({"url": links}), tmp_path / "t.parquet")
+    root = new_root(tmp_path / "root", plain_config({"url": str(tmp_path / "t.parquet"), "name": "t"}))
+    root.run(Ingest())
+    server.shutdown()
+    assert uris(root) == ["t#0", "t#1", "t#4"]
+    assert [(row["uri"], row["reason"]) for row in root.quarantine()] == [("t#2", "gone"), ("t#3", "forbidden")]
 
 
 def test_verifying_over_a_store_that_fails_calls_no_shard_damaged(tmp_path: Path) -> None:
