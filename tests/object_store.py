@@ -87,6 +87,7 @@ def troubled_bucket() -> Iterator[Bucket]:
         s3.clear_instance_cache()
     server.shutdown()
     thread.join()
+    server.server_close()
 
 
 def _failing(app: Application, troubles: list[Trouble]) -> Application:
