@@ -56,20 +56,19 @@ def small_florence2():
     return Florence2ForConditionalGeneration(config), processor
 
 
-def pairs(reader, export, args, tokenizer, part, parts, state):
+def pairs(reader, export, args, processor, part, parts, state):
     """Training pairs of up to `MAX_TOKENS`, without end, each with its key and the state after it: epoch, position."""
     epoch, position = state[0], reader.Position(*state[1])
     while True:
         given = position > (0, 0)  # of an epoch that is resumed, little may be left
         for sample, after in export.epoch(epoch=epoch, seed=args.seed, part=part, parts=parts, position=position):
             pair = reader.choose(sample, args.tasks, seed=args.seed, epoch=epoch)
-            if pair is not None and len(tokenizer(pair.target)["input_ids"]) <= MAX_TOKENS:
+            if pair is not None and len(processor.tokenizer(pair.target)["input_ids"]) <= MAX_TOKENS:
                 given = True
                 yield pair, sample.key, (epoch, tuple(after))
         if not given:
-            sys.exit(
-                f"up to {MAX_TOKENS=}, part {part} of {parts} has no sample with a target of --tasks {args.tasks or 'any'}"
-            )
+            what = f"no sample with a target of --tasks {args.tasks or 'any'}"
+            sys.exit(f"{MAX_TOKENS=}: part {part} of {parts} has {what}")
         epoch, position = epoch + 1, reader.Position()
 
 
@@ -118,8 +117,7 @@ def main():
         optimizer.load_state_dict(kept["optimizer"])
         start, losses, states = kept["step"], kept["losses"], kept["states"]
     trained = torch.nn.parallel.DistributedDataParallel(model) if world > 1 else model
-    export = reader.open_export(args.export, "train")
-    stream = pairs(reader, export, args, processor.tokenizer, rank, world, states[rank])
+    stream = pairs(reader, reader.open_export(args.export, "train"), args, processor, rank, world, states[rank])
     given = batches(stream, processor, args.batch)
     for step in range(start, args.steps):
         inputs, keys, state = next(given)

@@ -95,7 +95,7 @@ def test_answers_that_are_all_too_long_are_said_and_not_waited_for(tmp_path: Pat
         capture_output=True, text=True, timeout=PATIENCE_S,
     )  # fmt: skip
     assert done.returncode == 1
-    assert "MAX_TOKENS=3, part 0 of 1 has no sample" in done.stderr
+    assert "MAX_TOKENS=3: part 0 of 1 has no sample" in done.stderr
 
 
 def test_it_imports_nothing_of_the_engine_and_is_short() -> None:
