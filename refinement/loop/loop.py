@@ -75,9 +75,7 @@ class Loop:
 
     @cached_property
     def teacher(self) -> Teacher:
-        return Teacher(
-            self.pipeline, self.settings.student, self.settings.trainer, num_folds=self.settings.rules.num_folds
-        )
+        return Teacher(self.pipeline, self.settings)
 
     @cached_property
     def files(self) -> RoundFiles:

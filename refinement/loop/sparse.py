@@ -87,9 +87,7 @@ class SparseStep:
         every = teacher.training_set(standing, EVERY_FOLD)
         general = teacher.teach(number, GENERAL, every, self.loop.settings.training, identity=identity)
         few = teacher.training_set(standing, EVERY_FOLD, self.settings.granularities)
-        return teacher.teach(
-            number, SPECIALIST, few, self.settings.training, identity=identity, start=teacher.opener(general)
-        )
+        return teacher.teach(number, SPECIALIST, few, self.settings.training, identity=identity, start=general)
 
     def plan(self, number: int, before: RoundRecord, folder: str) -> Plan:
         """The specialist on all images, the parse of its texts, and the filters of texts that need no more."""
