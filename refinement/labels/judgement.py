@@ -33,12 +33,16 @@ def judgements(images: Sequence[LabelledImage], output: Tables, names: Sequence[
         seen[row["image_id"]].append(_detection(row, phrases[row["id"]]))
     texts: dict[str, list[TextLabel]] = defaultdict(list)
     for row in output["texts"].to_pylist():
-        texts[row["image_id"]].append(text_of(row, named_things(row["text"], names)))
+        text = text_of(row, named_things(row["text"], names))
+        texts[row["image_id"]].append(replace(text, asked=text.p > 0))
     return {
         image.id: Judgement(
             old=tuple(_judged(region, checks, phrases[region.id]) for region in image.regions),
             seen=tuple(seen[image.id]),
-            old_texts=tuple(replace(text, p=checks.get((text.id, "holds"), 0.0)) for text in image.texts),
+            old_texts=tuple(
+                replace(text, p=checks.get((text.id, "holds"), 0.0), asked=(text.id, "holds") in checks)
+                for text in image.texts
+            ),
             seen_texts=tuple(texts[image.id]),
         )
         for image in images
@@ -54,13 +58,18 @@ def _judged(region: RegionLabel, checks: Mapping[tuple[str, str], float], others
         runner_up=runner_up,
         p_runner_up=p_runner_up,
         place_asked=(region.id, "placed") in checks,
+        name_asked=(region.id, "holds") in checks,
     )
 
 
 def _detection(row: Row, phrases: Sequence[Row]) -> RegionLabel:
-    """A region that the student detected: its first phrase is its name, a second one the runner-up."""
+    """A region that the student detected: its first phrase is its name, a second one the runner-up.
+
+    What it could not be asked about has a score of 0, which no answer has.
+    """
     name, *others = phrases
     runner_up, p_runner_up = (others[0]["text"], others[0]["score"]) if others else ("", 0.0)
     return RegionLabel(
-        row["id"], box_of(row), name["text"], row["score"], name["score"], runner_up=runner_up, p_runner_up=p_runner_up
+        row["id"], box_of(row), name["text"], row["score"], name["score"], runner_up=runner_up, p_runner_up=p_runner_up,
+        place_asked=row["score"] > 0, name_asked=name["score"] > 0,
     )  # fmt: skip

@@ -6,6 +6,7 @@ checkpoints, the outputs of the annotator, and rounds that are finished are not 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -50,6 +51,7 @@ from fld_engine.refinement.training.teaching import TRAINING, Teacher, student_f
 from fld_engine.refinement.training.training_log import TensorBoardLog
 from fld_engine.schemas.annotations import Source
 from fld_engine.schemas.errors import RootError
+from fld_engine.schemas.names import name_key
 from fld_engine.schemas.origins import Origin
 
 VERSION = 4
@@ -181,9 +183,16 @@ class Loop:
         return make_plan(self.store, config, [partition.unseen for partition in before.partitions])
 
     def _names(self, before: RoundRecord) -> list[str]:
-        """The most frequent names of the labels, by falling number and then by name."""
+        """The most frequent names of the labels, by falling number and then by name.
+
+        All spellings of a name count together, and it is written as most labels write it.
+        """
         counts = sum((count_names(self.files.labels(p)) for p in before.partitions), start=count_names({}))
-        return sorted(counts, key=lambda name: (-counts[name], name))[: self.settings.max_names]
+        spelled: dict[str, str] = {}
+        together: Counter[str] = Counter()
+        for name in sorted(counts, key=lambda name: (-counts[name], name)):
+            together[spelled.setdefault(name_key(name), name)] += counts[name]
+        return sorted(together, key=lambda name: (-together[name], name))[: self.settings.max_names]
 
     def merge(self, number: int, before: RoundRecord, plan: Plan, identity: str) -> RoundRecord:
         """Calibrate, let the gate decide, and write the labels of the round with their ledger."""
