@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from fld_engine.refinement.labels.image import LabelledImage, RegionLabel, TextLabel, named_things
+from fld_engine.refinement.labels.ledger import Unit
 from fld_engine.refinement.labels.tables import Row, Tables, box_of, text_of
 
 
@@ -18,6 +19,13 @@ class Judgement:
     seen: tuple[RegionLabel, ...]
     old_texts: tuple[TextLabel, ...]
     seen_texts: tuple[TextLabel, ...]
+
+    @property
+    def not_asked(self) -> list[Unit]:
+        """The unit of each label, people's apart, of which the student was not asked, or not about name and place."""
+        regions = [r for r in self.old if not r.protected and not (r.place_asked and r.name_asked)]
+        texts = [text for text in self.old_texts if not text.protected and not text.asked]
+        return [*("regions" for _ in regions), *("texts" for _ in texts)]
 
 
 def judgements(images: Sequence[LabelledImage], output: Tables, names: Sequence[str]) -> dict[str, Judgement]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from fld_engine.engine.data.hashing import canonical_json, fingerprint
+from fld_engine.engine.data.hashing import fingerprint
 from fld_engine.engine.data.identity import identity_of
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.data.work_set import WorkSet
@@ -36,10 +36,11 @@ from fld_engine.refinement.gate.final import final_figures
 from fld_engine.refinement.gate.gating import JudgedPartition, MergeDecision, decide_round
 from fld_engine.refinement.gate.proxy_gold import AGREEMENT
 from fld_engine.refinement.labels.folds import EVERY_FOLD, fold_of
-from fld_engine.refinement.labels.ledger import WHATS
+from fld_engine.refinement.labels.ledger import WHATS, Unit
 from fld_engine.refinement.labels.survey import Survey, survey_of
 from fld_engine.refinement.labels.tables import count_names
 from fld_engine.refinement.loop.details import InitialDetails, RoundDetails
+from fld_engine.refinement.loop.final_readings import FinalFigures, FinalReadings
 from fld_engine.refinement.loop.partition_merge import MergedPartition, PartitionMerge, StudentOutput
 from fld_engine.refinement.loop.proposal import Proposal
 from fld_engine.refinement.loop.reference import Reference
@@ -88,6 +89,10 @@ class Loop:
     @cached_property
     def reference(self) -> Reference:
         return Reference(self.store, self.config, self.files)
+
+    @property
+    def final_readings(self) -> FinalReadings:
+        return FinalReadings(self.store)
 
     def described(self) -> dict[str, Any]:
         """What a round depends on, but for the labels it begins with."""
@@ -205,6 +210,7 @@ class Loop:
         )  # fmt: skip
         merged = self.merge_partitions(number, before, plan, decision.merge_decision(rules.merge), source)
         counts = {what: sum(partition.edits.get(what, 0) for partition in merged) for what in WHATS}
+        not_asked = sum((Counter(partition.not_asked) for partition in merged), start=Counter[Unit]())
         now = sum((partition.survey for partition in merged), start=Survey())
         first = (survey_of(self.files.images(partition)) for partition in read_round(self.store, 0).partitions)
         drifts = compare(sum(first, start=Survey()).portrait(), now.portrait(), self.settings.drift)
@@ -220,6 +226,7 @@ class Loop:
                 edits=counts,
                 edits_measured=decision.edits_measured,
                 drift=drifts,
+                not_asked=not_asked,
             ).as_json(),
         )
         self.store.write_model(f"{round_folder(number)}/{RECORD}", record)
@@ -267,11 +274,17 @@ class Loop:
     # ------------------------------------------------------------------ the end
 
     def final(self, rounds: Sequence[RoundRecord]) -> dict[str, tuple[float, float]]:
-        """Figures of the labels on the `final` split before and after; the only place that reads it."""
-        first, last = (self.reference.final(record) for record in (rounds[0], rounds[-1]))
-        found = final_figures(first, last)
-        self.store.write_bytes(
-            f"rounds/final-{rounds[-1].number:03d}.json",
-            canonical_json({"images": len(first), "metrics": found}).encode(),
-        )
-        return found
+        """Figures of the labels on the `final` split before and after; the only place that reads it.
+
+        Read once a loop: asked again about the same labels, it says what is written down.
+        """
+        number, kept = rounds[-1].number, self.final_readings.kept(rounds[-1].number)
+        labels = [[part.standing.annotations_fingerprint for part in rounds[end].partitions] for end in (0, -1)]
+        identity = fingerprint({"labels": labels})
+        if kept is None or kept.identity != identity:
+            first, last = (self.reference.final(record) for record in (rounds[0], rounds[-1]))
+            found = FinalFigures(images=len(first), metrics=final_figures(first, last), identity=identity)
+            if kept is None or found.model_copy(update={"identity": ""}) != kept:  # an old root does not name them
+                self.final_readings.keep(number, found)
+            kept = found
+        return dict(kept.metrics)

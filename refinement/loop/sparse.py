@@ -150,10 +150,11 @@ class SparseStep:
             view = self._view(plan, partition)
             dropped.update(dropped_texts(view, _name(number)))
             gold = of_people(source_tables(self.loop.store, partition.standing, gold=True))["texts"]
-            deciding = [image.id for image in self.loop.files.images(partition) if image.gold_split == "gate"]
+            images = self.loop.files.images(partition)
+            deciding = {image.id: image.twin_group for image in images if image.gold_split == "gate"}
             labels = self.loop.files.labels(partition)["texts"]
             for granularity, found in compared.items():
-                found += compare_texts(granularity, deciding, gold, labels, view, _name(number))
+                found += compare_texts(granularity, deciding, gold, labels, view, _name(number), twin_groups=deciding)
         rules, seed = self.loop.settings.rules.gate, self.loop.config.seed + number
         return [judge_written(granularity, found, rules, seed=seed) for granularity, found in compared.items()], dropped
 
