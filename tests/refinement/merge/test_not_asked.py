@@ -37,7 +37,7 @@ def test_a_label_that_was_not_asked_about_stays(label: RegionLabel, seen: list[R
         eager = eager.model_copy(update={"settled_iou": 0.01})  # its place may be moved
     merged = merge_regions("image", [label], seen, eager)
     assert [edit.what for edit in merged.edits if edit.annotation_id == label.id] == []
-    assert [(kept.label, kept.box_xyxy) for kept in merged.labels][0] == (label.label, label.box_xyxy)
+    assert next((kept.label, kept.box_xyxy) for kept in merged.labels) == (label.label, label.box_xyxy)
 
 
 def test_a_name_that_is_written_otherwise_is_not_another_name() -> None:
