@@ -38,8 +38,8 @@ class BeforeAfter:
 
     @property
     def twin_groups(self) -> list[str]:
-        """The group of near-twins of each image."""
-        return [compared.image.twin_group for compared in self.before]
+        """The group of near-twins of each image; one without a group is like no other."""
+        return [compared.image.twin_group or f"image {row}" for row, compared in enumerate(self.before)]
 
     def where(self, holds: Callable[[ComparedImage], object]) -> BeforeAfter:
         """The images for which `holds` is true both before and after."""
