@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -21,11 +21,11 @@ class Judgement:
     seen_texts: tuple[TextLabel, ...]
 
     @property
-    def not_asked(self) -> list[Unit]:
-        """The unit of each label, people's apart, of which the student was not asked, or not about name and place."""
+    def not_asked(self) -> Counter[Unit]:
+        """Labels of each unit, people's apart, that the student was not asked about, or not about name and place."""
         regions = [r for r in self.old if not r.protected and not (r.place_asked and r.name_asked)]
         texts = [text for text in self.old_texts if not text.protected and not text.asked]
-        return [*("regions" for _ in regions), *("texts" for _ in texts)]
+        return Counter({"regions": len(regions), "texts": len(texts)})
 
 
 def judgements(images: Sequence[LabelledImage], output: Tables, names: Sequence[str]) -> dict[str, Judgement]:

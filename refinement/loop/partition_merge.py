@@ -82,5 +82,5 @@ def merge_partition(store: Store, merge: PartitionMerge) -> MergedPartition:
         partition=after,
         edits=Counter(edit.what for edit in edits),
         survey=survey_of(files.images(after) if edits else images),
-        not_asked=Counter(unit for judgement in judged.values() for unit in judgement.not_asked),
+        not_asked=sum((judgement.not_asked for judgement in judged.values()), start=Counter[Unit]()),
     )
