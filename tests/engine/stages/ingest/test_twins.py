@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fld_engine.engine.stages.ingest.twin_steps import MAX_GROUP
 from fld_engine.engine.stages.ingest.twins import MAX_DISTANCE, twin_roots
 
 
@@ -21,7 +22,19 @@ def test_distant_images_stay_apart_and_groups_are_named_by_their_first_image() -
 
 
 def test_a_later_image_joins_the_group_of_an_earlier_one() -> None:
-    early = np.array([5, 9 << 40], dtype=np.uint64)
+    early = np.array([5, 0xFF << 40], dtype=np.uint64)
     late = np.concatenate([early, np.array([4], dtype=np.uint64)])
     assert twin_roots(late)[:2].tolist() == twin_roots(early).tolist()
     assert twin_roots(late)[2] == 0
+
+
+def test_the_image_that_most_others_are_within_reach_of_leads() -> None:
+    """An original between two copies that are 6 bits apart: were a copy to lead, the other would have no group."""
+    original = 0x0123_4567_89AB_CDEF
+    hashes = np.array([original ^ 0b111, original ^ 0b111000, original], dtype=np.uint64)
+    assert twin_roots(hashes).tolist() == [2, 2, 2]
+
+
+def test_a_picture_that_is_there_a_hundred_thousand_times_makes_groups_of_bounded_size() -> None:
+    hashes = np.full(100_500, 0x0123_4567_89AB_CDEF, dtype=np.uint64)
+    assert np.unique(twin_roots(hashes), return_counts=True)[1].tolist() == [MAX_GROUP] * 100 + [500]
