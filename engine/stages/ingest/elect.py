@@ -25,7 +25,7 @@ NODES = pa.schema(
         ("hash", pa.uint64()),
         ("weight", pa.int64()),  # new images
         ("state", pa.int8()),
-        ("reach", pa.int64()),  # images within reach, itself left out
+        ("reach", pa.int64()),  # images within reach, its own among them
         ("distance", pa.int8()),  # to the nearest leader; `FAR` where none is within reach
         ("leader", pa.uint64()),  # itself, where it leads
     ]
@@ -70,7 +70,7 @@ def settle(nodes: pa.Table, seen: pa.Table, round_: int) -> tuple[pa.Table, int]
     """Nodes after a look, ascending by hash, and how many of them make another look necessary.
 
     The first round, 0, only counts who is within reach and lets go of those that stand alone: a hash of new images that
-    is not in `nodes` any more leads nobody.
+    is not in `nodes` any more leads none but itself.
     """
     nodes = nodes.sort_by("hash")
     hashes, state = nodes["hash"].to_numpy(), nodes["state"].to_numpy().copy()
@@ -81,7 +81,7 @@ def settle(nodes: pa.Table, seen: pa.Table, round_: int) -> tuple[pa.Table, int]
     np.add.at(images, at, seen["reach"].to_numpy())
     keep_least(best, at, [seen["distance"].to_numpy().astype(np.int64), seen["leader"].to_numpy()])
     keep_least(rival, at, [-seen["rival_reach"].to_numpy(), seen["rival_turn"].to_numpy()])
-    reach = images if round_ == 0 else nodes["reach"].to_numpy()
+    reach = images + nodes["weight"].to_numpy() if round_ == 0 else nodes["reach"].to_numpy()
     waiting = (state == FREE) & (best[0] == FAR)
     state[(state == FREE) & ~waiting] = FOLLOWS
     if round_ > 0:
@@ -92,7 +92,7 @@ def settle(nodes: pa.Table, seen: pa.Table, round_: int) -> tuple[pa.Table, int]
     columns = [hashes, nodes["weight"].to_numpy(), state, reach, best[0].astype(np.int8), best[1]]
     table = pa.table(columns, schema=NODES)
     if round_ == 0:
-        company = (reach > 0) | (state == FOLLOWS)
+        company = (images > 0) | (state == FOLLOWS)
         unsettled -= int(np.count_nonzero((state == FREE) & ~company))
         table = table.filter(pa.array(company))
     return table, unsettled

@@ -1,9 +1,9 @@
 """Near-twins: images whose perceptual hashes nearly agree share a group, and a group shares its split.
 
-A group is its leader and images whose hash is at most `MAX_DISTANCE` bits from the leader's; there are no chains. That
-with most images within reach leads, ties by the first image; every other goes to the nearest leader. Groups of earlier
-ingests stay as they are: an image whose very hash is known joins the image that has it, and one within reach of an
-earlier leader never leads.
+A group is its leader and images whose hash is at most `MAX_DISTANCE` bits from the leader's; there are no chains. The
+hash with most images within reach leads, and every other goes to the nearest leader; the group is named by its first
+image where that reaches all others, else by one with the leader's hash. Groups of earlier ingests stay as they are: an
+image whose very hash is known joins the image that has it, and one within reach of an earlier leader never leads.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["MAX_DISTANCE", "twin_roots"]
 
 
 def twin_roots(hashes: Hashes) -> npt.NDArray[np.int64]:
-    """For each image of one ingest, the index of the leader of its group, by the steps that ingest takes.
+    """For each image of one ingest, the index of the image that its group is named by, by the steps that ingest takes.
 
     All hashes are compared, those of flat pictures too.
     """

@@ -66,7 +66,7 @@ def groups_by_walking(new: Sequence[int], earlier: Sequence[Earlier], max_group:
         return min(groups, key=lambda name: (size[name], name))
 
     weight = Counter(h for h in new if h.bit_count() >= MIN_BITS_SET and h not in groups_with)
-    reach = {h: sum(n for other, n in weight.items() if other != h and apart(h, other) <= 3) for h in weight}
+    reach = {h: sum(n for other, n in weight.items() if apart(h, other) <= 3) for h in weight}
     led = {h for h in leader_of.values() if h.bit_count() >= MIN_BITS_SET}
     leaders = set(led)
     for h in sorted(weight, key=lambda h: (-reach[h], int(turn(np.array([h], dtype=np.uint64))[0]))):
