@@ -21,7 +21,7 @@ from fld_engine.engine.stages.ingest.twin_steps import EARLIER, NEW, Steps, grou
 
 ROWS_PER_BUCKET = 2_000_000
 """Images that one part of a step holds."""
-BYTES_PER_ROW = 450
+BYTES_PER_ROW = 600
 """What a part was measured to need for each, beside what a worker needs anyway."""
 
 
