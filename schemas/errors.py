@@ -18,11 +18,19 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from fld_engine.schemas.masking import masked
+
 
 class FldError(Exception):
-    """Base of all errors raised on purpose; the command line prints its message without a traceback."""
+    """Base of all errors raised on purpose; the command line prints its message without a traceback.
+
+    Messages are what people paste into tickets: addresses in them show no credentials.
+    """
 
     exit_code = 1
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(masked(message))
 
 
 class ConfigError(FldError):

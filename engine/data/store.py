@@ -2,7 +2,7 @@
 
     ROOT/
     ├── root.json                schema version
-    ├── lease.json               who drives it now
+    ├── lease.json, lease.lock   who drives it now
     ├── config.yaml, run.json    the last resolved config; attempts, times and hosts of runs
     ├── ingest/NNNNNN.json       journal of one ingest; its scan tables, needed until it is done, in ingest/NNNNNN/
     ├── partitions/              pPPPPPP-<fp>.tar, its tables, and one record per partition
@@ -26,7 +26,8 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import IO, Any
+from copy import copy
+from typing import IO, Any, Protocol
 
 import fsspec
 import pyarrow as pa
@@ -45,8 +46,23 @@ WRITEBACK_BYTES = 1 << 20
 """Writes at least this large go to disk at once; pages of smaller ones would be written again and again."""
 
 
+class Guard(Protocol):
+    """Whoever sees to it that one driver alone writes what the whole root goes by: the holder of its lease."""
+
+    def check(self) -> None: ...
+
+    def publish(self, store: Store, relative: str, data: bytes) -> None: ...
+
+    def create(self, store: Store, relative: str, data: bytes) -> None: ...
+
+
 class Store:
-    """Reads and atomically writes files under a dataset root. Cheap to build, safe to build again in any worker."""
+    """Reads and atomically writes files under a dataset root. Cheap to build, safe to build again in any worker.
+
+    A driver's store has a `guard`: without the lease it writes nothing and deletes nothing.
+    """
+
+    guard: Guard | None = None
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
@@ -55,6 +71,18 @@ class Store:
 
     def path(self, relative: str) -> str:
         return f"{self.base}/{relative}"
+
+    def within(self, folder: str) -> Store:
+        """The same store, seen from a folder of it."""
+        inside = copy(self)
+        inside.url, inside.base = f"{self.url}/{folder}", f"{self.base}/{folder}"
+        return inside
+
+    def guarded(self, guard: Guard | None) -> Store:
+        """The same store in the hands of a driver, or of nobody."""
+        held = copy(self)
+        held.guard = guard
+        return held
 
     # ------------------------------------------------------------------ reading
 
@@ -95,6 +123,7 @@ class Store:
 
         Locally: temporary name, fsync, rename. On an object store: spooled to local disk, then one upload.
         """
+        self._check_guard()
         path = self.path(relative)
         if not self.local:
             with tempfile.NamedTemporaryFile(prefix="fld-") as spool:
@@ -119,6 +148,7 @@ class Store:
             with self.open_commit(relative) as stream:
                 stream.write(data)
         else:
+            self._check_guard()
             self.fs.pipe_file(self.path(relative), data)
         return FileRecord(path=relative, rows=0, num_bytes=len(data), sha256=sha256_hex(data))
 
@@ -130,17 +160,40 @@ class Store:
         return record.model_copy(update={"rows": table.num_rows})
 
     def write_model(self, relative: str, model: Frozen) -> FileRecord:
-        return self.write_bytes(relative, canonical_json(model.model_dump(mode="json")).encode())
+        return self.write_bytes(relative, model_bytes(model))
+
+    def publish_bytes(self, relative: str, data: bytes) -> None:
+        """Create or replace a file that the whole root goes by. Raises `LeaseError` in a driver that lost its lease."""
+        if self.guard is None:
+            self.write_bytes(relative, data)
+        else:
+            self.guard.publish(self, relative, data)
+
+    def publish_model(self, relative: str, model: Frozen) -> None:
+        self.publish_bytes(relative, model_bytes(model))
+
+    def create_model(self, relative: str, model: Frozen) -> None:
+        """Write a file that nobody wrote before. Raises `LeaseError` where another driver did."""
+        if self.guard is None:
+            self.write_model(relative, model)
+        else:
+            self.guard.create(self, relative, model_bytes(model))
 
     def delete(self, relative: str) -> None:
         """Delete a file; nothing happens where there is none."""
+        self._check_guard()
         with suppress(FileNotFoundError):
             self.fs.rm_file(self.path(relative))
 
     def delete_folder(self, relative: str) -> None:
         """Delete a folder with everything in it; nothing happens where there is none."""
+        self._check_guard()
         with suppress(FileNotFoundError):
             self.fs.rm(self.path(relative), recursive=True)
+
+    def _check_guard(self) -> None:
+        if self.guard is not None:
+            self.guard.check()
 
     # ------------------------------------------------------------------ the root itself
 
@@ -162,12 +215,20 @@ class Store:
             )
 
     def _create(self) -> None:
-        if self.exists("") and self.list_names(""):
+        there = self.list_names("") if self.exists("") else set()
+        if ROOT_FILE in there:
+            return  # another driver made it at the same moment
+        if there:
             raise RootError(f"{self.url} is not empty and not a dataset root: give an empty or new folder as --root")
         try:
             self.write_bytes(ROOT_FILE, canonical_json({"schema_version": SCHEMA_VERSION}).encode())
         except OSError as error:
             raise RootError(f"cannot write to root {self.url}: {error}; give a writable --root") from error
+
+
+def model_bytes(model: Frozen) -> bytes:
+    """A model as it lies in a root."""
+    return canonical_json(model.model_dump(mode="json")).encode()
 
 
 class _DiskFile(io.FileIO):

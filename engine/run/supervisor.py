@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -90,10 +90,13 @@ class _Busy:
 
 
 class Supervisor:
-    """Runs lanes of tasks on a backend's workers, which stay up between calls until `close`."""
+    """Runs lanes of tasks on a backend's workers, which stay up between calls until `close`.
 
-    def __init__(self, backend: Backend, limits: Limits) -> None:
-        self._backend, self._limits = backend, limits
+    `check` is called before work is given out, and raises where there must be no more.
+    """
+
+    def __init__(self, backend: Backend, limits: Limits, check: Callable[[], None] = lambda: None) -> None:
+        self._backend, self._limits, self._check = backend, limits, check
         self._workers: list[_Busy] = []
 
     def run(self, lanes: Sequence[Lane]) -> Iterator[tuple[Task, Committed | Progress | Done]]:
@@ -119,6 +122,7 @@ class Supervisor:
             queues.append(_Queue(lane.resources, min(size, len(jobs)), jobs, labels, before=tuple(queues)))
         self._move_workers(queues)
         while any(queue.unfinished for queue in queues):
+            self._check()
             for queue in queues:
                 self._assign(queue)
             for handle, event in self._backend.poll([w.handle for w in self._workers], POLL_S) + self._overdue():

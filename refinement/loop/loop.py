@@ -119,7 +119,7 @@ class Loop:
         num_gold = sum(len(self.files.gold(partition)) for partition in partitions)
         details = InitialDetails(num_gold=num_gold).model_dump()
         record = RoundRecord(number=0, fingerprint=identity, partitions=partitions, details=details)
-        self.store.write_model(f"{round_folder(0)}/{RECORD}", record)
+        self.store.create_model(f"{round_folder(0)}/{RECORD}", record)
         return record
 
     # ------------------------------------------------------------------ a round
@@ -215,7 +215,7 @@ class Loop:
                 drift=drifts,
             ).as_json(),
         )
-        self.store.write_model(f"{round_folder(number)}/{RECORD}", record)
+        self.store.create_model(f"{round_folder(number)}/{RECORD}", record)
         log = TensorBoardLog(f"{self.store.url}/{TRAINING}/gold")
         log.scalars({f"gold/{figure.unit}/{figure.metric}": figure.after for figure in decision.measured}, number)
         return record

@@ -139,7 +139,7 @@ class SparseStep:
                 ),
             ).as_json(),
         )
-        self.loop.store.write_model(f"{round_folder(number)}/{RECORD}", record)
+        self.loop.store.create_model(f"{round_folder(number)}/{RECORD}", record)
         return record
 
     def _judge(self, number: int, before: RoundRecord, plan: Plan) -> tuple[list[SparseGate], Counter[str]]:

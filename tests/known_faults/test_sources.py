@@ -299,7 +299,6 @@ def test_a_polygon_that_leaves_the_frame_is_cut_not_bent(tmp_path: Path, polygon
 # ------------------------------------------------------------------------------------------------ EXIF in exports
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="original JPEGs are exported with all their EXIF")
 def test_an_export_does_not_say_where_a_photographer_lives(tmp_path: Path) -> None:
     """Place, maker and serial number are no training data. The coded picture is the same, byte for byte, without them.
 

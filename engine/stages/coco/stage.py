@@ -84,13 +84,14 @@ class CocoExporter:
                     images=plan.config.images,
                     images_folder=f"{folder}/images" if self.params.images else "",
                     out=f"{folder}/pieces/{record.id}.json",
+                    metadata=plan.config.export.metadata,
                 ),
             )
             for record in plan.partitions
         ]
         lane = Lane(name=self.name, resources=ARITHMETIC, tasks=tasks)
         pieces = {task.label: piece.path for task, piece in driver.answers(lane, CocoPiece)}
-        out = Store(f"{plan.store.url}/{folder}")
+        out = plan.store.within(folder)
         summary = _put_together(
             out, plan.config.name, (plan.store.read_bytes(pieces[record.id]) for record in plan.partitions)
         )
@@ -111,9 +112,10 @@ class CocoExporter:
 
     def _identity(self, plan: Plan) -> str:
         reads = [[record.fingerprint, committed(plan, record).fingerprint] for record in plan.partitions]
-        return fingerprint(
-            {"version": VERSION, "name": plan.config.name, "images": self.params.images, "partitions": reads}
-        )
+        parts = {"version": VERSION, "name": plan.config.name, "images": self.params.images, "partitions": reads}
+        if self.params.images:
+            parts["metadata"] = plan.config.export.metadata
+        return fingerprint(parts)
 
     def _made(self, plan: Plan) -> CocoSummary | None:
         """The summary of the files that are there, where they are those of this plan."""

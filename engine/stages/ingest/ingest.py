@@ -74,7 +74,7 @@ def ingest(driver: Driver) -> IngestRecord | None:
     partitions = _pack(driver, number, scanned, new, read_partitions(journal))
     additions = _add(driver, number, scanned)
     record = _record(store, number, chunks, scanned, partitions, additions)
-    store.write_model(f"ingest/{number:06d}.json", record)
+    store.create_model(f"ingest/{number:06d}.json", record)
     return record
 
 
