@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
 from fld_engine.engine.plan.tasks import Isolation, Span
+from fld_engine.schemas.errors import FldError
 
 STREAK = 3
 """Images that fail one after another until the process is doubted (ours)."""
@@ -33,8 +34,8 @@ _LOWER = tuple(text.lower() for text in DEVICE_ERRORS)
 class Distrusted(Exception):
     """Raised out of a task whose process must end: what it would say from now on is no verdict on an image.
 
-    `spans` are to be tried again, first of all, in a fresh process; `guilty` failed again on their own as the first
-    thing in this one, each with its reason.
+    `spans` are to be tried again, first of all, in a fresh process; `guilty` failed again on their own, as the
+    first of their annotator in this one, each with its reason.
     """
 
     def __init__(self, detail: str, spans: Sequence[Span], guilty: Sequence[tuple[Span, str]]) -> None:
@@ -67,14 +68,15 @@ class Trust:
     """What the failures of one process say of it; kept as long as the process lives.
 
     A batch whose error names the device, or that ends a row of failed images, is tried again as it was in a fresh
-    process; failed there too, it is tried image by image; an image that fails once more, as the first thing in a fresh
-    process, is at fault itself.
+    process; failed there too, it is tried image by image; an image that fails once more, as the first that its
+    annotator is asked for in a process, is at fault itself. Errors of `schemas.errors` are raised on purpose, and no
+    sign of anything else.
     """
 
     def __init__(self, *, doubts: bool = True) -> None:
         """Without `doubts`, nobody could go on in another process, and whatever fails is an image's fault."""
         self._doubts = doubts
-        self._fresh = True  # no annotator was called here yet
+        self._called: set[str] = set()  # steps whose annotator has been asked here; for others, the process is fresh
         self._in_a_row: Counter[str] = Counter()
         self._worked: set[str] = set()
         self._isolation = Isolation()
@@ -92,7 +94,7 @@ class Trust:
 
     def worked(self, step: str) -> None:
         """An annotator did a batch: whatever failed before did so by itself."""
-        self._fresh = False
+        self._called.add(step)
         self._in_a_row[step] = 0
         self._open[step].clear()
         self._worked.add(step)
@@ -100,14 +102,15 @@ class Trust:
 
     def failed(self, span: Span, batch: Span, error: Exception, reason: str) -> None:
         """A span of a batch failed. Raises `Distrusted` where that may be the process's fault."""
-        fresh, self._fresh = self._fresh, False
+        fresh = span.step not in self._called
+        self._called.add(span.step)
         single = span.stop - span.start == 1
         guilty = fresh and single and span in self._isolation.suspects
         if guilty:
             self._guilty.append((span, reason))
         if self._doubts and is_device_error(error):
             raise Distrusted(reason, () if guilty else self._narrowed([batch]), self._guilty)
-        if single:
+        if single and not isinstance(error, FldError):
             self._in_a_row[span.step] += 1
             if not guilty:
                 self._open[span.step].append(batch)

@@ -18,7 +18,7 @@ WHAT: dict[Cause, str] = {
     "process": "its process died",
     "memory": "its process was killed for want of memory",
     "hung": "it said nothing for too long",
-    "device": "its device could not be used any more",
+    "device": "its process could not be trusted any more",
     "node": "its node left",
 }
 CURES: dict[Cause, str] = {
@@ -26,7 +26,7 @@ CURES: dict[Cause, str] = {
     "memory": "Run fewer workers, ask for what it takes (annotators.NAME.resources.memory_mb), or cut smaller pieces "
     "(partitions.max_images, export.max_samples, export.group_partitions)",
     "hung": "Look whether storage and endpoints answer, or raise limits.load_timeout_s or limits.batch_timeout_s",
-    "device": "Look at the device and its driver (nvidia-smi, dmesg), or take the device out of use",
+    "device": "Look at the device and its driver (nvidia-smi, dmesg), and take it out of use if it is at fault",
     "node": "Look at the nodes of the cluster",
 }
 

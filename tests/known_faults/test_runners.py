@@ -7,7 +7,6 @@ from contextlib import suppress
 from pathlib import Path
 
 import psutil
-import pytest
 from PIL import Image
 
 from fld_engine.engine.data.partition import read_output, read_tables
