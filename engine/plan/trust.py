@@ -114,7 +114,8 @@ class Trust:
             self._in_a_row[span.step] += 1
             if not guilty:
                 self._open[span.step].append(batch)
-            if self._in_a_row[span.step] >= STREAK:
+            tried_before = any(suspect.overlaps(span) for suspect in self._isolation.suspects)
+            if self._in_a_row[span.step] >= STREAK and not tried_before:  # else what comes after it tells
                 self._doubt(span.step, reason)
 
     def end(self) -> None:

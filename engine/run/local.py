@@ -10,7 +10,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
@@ -27,7 +27,7 @@ from fld_engine.engine.run.supervisor import WorkerHandle
 from fld_engine.engine.run.worker import WorkerLoop, worker_environment
 
 VISIBLE_GPUS = "CUDA_VISIBLE_DEVICES"
-LOOK_AT_MEMORY_S = 0.1
+LOOK_AT_MEMORY_S = 0.05
 END_LIMIT_S = 5.0
 """How long a process may take to be gone after its end of the pipe is closed."""
 _CONTEXT = multiprocessing.get_context("spawn")
@@ -101,11 +101,13 @@ class LocalBackend:
     def poll(self, workers: Sequence[WorkerHandle], timeout_s: float) -> list[tuple[WorkerHandle, Event]]:
         local = {w.connection: w for w in workers if isinstance(w, LocalWorker)}
         events: list[tuple[WorkerHandle, Event]] = []
-        if time.monotonic() - self._looked_at > LOOK_AT_MEMORY_S:
-            self._looked_at = time.monotonic()
-            for worker in local.values():
-                worker.look_at_memory()
-        for connection in wait(list(local), timeout_s):
+        deadline = time.monotonic() + timeout_s
+        self._look_at_memory(local.values())
+        ready = wait(list(local), 0)
+        while not ready and time.monotonic() < deadline:
+            ready = wait(list(local), LOOK_AT_MEMORY_S)
+            self._look_at_memory(local.values())
+        for connection in ready:
             assert isinstance(connection, Connection)
             worker = local[connection]
             try:
@@ -114,6 +116,13 @@ class LocalBackend:
             except (EOFError, OSError):  # also in the middle of a message
                 events.append((worker, worker.lost()))
         return events
+
+    def _look_at_memory(self, workers: Iterable[LocalWorker]) -> None:
+        now = time.monotonic()
+        if now - self._looked_at >= LOOK_AT_MEMORY_S:
+            self._looked_at = now
+            for worker in workers:
+                worker.look_at_memory()
 
 
 def gpus_in_turn(there: Sequence[str], given: float, wanted: float) -> str:

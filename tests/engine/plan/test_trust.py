@@ -97,6 +97,18 @@ def test_what_works_in_between_says_that_the_process_is_sound() -> None:
     trust.end()
 
 
+def test_doubted_batches_are_not_doubted_again_until_something_else_fails() -> None:
+    """Three neighbours that fail by themselves cost one process: what comes after them shows that the second is sound."""
+    batch, later = spans((0, 4), (4, 8))
+    trust = Trust()
+    trust.begin(Isolation(suspects=(batch,)))
+    for start in range(4):
+        fail(trust, start, batch=batch)
+    with pytest.raises(Distrusted) as doubt:
+        fail(trust, 4, batch=later)
+    assert doubt.value.spans == (*batch.singles(), later)
+
+
 def test_two_failures_at_the_end_of_a_task_are_doubted_before_they_are_recorded() -> None:
     """The next image would have told, and there is none: recorded, an innocent one could not be taken back."""
     trust = Trust()
