@@ -43,15 +43,17 @@ def scan(task: ScanChunk, worker: Worker) -> ScanResult:
         if unit in condemned:
             rejected.append(Rejected(uri=item.uri, reason=condemned[unit], detail="while it was decoded"))
             continue
-        worker.report(Span(step="scan", start=unit, stop=unit + 1), 1)
+        span = Span(step="scan", start=unit, stop=unit + 1)
+        worker.report(span, 0)
         if (identity := image_id(sha256_hex(data))) in removed:
             rejected = [one for one in rejected if item.uri not in (one.uri, one.of_image)]
             rejected.append(Rejected(uri=identity, reason=REMOVED, detail=""))
-            continue
-        try:
-            rows.append(_row(task, item, data))
-        except UnreadableImage as error:
-            rejected.append(Rejected(uri=item.uri, reason=error.reason, detail=error.detail))
+        else:
+            try:
+                rows.append(_row(task, item, data))
+            except UnreadableImage as error:
+                rejected.append(Rejected(uri=item.uri, reason=error.reason, detail=error.detail))
+        worker.report(span, 1)
     quarantine = [{"source": name, **one.model_dump()} for one in rejected]
     files = {
         "scan": store.write_table(f"{task.out}.scan.parquet", pa.Table.from_pylist(rows, schema=SCAN)),
