@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pyarrow as pa
 
 from fld_engine.engine.data.hashing import fingerprint
@@ -19,10 +18,10 @@ from fld_engine.engine.plan.stages import Driver
 from fld_engine.engine.plan.tasks import ARITHMETIC, Lane, Task
 from fld_engine.engine.sources.item import SourceChunk
 from fld_engine.engine.sources.open import open_source
+from fld_engine.engine.stages.ingest.find_twins import find_twins
 from fld_engine.engine.stages.ingest.scanning import chunk_fingerprint, scan_chunks, task_of
 from fld_engine.engine.stages.ingest.tables import DeduplicateResult, ScanResult
 from fld_engine.engine.stages.ingest.tasks import AddToPartition, DeduplicateBucket, PackPartition
-from fld_engine.engine.stages.ingest.twins import twin_roots
 from fld_engine.schemas.errors import AccountingError, SourceError
 
 ROWS_PER_BUCKET = 4_000_000
@@ -62,11 +61,11 @@ def ingest(driver: Driver) -> IngestRecord | None:
     if not chunks:
         return None
     scanned = _deduplicate(driver, f"ingest/{number:06d}", results, read_partitions(journal))
-    new, twins = _new_images(store, scanned, read_partitions(journal))
+    new = _new_images(store, scanned)
     if not new and not journal:
         reasons = _quarantined(store, scanned.results, "image")
         raise SourceError(f"no readable image in {', '.join(s.url for s in config.sources)}; rejected: {reasons}")
-    partitions = _pack(driver, number, scanned, new, twins, len(read_partitions(journal)))
+    partitions = _pack(driver, number, scanned, new, read_partitions(journal))
     additions = _add(driver, number, scanned)
     record = _record(store, number, chunks, scanned, partitions, additions)
     store.create_model(f"ingest/{number:06d}.json", record)
@@ -102,17 +101,9 @@ def _deduplicate(
     return _Scanned(results, matches, table.sort_by([("scan", "ascending"), ("row", "ascending")]))
 
 
-def _new_images(
-    store: Store, scanned: _Scanned, earlier: Sequence[PartitionRecord]
-) -> tuple[list[tuple[int, int, int]], list[str]]:
-    """(scan, row, bytes) of every new image in order, and the twin group of each."""
+def _new_images(store: Store, scanned: _Scanned) -> list[tuple[int, int, int]]:
+    """(scan, row, bytes) of every new image, in order."""
     new: list[tuple[int, int, int]] = []
-    ids, hashes, groups = [], [], []
-    for record in earlier:
-        table = store.read_table(record.files["images"].path, ["phash", "twin_group"])
-        hashes += table["phash"].to_pylist()
-        groups += table["twin_group"].to_pylist()
-    first_new = len(hashes)
     status = scanned.table["status"].to_pylist()
     wanted: dict[int, list[int]] = {}
     for scan, row, state in zip(
@@ -121,13 +112,11 @@ def _new_images(
         if state == "new":
             wanted.setdefault(scan, []).append(row)
     for scan, rows in sorted(wanted.items()):
-        table = store.read_table(scanned.results[scan].files["scan"].path, ["id", "num_bytes", "phash"])
-        taken = table.take(pa.array(rows, pa.int64()))
+        taken = store.read_table(scanned.results[scan].files["scan"].path, ["num_bytes"]).take(
+            pa.array(rows, pa.int64())
+        )
         new += [(scan, row, size) for row, size in zip(rows, taken["num_bytes"].to_pylist(), strict=True)]
-        hashes += taken["phash"].to_pylist()
-        ids += taken["id"].to_pylist()
-    roots = twin_roots(np.array([int(h, 16) for h in hashes], dtype=np.uint64))[first_new:]
-    return new, [groups[root] if root < first_new else ids[root - first_new] for root in roots]
+    return new
 
 
 def _pack(
@@ -135,23 +124,23 @@ def _pack(
     number: int,
     scanned: _Scanned,
     new: Sequence[tuple[int, int, int]],
-    twins: Sequence[str],
-    first: int,
+    earlier: Sequence[PartitionRecord],
 ) -> list[PartitionRecord]:
     """Cut the new images into partitions, in order, by images and by bytes."""
     scans = tuple(result.files["scan"].path for result in scanned.results)
+    twins = find_twins(driver, f"ingest/{number:06d}", scanned.results, scanned.matches, earlier) if new else ""
     tasks: list[Task] = []
     for start, stop in _cuts([size for _, _, size in new], driver.config):
         rows: dict[int, list[int]] = {}
         for scan, row, _ in new[start:stop]:
             rows.setdefault(scan, []).append(row)
         payload = PackPartition(
-            partition=f"p{first + len(tasks):06d}",
+            partition=f"p{len(earlier) + len(tasks):06d}",
             ingest=number,
             scans=scans,
             rows=tuple((scan, tuple(r)) for scan, r in rows.items()),
             matches=tuple(scanned.matches),
-            twins=tuple(twins[start:stop]),
+            twins=twins,
         )
         tasks.append(task_of(driver.store, payload.partition, payload, {"pack": stop - start}))
     made = driver.answers(Lane(name="pack", resources=ARITHMETIC, tasks=tasks), PartitionRecord)

@@ -19,6 +19,7 @@ from fld_engine.engine.plan.tasks import Span
 from fld_engine.engine.sources.item import Locator
 from fld_engine.engine.sources.open import read_items
 from fld_engine.engine.stages.ingest.deduplicate import with_status
+from fld_engine.engine.stages.ingest.find_twins import twins_of
 from fld_engine.engine.stages.ingest.tasks import AddToPartition, PackPartition
 from fld_engine.schemas.annotations import Annotations
 from fld_engine.schemas.errors import SourceError
@@ -34,11 +35,13 @@ def pack(task: PackPartition, worker: Worker) -> PartitionRecord:
     """
     store = worker.store
     images: list[Row] = []
+    twins: list[str] = []
     for scan, rows in task.rows:
+        twins += twins_of(store, task.twins, scan, rows)
         images.extend(store.read_table(task.scans[scan]).take(pa.array(rows, pa.int64())).to_pylist())
     others = _occurrences(store, task.scans, task.matches, "", {row["id"] for row in images})
     writer = RowWriter()
-    for image, twin_group in zip(images, task.twins, strict=True):
+    for image, twin_group in zip(images, twins, strict=True):
         image["uris"] = [image["uri"]]
         for row in (image, *others.get(image["id"], ())):
             writer.add(image["id"], Annotations.model_validate_json(row["annotations"]))

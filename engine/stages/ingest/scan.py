@@ -68,17 +68,16 @@ def _read(task: ScanChunk, worker: Worker, removed: Collection[str]) -> tuple[li
             rejected.append(Rejected(uri=item.uri, reason=condemned[unit], detail="while it was decoded"))
             continue
         span = Span(step=SCANNING, start=unit, stop=unit + 1)
-        if worker.isolation.careful:  # heard before the decoder may die, or the reading before it is to blame
-            worker.report(span, 0)
-        worker.report(span, 1)
+        worker.report(span, 0)
         if (identity := image_id(sha256_hex(data))) in removed:
             rejected = [one for one in rejected if item.uri not in (one.uri, one.of_image)]
             rejected.append(Rejected(uri=identity, reason=REMOVED, detail=""))
-            continue
-        try:
-            rows.append(_row(task, item, data))
-        except UnreadableImage as error:
-            rejected.append(Rejected(uri=item.uri, reason=error.reason, detail=error.detail))
+        else:
+            try:
+                rows.append(_row(task, item, data))
+            except UnreadableImage as error:
+                rejected.append(Rejected(uri=item.uri, reason=error.reason, detail=error.detail))
+        worker.report(span, 1)
     return rows, rejected
 
 

@@ -14,12 +14,19 @@ from fld_engine.engine.plan.plan import Plan
 from fld_engine.engine.plan.stages import Driver, Removal, Worker
 from fld_engine.engine.plan.tasks import Task
 from fld_engine.engine.stages.ingest.deduplicate import deduplicate
+from fld_engine.engine.stages.ingest.find_twins import group_twins
 from fld_engine.engine.stages.ingest.forget import forget_ingested
 from fld_engine.engine.stages.ingest.ingest import ingest, new_chunks
 from fld_engine.engine.stages.ingest.pack import add_to_partition, pack
 from fld_engine.engine.stages.ingest.scan import scan
 from fld_engine.engine.stages.ingest.scanning import STAGE
-from fld_engine.engine.stages.ingest.tasks import AddToPartition, DeduplicateBucket, PackPartition, ScanChunk
+from fld_engine.engine.stages.ingest.tasks import (
+    AddToPartition,
+    DeduplicateBucket,
+    GroupTwins,
+    PackPartition,
+    ScanChunk,
+)
 from fld_engine.schemas.annotations import Frozen
 
 
@@ -73,6 +80,8 @@ class Ingest:
                 return scan(payload, worker)
             case DeduplicateBucket() as payload:
                 return deduplicate(worker.store, payload)
+            case GroupTwins() as payload:
+                return group_twins(worker.store, payload)
             case PackPartition() as payload:
                 return pack(payload, worker)
             case AddToPartition() as payload:

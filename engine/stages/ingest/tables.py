@@ -60,3 +60,9 @@ class ScanResult(Frozen):
 
 class DeduplicateResult(Frozen):
     file: FileRecord
+
+
+class TwinResult(Frozen):
+    """How many hashes a part of a step leaves for another round."""
+
+    unsettled: int
