@@ -45,7 +45,8 @@ from fld_engine.schemas.errors import ConfigError, FldError, unknown_name
 
 HELP = """The data engine: specialists annotate, filters decide, verified shards come out.
 
-Exit codes: 0 done; 1 failed; 2 bad usage or config; 3 done, with more failures or quarantine than the config allows.
+Exit codes: 0 done; 1 failed; 2 bad usage or config; 3 done, with more failures or quarantine than
+the config allows, or with chunks of the sources that could not be read and are left for the next run.
 """
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=HELP)
 app.add_typer(inspect_app)

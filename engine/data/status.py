@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
+from fld_engine.engine.data.unread import UnreadCount
 from fld_engine.schemas.annotations import Frozen
 
 
@@ -22,8 +23,9 @@ class StepStatus(Frozen):
 class StatusReport(Frozen):
     """found = ingested + duplicates + known + quarantined. `kept` and `dropped` (by reason) go by verdict target.
 
-    `removed` images of those that were ingested are gone; `refused_before` of the quarantined ones would be accepted
-    under the limits of the config. `more` is what stages of other packages tell, by stage.
+    `unread` could not be had and is left for the next run, by kind of failure; it is no part of `found`. `removed`
+    images of those that were ingested are gone; `refused_before` of the quarantined ones would be accepted under the
+    limits of the config. `more` is what stages of other packages tell, by stage.
     """
 
     found: int
@@ -35,6 +37,7 @@ class StatusReport(Frozen):
     rejected_annotations: Mapping[str, int]
     partitions: int
     refused_before: int = 0
+    unread: Mapping[str, UnreadCount] = Field(default_factory=dict)
     annotated: Mapping[str, StepStatus]
     kept: Mapping[str, int]
     dropped: Mapping[str, Mapping[str, int]]

@@ -103,6 +103,7 @@ class Pipeline:
             self.release_workers()
         finally:
             self._lease.__exit__(kind, error, tb)
+            self.store = self.store.guarded(None)  # for whoever looks at what was made
 
     def release_workers(self) -> None:
         """End the workers, so that others can have their processors; a stage that needs some starts them anew."""

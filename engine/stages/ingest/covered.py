@@ -9,10 +9,7 @@ from fld_engine.engine.data.hashing import fingerprint
 from fld_engine.engine.data.identity import identity_of
 from fld_engine.engine.data.journal import IngestRecord
 from fld_engine.engine.sources.item import SourceChunk
-
-
-def chunk_fingerprint(chunk: SourceChunk) -> str:
-    return fingerprint(identity_of(chunk))
+from fld_engine.engine.stages.ingest.scanning import chunk_fingerprint
 
 
 def readings_of(chunks: Iterable[SourceChunk]) -> Mapping[str, tuple[str, ...]]:

@@ -38,7 +38,7 @@ def files_of(uri: str) -> list[str]:
 
 @dataclass(slots=True)
 class Relisted:
-    """Sources with something new, as they are listed now. `whole` are those whose COCO json is read from end to end.
+    """Sources with something new, as they are listed now. `whole` are COCO jsons: listed is all they mention.
 
     `packed` are files that are a chunk of their own, such as tars.
     """
@@ -67,13 +67,14 @@ def relist(store: Store, folder: str, sources: Sequence[Sequence[tuple[SourceChu
             continue
         name = chunks[0][0].spec.name
         relisted.names.append(name)
-        if all(read and chunk.kind == "coco" for chunk, read in chunks):
+        if all(chunk.kind == "coco" for chunk, _ in chunks):
             relisted.whole.append(name)
         for chunk, read in chunks:
             if read and len(chunk.files) == 1:
                 relisted.packed.update(file_uris(chunk))
-            for file in file_uris(chunk):
-                rows.append((file, read))
+            missing = [one.uri for one in chunk.rejected if one.what == "image"]  # mentioned, and not there
+            for file, is_read in (*((f, read) for f in file_uris(chunk)), *((f, False) for f in missing)):
+                rows.append((file, is_read))
                 if len(rows) == LISTED_AT_ONCE:
                     flush()
     flush()

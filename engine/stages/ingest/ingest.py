@@ -3,39 +3,31 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pyarrow as pa
 
 from fld_engine.engine.data.hashing import fingerprint
-from fld_engine.engine.data.identity import identity_of
-from fld_engine.engine.data.images import ImageLimits
 from fld_engine.engine.data.journal import AdditionResult, IngestRecord, read_partitions, unrevised
 from fld_engine.engine.data.records import PartitionRecord
 from fld_engine.engine.data.store import Store
+from fld_engine.engine.data.unread import note_unread
 from fld_engine.engine.plan.config import RunConfig
 from fld_engine.engine.plan.stages import Driver
 from fld_engine.engine.plan.tasks import ARITHMETIC, Lane, Task
 from fld_engine.engine.sources.item import SourceChunk
 from fld_engine.engine.sources.open import open_source
 from fld_engine.engine.stages.ingest.again import REPLAY, chunks_again, looked_again
-from fld_engine.engine.stages.ingest.covered import Covered, chunk_fingerprint, readings_of
+from fld_engine.engine.stages.ingest.covered import Covered, readings_of
+from fld_engine.engine.stages.ingest.find_twins import find_twins
 from fld_engine.engine.stages.ingest.gone import Relisted, broken_files, looks_for_gone, relist
 from fld_engine.engine.stages.ingest.revise import FOUND
+from fld_engine.engine.stages.ingest.scanning import chunk_fingerprint, scan_chunks, task_of
 from fld_engine.engine.stages.ingest.tables import DeduplicateResult, GoneResult, ScanResult
-from fld_engine.engine.stages.ingest.tasks import (
-    DeduplicateBucket,
-    PackPartition,
-    RevisePartition,
-    ScanChunk,
-)
-from fld_engine.engine.stages.ingest.twins import twin_roots
-from fld_engine.schemas.annotations import Frozen
+from fld_engine.engine.stages.ingest.tasks import DeduplicateBucket, PackPartition, RevisePartition
 from fld_engine.schemas.errors import AccountingError, SourceError
 
-STAGE = "ingest"
 ROWS_PER_BUCKET = 4_000_000
 """Ids that one deduplication task holds; about 1 GB."""
 
@@ -70,30 +62,29 @@ def new_chunks(config: RunConfig, journal: Sequence[IngestRecord], again: Collec
     return [chunk for chunks in listed_chunks(config, journal, again) for chunk, is_new in chunks if is_new]
 
 
-def scan_fingerprint(chunk: SourceChunk, images: ImageLimits) -> str:
-    """Names the tables of a scan, which an ingest that is taken up again goes on with."""
-    parts = {"chunk": chunk_fingerprint(chunk), "images": identity_of(images)}
-    return fingerprint({**parts, "stamp": chunk.stamp} if chunk.stamp else parts)
-
-
 def ingest(driver: Driver) -> IngestRecord | None:
     """Ingest what is new in the sources; `None` where nothing is.
 
-    Raises `SourceError` where the first ingest of a root finds no readable image, `AccountingError` where items were
-    lost on the way.
+    Chunks that could not be read are left for the next ingest, and noted. Raises `SourceError` where the first ingest
+    of a root finds no readable image, `TransportError` where more than `limits.max_unread_share` could not be read,
+    `AccountingError` where items were lost on the way.
     """
     store, config, journal = driver.store, driver.config, driver.journal()
     listed = listed_chunks(config, journal, chunks_again(store, journal))
     chunks = [chunk for source in listed for chunk, is_new in source if is_new]
     if not chunks:
+        note_unread(store, ())  # what was left before is not in the sources any more
         return None
     number = len(journal) + 1
-    scanned = _scan(driver, chunks, number, read_partitions(journal))
-    new, twins = _new_images(store, scanned, read_partitions(journal))
+    chunks, results = scan_chunks(driver, chunks, f"ingest/{number:06d}")
+    if not chunks:
+        return None
+    scanned = _deduplicate(driver, f"ingest/{number:06d}", results, read_partitions(journal))
+    new = _new_images(store, scanned)
     if not new and not journal:
         reasons = _quarantined(store, scanned.results, "image")
         raise SourceError(f"no readable image in {', '.join(s.url for s in config.sources)}; rejected: {reasons}")
-    partitions = _pack(driver, number, scanned, new, twins, len(read_partitions(journal)))
+    partitions = _pack(driver, number, scanned, new, read_partitions(journal))
     read = {chunk_fingerprint(chunk) for chunk in chunks}
     sources = [[(chunk, chunk_fingerprint(chunk) in read) for chunk, _ in source] for source in listed]
     relisted = relist(store, f"ingest/{number:06d}", sources) if journal else Relisted()
@@ -106,30 +97,6 @@ def ingest(driver: Driver) -> IngestRecord | None:
     return record
 
 
-def _scan(driver: Driver, chunks: Sequence[SourceChunk], number: int, earlier: Sequence[PartitionRecord]) -> _Scanned:
-    store, config = driver.store, driver.config
-    folder = f"ingest/{number:06d}"
-    there = store.list_names(folder)
-    results: dict[int, ScanResult] = {}
-    tasks = []
-    for index, chunk in enumerate(chunks):
-        identity = scan_fingerprint(chunk, config.images)
-        if f"{identity}.json" in there:
-            results[index] = store.read_model(f"{folder}/{identity}.json", ScanResult).model_copy(
-                update={"index": index}
-            )
-        else:
-            out = f"{folder}/{identity}"
-            payload = ScanChunk(chunk=chunk, index=index, out=out, images=config.images)
-            tasks.append(_task(store, f"chunk {index}", payload, {"scan": 0}))
-    for task, result in driver.answers(Lane(name="scan", resources=ARITHMETIC, tasks=tasks), ScanResult):
-        assert isinstance(task.payload, ScanChunk), "the scan lane ran another task"
-        results[result.index] = result
-        store.write_model(f"{task.payload.out}.json", result)
-    ordered = [results[index] for index in range(len(chunks))]
-    return _deduplicate(driver, folder, ordered, earlier)
-
-
 def _deduplicate(
     driver: Driver, folder: str, results: Sequence[ScanResult], earlier: Sequence[PartitionRecord]
 ) -> _Scanned:
@@ -137,8 +104,9 @@ def _deduplicate(
     scans = tuple(result.files["scan"].path for result in results)
     indexes = _indexes(earlier)
     num_buckets = _num_buckets(results, earlier)
+    inputs = fingerprint({"scans": scans, "indexes": indexes, "buckets": num_buckets})[:8]
     tasks = [
-        _task(
+        task_of(
             store,
             f"bucket {bucket}",
             DeduplicateBucket(
@@ -146,7 +114,7 @@ def _deduplicate(
                 num_buckets=num_buckets,
                 scans=scans,
                 indexes=indexes,
-                out=f"{folder}/matches-{bucket:04d}.parquet",
+                out=f"{folder}/matches-{bucket:04d}.{inputs}.parquet",
             ),
         )
         for bucket in range(num_buckets)
@@ -166,17 +134,9 @@ def _num_buckets(results: Sequence[ScanResult], earlier: Sequence[PartitionRecor
     return 1 + num_rows // ROWS_PER_BUCKET
 
 
-def _new_images(
-    store: Store, scanned: _Scanned, earlier: Sequence[PartitionRecord]
-) -> tuple[list[tuple[int, int, int]], list[str]]:
-    """(scan, row, bytes) of every new image in order, and the twin group of each."""
+def _new_images(store: Store, scanned: _Scanned) -> list[tuple[int, int, int]]:
+    """(scan, row, bytes) of every new image, in order."""
     new: list[tuple[int, int, int]] = []
-    ids, hashes, groups = [], [], []
-    for record in earlier:
-        table = store.read_table(record.files["images"].path, ["phash", "twin_group"])
-        hashes += table["phash"].to_pylist()
-        groups += table["twin_group"].to_pylist()
-    first_new = len(hashes)
     status = scanned.table["status"].to_pylist()
     wanted: dict[int, list[int]] = {}
     for scan, row, state in zip(
@@ -185,13 +145,11 @@ def _new_images(
         if state == "new":
             wanted.setdefault(scan, []).append(row)
     for scan, rows in sorted(wanted.items()):
-        table = store.read_table(scanned.results[scan].files["scan"].path, ["id", "num_bytes", "phash"])
-        taken = table.take(pa.array(rows, pa.int64()))
+        taken = store.read_table(scanned.results[scan].files["scan"].path, ["num_bytes"]).take(
+            pa.array(rows, pa.int64())
+        )
         new += [(scan, row, size) for row, size in zip(rows, taken["num_bytes"].to_pylist(), strict=True)]
-        hashes += taken["phash"].to_pylist()
-        ids += taken["id"].to_pylist()
-    roots = twin_roots(np.array([int(h, 16) for h in hashes], dtype=np.uint64))[first_new:]
-    return new, [groups[root] if root < first_new else ids[root - first_new] for root in roots]
+    return new
 
 
 def _pack(
@@ -199,24 +157,24 @@ def _pack(
     number: int,
     scanned: _Scanned,
     new: Sequence[tuple[int, int, int]],
-    twins: Sequence[str],
-    first: int,
+    earlier: Sequence[PartitionRecord],
 ) -> list[PartitionRecord]:
     """Cut the new images into partitions, in order, by images and by bytes."""
+    twins = find_twins(driver, f"ingest/{number:06d}", scanned.results, scanned.matches, earlier) if new else ""
     tasks: list[Task] = []
     for start, stop in _cuts([size for _, _, size in new], driver.config):
         rows: dict[int, list[int]] = {}
         for scan, row, _ in new[start:stop]:
             rows.setdefault(scan, []).append(row)
         payload = PackPartition(
-            partition=f"p{first + len(tasks):06d}",
+            partition=f"p{len(earlier) + len(tasks):06d}",
             ingest=number,
             scans=scanned.scans,
             rows=tuple((scan, tuple(r)) for scan, r in rows.items()),
             matches=tuple(scanned.matches),
-            twins=tuple(twins[start:stop]),
+            twins=twins,
         )
-        tasks.append(_task(driver.store, payload.partition, payload, {"pack": stop - start}))
+        tasks.append(task_of(driver.store, payload.partition, payload, {"pack": stop - start}))
     made = driver.answers(Lane(name="pack", resources=ARITHMETIC, tasks=tasks), PartitionRecord)
     return sorted((record for _, record in made), key=lambda record: record.id)
 
@@ -250,7 +208,7 @@ def _revise(
         quarantines=quarantines,
         indexes=_indexes(earlier),
     )
-    tasks = [_task(driver.store, f"places {look.bucket}", look) for look in looks]
+    tasks = [task_of(driver.store, f"places {look.bucket}", look) for look in looks]
     gone = [r for _, r in driver.answers(Lane(name="places", resources=ARITHMETIC, tasks=tasks), GoneResult)]
     rows = zip(scanned.table["status"].to_pylist(), scanned.table["partition"].to_pylist(), strict=True)
     partitions = {partition for status, partition in rows if status in FOUND and partition}
@@ -270,13 +228,9 @@ def _revise(
         for record in earlier
         if record.id in partitions.union(*(result.partitions for result in gone))
     ]
-    tasks = [_task(driver.store, f"{payload.record.id}+{number}", payload) for payload in payloads]
+    tasks = [task_of(driver.store, f"{payload.record.id}+{number}", payload) for payload in payloads]
     made = driver.answers(Lane(name="revisions", resources=ARITHMETIC, tasks=tasks), AdditionResult)
     return sorted((result for _, result in made if result.files), key=lambda result: result.partition)
-
-
-def _task(store: Store, label: str, payload: Frozen, units: Mapping[str, int] | None = None) -> Task:
-    return Task(stage=STAGE, root=store.url, label=label, units=units or {}, payload=payload)
 
 
 def _quarantined(store: Store, results: Sequence[ScanResult], what: str) -> dict[str, int]:

@@ -21,6 +21,7 @@ from fld_engine.engine.plan.tasks import Span
 from fld_engine.engine.sources.item import Locator
 from fld_engine.engine.sources.open import read_items
 from fld_engine.engine.stages.ingest.deduplicate import with_status
+from fld_engine.engine.stages.ingest.find_twins import twins_of
 from fld_engine.engine.stages.ingest.tasks import PackPartition
 from fld_engine.schemas.annotations import Annotations
 from fld_engine.schemas.errors import SourceError
@@ -36,12 +37,14 @@ def pack(task: PackPartition, worker: Worker) -> PartitionRecord:
     """
     store = worker.store
     images: list[Row] = []
+    twins: list[str] = []
     for scan, rows in task.rows:
+        twins += twins_of(store, task.twins, scan, rows)
         images.extend(store.read_table(task.scans[scan]).take(pa.array(rows, pa.int64())).to_pylist())
     others = occurrences(store, task.scans, task.matches, "", ("duplicate",), {row["id"] for row in images})
     writer = RowWriter()
     places: dict[str, list[Place]] = {}
-    for image, twin_group in zip(images, task.twins, strict=True):
+    for image, twin_group in zip(images, twins, strict=True):
         mine = places[image["id"]] = [Place.of(row) for row in (image, *others.get(image["id"], ()))]
         for place in mine:
             writer.add(image["id"], Annotations.model_validate_json(place.annotations))
@@ -51,7 +54,10 @@ def pack(task: PackPartition, worker: Worker) -> PartitionRecord:
         image["member"] = f"{image['id']}.{image['format'].lower()}"
     identity = fingerprint({"images": [image["id"] for image in images]})
     prefix = f"partitions/{task.partition}-{identity}"
+    # the ids say all of the tar; a pack that was given up and goes on may know other places and annotations of them
+    said = fingerprint({"images": images, "others": others})[:8]
     files = {"tar": _write_tar(worker, f"{prefix}.tar", images)}
+    prefix = f"{prefix}.{said}"
     files["images"] = store.write_table(f"{prefix}.images.parquet", pa.Table.from_pylist(images, schema=IMAGES))
     tables = {"places": places_table(places), **writer.tables()}
     files |= {n: store.write_table(f"{prefix}.{n}.parquet", t) for n, t in tables.items()}

@@ -11,9 +11,9 @@ from fld_engine.engine.data.journal import read_journal
 from fld_engine.engine.data.records import OutputRecord, record_path
 from fld_engine.engine.plan.plan import REPLAYED, Plan
 from fld_engine.engine.stages.ingest.again import REPLAY, Replay, refused_before
-from fld_engine.engine.stages.ingest.covered import chunk_fingerprint
 from fld_engine.engine.stages.ingest.gone import file_uris, files_of
 from fld_engine.engine.stages.ingest.ingest import listed_chunks
+from fld_engine.engine.stages.ingest.scanning import chunk_fingerprint
 
 
 def mark_failed(plan: Plan) -> int:
