@@ -20,7 +20,7 @@ from fld_engine.engine.plan.fit import fit_workers
 from fld_engine.engine.plan.protocols import Resources
 from fld_engine.engine.plan.registry import names_of_stages
 from fld_engine.engine.plan.tasks import Task
-from fld_engine.engine.run.logs import configure_worker_logging
+from fld_engine.engine.run.logs import configure_logging
 from fld_engine.engine.run.memory import num_oom_kills, peak_memory_mb
 from fld_engine.engine.run.messages import Event, Lost, Ready
 from fld_engine.engine.run.supervisor import WorkerHandle
@@ -138,7 +138,7 @@ def num_gpus() -> int:
 
 def _main(connection: Connection, driver_pid: int) -> None:
     """A child's life: report, take tasks, and end with the driver."""
-    configure_worker_logging()
+    configure_logging()
     threading.Thread(target=_end_with_driver, args=(driver_pid,), daemon=True).start()
     lock = threading.Lock()
 

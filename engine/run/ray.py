@@ -24,7 +24,7 @@ from fld_engine.engine.plan.fit import fit_workers
 from fld_engine.engine.plan.protocols import Resources
 from fld_engine.engine.plan.registry import names_of_stages
 from fld_engine.engine.plan.tasks import Task
-from fld_engine.engine.run.logs import LEVEL_VARIABLE, configure_worker_logging
+from fld_engine.engine.run.logs import LEVEL_VARIABLE, configure_logging
 from fld_engine.engine.run.memory import peak_memory_mb
 from fld_engine.engine.run.messages import Cause, Event, Lost, Ready
 from fld_engine.engine.run.supervisor import WorkerHandle
@@ -43,7 +43,7 @@ class RemoteWorker:
     """The actor: one thread works, another answers the driver's questions for events."""
 
     def __init__(self) -> None:
-        configure_worker_logging()
+        configure_logging()
         self._events: queue.Queue[Event] = queue.Queue()
         self._asked = threading.Condition()
         self._num_asked = 0

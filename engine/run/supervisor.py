@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,11 +16,13 @@ from fld_engine.engine.plan.tasks import Lane, Span, Task
 from fld_engine.engine.run.failures import FailureWatch
 from fld_engine.engine.run.jobs import WHAT, Job, Scene
 from fld_engine.engine.run.messages import Broken, Committed, Done, Event, Failed, Loading, Lost, Progress, Ready
-from fld_engine.schemas.errors import FldError, ModelError, RunnerError
+from fld_engine.schemas.errors import FldError, ModelError, RunnerError, TransportError
 
 log = logging.getLogger(__name__)
 
 POLL_S = 0.2
+_ERRORS: dict[str, type[FldError]] = {kind.__name__: kind for kind in (ModelError, TransportError)}
+"""Errors of workers that stay what they are; any other one is the runner's."""
 
 
 class WorkerHandle(Protocol):
@@ -92,10 +94,13 @@ class _Busy:
 
 
 class Supervisor:
-    """Runs lanes of tasks on a backend's workers, which stay up between calls until `close`."""
+    """Runs lanes of tasks on a backend's workers, which stay up between calls until `close`.
 
-    def __init__(self, backend: Backend, limits: Limits) -> None:
-        self._backend, self._limits = backend, limits
+    `check` is called before work is given out, and raises where there must be no more.
+    """
+
+    def __init__(self, backend: Backend, limits: Limits, check: Callable[[], None] = lambda: None) -> None:
+        self._backend, self._limits, self._check = backend, limits, check
         self._workers: list[_Busy] = []
         self._failures = FailureWatch(limits.max_failed_share)
 
@@ -123,6 +128,7 @@ class Supervisor:
             queues.append(_Queue(lane.resources, min(size, len(jobs)), jobs, labels, before=tuple(queues)))
         self._move_workers(queues)
         while any(queue.unfinished for queue in queues):
+            self._check()
             for queue in queues:
                 self._assign(queue)
             for handle, event in self._backend.poll([w.handle for w in self._workers], POLL_S) + self._overdue():
@@ -153,12 +159,15 @@ class Supervisor:
         self._workers.clear()
 
     def _move_workers(self, queues: Sequence[_Queue]) -> None:
-        """Keep the workers that are large enough for a lane, with their models; end the others."""
+        """Keep the workers that are large enough for a lane, with their models; end the others.
+
+        One that is busy belongs to a run that was given up: what it says would be taken for this one's.
+        """
         room = {id(queue): queue.size for queue in queues}
         kept = []
         for worker in self._workers:
             home = next((q for q in queues if room[id(q)] and _holds(worker.resources, q.resources)), None)
-            if home is None:
+            if home is None or worker.job is not None:
                 worker.handle.kill()
                 continue
             room[id(home)] -= 1
@@ -265,8 +274,9 @@ class Supervisor:
         job.attempts += 1
         log.warning("%s %s failed: %s", job.task.stage, job.task.label, event.detail)
         if event.fatal or job.attempts > self._limits.task_retries:
-            kind: type[FldError] = ModelError if event.error == "ModelError" else RunnerError
-            raise kind(f"{job.task.stage} {job.task.label}: {event.error}: {event.detail}")
+            raise _ERRORS.get(event.error, RunnerError)(
+                f"{job.task.stage} {job.task.label}: {event.error}: {event.detail}"
+            )
         worker.queue.jobs.append(job)
 
 

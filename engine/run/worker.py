@@ -18,7 +18,7 @@ from fld_engine.engine.plan.stages import Stage
 from fld_engine.engine.plan.tasks import Isolation, Span, Spent, Task
 from fld_engine.engine.plan.trust import Distrusted, Trust, is_device_error
 from fld_engine.engine.run.messages import Broken, Committed, Done, Event, Failed, Loading, Progress
-from fld_engine.schemas.errors import FldError
+from fld_engine.schemas.errors import FldError, TransportError
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,8 @@ class WorkerLoop:
         except Distrusted as doubt:
             self._say(Broken(detail=doubt.detail, spans=doubt.spans, guilty=doubt.guilty))
         except FldError as error:
-            self._say(Failed(error=type(error).__name__, detail=str(error), fatal=True))
+            fatal = not isinstance(error, TransportError)
+            self._say(Failed(error=type(error).__name__, detail=str(error), fatal=fatal))
         except Exception as error:  # noqa: BLE001 - the worker boundary: the driver decides whether to try again
             detail = f"{error}\n{traceback.format_exc()}"
             if is_device_error(error):

@@ -98,7 +98,7 @@ def test_what_works_in_between_says_that_the_process_is_sound() -> None:
 
 
 def test_doubted_batches_are_not_doubted_again_until_something_else_fails() -> None:
-    """Three neighbours that fail by themselves cost one process: what comes after them shows it is sound."""
+    """Three neighbours that fail by themselves cost one process: what comes after shows that the second is sound."""
     batch, later = spans((0, 4), (4, 8))
     trust = Trust()
     trust.begin(Isolation(suspects=(batch,)))
