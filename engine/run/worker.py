@@ -86,7 +86,7 @@ class WorkerLoop:
         return annotator, True
 
     def report(self, span: Span, finished: int) -> None:
-        """Tell of progress at a steady pace, but of failures at once, and of all, until it is heard, where it is careful."""
+        """Tell of progress at a steady pace; at once where an image failed, or the task is careful."""
         failed, worked = self.trust.take(span.step)
         before = self._untold.get(span.step, Progress(span=span))
         self._untold[span.step] = Progress(
