@@ -86,7 +86,7 @@ class WorkerLoop:
         return annotator, True
 
     def report(self, span: Span, finished: int) -> None:
-        """Tell of progress: at a steady pace, or at once and until it is heard where the task is careful."""
+        """Tell of progress at a steady pace; at once where an image failed, or the task is careful."""
         failed, worked = self.trust.take(span.step)
         before = self._untold.get(span.step, Progress(span=span))
         self._untold[span.step] = Progress(
@@ -95,7 +95,7 @@ class WorkerLoop:
             failed=before.failed + failed,
             worked=before.worked or worked,
         )
-        if self.isolation.careful or time.monotonic() - self._told_at > PACE_S:
+        if failed or self.isolation.careful or time.monotonic() - self._told_at > PACE_S:
             self._tell()
         if self.isolation.careful and not finished:
             self._flush()
