@@ -22,7 +22,7 @@ class StepStatus(Frozen):
 class StatusReport(Frozen):
     """found = ingested + duplicates + known + quarantined. `kept` and `dropped` (by reason) go by verdict target.
 
-    `removed` images of those that were ingested are gone. `more` is what stages of other packages tell, by stage.
+    `unsaid` annotations are in no target of a task (by task and reason). `removed` images of those that were ingested are gone. `more` is what stages of other packages tell, by stage.
     """
 
     found: int
@@ -38,5 +38,6 @@ class StatusReport(Frozen):
     dropped: Mapping[str, Mapping[str, int]]
     exported_samples: int
     exported_shards: int
+    unsaid: Mapping[str, Mapping[str, int]] = Field(default_factory=dict)
     complete: bool
     more: Mapping[str, Any] = Field(default_factory=dict)
