@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fld_engine.engine.data.images import RGB, ImageLimits, decode
+from fld_engine.engine.data.people import said_once
 from fld_engine.engine.data.records import OutputRecord, PartitionOutputs, PartitionRecord, record_path
 from fld_engine.engine.data.rows import concat
 from fld_engine.engine.data.store import Store
@@ -112,12 +113,14 @@ def read_tables(store: Store, output: OutputRecord) -> dict[str, pa.Table]:
 
 
 def source_tables(store: Store, record: PartitionRecord, *, gold: bool) -> dict[str, pa.Table]:
-    """Human and web annotations of the gold images (`gold`), or of all others."""
-    stacked = concat(
-        [
-            {n: store.read_table(f.path) for n, f in files.items() if n in ANNOTATION_TABLES}
-            for files in (record.files, *record.additions)
-        ]
+    """Human and web annotations of the gold images (`gold`), or of all others; what people said, once."""
+    stacked = said_once(
+        concat(
+            [
+                {n: store.read_table(f.path) for n, f in files.items() if n in ANNOTATION_TABLES}
+                for files in (record.files, *record.additions)
+            ]
+        )
     )
     images = PartitionImages(store, record, ImageLimits()).table
     ids = images["id"].filter(images["gold"])

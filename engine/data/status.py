@@ -22,7 +22,8 @@ class StepStatus(Frozen):
 class StatusReport(Frozen):
     """found = ingested + duplicates + known + quarantined. `kept` and `dropped` (by reason) go by verdict target.
 
-    `unsaid` annotations are in no target of a task (by task and reason). `removed` images of those that were ingested are gone. `more` is what stages of other packages tell, by stage.
+    `unsaid` annotations are in no target of a task (by task and reason). `removed` images of those that were ingested
+    are gone. `more` is what stages of other packages tell, by stage.
     """
 
     found: int

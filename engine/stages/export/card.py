@@ -153,8 +153,8 @@ def _left_out(manifest: Manifest) -> Iterator[str]:
         yield from _table(("what", "kept", "dropped", "why"), rows)
     if facts.unsaid:
         yield ""
-        yield "Annotations that are kept and in no target of a task, which `unsaid` names in each sample: those that its"
-        yield "language has no words for, and those that would not all fit, for no answer is cut."
+        yield "Annotations that are kept and in no target of a task, which `unsaid` names in each sample: those that"
+        yield "its language has no words for, and those that would not all fit, for no answer is cut."
         yield ""
         yield from _table(("task", "annotations"), [(task, _reasons(why)) for task, why in facts.unsaid.items()])
 
