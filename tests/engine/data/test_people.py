@@ -31,9 +31,9 @@ def region(name: str, box: Box, *, kind: Any = "object", masks: tuple[Mask, ...]
 def tables_of(*files: tuple[Source, Annotations]) -> dict[str, pa.Table]:
     """Annotations of one image, file after file."""
     parts = []
-    for number, (source, annotations) in enumerate(files):
+    for number, (source, said_in_it) in enumerate(files):
         writer = RowWriter(scope=f"/{number}")
-        writer.add("image", annotations, source)
+        writer.add("image", said_in_it, source)
         parts.append(writer.tables())
     return concat(parts)
 

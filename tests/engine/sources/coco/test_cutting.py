@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -30,7 +32,7 @@ def inside(polygons: list[list[float]], xs: np.ndarray, ys: np.ndarray) -> np.nd
         pytest.param([10, 10, 90, 10, 50, 70], 1, id="inside"),
         pytest.param([-100, 50, 50, -100, 50, 50], 1, id="over the top left corner"),
         pytest.param([-50, -50, 150, -50, 150, 150, -50, 150], 1, id="around the frame"),
-        pytest.param([20, 40, 60, -20, 70, 40, 80, -20, 90, 40], 1, id="two peaks above the frame"),
+        pytest.param([20, 40, 60, -20, 70, 20, 80, -20, 90, 40], 1, id="two peaks above the frame"),
         pytest.param([10, -40, 30, 40, 50, -30, 70, 40, 90, -40], 2, id="two teeth in the frame"),
         pytest.param([-20, 10, 50, 60, 50, 10, -20, 60], 2, id="a bow tie"),
         pytest.param([50, 50, 50, 300, 150, 300], 1, id="a sliver at the bottom"),
@@ -46,8 +48,11 @@ def test_the_part_in_the_frame_is_kept(polygon: list[float], num_parts: int) -> 
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.tuples(st.integers(-60, 160), st.integers(-60, 140)), min_size=3, max_size=9))
+@given(st.lists(st.tuples(st.integers(-60, 160), st.integers(-60, 140)), min_size=3, max_size=9, unique=True))
 def test_any_outline_keeps_its_visible_pixels(points: list[tuple[int, int]]) -> None:
+    """Of corners that go round their middle, so that no side crosses another."""
+    x, y = np.mean(points, axis=0)
+    points.sort(key=lambda point: math.atan2(point[1] - y, point[0] - x))
     polygon = [float(value) for point in points for value in point]
     check(polygon, cut_to_frame(polygon, WH))
 
