@@ -16,10 +16,10 @@ OUT = Path(__file__).parents[1] / "engine/data/vendor/things.xz"
 FILES = {"03": "tops", "05": "animal", "06": "artifact", "08": "body", "13": "food", "17": "object", "18": "person",
          "20": "plant", "27": "substance"}  # fmt: skip
 """WordNet's files of what can be seen."""
-TOO_GENERAL = frozenset(
-    "physical_entity object whole artifact living_thing organism matter substance causal_agent thing instrumentality "
-    "part unit entity solid".split()
-)
+TOO_GENERAL = frozenset({
+    "physical_entity", "object", "whole", "artifact", "living_thing", "organism", "matter", "substance", "causal_agent",
+    "thing", "instrumentality", "part", "unit", "entity", "solid",
+})  # fmt: skip
 ALL_THINGS = ("table", "van", "settee")
 """Names whose senses among artifacts all count."""
 EATEN_OR_ALIVE = ("chicken", "turkey", "duck", "lamb", "fish", "carrot", "orange", "cauliflower", "cabbage", "banana")

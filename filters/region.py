@@ -128,7 +128,11 @@ class RegionNms:
         rank = np.where(human, np.inf, floats(regions, "score"))
         of_class, on_human = overlaps(boxes, groups), _on_human(regions, classes.to_pylist(), self.params.human_iou)
         close = np.concatenate([of_class.iou > self.params.iou, on_human.iou >= self.params.human_iou])
-        pairs = Overlaps(*map(np.concatenate, zip(of_class, on_human, strict=True)))
+        pairs = Overlaps(
+            np.concatenate([of_class.a, on_human.a]),
+            np.concatenate([of_class.b, on_human.b]),
+            np.concatenate([of_class.iou, on_human.iou]),
+        )
         keep = np.ones(len(human), dtype=bool)
         keep[pairs.a[close & human[pairs.b]]] = False
         contested = np.unique(pairs.a[close])
@@ -202,7 +206,7 @@ def _on_human(regions: pa.Table, classes: Sequence[str], iou: float) -> Overlaps
     kept[kept] = [
         same_thing(classes[a], classes[b]) for a, b in zip(pairs.a[kept].tolist(), pairs.b[kept].tolist(), strict=True)
     ]
-    return Overlaps(*(column[kept] for column in pairs))
+    return Overlaps(pairs.a[kept], pairs.b[kept], pairs.iou[kept])
 
 
 def _with_earlier(pairs: Overlaps, rank: Floats, keep: Bools) -> Overlaps:

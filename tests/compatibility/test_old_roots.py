@@ -64,7 +64,7 @@ FOLLOWS: Mapping[str, tuple[str, ...]] = {
     "report": ("report-merge",),
 }
 """Step over all annotators → those that read what it wrote, by the names of their folders."""
-FROM_STEPS = ("coverage/*", "coco/*", "export/*", "exports/*", "report/*", "rounds/*")
+FROM_STEPS = ("run.json", "coverage/*", "coco/*", "export/*", "exports/*", "report/*", "rounds/*")
 """What is written from the outputs of steps, and other than it was once one of them ran again."""
 
 
