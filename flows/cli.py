@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from pathlib import Path
@@ -12,10 +11,10 @@ import typer
 from rich.console import Console
 
 from fld_engine.engine.data.store import Store
-from fld_engine.engine.plan.config import ExporterConfig, RunConfig, dump_config
+from fld_engine.engine.plan.config import ExporterConfig, RunConfig
 from fld_engine.engine.plan.plan import Plan
 from fld_engine.engine.plan.registry import build_exporter, exporter_names, pin, stages_of_run
-from fld_engine.engine.run.logs import LEVEL_VARIABLE
+from fld_engine.engine.run.logs import configure_logging
 from fld_engine.engine.run.pipeline import Pipeline
 from fld_engine.engine.stages.annotate.stage import Annotate
 from fld_engine.engine.stages.export.stage import Export, export_folder
@@ -40,13 +39,14 @@ from fld_engine.flows.options import (
     plan_of_root,
 )
 from fld_engine.flows.progress import progress_bars
-from fld_engine.flows.root import CONFIG_FILE, existing_root
+from fld_engine.flows.root import existing_root, keep_config
 from fld_engine.flows.terminal import leave, out, print_status, warn_of_work_sets
 from fld_engine.schemas.errors import ConfigError, FldError, unknown_name
 
 HELP = """The data engine: specialists annotate, filters decide, verified shards come out.
 
-Exit codes: 0 done; 1 failed; 2 bad usage or config; 3 done, with more failures or quarantine than the config allows.
+Exit codes: 0 done; 1 failed; 2 bad usage or config; 3 done, with more failures or quarantine than
+the config allows, or with chunks of the sources that could not be read and are left for the next run.
 """
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=HELP)
 app.add_typer(inspect_app)
@@ -63,8 +63,7 @@ def main() -> None:
     os.environ.setdefault("DO_NOT_TRACK", "1")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")  # errors are reported here, once
-    level = os.environ.get(LEVEL_VARIABLE, "WARNING").upper()
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    configure_logging()
     try:
         app()
     except FldError as error:
@@ -89,12 +88,12 @@ def run(
     )
     store = Store(root)
     store.open_root(create=True)
-    store.write_bytes(CONFIG_FILE, dump_config(config).encode())
     plan = plan_of_root(store, config)
     if not plan.partitions and not config.sources:
         raise ConfigError("nothing to run on: the root is empty and no --source was given")
     warn_of_work_sets(plan)
     if _is_complete(plan):
+        keep_config(store, config)
         out.print(f"nothing to do: {root} is complete under this config (no model loaded, no image read)")
     else:
         _run_flow(config, root)
@@ -131,15 +130,20 @@ def export(
 
 @app.command()
 def replay(root: Root, set_: Set = None) -> None:
-    """Run the annotators again on the images that failed, and everything that depends on them."""
-    from fld_engine.engine.stages.replay.marks import mark_failed
+    """Run the annotators again on the images that failed, and take in those that were refused under other limits."""
+    from fld_engine.engine.stages.replay.marks import mark_failed, mark_refused
 
     store, config = existing_root(root, set_)
-    marked = mark_failed(plan_of_root(store, config))
-    if not marked:
-        out.print("nothing to replay: no annotator failed on any image")
+    with Pipeline(store, config) as pipeline:
+        plan = pipeline.plan()
+        failed, refused = mark_failed(plan), mark_refused(plan)
+    if not failed and not refused:
+        out.print("nothing to replay: no annotator failed on any image, and none was refused under other limits")
         return
-    out.print(f"replaying {marked} failed images")
+    if failed:
+        out.print(f"replaying {failed} failed images")
+    if refused:
+        out.print(f"looking again at {refused} images that were refused under other limits")
     _run_flow(config, root)
     print_status(plan_of_root(store, config))
 

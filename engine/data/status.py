@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
+from fld_engine.engine.data.unread import UnreadCount
 from fld_engine.schemas.annotations import Frozen
 
 
@@ -22,8 +23,10 @@ class StepStatus(Frozen):
 class StatusReport(Frozen):
     """found = ingested + duplicates + known + quarantined. `kept` and `dropped` (by reason) go by verdict target.
 
-    `unsaid` annotations are in no target of a task (by task and reason). `removed` images of those that were ingested
-    are gone. `more` is what stages of other packages tell, by stage.
+    `unsaid` annotations are in no target of a task (by task and reason).
+    `unread` could not be had and is left for the next run, by kind of failure; it is no part of `found`. `removed`
+    images of those that were ingested are gone; `refused_before` of the quarantined ones would be accepted under the
+    limits of the config. `more` is what stages of other packages tell, by stage.
     """
 
     found: int
@@ -34,6 +37,8 @@ class StatusReport(Frozen):
     quarantined: Mapping[str, int]
     rejected_annotations: Mapping[str, int]
     partitions: int
+    refused_before: int = 0
+    unread: Mapping[str, UnreadCount] = Field(default_factory=dict)
     annotated: Mapping[str, StepStatus]
     kept: Mapping[str, int]
     dropped: Mapping[str, Mapping[str, int]]

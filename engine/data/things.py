@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from functools import cache, lru_cache
 from importlib.resources import files
 
+from fld_engine.schemas.names import name_key
+
 _WORDS = re.compile(r"[^\W_]+")
 _AFTER_HEAD = frozenset({"of", "in", "on", "at", "with", "without", "for", "from", "by", "and", "or", "to"})
 """What a noun phrase goes on with behind its head: a cup of tea is a cup."""
@@ -30,8 +32,8 @@ def is_kind_of(name: str, other: str) -> bool:
 
 
 def _key(name: str) -> str:
-    """A name without case, spaces and signs."""
-    return "".join(_WORDS.findall(name.casefold()))
+    """A name without case, accents, spaces and signs."""
+    return "".join(_WORDS.findall(name_key(name)))
 
 
 def _with_kinds(name: str) -> frozenset[int]:
@@ -48,7 +50,7 @@ def _with_kinds(name: str) -> frozenset[int]:
 @lru_cache(maxsize=65536)
 def _senses(name: str) -> frozenset[int]:
     """Senses of a name or, where it has none of its own, of its head: a black dog is a dog. Empty where unknown."""
-    words = _WORDS.findall(name.casefold())
+    words = _WORDS.findall(name_key(name))
     ends = [i for i, word in enumerate(words) if word in _AFTER_HEAD and i > 0]
     for key in _heads([words, words[: ends[0]] if ends else words]):
         if senses := _table()[0].get(key):

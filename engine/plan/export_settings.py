@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -21,6 +21,9 @@ MAX_PROMPT_TOKENS = 445
 """Its encoder has as many, of which the image takes 577 and the same marks two."""
 
 
+Metadata = Literal["strip", "keep"]
+
+
 class ExportConfig(Frozen):
     """Shards and splits. `group_partitions` partitions, drawn across sources, make one group of shards.
 
@@ -29,6 +32,9 @@ class ExportConfig(Frozen):
 
     No target may be longer than `max_target_tokens` of Florence-2, whose words are those of GPT-2. An answer that would
     be is not written, and told under `unsaid` in its sample.
+
+    `metadata` says what becomes of EXIF, XMP, IPTC and comments in JPEGs that are exported as they are. They name
+    places, serial numbers and people, and are left out (`strip`) unless they are to be kept (`keep`).
 
     `energon_index` writes the database in which Megatron-Energon looks samples up by key, 0.3 kB per sample: its joins
     and file stores need it, its loaders do not.
@@ -49,3 +55,4 @@ class ExportConfig(Frozen):
     select: Selection = Field(default_factory=Selection)
     max_target_tokens: int = Field(default=MAX_TARGET_TOKENS, gt=0)
     energon_index: bool = True
+    metadata: Metadata = "strip"

@@ -52,14 +52,14 @@ class Annotate:
             "model": identity_of(annotator.model),
             "batch_size": annotator.batch_size,
             "seed": plan.config.seed,
-            "images": identity_of(plan.config.images),
+            "images": identity_of(partition.limits or plan.config.images),
             "partition": partition.fingerprint,
         }
         if reads(annotator) - NOT_STORED:
             parts["work_set"] = identity_of(config.work_set)
             if any(plan.annotators[name].produces & MORE_NAMES for name in plan.graph.upstream[step]):
                 parts["work_set_version"] = WORK_SET_VERSION
-            parts["source"] = partition.annotations_fingerprint
+            parts["source"] = partition.labels_fingerprint or partition.annotations_fingerprint
             parts["upstream"] = {name: found[name, partition.id] for name in plan.graph.upstream[step]}
         return parts
 

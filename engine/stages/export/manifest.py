@@ -14,6 +14,7 @@ from fld_engine.engine.data.hashing import canonical_json
 from fld_engine.engine.data.records import ModelIdentity
 from fld_engine.engine.stages.export.facts import ExportFacts
 from fld_engine.schemas.annotations import Frozen
+from fld_engine.schemas.masking import masked_tree
 from fld_engine.schemas.sample import SAMPLE_VERSION, Sample
 
 MANIFEST = "manifest.json"
@@ -142,9 +143,10 @@ def make_manifest(
 
 
 def portable_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A described config (`Plan.described_config`) without where its sources lie."""
+    """A described config (`Plan.described_config`) without where its sources lie, and without credentials."""
     sources = [{k: v for k, v in source.items() if k != "url"} for source in config.get("sources", ())]
-    return {**config, "sources": sources}
+    portable: dict[str, Any] = masked_tree({**config, "sources": sources})
+    return portable
 
 
 def manifest_json(manifest: Manifest) -> bytes:
