@@ -68,6 +68,9 @@ def print_status(plan: Plan, *, as_json: bool = False) -> None:
             out.print(drawn)
     where = f"{plan.store.url}/{export_folder(plan)}"
     out.print(f"exported {report.exported_samples} samples in {report.exported_shards} shards: {where}")
+    for task, reasons in sorted(report.unsaid.items()):
+        told = ", ".join(f"{number} {reason.replace('_', ' ')}" for reason, number in sorted(reasons.items()))
+        out.print(f"annotations in no target of {task}: {told}")
 
 
 def print_explanation(found: Explanation) -> None:

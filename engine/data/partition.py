@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fld_engine.engine.data.images import RGB, ImageLimits, decode
+from fld_engine.engine.data.people import said_once
 from fld_engine.engine.data.records import FileRecord, OutputRecord, PartitionOutputs, PartitionRecord, record_path
 from fld_engine.engine.data.rows import concat
 from fld_engine.engine.data.store import Store
@@ -123,8 +124,11 @@ def read_tables(store: Store, output: OutputRecord) -> dict[str, pa.Table]:
 
 
 def source_tables(store: Store, record: PartitionRecord, *, gold: bool) -> dict[str, pa.Table]:
-    """Human and web annotations of the gold images (`gold`), or of all others, as their sources state them now."""
-    stacked = said_tables(store, record)
+    """Human and web annotations of the gold images (`gold`), or of all others, as their sources state them now.
+
+    What people said twice is there once.
+    """
+    stacked = said_once(said_tables(store, record))
     images = PartitionImages(store, record, ImageLimits()).table
     ids = images["id"].filter(images["gold"])
     return {

@@ -23,6 +23,7 @@ class StepStatus(Frozen):
 class StatusReport(Frozen):
     """found = ingested + duplicates + known + quarantined. `kept` and `dropped` (by reason) go by verdict target.
 
+    `unsaid` annotations are in no target of a task (by task and reason).
     `unread` could not be had and is left for the next run, by kind of failure; it is no part of `found`. `removed`
     images of those that were ingested are gone; `refused_before` of the quarantined ones would be accepted under the
     limits of the config. `more` is what stages of other packages tell, by stage.
@@ -43,5 +44,6 @@ class StatusReport(Frozen):
     dropped: Mapping[str, Mapping[str, int]]
     exported_samples: int
     exported_shards: int
+    unsaid: Mapping[str, Mapping[str, int]] = Field(default_factory=dict)
     complete: bool
     more: Mapping[str, Any] = Field(default_factory=dict)

@@ -270,7 +270,6 @@ def inside(polygon: list[float], wh: tuple[int, int]) -> Any:
     return held
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="corners outside the frame are moved to its edge")
 @pytest.mark.parametrize(
     "polygon",
     [
