@@ -46,7 +46,7 @@ from fld_engine.schemas.errors import ConfigError, FldError, unknown_name
 HELP = """The data engine: specialists annotate, filters decide, verified shards come out.
 
 Exit codes: 0 done; 1 failed; 2 bad usage, config or source; 3 done, with more lost, by failures, quarantine or refused
-labels, than the config allows.
+labels, than the config allows, or with chunks of the sources that could not be read and are left for the next run.
 """
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=HELP)
 app.add_typer(inspect_app)
@@ -130,16 +130,20 @@ def export(
 
 @app.command()
 def replay(root: Root, set_: Set = None) -> None:
-    """Run the annotators again on the images that failed, and everything that depends on them."""
-    from fld_engine.engine.stages.replay.marks import mark_failed
+    """Run the annotators again on the images that failed, and take in those that were refused under other limits."""
+    from fld_engine.engine.stages.replay.marks import mark_failed, mark_refused
 
     store, config = existing_root(root, set_)
     with Pipeline(store, config) as pipeline:
-        marked = mark_failed(pipeline.plan())
-    if not marked:
-        out.print("nothing to replay: no annotator failed on any image")
+        plan = pipeline.plan()
+        failed, refused = mark_failed(plan), mark_refused(plan)
+    if not failed and not refused:
+        out.print("nothing to replay: no annotator failed on any image, and none was refused under other limits")
         return
-    out.print(f"replaying {marked} failed images")
+    if failed:
+        out.print(f"replaying {failed} failed images")
+    if refused:
+        out.print(f"looking again at {refused} images that were refused under other limits")
     _run_flow(config, root)
     print_status(plan_of_root(store, config))
 

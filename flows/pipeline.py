@@ -19,6 +19,7 @@ from prefect.tasks import Task as PrefectTask
 
 from fld_engine.engine.data.journal import totals
 from fld_engine.engine.data.store import Store
+from fld_engine.engine.data.unread import read_unread
 from fld_engine.engine.inspect.losses import lost_sources
 from fld_engine.engine.plan.config import RunConfig, parse_config
 from fld_engine.engine.plan.registry import stages_of_run
@@ -31,15 +32,15 @@ from fld_engine.flows.progress import progress_bars
 from fld_engine.flows.report import make_report
 from fld_engine.flows.root import keep_config
 from fld_engine.flows.summary import RunSummary, make_summary, record_attempt
-from fld_engine.schemas.errors import FldError, SourceError, VerificationError
+from fld_engine.schemas.errors import FldError, SourceError, TransportError, VerificationError
 
 Row = dict[str, Any]
 
 
 def _worth_retrying(_: PrefectTask[..., Any], __: TaskRun, state: State[Any]) -> bool:
-    """Errors of our own say what is wrong and do not pass by waiting; a store's may."""
+    """Errors of our own say what is wrong and do not pass by waiting; those of a store may."""
     error = state.result(raise_on_failure=False)
-    return not isinstance(error, FldError)
+    return isinstance(error, TransportError) or not isinstance(error, FldError)
 
 
 def _task(name: str, do: Callable[[Pipeline], Row]) -> PrefectTask[[Pipeline], Row]:
@@ -135,11 +136,13 @@ def _run_stages(config: RunConfig, root: str, only: str = "") -> RunSummary:
 def refuse_lost_sources(pipeline: Pipeline) -> None:
     """Raises `SourceError` where nothing of a source in the config can be used: no later stage makes that good.
 
-    Where ingests of earlier versions left no accounts, nobody knows what they read, and nothing is refused.
+    Where ingests of earlier versions left no accounts, nobody knows what they read, and nothing is refused; nor is it
+    where chunks of a source are left for the next run.
     """
     journal = pipeline.journal()
     accounts = totals(journal).sources if all(ingest.sources for ingest in journal) else {}
-    given = {spec.name: accounts[spec.name] for spec in pipeline.config.sources if spec.name in accounts}
+    names = {spec.name for spec in pipeline.config.sources} - {one.source for one in read_unread(pipeline.store)}
+    given = {name: account for name, account in accounts.items() if name in names}
     if lost := lost_sources(given, pipeline.config.limits):
         raise SourceError(
             f"{'; '.join(lost)}. Mend the source or its settings, or take it out of the config, and run again"

@@ -19,7 +19,7 @@ from fld_engine.engine.stages.coverage.stage import read_coverage
 from fld_engine.engine.stages.coverage.summary import terminal_summary
 from fld_engine.engine.stages.export.stage import export_folder
 
-TOO_MANY_FAILURES = 3
+NOT_ALL = 3
 out = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 140)
 
 
@@ -49,6 +49,15 @@ def print_status(plan: Plan, *, as_json: bool = False) -> None:
         + f"quarantined {quarantined} {dict(report.quarantined) if quarantined else ''}"
     )
     print_sources(report.sources)
+    for kind, left in report.unread.items():
+        out.print(
+            f"left for the next run: {left.chunks} chunks with {left.files} files, {kind}: {left.example}",
+            markup=False,
+        )
+    if report.refused_before:
+        out.print(
+            f"{report.refused_before} images were refused under limits that have changed: `fld replay` takes them in"
+        )
     annotators = Table("annotator", "done", "failed", "not run", "missing")
     for name, step in report.annotated.items():
         annotators.add_row(name, str(step.done), str(step.failed), str(step.not_run), str(step.missing))
@@ -61,6 +70,9 @@ def print_status(plan: Plan, *, as_json: bool = False) -> None:
             out.print(drawn)
     where = f"{plan.store.url}/{export_folder(plan)}"
     out.print(f"exported {report.exported_samples} samples in {report.exported_shards} shards: {where}")
+    for task, reasons in sorted(report.unsaid.items()):
+        told = ", ".join(f"{number} {reason.replace('_', ' ')}" for reason, number in sorted(reasons.items()))
+        out.print(f"annotations in no target of {task}: {told}")
 
 
 def print_explanation(found: Explanation) -> None:
@@ -93,10 +105,10 @@ def print_sources(sources: Mapping[str, SourceAccount]) -> None:
 
 
 def leave(plan: Plan) -> None:
-    """Exit with 3 where more is missing or was refused than the config allows, and say what."""
+    """Exit with 3 where more is missing or refused than the config allows, or something was left unread; say what."""
     from fld_engine.engine.inspect.losses import incomplete
     from fld_engine.engine.inspect.status import read_status
 
     if reasons := incomplete(read_status(plan, read_journal(plan.store)), plan.config.limits):
         out.print(f"done, but {'; and '.join(reasons)}", markup=False)
-        raise typer.Exit(TOO_MANY_FAILURES)
+        raise typer.Exit(NOT_ALL)

@@ -83,6 +83,10 @@ class SourceAccount(Frozen):
         return {"images": images, "human": self.human, "web": self.web}
 
 
+Accounts = Mapping[str, Mapping[str, SourceAccount]]
+"""Of one ingest, by source and by key of the chunk; `listed` stands in the last of a source."""
+
+
 class SourceRow(NamedTuple):
     """One line of a table of accounts. `why` has the reasons with their numbers and examples."""
 
@@ -149,14 +153,20 @@ def total(accounts: Iterable[SourceAccount]) -> SourceAccount:
     return counting.account(revision=last.revision, listed=last.listed)
 
 
-def standing(ingests: Iterable[Mapping[str, SourceAccount]]) -> dict[str, SourceAccount]:
-    """Accounts by source after several ingests, in order. Those of one revision add up, another one replaces them."""
-    found: dict[str, list[SourceAccount]] = {}
+def standing(ingests: Iterable[Accounts]) -> dict[str, SourceAccount]:
+    """Accounts by source after several ingests, in order.
+
+    A chunk that was read again counts as what became of it then. Chunks of one reading add up, and another reading of
+    their source replaces them.
+    """
+    found: dict[str, dict[str, SourceAccount]] = {}
     for accounts in ingests:
-        for name, account in accounts.items():
-            same = [one for one in found.get(name, ()) if one.revision == account.revision]
-            found[name] = [*same, account]
-    return {name: total(parts) for name, parts in sorted(found.items())}
+        for name, chunks in accounts.items():
+            readings = {account.revision for account in chunks.values()}
+            before = found.get(name, {})
+            same = {key: one for key, one in before.items() if key not in chunks and one.revision in readings}
+            found[name] = {**same, **chunks}
+    return {name: total(parts.values()) for name, parts in sorted(found.items())}
 
 
 def rows_of(accounts: Mapping[str, SourceAccount]) -> list[SourceRow]:

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from fld_engine.engine.data.source_account import SourceAccount
+from fld_engine.engine.data.unread import UnreadCount
 from fld_engine.schemas.annotations import Frozen
 
 
@@ -23,8 +24,11 @@ class StepStatus(Frozen):
 class StatusReport(Frozen):
     """found = ingested + duplicates + known + quarantined. `kept` and `dropped` (by reason) go by verdict target.
 
-    `removed` images of those that were ingested are gone. `sources` has an account of each source that was read;
-    ingests of earlier versions left none. `more` is what stages of other packages tell, by stage.
+    `unsaid` annotations are in no target of a task (by task and reason).
+    `unread` could not be had and is left for the next run, by kind of failure; it is no part of `found`. `removed`
+    images of those that were ingested are gone; `refused_before` of the quarantined ones would be accepted under the
+    limits of the config. `sources` has an account of each source that was read; ingests of earlier versions left none.
+    `more` is what stages of other packages tell, by stage.
     """
 
     found: int
@@ -36,10 +40,13 @@ class StatusReport(Frozen):
     rejected_annotations: Mapping[str, int]
     sources: Mapping[str, SourceAccount] = Field(default_factory=dict)
     partitions: int
+    refused_before: int = 0
+    unread: Mapping[str, UnreadCount] = Field(default_factory=dict)
     annotated: Mapping[str, StepStatus]
     kept: Mapping[str, int]
     dropped: Mapping[str, Mapping[str, int]]
     exported_samples: int
     exported_shards: int
+    unsaid: Mapping[str, Mapping[str, int]] = Field(default_factory=dict)
     complete: bool
     more: Mapping[str, Any] = Field(default_factory=dict)

@@ -19,7 +19,11 @@ def incomplete(status: StatusReport, limits: Limits) -> list[str]:
     failed = max((s.failed / max(1, s.done + s.failed) for s in status.annotated.values()), default=0.0)
     if failed > limits.max_failed_share:
         reasons.append(f"up to {failed:.1%} of the images failed an annotator (allowed {limits.max_failed_share:.1%})")
-    return [*reasons, *_rejected(status.sources, limits)]
+    reasons += _rejected(status.sources, limits)
+    if status.unread:
+        chunks = sum(left.chunks for left in status.unread.values())
+        reasons.append(f"{chunks} chunks of the sources could not be read; run again to read them")
+    return reasons
 
 
 def lost_sources(sources: Mapping[str, SourceAccount], limits: Limits) -> list[str]:

@@ -26,6 +26,9 @@ class Limits(Frozen):
     (`max_quarantined_share`) and, of each source, annotations of people that cannot (`max_rejected_share`): a run that
     loses more ends with exit code 3, once it has done its work. One that loses all of a source stops there, unless the
     share allowed is 1.
+
+    `max_unread_share` is of the bytes in the source chunks that an ingest sets out to read: where more cannot be had,
+    the run stops; where less, these chunks are left for the next run.
     """
 
     batch_timeout_s: float = Field(default=120.0, gt=0)
@@ -34,3 +37,4 @@ class Limits(Frozen):
     max_failed_share: float = Field(default=0.01, ge=0, le=1)
     max_quarantined_share: float = Field(default=0.05, ge=0, le=1)
     max_rejected_share: float = Field(default=0.01, ge=0, le=1)
+    max_unread_share: float = Field(default=0.1, ge=0, le=1)

@@ -56,6 +56,7 @@ class FolderSource:
                 files=tuple(run),
                 rejected=rejected if index == 0 else (),
                 passed_over=passed_over,
+                stamp=listing.stamp(run),
             )
             for index, run in enumerate(runs or [()])
         ]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from fld_engine.engine.data.discovery import installed, load
 from fld_engine.engine.data.settings import parse_settings
+from fld_engine.engine.data.transport import failed
 from fld_engine.engine.sources.files import list_files, read_located
 from fld_engine.engine.sources.item import (
     AUTO,
@@ -15,6 +16,7 @@ from fld_engine.engine.sources.item import (
     MAX_ITEM_BYTES,
     Locator,
     PassedOver,
+    ReadItem,
     Rejected,
     ScannedItem,
     SourceChunk,
@@ -99,10 +101,10 @@ def read_chunk(
     """Everything in a chunk, in a fixed order: images with their bytes, and what cannot be used.
 
     `passed_over` is told of what becomes neither, before the image that it belongs to. Images of more than `max_bytes`
-    are rejected without being read. Raises `SourceError` where the source changed after it was listed, `OSError` where
-    a connection was lost, and `ConfigError` where its reader is not installed here.
+    are rejected without being read. Raises `SourceError` where the source changed after it was listed, `TransportError`
+    where bytes could not be had, and `ConfigError` where its reader is not installed here.
     """
-    for found in _reader(chunk.kind, chunk.spec).read(chunk, max_bytes):
+    for found in _of_reader(chunk, max_bytes):
         if isinstance(found, PassedOver):
             if passed_over is not None:
                 passed_over(found)
@@ -115,10 +117,19 @@ def read_chunk(
         yield found
 
 
+def _of_reader(chunk: SourceChunk, max_bytes: int) -> Iterator[ReadItem]:
+    """What a reader finds; an `OSError` that one lets through is no verdict on an image either."""
+    try:
+        yield from _reader(chunk.kind, chunk.spec).read(chunk, max_bytes)
+    except OSError as error:
+        raise failed(chunk.base, error) from error
+
+
 def read_items(locators: Sequence[Locator]) -> Iterator[bytes]:
     """Bytes of images, in order; quickest when neighbours stand in the order they were scanned in.
 
-    Raises `SourceError` where something is no longer there, and `ConfigError` where its reader is not installed here.
+    Raises `SourceError` where something is no longer there, `TransportError` where it could not be had, and
+    `ConfigError` where its reader is not installed here.
     """
     for reader, group in itertools.groupby(locators, key=lambda at: "" if at.kind in IN_FILES else at.kind):
         neighbours = list(group)

@@ -21,7 +21,7 @@ from fld_engine.engine.sources.coco.frames import Exif, Frame, frame_of, reading
 from fld_engine.engine.sources.coco.groundings import parse_grounded_caption
 from fld_engine.engine.sources.coco.index import CocoIndex, load_index, read_index
 from fld_engine.engine.sources.coco.places import Record
-from fld_engine.engine.sources.files import Listing, cut, list_files, locate, read_files
+from fld_engine.engine.sources.files import Listing, cut, list_files, locate, read_files, size_of
 from fld_engine.engine.sources.item import (
     Locator,
     PassedOver,
@@ -94,6 +94,7 @@ class CocoSource:
                 rejected=rejected if number == 0 else (),
                 revision=index.revision,
                 passed_over=passed_over,
+                stamp=listing.stamp(run),
             )
             for number, run in enumerate(cut(files))
         ]
@@ -142,9 +143,9 @@ def _elsewhere(names: Sequence[str], listing: Listing) -> dict[str, int]:
     for name in names:
         url, problem = resolve(name, listing.base, allow_outside=True)
         if not problem and url.partition("://")[0] == listing.base.partition("://")[0]:
-            fs, path = locate(url)
-            if fs.isfile(path):
-                found[name] = int(fs.size(path) or 0)
+            size = size_of(url)
+            if size is not None:
+                found[name] = size
     return found
 
 

@@ -32,6 +32,7 @@ WebDataset shards made by fld-engine, in the annotation scheme of FLD-5B (Floren
 - `regions`: boxes of objects and scene text, each with its candidate texts; `chosen` marks the best of them.
 - `groundings`: the phrases of each text with their boxes and masks.
 - `targets`: prompt and answer pairs in the language of Florence-2, one training task each.
+- `unsaid`: annotations that are in no target of a task, and why.
 
 Coordinates are pixels of the image, `x1 y1 x2 y2`. `status` tells, per family, whether the image was annotated:
 `failed` and `not_run` do not mean that nothing is there. `similarity` is -1.0 where it was not measured. `source` says
@@ -160,6 +161,12 @@ def _left_out(manifest: Manifest) -> Iterator[str]:
         yield "Verdicts on all annotations, those of reference images included:"
         yield ""
         yield from _table(("what", "kept", "dropped", "why"), rows)
+    if facts.unsaid:
+        yield ""
+        yield "Annotations that are kept and in no target of a task, which `unsaid` names in each sample: those that"
+        yield "its language has no words for, and those that would not all fit, for no answer is cut."
+        yield ""
+        yield from _table(("task", "annotations"), [(task, _reasons(why)) for task, why in facts.unsaid.items()])
 
 
 def _rounds(manifest: Manifest) -> Iterator[str]:

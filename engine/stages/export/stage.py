@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
 import pyarrow.compute as pc
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from fld_engine.engine.data.hashing import fingerprint
 from fld_engine.engine.data.identity import identity_of
@@ -31,7 +31,7 @@ from fld_engine.schemas.annotations import Frozen
 from fld_engine.schemas.errors import AccountingError
 from fld_engine.schemas.sample import SAMPLE_VERSION
 
-VERSION = 4
+VERSION = 5
 """Version of what an export writes from the same tables; bumped when its bytes change."""
 
 
@@ -46,6 +46,7 @@ class ExportSummary(Frozen):
 class ExportStatus(Frozen):
     exported_samples: int
     exported_shards: int
+    unsaid: Mapping[str, Mapping[str, int]] = Field(default_factory=dict)
 
 
 class Export:
@@ -100,7 +101,9 @@ class Export:
         if not plan.store.exists(path):
             return ExportStatus(exported_samples=0, exported_shards=0)
         manifest: Manifest = plan.store.read_model(path, Manifest)
-        return ExportStatus(exported_samples=manifest.samples, exported_shards=len(manifest.shards))
+        return ExportStatus(
+            exported_samples=manifest.samples, exported_shards=len(manifest.shards), unsaid=manifest.facts.unsaid
+        )
 
 
 def export_folder(plan: Plan) -> str:
@@ -177,7 +180,7 @@ def _task(plan: Plan, number: int, records: Sequence[PartitionRecord]) -> Export
         max_target_tokens=settings.max_target_tokens,
         select=settings.select,
         splits=settings.splits,
-        images=plan.config.images,
+        images=records[0].limits or plan.config.images,  # those of one ingest
         metadata=settings.metadata,
     )
 

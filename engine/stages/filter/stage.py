@@ -18,8 +18,8 @@ from fld_engine.schemas.annotations import Frozen
 
 VERDICTS = "verdicts"
 """The one step of the stage, and its folder."""
-VERSION = 1
-"""Version of the way verdicts are put together from filters."""
+VERSION = 2
+"""Version of the way verdicts are put together from filters, and of the rows that they judge."""
 
 
 class FilterPartition(Frozen):

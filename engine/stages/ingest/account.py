@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from fld_engine.engine.data.hashing import fingerprint
 from fld_engine.engine.data.identity import identity_of
-from fld_engine.engine.data.source_account import Counting, Example, SourceAccount, What, total
+from fld_engine.engine.data.source_account import Accounts, Counting, Example, SourceAccount, What, total
 from fld_engine.engine.sources.item import PassedOver, Rejected, SourceChunk, SourceItem
 from fld_engine.schemas.annotations import Annotations
 from fld_engine.schemas.origins import Origin
@@ -40,13 +40,37 @@ def count_others(counting: Counting, others: Iterable[Rejected | PassedOver]) ->
         counting.add(what, "refused" if lost else "passed_over", one.reason, number, example)
 
 
-def accounts_of(chunks: Sequence[SourceChunk], accounts: Sequence[SourceAccount]) -> dict[str, SourceAccount]:
-    """Accounts by source of an ingest, from those of its chunks."""
-    by_source: dict[str, list[SourceAccount]] = {}
+def accounts_of(
+    chunks: Sequence[SourceChunk], accounts: Sequence[SourceAccount], earlier: Sequence[Accounts]
+) -> dict[str, dict[str, SourceAccount]]:
+    """Accounts of an ingest by source and chunk, from those of its chunks, and those of `earlier` ingests.
+
+    The key of a chunk names its last file. Where files came after it, the chunk that holds it now takes its place: an
+    account of nothing stands for the earlier one.
+    """
+    before: dict[str, set[str]] = {}
+    for ingest in earlier:
+        for name, counted in ingest.items():
+            before.setdefault(name, set()).update(counted)
+    made: dict[str, dict[str, SourceAccount]] = {}
     for chunk, account in zip(chunks, accounts, strict=True):
-        whole = account.model_copy(update={"revision": _reading(chunk), "listed": dict(chunk.passed_over)})
-        by_source.setdefault(chunk.spec.name, []).append(whole)
-    return {name: total(parts) for name, parts in by_source.items()}
+        name, reading = chunk.spec.name, _reading(chunk)
+        mine = made.setdefault(name, {})
+        for path, _ in chunk.files[:-1] if name in before else ():
+            if (key := _key(path)) in before[name]:
+                mine.setdefault(key, SourceAccount(revision=reading))
+        last = _key(chunk.files[-1][0] if chunk.files else "")
+        parts = (*([mine.pop(last)] if last in mine else []), account)
+        mine[last] = total(parts).model_copy(update={"revision": reading})
+    listed = {chunk.spec.name: dict(chunk.passed_over) for chunk in chunks}
+    for name, mine in made.items():
+        last = next(reversed(mine))
+        mine[last] = mine[last].model_copy(update={"listed": listed[name]})
+    return made
+
+
+def _key(path: str) -> str:
+    return fingerprint({"last": path})
 
 
 def _reading(chunk: SourceChunk) -> str:
