@@ -35,8 +35,7 @@ def keep_views(task: KeepViews, worker: Worker) -> None:
         worker.report(Span(step=APPEARANCE, start=index, stop=index + 1), 1)
         if index not in condemned:
             try:
-                whole, trimmed = views_of(images.pixels(index))
-                row |= {"whole": packed(whole), "trimmed": packed(trimmed)}
+                row |= packed(views_of(images.pixels(index)))
             except UnreadableImage:
                 pass
         rows.append(row)

@@ -19,11 +19,13 @@ from fld_engine.engine.stages.contamination.views import (
     Affine,
     Floats,
     Grey,
+    View,
+    Views,
     centred,
     crop,
     descriptor,
-    inner_of,
     warped,
+    warped_colour,
 )
 
 CUTS: tuple[Affine, ...] = tuple(
@@ -41,16 +43,25 @@ MIN_CANDIDATE = 0.35
 """Descriptors of a candidate agree by this; those of unrelated photographs by 0.35 at best in one of two look-ups."""
 MIN_AGREEING = 0.65
 """Share of the blocks with structure that agree, once one picture lies on the other."""
-MIN_CORRELATION = 0.7
+MIN_CORRELATION = 0.6
 """Correlation of the two pictures where they overlap."""
 MIN_OVERLAP = 0.75
 """Share of the image that lies on the reference."""
-MIN_SMOOTH = 0.97
-"""Agreement of descriptors where neither picture has blocks with structure: a sky, a wall."""
+MIN_BLOCKS = 24
+"""Blocks that agree. Photographs have that many, and most have twice as many; a drawing of a few shapes has not."""
+MIN_SIMPLE = 0.97
+"""Agreement of descriptors where fewer blocks agree: of a sky, a wall, a drawing."""
+MAX_STRETCH = 1.25
+"""What one side of a picture may be stretched by, against the other; views are squares already."""
+MAX_SHEAR = 0.1
+"""What a picture may be turned or slanted by, as the off-diagonal of its map: none of what is looked for does that."""
+
+MIN_COLOURS = 0.6
+"""Share of the coloured places of a reference whose colours agree."""
+GREY, COLOURED, SAME_COLOUR = 128, 12, 20
+"""Cb and Cr of grey, what a coloured place differs from it by, and two places of one colour from one another."""
 
 BLOCK_PX = 8
-MIN_BLOCKS = 8
-"""With fewer blocks that have structure, they say nothing."""
 AGREES = 0.5
 """Correlation from which a block agrees."""
 STRUCTURE = 6.0
@@ -65,7 +76,6 @@ _SMOOTHED_PX = 5
 IMAGES_AT_ONCE = 16
 """Images that are compared with all references in one product of matrices."""
 
-Views = tuple[Grey, Grey | None]
 Pairs = npt.NDArray[np.int64]
 
 
@@ -84,15 +94,15 @@ class PictureIndex:
     """
 
     def __init__(self, views: Sequence[Views]) -> None:
-        self._views: list[Grey] = []
+        self._views: list[View] = []
         owners: list[int] = []
         descriptors: list[Floats] = []
         for place, both in enumerate(views):
-            for view in both:
+            for view in (both.whole, both.trimmed):
                 if view is not None:
                     self._views.append(view)
                     owners.append(place)
-                    descriptors += [descriptor(warped(view, cut)) for cut in CUTS]
+                    descriptors += [descriptor(warped(view.grey, cut)) for cut in CUTS]
         self._owners: Pairs = np.array(owners, dtype=np.int64)
         self._descriptors: Floats = np.array(descriptors, dtype=np.float32).reshape(-1, DESCRIPTOR_SIZE)
 
@@ -101,11 +111,11 @@ class PictureIndex:
         for start in range(0, len(images), IMAGES_AT_ONCE):
             yield from self._of_some([_seen(views) for views in images[start : start + IMAGES_AT_ONCE]])
 
-    def _of_some(self, images: Sequence[Sequence[Grey]]) -> Iterator[list[Found]]:
+    def _of_some(self, images: Sequence[Sequence[View]]) -> Iterator[list[Found]]:
         if not len(self._owners):
             yield from ([] for _ in images)
             return
-        straight = np.array([descriptor(view) for views in images for view in views], dtype=np.float32)
+        straight = np.array([descriptor(view.grey) for views in images for view in views], dtype=np.float32)
         asked = np.stack([straight, straight * MIRROR], axis=1).reshape(-1, DESCRIPTOR_SIZE)
         scores = (self._descriptors @ asked.T).reshape(len(self._owners), len(CUTS), -1)
         last = 0
@@ -113,7 +123,7 @@ class PictureIndex:
             first, last = last, last + 2 * len(views)
             yield self._confirmed(views, scores[:, :, first:last])
 
-    def _confirmed(self, views: Sequence[Grey], scores: Floats) -> list[Found]:
+    def _confirmed(self, views: Sequence[View], scores: Floats) -> list[Found]:
         """Candidates of one image that lie on it; `scores` are (view of a reference, cut, view of it or its mirror)."""
         best = scores.max(axis=(1, 2))
         found: dict[int, float] = {}
@@ -126,39 +136,78 @@ class PictureIndex:
                 continue
             tried.add(owner)
             cut, view = np.unravel_index(int(np.argmax(scores[row])), scores.shape[1:])
-            image = views[view // 2]
-            image = image[:, ::-1].copy() if view % 2 else image
+            image = views[view // 2].mirrored if view % 2 else views[view // 2]
             if agreement := same_picture(image, self._views[row], CUTS[cut], float(best[row])):
                 found[owner] = agreement
         return [Found(owner, agreement) for owner, agreement in sorted(found.items(), key=lambda one: (-one[1], one[0]))]
 
 
-def same_picture(image: Grey, reference: Grey, cut: Affine, score: float) -> float:
+def same_picture(image: View, reference: View, cut: Affine, score: float) -> float:
     """How much of an image lies on a reference, 0 where it is another picture.
 
     From `cut` on, the affine map is found that lays one on the other (Evangelidis and Psarakis 2008, "Parametric Image
     Alignment Using Enhanced Correlation Coefficient Maximization"). Then blocks of their detail are compared: a logo
     spoils those that it covers and no other, while two pictures of the same outline differ in most.
     """
-    try:
-        _, onto = cv2.findTransformECC(
-            image, reference, centred(cut), cv2.MOTION_AFFINE, _STOP, None, _SMOOTHED_PX  # type: ignore[call-overload]
-        )
-    except cv2.error:  # they have nothing to do with each other
+    placed = max((_laid(image, reference, onto) for onto in _maps(image, reference, cut)), key=lambda one: one.fit)
+    if placed.fit < MIN_CORRELATION or not _same_colours(image, reference, placed.onto):
         return 0.0
+    inside, laid = placed.inside, placed.grey
+    agree = _agreement_of_blocks(_detail(image.grey), _detail(laid), inside)
+    number = int((agree >= AGREES).sum())
+    if number < MIN_BLOCKS and score < MIN_SIMPLE:
+        return 0.0
+    share = number / len(agree) if len(agree) else score
+    return share if share >= MIN_AGREEING else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Laid:
+    """A reference laid on an image: `fit` is the correlation of their greys, -1 where the map is out of the question."""
+
+    onto: Affine
+    grey: Grey
+    inside: npt.NDArray[np.bool_]
+    fit: float
+
+
+def _maps(image: View, reference: View, cut: Affine) -> list[Affine]:
+    """The map that a cut stands for, and what it is refined to, which in repeating patterns may lead astray."""
+    start = centred(cut)
+    try:
+        _, refined = cv2.findTransformECC(
+            image.grey, reference.grey, start.copy(), cv2.MOTION_AFFINE, _STOP, None, _SMOOTHED_PX  # type: ignore[call-overload]
+        )
+    except cv2.error:  # they have nothing to do with each other, or not enough
+        return [start]
+    return [start, refined.astype(np.float32)]
+
+
+def _laid(image: View, reference: View, onto: Affine) -> _Laid:
     flags = cv2.WARP_INVERSE_MAP
     size = (VIEW_PX, VIEW_PX)
-    laid = cv2.warpAffine(reference, onto, size, flags=flags | cv2.INTER_LINEAR)
+    grey = cv2.warpAffine(reference.grey, onto, size, flags=flags | cv2.INTER_LINEAR).astype(np.uint8)
     inside = cv2.warpAffine(np.ones(size, np.uint8), onto, size, flags=flags | cv2.INTER_NEAREST).astype(bool)
-    if inside.mean() < MIN_OVERLAP:
-        return 0.0
-    if _correlation(image[inside], laid[inside]) < MIN_CORRELATION:
-        return 0.0
-    agree = _agreement_of_blocks(_detail(image), _detail(laid), inside)
-    if len(agree) < MIN_BLOCKS:
-        return score if score >= MIN_SMOOTH else 0.0
-    share = float(np.mean(agree >= AGREES))
-    return share if share >= MIN_AGREEING else 0.0
+    possible = not _distorts(onto) and inside.mean() >= MIN_OVERLAP
+    return _Laid(onto, grey, inside, _correlation(image.grey[inside], grey[inside]) if possible else -1.0)
+
+
+def _distorts(onto: Affine) -> bool:
+    """Whether an affine map does what none of the changes does that are looked for."""
+    across, down = float(onto[0, 0]), float(onto[1, 1])
+    if min(across, down) <= 0 or max(abs(onto[0, 1]), abs(onto[1, 0])) > MAX_SHEAR:
+        return True
+    return max(across / down, down / across) > MAX_STRETCH
+
+
+def _same_colours(image: View, reference: View, onto: Affine) -> bool:
+    """Whether colours agree where the reference has any, for a logo may have others; a picture made grey has none."""
+    laid = warped_colour(reference.colour, onto)
+    a, b = (part.reshape(-1, 2).astype(np.int64) - GREY for part in (image.colour, laid))
+    strong = [np.abs(part).max(axis=1) >= COLOURED for part in (a, b)]
+    if not (strong[0].any() and strong[1].any()):
+        return True
+    return bool(np.mean(np.abs(a - b)[strong[1]].max(axis=1) <= SAME_COLOUR) >= MIN_COLOURS)
 
 
 def _correlation(a: Grey, b: Grey) -> float:
@@ -168,10 +217,9 @@ def _correlation(a: Grey, b: Grey) -> float:
     return float(one @ other) / length if length else 0.0
 
 
-def _seen(views: Views) -> list[Grey]:
+def _seen(views: Views) -> list[View]:
     """What of an image is looked up: all of it, without borders, and its middle."""
-    whole, trimmed = views
-    return [whole, *([] if trimmed is None else [trimmed]), inner_of(whole)]
+    return [views.whole, *([] if views.trimmed is None else [views.trimmed]), views.whole.inner]
 
 
 def _detail(view: Grey) -> Floats:

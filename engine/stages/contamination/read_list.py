@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -21,7 +20,7 @@ from fld_engine.engine.sources.item import Rejected, extension
 from fld_engine.engine.sources.open import read_chunk
 from fld_engine.engine.stages.contamination.lists import hash_column_of, read_file
 from fld_engine.engine.stages.contamination.tables import READING, REFERENCES, ListResult, ReadList
-from fld_engine.engine.stages.contamination.views import Grey, views_of
+from fld_engine.engine.stages.contamination.views import Views, views_of
 from fld_engine.schemas.errors import SourceError, UnreadableImage
 
 Row = dict[str, Any]
@@ -38,9 +37,9 @@ def read_list(task: ReadList, worker: Worker) -> ListResult:
     return ListResult(file=worker.store.write_table(f"{task.out}.parquet", table), unread=dict(sorted(unread.items())))
 
 
-def packed(view: Grey | None) -> bytes | None:
-    """A view as it is stored."""
-    return None if view is None else np.ascontiguousarray(view).tobytes()
+def packed(views: Views) -> dict[str, bytes | None]:
+    """Columns `whole` and `trimmed` of views."""
+    return {"whole": views.whole.to_bytes(), "trimmed": views.trimmed.to_bytes() if views.trimmed is not None else None}
 
 
 def _pictures(task: ReadList, worker: Worker, unread: Counter[str]) -> Iterator[Row]:
@@ -56,17 +55,11 @@ def _pictures(task: ReadList, worker: Worker, unread: Counter[str]) -> Iterator[
             continue
         worker.report(Span(step=READING, start=unit, stop=unit + 1), 1)
         try:
-            whole, trimmed = views_of(decode(data, task.images).pixels)
+            views = views_of(decode(data, task.images).pixels)
         except UnreadableImage as error:
             unread[error.reason] += 1
             continue
-        yield {
-            "entry": item.uri,
-            "id": image_id(sha256_hex(data)),
-            "phash": "",
-            "whole": packed(whole),
-            "trimmed": packed(trimmed),
-        }
+        yield {"entry": item.uri, "id": image_id(sha256_hex(data)), "phash": "", **packed(views)}
 
 
 def _hashes(one: ExcludeList) -> Iterator[Row]:

@@ -10,8 +10,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fld_engine.engine.stages.contamination.matching import PictureIndex, Views
-from fld_engine.engine.stages.contamination.views import VIEW_PX, Grey
+from fld_engine.engine.stages.contamination.matching import PictureIndex
+from fld_engine.engine.stages.contamination.views import View, Views
 
 Row = dict[str, Any]
 Hashes = npt.NDArray[np.uint64]
@@ -35,7 +35,7 @@ class ReferenceSet:
         self._phashes = _numbers([phashes[place] for place in self._hashed])
         self._shown = np.flatnonzero(table["whole"].is_valid().to_numpy(zero_copy_only=False)).tolist()
         shown = table.take(pa.array(self._shown, pa.int64()))
-        self._index = PictureIndex(list(_views(shown).values()))
+        self._index = PictureIndex(_views(shown))
 
     def by_hash(self, images: pa.Table) -> list[Row]:
         """Images, of schema `IMAGES`, whose bytes or perceptual hash an entry has."""
@@ -68,17 +68,12 @@ class ReferenceSet:
 def stored_views(table: pa.Table) -> dict[str, Views]:
     """Views by the id of their image, of a table of schema `VIEWS`, without those that have none."""
     there = table.filter(table["whole"].is_valid())
-    return dict(zip(there["image_id"].to_pylist(), _views(there).values(), strict=True))
+    return dict(zip(there["image_id"].to_pylist(), _views(there), strict=True))
 
 
-def _views(table: pa.Table) -> dict[int, Views]:
-    """Views of each row, by its number."""
+def _views(table: pa.Table) -> list[Views]:
     columns = zip(table["whole"].to_pylist(), table["trimmed"].to_pylist(), strict=True)
-    return {row: (_square(whole), _square(trimmed) if trimmed else None) for row, (whole, trimmed) in enumerate(columns)}
-
-
-def _square(data: bytes) -> Grey:
-    return np.frombuffer(data, np.uint8).reshape(VIEW_PX, VIEW_PX)
+    return [Views(View.from_bytes(whole), View.from_bytes(trimmed) if trimmed else None) for whole, trimmed in columns]
 
 
 def _numbers(hashes: list[str]) -> Hashes:

@@ -17,7 +17,7 @@ _string = pa.string()
 VIEWS = pa.schema(
     [
         ("image_id", _string),
-        ("whole", pa.binary()),  # grey, 64 x 64
+        ("whole", pa.binary()),  # a `View`
         ("trimmed", pa.binary()),  # without plain borders; null where there are none
     ]
 )

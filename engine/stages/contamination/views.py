@@ -1,6 +1,8 @@
-"""What an image is compared by: small grey views of it, and a descriptor of their coarse structure."""
+"""What an image is compared by: small views of it, and a descriptor of their coarse structure."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -15,6 +17,8 @@ Affine = npt.NDArray[np.float32]
 
 VIEW_PX = 64
 """Views are squares: an aspect ratio that was changed makes no difference."""
+COLOUR_PX = 16
+"""Colours of a view are a square of this side: the eye, and JPEG, see them coarsely, too."""
 WORK_PX = 256
 """Longer side of the picture that views are made of; borders are looked for in it."""
 FREQUENCIES = 12
@@ -39,20 +43,50 @@ MIRROR = ((-1.0) ** _FX).astype(np.float32).ravel()
 """Times a descriptor, that of the mirrored view: odd cosines change their sign."""
 
 
-def views_of(pixels: RGB) -> tuple[Grey, Grey | None]:
-    """(whole, without its plain borders) of a (height, width, 3) image, each `VIEW_PX` square; None without borders."""
-    grey = _small(pixels)
-    height, width = grey.shape
-    left, top, right, bottom = _picture(grey)
+@dataclass(frozen=True, slots=True)
+class View:
+    """A picture, small: `grey` is (64, 64), `colour` is (16, 16, 2), Cb and Cr around 128, both uint8."""
+
+    grey: Grey
+    colour: Grey
+
+    @property
+    def mirrored(self) -> View:
+        return View(*(np.ascontiguousarray(part[:, ::-1]) for part in (self.grey, self.colour)))
+
+    @property
+    def inner(self) -> View:
+        """Its middle."""
+        middle = crop(INNER, INNER, INNER, INNER)
+        return View(warped(self.grey, middle), warped_colour(self.colour, centred(middle)))
+
+    def to_bytes(self) -> bytes:
+        return self.grey.tobytes() + self.colour.tobytes()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> View:
+        pixels = np.frombuffer(data, np.uint8)
+        cut = VIEW_PX**2
+        return cls(pixels[:cut].reshape(VIEW_PX, VIEW_PX), pixels[cut:].reshape(COLOUR_PX, COLOUR_PX, 2))
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """An image, and the same without its plain borders, where it has any."""
+
+    whole: View
+    trimmed: View | None = None
+
+
+def views_of(pixels: RGB) -> Views:
+    """The views of a (height, width, 3) image."""
+    small = _small(pixels)
+    height, width = small.shape[:2]
+    left, top, right, bottom = _picture(small[:, :, 0])
     trimmed = None
     if (left, top, right, bottom) != (0, 0, width, height) and min(right - left, bottom - top) >= MIN_TRIMMED_PX:
-        trimmed = _view(grey[top:bottom, left:right])
-    return _view(grey), trimmed
-
-
-def inner_of(view: Grey) -> Grey:
-    """The middle of a view, as a view."""
-    return warped(view, crop(INNER, INNER, INNER, INNER))
+        trimmed = _view(small[top:bottom, left:right])
+    return Views(_view(small), trimmed)
 
 
 def crop(left: float, right: float, top: float, bottom: float) -> Affine:
@@ -62,11 +96,21 @@ def crop(left: float, right: float, top: float, bottom: float) -> Affine:
     )  # fmt: skip
 
 
-def warped(view: Grey, where: Affine) -> Grey:
-    """A view through an affine map."""
+def warped(grey: Grey, where: Affine) -> Grey:
+    """The grey of a view through an affine map."""
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     size = (VIEW_PX, VIEW_PX)
-    return cv2.warpAffine(view, centred(where), size, flags=flags, borderMode=cv2.BORDER_REPLICATE).astype(np.uint8)
+    return cv2.warpAffine(grey, centred(where), size, flags=flags, borderMode=cv2.BORDER_REPLICATE).astype(np.uint8)
+
+
+def warped_colour(colour: Grey, onto: Affine) -> Grey:
+    """The colour of a view through an affine map between the pixels of greys."""
+    scale = VIEW_PX // COLOUR_PX
+    shift = np.full(2, (scale - 1) / 2, np.float32)
+    coarse = np.column_stack([onto[:, :2], (onto[:, :2] @ shift + onto[:, 2] - shift) / scale]).astype(np.float32)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    size = (COLOUR_PX, COLOUR_PX)
+    return cv2.warpAffine(colour, coarse, size, flags=flags, borderMode=cv2.BORDER_REPLICATE).astype(np.uint8)
 
 
 def centred(where: Affine) -> Affine:
@@ -76,30 +120,36 @@ def centred(where: Affine) -> Affine:
     return moved
 
 
-def descriptor(view: Grey) -> Floats:
+def descriptor(grey: Grey) -> Floats:
     """`DESCRIPTOR_SIZE` numbers of length 1, all 0 where the view has no structure.
 
     The low frequencies of the view by DCT-II, each times its frequency. The scalar product of two is 1 for the same
     picture and about 0 for others.
     """
-    if view.std() < NO_STRUCTURE:
+    if grey.std() < NO_STRUCTURE:
         return np.zeros(DESCRIPTOR_SIZE, np.float32)
-    low = (cv2.dct(view.astype(np.float32))[:FREQUENCIES, :FREQUENCIES] * _WEIGHTS).ravel()
+    low = (cv2.dct(grey.astype(np.float32))[:FREQUENCIES, :FREQUENCIES] * _WEIGHTS).ravel()
     length = float(np.linalg.norm(low))
     return (low / length if length else low).astype(np.float32)
 
 
 def _small(pixels: RGB) -> Grey:
+    """(height, width, 3): grey, Cb and Cr."""
     height, width = pixels.shape[:2]
     scale = WORK_PX / max(height, width)
     if scale < 1:
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         pixels = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA).astype(np.uint8)
-    return cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY).astype(np.uint8)
+    grey, red, blue = cv2.split(cv2.cvtColor(pixels, cv2.COLOR_RGB2YCrCb))
+    return np.dstack([grey, blue, red]).astype(np.uint8)
 
 
-def _view(grey: Grey) -> Grey:
-    return cv2.resize(grey, (VIEW_PX, VIEW_PX), interpolation=cv2.INTER_AREA).astype(np.uint8)
+def _view(small: Grey) -> View:
+    grey, colour = (
+        cv2.resize(np.ascontiguousarray(part), (side, side), interpolation=cv2.INTER_AREA).astype(np.uint8)
+        for part, side in ((small[:, :, 0], VIEW_PX), (small[:, :, 1:], COLOUR_PX))
+    )
+    return View(grey, colour)
 
 
 def _picture(grey: Grey) -> tuple[int, int, int, int]:
