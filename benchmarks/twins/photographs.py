@@ -29,7 +29,8 @@ ACTIVITIES = (
 OPENCV = (
     "aero1", "aloeL", "apple", "baboon", "basketball1", "board", "building", "butterfly", "cards", "chicky_512",
     "ela_original", "fruits", "graf1", "home", "messi5", "orange", "leuvenA", "licenseplate_motion", "smarties",
-    "squirrel_cls", "stuff", "box_in_scene", "box", "sudoku", "imageTextN", "left01", "HappyFish", "rubberwhale1", "starry_night", "chessboard", "lena",
+    "squirrel_cls", "stuff", "box_in_scene", "box", "sudoku", "imageTextN", "left01", "HappyFish", "rubberwhale1",
+    "starry_night", "chessboard", "lena",
 )  # fmt: skip
 """Photographs of opencv-doc, one of each scene."""
 SCIKIT = (
@@ -76,7 +77,7 @@ def _all(under: Path) -> Iterator[tuple[str, Image.Image]]:
         spec = find_spec(package)
         if spec is not None and spec.origin is not None:
             for path in sorted((Path(spec.origin).parent / folder).iterdir()):
-                if path.name in SCIKIT or package == "sklearn" and path.suffix == ".jpg":
+                if path.name in SCIKIT or (package == "sklearn" and path.suffix == ".jpg"):
                     yield path.stem, Image.open(path).convert("RGB")
 
 

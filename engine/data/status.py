@@ -22,7 +22,8 @@ class StepStatus(Frozen):
 class StatusReport(Frozen):
     """found = ingested + duplicates + known + quarantined. `kept` and `dropped` (by reason) go by verdict target.
 
-    `removed` images of those that were ingested are gone. `more` is what stages of other packages tell, by stage.
+    `removed` images of those that were ingested are gone. `left_out` images show an entry of a list, by its name, and
+    `unread_lists` are entries that could not be read, by list and reason. `more` is what stages of other packages tell, by stage.
     """
 
     found: int
@@ -39,4 +40,6 @@ class StatusReport(Frozen):
     exported_samples: int
     exported_shards: int
     complete: bool
+    left_out: Mapping[str, int] = Field(default_factory=dict)
+    unread_lists: Mapping[str, Mapping[str, int]] = Field(default_factory=dict)
     more: Mapping[str, Any] = Field(default_factory=dict)

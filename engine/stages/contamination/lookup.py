@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import lru_cache
 
 import pyarrow as pa
@@ -20,7 +21,6 @@ from fld_engine.engine.stages.contamination.tables import FINDS, VIEWS, KeepView
 from fld_engine.engine.stages.contamination.views import views_of
 from fld_engine.schemas.errors import UnreadableImage
 
-
 HOW = {"bytes": 0, "hash": 1, "picture": 2}
 """How an entry may be found, the surest first."""
 
@@ -34,10 +34,8 @@ def keep_views(task: KeepViews, worker: Worker) -> None:
         row: Row = {"image_id": images.identity(index)[0]}
         worker.report(Span(step=APPEARANCE, start=index, stop=index + 1), 1)
         if index not in condemned:
-            try:
+            with suppress(UnreadableImage):
                 row |= packed(views_of(images.pixels(index)))
-            except UnreadableImage:
-                pass
         rows.append(row)
     output = write_output(
         worker.store, APPEARANCE, task.partition, task.fingerprint, {"views": pa.Table.from_pylist(rows, schema=VIEWS)}

@@ -135,11 +135,13 @@ class PictureIndex:
             if owner in tried:
                 continue
             tried.add(owner)
-            cut, view = np.unravel_index(int(np.argmax(scores[row])), scores.shape[1:])
+            cut, view = divmod(int(np.argmax(scores[row])), scores.shape[2])
             image = views[view // 2].mirrored if view % 2 else views[view // 2]
             if agreement := same_picture(image, self._views[row], CUTS[cut], float(best[row])):
                 found[owner] = agreement
-        return [Found(owner, agreement) for owner, agreement in sorted(found.items(), key=lambda one: (-one[1], one[0]))]
+        return [
+            Found(owner, agreement) for owner, agreement in sorted(found.items(), key=lambda one: (-one[1], one[0]))
+        ]
 
 
 def same_picture(image: View, reference: View, cut: Affine, score: float) -> float:
@@ -163,7 +165,7 @@ def same_picture(image: View, reference: View, cut: Affine, score: float) -> flo
 
 @dataclass(frozen=True, slots=True)
 class _Laid:
-    """A reference laid on an image: `fit` is the correlation of their greys, -1 where the map is out of the question."""
+    """A reference laid on an image: `fit` is the correlation of their greys, -1 where the map is not possible."""
 
     onto: Affine
     grey: Grey
@@ -176,7 +178,13 @@ def _maps(image: View, reference: View, cut: Affine) -> list[Affine]:
     start = centred(cut)
     try:
         _, refined = cv2.findTransformECC(
-            image.grey, reference.grey, start.copy(), cv2.MOTION_AFFINE, _STOP, None, _SMOOTHED_PX  # type: ignore[call-overload]
+            image.grey,
+            reference.grey,
+            start.copy(),
+            cv2.MOTION_AFFINE,
+            _STOP,
+            None,
+            _SMOOTHED_PX,  # type: ignore[call-overload]
         )
     except cv2.error:  # they have nothing to do with each other, or not enough
         return [start]
@@ -236,10 +244,12 @@ def _agreement_of_blocks(a: Floats, b: Floats, inside: npt.NDArray[np.bool_]) ->
     strength = (mine * mine).sum(axis=1), (other * other).sum(axis=1)
     asked = (there.mean(axis=1) >= 0.9) & (np.maximum(*strength) >= STRUCTURE)
     correlation = (mine * other).sum(axis=1) / np.sqrt(strength[0] * strength[1] + 1e-6)
-    return correlation[asked].astype(np.float32)
+    agree: Floats = correlation[asked].astype(np.float32)
+    return agree
 
 
 def _blocks(view: Floats) -> Floats:
     """(number of blocks, pixels of one)."""
     number = VIEW_PX // BLOCK_PX
-    return view.reshape(number, BLOCK_PX, number, BLOCK_PX).swapaxes(1, 2).reshape(number**2, BLOCK_PX**2)
+    blocks: Floats = view.reshape(number, BLOCK_PX, number, BLOCK_PX).swapaxes(1, 2).reshape(number**2, BLOCK_PX**2)
+    return blocks

@@ -89,8 +89,8 @@ def _cells(one: ExcludeList) -> Iterator[tuple[str, str]]:
         file = pq.ParquetFile(stream)
         if column not in file.schema_arrow.names:
             raise SourceError(
-                f"exclude list {one.name}: {one.url} has no column {column or 'of hashes'!r}; set hash_column to one of "
-                f"{', '.join(file.schema_arrow.names)}"
+                f"exclude list {one.name}: {one.url} has no column {column or 'of hashes'!r}; set hash_column to one "
+                f"of {', '.join(file.schema_arrow.names)}"
             )
         cells = file.read([column])[column].to_pylist()
     for number, cell in enumerate(cells):

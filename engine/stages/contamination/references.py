@@ -16,7 +16,6 @@ from fld_engine.engine.data.identity import identity_of
 from fld_engine.engine.data.images import ImageLimits
 from fld_engine.engine.data.partition import PartitionImages, read_output
 from fld_engine.engine.data.records import FileRecord, PartitionRecord, record_path
-from fld_engine.engine.data.store import Store
 from fld_engine.engine.plan.config import RunConfig
 from fld_engine.engine.plan.exclude import GOLD, ExcludeList
 from fld_engine.engine.plan.stages import Driver

@@ -22,7 +22,6 @@ from fld_engine.engine.stages.contamination.state import (
     STATE,
     VERSION,
     Finds,
-    ListFacts,
     References,
     State,
     has_references,
@@ -37,10 +36,10 @@ from fld_engine.schemas.annotations import Frozen
 
 
 class ContaminationStatus(Frozen):
-    """Images that show an entry of a list, and the lists as they were read."""
+    """Images that show an entry of a list, and entries that could not be read, by list and reason."""
 
     left_out: Mapping[str, int]
-    lists: Mapping[str, ListFacts]
+    unread_lists: Mapping[str, Mapping[str, int]]
 
 
 class Contamination:
@@ -119,8 +118,8 @@ class Contamination:
         want = wanted(driver.config, read_partitions(driver.journal()), before.references if before else None)
         if before is None or before.references.made_from != want.made_from:
             references = gather(driver, want)
-            same = before is not None and before.references.fingerprint == references.fingerprint
-            driver.store.write_model(STATE, State(references=references, finds=before.finds if same else {}))
+            kept = before if before is not None and before.references.fingerprint == references.fingerprint else None
+            driver.store.write_model(STATE, State(references=references, finds=kept.finds if kept else {}))
         for lane in (APPEARANCE, CONTAMINATION):
             driver.record([one for one in driver.plan().lanes(self) if one.name == lane])
         _note(driver.plan(), self)
@@ -131,8 +130,8 @@ class Contamination:
 
     def work(self, task: Task, worker: Worker) -> Frozen | None:
         # here, because every plan loads all stages, and looking at pictures is not light
-        from fld_engine.engine.stages.contamination.read_list import read_list
         from fld_engine.engine.stages.contamination.lookup import keep_views, look_up
+        from fld_engine.engine.stages.contamination.read_list import read_list
 
         match task.payload:
             case ReadList() as payload:
@@ -156,9 +155,9 @@ class Contamination:
 
     def status(self, plan: Plan, journal: Sequence[IngestRecord]) -> ContaminationStatus:
         state = state_of(plan)
-        return ContaminationStatus(
-            left_out=left_out(plan), lists=state.references.lists if state is not None else {}
-        )
+        lists = state.references.lists if state is not None else {}
+        unread = {name: dict(facts.unread) for name, facts in lists.items() if facts.unread}
+        return ContaminationStatus(left_out=left_out(plan), unread_lists=unread)
 
 
 def _unknown(plan: Plan, stage: Contamination, state: State) -> bool:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from fld_engine.engine.data.partition import read_output
 from fld_engine.engine.data.records import PartitionRecord
 from fld_engine.engine.data.store import Store
-from fld_engine.engine.plan.protocols import Filter, Tables, Verdicts
+from fld_engine.engine.plan.protocols import Tables, Verdicts
 from fld_engine.engine.stages.contamination.state import CONTAMINATION
 from fld_engine.schemas.annotations import Frozen
 
 REASON = f"{CONTAMINATION}:"
 """Opens the reason of an image that shows what may not be trained on; the name of the list follows."""
 
-Row = Mapping[str, object]
+Row = Mapping[str, Any]
 
 
 class Contaminated:
@@ -42,11 +42,11 @@ class Contaminated:
         return Verdicts(keep=np.isnan(value), value=value, reason=f"{REASON}{self.params.name}")
 
 
-def contaminated(store: Store, partition: PartitionRecord, fingerprint: str) -> list[tuple[str, Filter]]:
+def contaminated(store: Store, partition: PartitionRecord, fingerprint: str) -> list[tuple[str, Contaminated]]:
     """The filters that say what a look-up of a partition found, by list."""
     by_list: dict[str, dict[str, float]] = {}
     for row in rows_found(store, partition, fingerprint):
-        by_list.setdefault(str(row["list"]), {})[str(row["image_id"])] = float(str(row["distance"]))
+        by_list.setdefault(row["list"], {})[row["image_id"]] = row["distance"]
     return [
         (f"{REASON}{name}", Contaminated(Contaminated.Params(name=name), distances))
         for name, distances in sorted(by_list.items())

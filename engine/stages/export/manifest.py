@@ -142,9 +142,14 @@ def make_manifest(
 
 
 def portable_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A described config (`Plan.described_config`) without where its sources lie."""
-    sources = [{k: v for k, v in source.items() if k != "url"} for source in config.get("sources", ())]
-    return {**config, "sources": sources}
+    """A described config (`Plan.described_config`) without where its sources and its lists lie."""
+    hidden = ("url", "images_url")
+    lists = {"exclude": [_without(one, hidden) for one in config["exclude"]]} if config.get("exclude") else {}
+    return {**config, "sources": [_without(one, ("url",)) for one in config.get("sources", ())], **lists}
+
+
+def _without(settings: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if key not in names}
 
 
 def manifest_json(manifest: Manifest) -> bytes:
