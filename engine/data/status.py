@@ -23,7 +23,8 @@ class StatusReport(Frozen):
     """found = ingested + duplicates + known + quarantined. `kept` and `dropped` (by reason) go by verdict target.
 
     `removed` images of those that were ingested are gone. `left_out` images show an entry of a list, by its name, and
-    `unread_lists` are entries that could not be read, by list and reason. `more` is what stages of other packages tell, by stage.
+    `unread_lists` are entries that could not be read, by list and reason. `more` is what stages of other
+    packages tell, by stage.
     """
 
     found: int

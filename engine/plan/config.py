@@ -102,7 +102,7 @@ class RunConfig(Frozen):
     exporters: Mapping[str, ExporterConfig] = Field(default_factory=dict)
     limits: Limits = Field(default_factory=Limits)
     runner: RunnerConfig = Field(default_factory=RunnerConfig)
-    exclude: Sequence[ExcludeList] = Field(default=(), description="Images that may not be trained on, by list.")
+    exclude: tuple[ExcludeList, ...] = Field(default=(), description="Images that may not be trained on, by list.")
     models_root: str = ""  # fsspec URL that nodes copy checkpoints from; never part of a fingerprint
 
     @field_validator("sources")
@@ -117,7 +117,7 @@ class RunConfig(Frozen):
 
     @field_validator("exclude")
     @classmethod
-    def _lists_named_apart(cls, lists: Sequence[ExcludeList]) -> Sequence[ExcludeList]:
+    def _lists_named_apart(cls, lists: tuple[ExcludeList, ...]) -> tuple[ExcludeList, ...]:
         names = [GOLD, *(one.name for one in lists)]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(

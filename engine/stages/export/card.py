@@ -50,9 +50,9 @@ LOOKED_FOR = """\
 Every image was looked up against the reference images and the lists below; what shows one of them is left out, whatever
 split it would have been in, and no student was taught it. It is found by its bytes and by what it shows. Measured on
 photographs: 98 % or more of the copies of each kind (encoded again, made smaller, cropped by 5 or 10 %, mirrored,
-bordered, marked with a logo), and none of 1,224 others (95 % confidence: at most 2.5 in 1,000). Where a list gives hashes
-alone, the same bytes are found, or the same picture in another size or encoding. Drawings of a few shapes are told apart
-less well; pictures that were turned, or cut by more, are not found."""
+bordered, marked with a logo), and none of 1,224 others (95 % confidence: at most 2.5 in 1,000). Where a list gives
+hashes alone, the same bytes are found, or the same picture in another size or encoding. Drawings of a few shapes are
+told apart less well; pictures that were turned, or cut by more, are not found."""
 
 Rows = Iterable[tuple[object, ...]]
 
