@@ -102,7 +102,7 @@ class RunConfig(Frozen):
     exporters: Mapping[str, ExporterConfig] = Field(default_factory=dict)
     limits: Limits = Field(default_factory=Limits)
     runner: RunnerConfig = Field(default_factory=RunnerConfig)
-    exclude: tuple[ExcludeList, ...] = Field(default=(), description="Images that may not be trained on, by list.")
+    exclude: tuple[ExcludeList, ...] = ()
     models_root: str = ""  # fsspec URL that nodes copy checkpoints from; never part of a fingerprint
 
     @field_validator("sources")

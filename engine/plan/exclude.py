@@ -23,7 +23,7 @@ def _default_name(fields: dict[str, Any]) -> str:
 
 
 class ExcludeList(Frozen):
-    """One list of `exclude`: where it is, and how it is to be read.
+    """Images that may not be trained on, such as those of a benchmark: a list, where it is and how it is to be read.
 
     `url` is a folder of images, a COCO json, tars or Parquet files with images, as of a source; or a text file, or a
     Parquet file, of hashes. `kind` is `auto`, `hashes`, or that of a source. In a text file each line begins with a
