@@ -235,7 +235,8 @@ def _detail(view: Grey) -> Floats:
     grey = view.astype(np.float32)
     fine = grey - cv2.GaussianBlur(grey, (0, 0), DETAIL_PX)
     strength = cv2.GaussianBlur(fine * fine, (0, 0), DETAIL_PX)
-    return (fine / np.sqrt(strength + NOISE)).astype(np.float32)
+    detail: Floats = (fine / np.sqrt(strength + NOISE)).astype(np.float32)
+    return detail
 
 
 def _agreement_of_blocks(a: Floats, b: Floats, inside: npt.NDArray[np.bool_]) -> Floats:

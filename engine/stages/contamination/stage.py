@@ -13,7 +13,7 @@ from fld_engine.engine.data.store import Store
 from fld_engine.engine.plan.keeps import Holding
 from fld_engine.engine.plan.plan import Found, Plan, one_task_each
 from fld_engine.engine.plan.stages import Driver, Removal, Worker
-from fld_engine.engine.plan.tasks import Lane, Task
+from fld_engine.engine.plan.tasks import ARITHMETIC, Lane, Task
 from fld_engine.engine.stages.contamination.references import gather, views_identity, views_lanes, wanted
 from fld_engine.engine.stages.contamination.state import (
     APPEARANCE,
@@ -33,6 +33,9 @@ from fld_engine.engine.stages.contamination.state import (
 )
 from fld_engine.engine.stages.contamination.tables import KeepViews, LookUp, ReadList
 from fld_engine.schemas.annotations import Frozen
+
+ENTRIES_PER_MB = 40
+"""Entries of a reference set that a worker holds in a megabyte: 15 KB each, and their scores for some images."""
 
 
 class ContaminationStatus(Frozen):
@@ -95,7 +98,9 @@ class Contamination:
                 fingerprint=plan.fingerprints[CONTAMINATION, record.id],
             ),
         )
-        return [*views, *lookups]
+        memory = ARITHMETIC.memory_mb + state.references.entries // ENTRIES_PER_MB
+        resources = ARITHMETIC.model_copy(update={"memory_mb": memory})
+        return [*views, *(lane.model_copy(update={"resources": resources}) for lane in lookups)]
 
     def is_current(self, plan: Plan) -> bool:
         state = state_of(plan)

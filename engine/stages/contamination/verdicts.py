@@ -10,7 +10,7 @@ import numpy as np
 from fld_engine.engine.data.partition import read_output
 from fld_engine.engine.data.records import PartitionRecord
 from fld_engine.engine.data.store import Store
-from fld_engine.engine.plan.protocols import Tables, Verdicts
+from fld_engine.engine.plan.protocols import Filter, Tables, Verdicts
 from fld_engine.engine.stages.contamination.state import CONTAMINATION
 from fld_engine.schemas.annotations import Frozen
 
@@ -34,15 +34,16 @@ class Contaminated:
     requires: frozenset[str] = frozenset({"images"})
 
     def __init__(self, params: Params, distances: Mapping[str, float]) -> None:
-        self.params = params
+        self.params: Frozen = params
+        self._reason = f"{REASON}{params.name}"
         self._distances = distances
 
     def decide(self, tables: Tables) -> Verdicts:
         value = np.array([self._distances.get(one, np.nan) for one in tables["images"]["id"].to_pylist()], np.float64)
-        return Verdicts(keep=np.isnan(value), value=value, reason=f"{REASON}{self.params.name}")
+        return Verdicts(keep=np.isnan(value), value=value, reason=self._reason)
 
 
-def contaminated(store: Store, partition: PartitionRecord, fingerprint: str) -> list[tuple[str, Contaminated]]:
+def contaminated(store: Store, partition: PartitionRecord, fingerprint: str) -> list[tuple[str, Filter]]:
     """The filters that say what a look-up of a partition found, by list."""
     by_list: dict[str, dict[str, float]] = {}
     for row in rows_found(store, partition, fingerprint):
