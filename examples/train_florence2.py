@@ -56,27 +56,27 @@ def small_florence2():
     return Florence2ForConditionalGeneration(config), processor
 
 
-def pairs(reader, export, args, part, parts, state):
-    """Training pairs without end, each with its key and the state after it: the epoch, and the position in it."""
+def pairs(reader, export, args, processor, part, parts, state):
+    """Training pairs of up to `MAX_TOKENS`, without end, each with its key and the state after it: epoch, position."""
     epoch, position = state[0], reader.Position(*state[1])
     while True:
         given = position > (0, 0)  # of an epoch that is resumed, little may be left
         for sample, after in export.epoch(epoch=epoch, seed=args.seed, part=part, parts=parts, position=position):
             pair = reader.choose(sample, args.tasks, seed=args.seed, epoch=epoch)
-            if pair is not None:
+            if pair is not None and len(processor.tokenizer(pair.target)["input_ids"]) <= MAX_TOKENS:
                 given = True
                 yield pair, sample.key, (epoch, tuple(after))
         if not given:
-            sys.exit(f"part {part} of {parts} has no sample with a target of --tasks {args.tasks or 'any'}")
+            what = f"no sample with a target of --tasks {args.tasks or 'any'}"
+            sys.exit(f"{MAX_TOKENS=}: part {part} of {parts} has {what}")
         epoch, position = epoch + 1, reader.Position()
 
 
 def batches(stream, processor, size):
-    """Tensors of `size` pairs, their keys, and the state after the last; over `MAX_TOKENS`, a pair is passed over."""
+    """Tensors of `size` pairs, their keys, and the state after the last."""
     decode, chosen = wds.imagehandler("rgb8"), []
     for pair, key, state in stream:
-        if len(processor.tokenizer(pair.target)["input_ids"]) <= MAX_TOKENS:
-            chosen.append((pair, key))
+        chosen.append((pair, key))
         if len(chosen) == size:
             images, prompts = [decode("x.jpg", p.image) for p, _ in chosen], [p.prompt for p, _ in chosen]
             inputs = processor(
@@ -117,7 +117,7 @@ def main():
         optimizer.load_state_dict(kept["optimizer"])
         start, losses, states = kept["step"], kept["losses"], kept["states"]
     trained = torch.nn.parallel.DistributedDataParallel(model) if world > 1 else model
-    stream = pairs(reader, reader.open_export(args.export, "train"), args, rank, world, states[rank])
+    stream = pairs(reader, reader.open_export(args.export, "train"), args, processor, rank, world, states[rank])
     given = batches(stream, processor, args.batch)
     for step in range(start, args.steps):
         inputs, keys, state = next(given)

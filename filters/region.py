@@ -8,6 +8,7 @@ from typing import ClassVar, Self
 import numpy as np
 from pydantic import Field, model_validator
 
+from fld_engine.engine.data.class_keys import class_keys
 from fld_engine.engine.data.columns import boxes_xyxy, codes, equals, floats, one_of
 from fld_engine.engine.data.geometry import Bools, Floats, nms_keep
 from fld_engine.engine.data.region_names import region_classes
@@ -15,6 +16,7 @@ from fld_engine.engine.plan.protocols import Tables, Verdicts
 from fld_engine.filters.columns import by_human
 from fld_engine.filters.overlap import Overlaps, highest, overlaps
 from fld_engine.schemas.annotations import Frozen
+from fld_engine.schemas.names import name_key
 
 
 class RegionConfidence:
@@ -52,9 +54,9 @@ class RegionConfidence:
         bound = np.where(is_text, self.params.scene_text, self.params.objects)
         for annotator, of_annotator in self.params.annotators.items():
             bound[equals(regions["annotator"], annotator)] = of_annotator
-        classes = region_classes(regions, tables["region_texts"])
+        classes = class_keys(region_classes(regions, tables["region_texts"]))
         for name, of_class in self.params.classes.items():
-            bound[equals(classes, name) & ~is_text] = of_class
+            bound[equals(classes, name_key(name)) & ~is_text] = of_class
         return Verdicts(keep=(score >= bound) | by_human(regions), value=score, reason="low_confidence")
 
 
@@ -119,7 +121,8 @@ class RegionNms:
     def decide(self, tables: Tables) -> Verdicts:
         regions = tables["regions"]
         boxes, human = boxes_xyxy(regions), by_human(regions)
-        groups = codes(regions["image_id"], regions["kind"], region_classes(regions, tables["region_texts"]))
+        classes = class_keys(region_classes(regions, tables["region_texts"]))
+        groups = codes(regions["image_id"], regions["kind"], classes)
         rank = np.where(human, np.inf, floats(regions, "score"))
         pairs = overlaps(boxes, groups)
         close = pairs.iou > self.params.iou
@@ -175,7 +178,7 @@ class RegionVotes:
         if detectors:
             voter &= one_of(regions["annotator"], detectors) | human
         judged = voter & ~human
-        groups = codes(regions["image_id"], region_classes(regions, tables["region_texts"]))
+        groups = codes(regions["image_id"], class_keys(region_classes(regions, tables["region_texts"])))
         author = codes(regions["annotator"])
         pairs = overlaps(boxes_xyxy(regions), groups)
         agrees = voter[pairs.b] & (author[pairs.a] != author[pairs.b]) & (pairs.iou >= self.params.min_iou)

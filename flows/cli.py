@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from pathlib import Path
@@ -12,10 +11,10 @@ import typer
 from rich.console import Console
 
 from fld_engine.engine.data.store import Store
-from fld_engine.engine.plan.config import ExporterConfig, RunConfig, dump_config
+from fld_engine.engine.plan.config import ExporterConfig, RunConfig
 from fld_engine.engine.plan.plan import Plan
 from fld_engine.engine.plan.registry import build_exporter, exporter_names, pin, stages_of_run
-from fld_engine.engine.run.logs import LEVEL_VARIABLE
+from fld_engine.engine.run.logs import configure_logging
 from fld_engine.engine.run.pipeline import Pipeline
 from fld_engine.engine.stages.annotate.stage import Annotate
 from fld_engine.engine.stages.export.stage import Export, export_folder
@@ -40,13 +39,14 @@ from fld_engine.flows.options import (
     plan_of_root,
 )
 from fld_engine.flows.progress import progress_bars
-from fld_engine.flows.root import CONFIG_FILE, existing_root
+from fld_engine.flows.root import existing_root, keep_config
 from fld_engine.flows.terminal import leave, out, print_status, warn_of_work_sets
 from fld_engine.schemas.errors import ConfigError, FldError, unknown_name
 
 HELP = """The data engine: specialists annotate, filters decide, verified shards come out.
 
-Exit codes: 0 done; 1 failed; 2 bad usage or config; 3 done, with more failures or quarantine than the config allows.
+Exit codes: 0 done; 1 failed; 2 bad usage or config; 3 done, with more failures or quarantine than
+the config allows, or with chunks of the sources that could not be read and are left for the next run.
 """
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=HELP)
 app.add_typer(inspect_app)
@@ -63,8 +63,7 @@ def main() -> None:
     os.environ.setdefault("DO_NOT_TRACK", "1")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")  # errors are reported here, once
-    level = os.environ.get(LEVEL_VARIABLE, "WARNING").upper()
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    configure_logging()
     try:
         app()
     except FldError as error:
@@ -89,12 +88,12 @@ def run(
     )
     store = Store(root)
     store.open_root(create=True)
-    store.write_bytes(CONFIG_FILE, dump_config(config).encode())
     plan = plan_of_root(store, config)
     if not plan.partitions and not config.sources:
         raise ConfigError("nothing to run on: the root is empty and no --source was given")
     warn_of_work_sets(plan)
     if _is_complete(plan):
+        keep_config(store, config)
         out.print(f"nothing to do: {root} is complete under this config (no model loaded, no image read)")
     else:
         _run_flow(config, root)
@@ -135,7 +134,8 @@ def replay(root: Root, set_: Set = None) -> None:
     from fld_engine.engine.stages.replay.marks import mark_failed
 
     store, config = existing_root(root, set_)
-    marked = mark_failed(plan_of_root(store, config))
+    with Pipeline(store, config) as pipeline:
+        marked = mark_failed(pipeline.plan())
     if not marked:
         out.print("nothing to replay: no annotator failed on any image")
         return

@@ -26,16 +26,17 @@ from fld_engine.engine.stages.export.stage import export_folder
 from fld_engine.engine.stages.export.verify import verify
 from fld_engine.flows.progress import progress_bars
 from fld_engine.flows.report import make_report
+from fld_engine.flows.root import keep_config
 from fld_engine.flows.summary import RunSummary, make_summary, record_attempt
-from fld_engine.schemas.errors import FldError, VerificationError
+from fld_engine.schemas.errors import FldError, TransportError, VerificationError
 
 Row = dict[str, Any]
 
 
 def _worth_retrying(_: PrefectTask[..., Any], __: TaskRun, state: State[Any]) -> bool:
-    """Errors of our own say what is wrong and do not pass by waiting; a store's may."""
+    """Errors of our own say what is wrong and do not pass by waiting; those of a store may."""
     error = state.result(raise_on_failure=False)
-    return not isinstance(error, FldError)
+    return isinstance(error, TransportError) or not isinstance(error, FldError)
 
 
 def _task(name: str, do: Callable[[Pipeline], Row]) -> PrefectTask[[Pipeline], Row]:
@@ -110,17 +111,19 @@ def _run_stages(config: RunConfig, root: str, only: str = "") -> RunSummary:
     store = Store(root)
     seconds: dict[str, float] = {}
     rows: dict[str, Row] = {}
+    store.open_root(create=True)
     with progress_bars() as watch, Pipeline(store, config, watch) as pipeline:
+        keep_config(pipeline.store, config)
         pipeline.preflight()
         for stage in stages:
             if stage == "report":  # it tells of the very run that makes it
-                record_attempt(store, started, _summary(pipeline, root, rows, seconds))
+                record_attempt(pipeline.store, started, _summary(pipeline, root, rows, seconds))
             with _timed(seconds, stage):
                 rows[stage] = tasks[stage](pipeline)
         table = [{"stage": s, "seconds": round(seconds[s], 1), **_flat(rows[s])} for s in stages]
         create_table_artifact(key="fld-road", table=table, description=f"Stages of {root}")
         summary = _summary(pipeline, root, rows, seconds)
-        record_attempt(store, started, summary)
+        record_attempt(pipeline.store, started, summary)
     return summary
 
 

@@ -64,7 +64,7 @@ def refine_flow(config: dict[str, Any], root: str, rounds: int) -> RefineSummary
         if sparse is not None:
             done.append(write_sparse(sparse, len(done), done[-1]))
         create_table_artifact(key="fld-refine", table=_rows(done), description=f"Rounds of {root}: {ended}")
-        return RefineSummary(rounds=tuple(done), ended=ended, final=final)
+        return RefineSummary(rounds=tuple(done), ended=ended, final=final, num_readings=loop.final_readings.count())
 
 
 def _rows(rounds: Sequence[RoundRecord]) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""A root that is there, and the config of its last run."""
+"""A root that is there, and the config of its last run, which most commands go by."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import yaml
 
+from fld_engine.engine.data.lease import LeaseHolder
 from fld_engine.engine.data.store import Store
-from fld_engine.engine.plan.config import RunConfig, with_overrides
+from fld_engine.engine.plan.config import RunConfig, dump_config, with_overrides
 
 CONFIG_FILE = "config.yaml"
 
@@ -18,3 +19,15 @@ def existing_root(root: str, overrides: Sequence[str] | None) -> tuple[Store, Ru
     store.open_root(create=False)
     tree = yaml.safe_load(store.read_bytes(CONFIG_FILE))
     return store, with_overrides(tree, overrides or (), where=f"{root}/{CONFIG_FILE}")
+
+
+def keep_config(store: Store, config: RunConfig) -> None:
+    """Make a config the one that the root goes by. Raises `LeaseError` beside another driver."""
+    text = dump_config(config).encode()
+    if store.exists(CONFIG_FILE) and store.read_bytes(CONFIG_FILE) == text:
+        return
+    if store.guard is not None:
+        store.publish_bytes(CONFIG_FILE, text)
+        return
+    with LeaseHolder(store) as lease:
+        store.guarded(lease).publish_bytes(CONFIG_FILE, text)

@@ -38,14 +38,23 @@ def print_rounds(out: Console, summary: RefineSummary, *, as_json: bool) -> None
                 f"round {record.number}: {measured.num_closer} of {measured.num_edits} edits of "
                 f"{measured.unit} on {reference} came closer to it ({share:.0%})"
             )
+        if details.not_asked:
+            counts = ", ".join(f"{number} {unit}" for unit, number in details.not_asked.items())
+            out.print(f"round {record.number}: no student could be asked about {counts}: these labels stay as they are")
         for curve in details.calibrations:
             if curve.state == "uncalibrated":
                 where = f"{curve.source}/{curve.family}"
                 out.print(f"round {record.number}: {where} is uncalibrated: {curve.num_examples} examples of gold")
         if details.sparse is not None:
             _print_sparse(out, record.number, details.sparse)
+    often = "once" if summary.num_readings <= 1 else f"{summary.num_readings} times"
     for metric, (before, after) in summary.final.items():
-        out.print(f"final gold, read once: {metric} {before:.4f} -> {after:.4f}")
+        out.print(f"final gold, read {often}: {metric} {before:.4f} -> {after:.4f}")
+    if summary.final and summary.num_readings > 1:
+        out.print(
+            "the final split was read before, for other labels of this root (final-readings.json): where a config was "
+            "chosen by what it said, these figures are too good"
+        )
     if not summary.final:
         out.print("no gold image in the final split: whether the labels got better was not measured")
     if not has_gold:

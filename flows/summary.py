@@ -64,7 +64,7 @@ def record_attempt(store: Store, started: float, summary: RunSummary) -> None:
         summary=summary,
     )
     lines = ",\n".join(a.model_dump_json() for a in [*history, attempt])
-    store.write_bytes(RUN_FILE, f"[{lines}]\n".encode())
+    store.publish_bytes(RUN_FILE, f"[{lines}]\n".encode())
 
 
 def make_summary(

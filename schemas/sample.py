@@ -56,7 +56,8 @@ class SourceEntry(Source):
 
 
 class ImageEntry(_Part):
-    """The exported image. `sha256` is of the exported bytes; it differs from `original_sha256` where `reencoded`."""
+    """The exported image. `sha256` is of the exported bytes; it differs from `original_sha256` where `reencoded`,
+    and where EXIF and the like were left out."""
 
     width: int = Field(gt=0)
     height: int = Field(gt=0)

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 
 from fld_engine.engine.data.hashing import canonical_json
 from fld_engine.engine.data.store import Store
+from fld_engine.schemas.errors import FldError
 
 FOLDER = "spent"
 SAVE_EVERY = 64
 """Requests after which a worker writes its tally: as many may be forgotten when it is killed."""
 
 
-class BudgetSpent(RuntimeError):
+class BudgetSpent(FldError):
     """What was asked already is as much as may be asked."""
 
 

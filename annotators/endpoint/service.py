@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from fld_engine.annotators.endpoint.params import EndpointParams
-from fld_engine.schemas.errors import ModelError
+from fld_engine.schemas.errors import FldError, ModelError
 
 if TYPE_CHECKING:
     import openai
@@ -18,7 +18,7 @@ CHAT, MODELS = "/chat/completions", "/models"
 LOOK_UP: openai.RequestOptions = {"max_retries": 1, "timeout": 10.0}
 
 
-class NoAnswer(RuntimeError):
+class NoAnswer(FldError):
     """The endpoint refused one request, or gave no answer to it in time, retries included."""
 
 

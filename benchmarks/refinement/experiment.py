@@ -144,9 +144,9 @@ class Experiment:
         root = self._copy("sabotaged")
         images = [image for image in RootRounds(self.root).images(0).values() if not image.gold_split]
         store = Store(str(root))
-        for fold in (0, 1):  # students that stand there are not trained again
+        for fold in (0, 1):  # students that do not say what they were made of are believed, and not trained again
             student = self._taught(_shuffled(images, self._seed + fold), seed=fold)
-            keep_student(student, store, f"rounds/001/students/{fold}")
+            keep_student(student, store, f"rounds/001/students/{fold}", made_of=None)
         _fld(self._sources, "refine", str(root), "--rounds", "1")
         before, after = (RootRounds(root).record(number) for number in (0, 1))
         files = [[(p.standing, p.unseen) for p in record.partitions] for record in (before, after)]

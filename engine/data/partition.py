@@ -42,11 +42,15 @@ class PartitionImages:
 
     @cached_property
     def _tar(self) -> memoryview:
-        path = self._store.path(self._record.files["tar"].path)
+        file = self._record.files["tar"]
         if not self._store.local:
-            return memoryview(self._store.fs.cat_file(path))
-        with open(path, "rb") as stream:
+            return memoryview(self._store.read_bytes(file.path, file.num_bytes))
+        with open(self._store.path(file.path), "rb") as stream:
             return memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
+
+    def fetch(self) -> None:
+        """Have the bytes at hand, so that nothing need be asked of a store while a batch is at work."""
+        _ = self._tar
 
     def __len__(self) -> int:
         return self._record.num_images

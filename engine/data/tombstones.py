@@ -49,7 +49,7 @@ def read_tombstones(store: Store) -> frozenset[str]:
 
 
 def add_tombstones(store: Store, ids: Iterable[str]) -> None:
-    store.write_model(TOMBSTONES, Tombstones(ids=tuple(sorted(read_tombstones(store) | set(ids)))))
+    store.publish_model(TOMBSTONES, Tombstones(ids=tuple(sorted(read_tombstones(store) | set(ids)))))
 
 
 def attempt_name(ids: Iterable[str]) -> str:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
+from fld_engine.engine.data.class_keys import class_keys
 from fld_engine.engine.data.geometry import Bools, Ints, nms_keep
 from fld_engine.engine.data.identity import Fields
 from fld_engine.engine.data.region_names import region_classes
@@ -62,7 +63,7 @@ def _region_mask(regions: pa.Table, region_texts: pa.Table, work_set: WorkSet) -
     boxes = np.stack([regions[c].to_numpy() for c in ("x1", "y1", "x2", "y2")], axis=1)
     images = _codes(regions["image_id"].to_pylist())
     kinds = regions["kind"].to_pylist()
-    classes = region_classes(regions, region_texts).to_pylist()
+    classes = class_keys(region_classes(regions, region_texts)).to_pylist()
     keep: Bools = scores >= work_set.min_score
     alive = np.flatnonzero(keep)
     groups = _codes([f"{images[i]}/{kinds[i]}/{classes[i]}" for i in alive])

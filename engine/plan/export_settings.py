@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -19,6 +19,9 @@ MAX_TARGET_TOKENS = 1000
 """The decoder of Florence-2-base has places for 1,024 tokens."""
 
 
+Metadata = Literal["strip", "keep"]
+
+
 class ExportConfig(Frozen):
     """Shards and splits. `group_partitions` partitions, drawn across sources, make one group of shards.
 
@@ -27,6 +30,9 @@ class ExportConfig(Frozen):
 
     No prompt and no target may be longer than `max_target_tokens`, one for each special token and one for each byte of
     words; a tokenizer makes about a quarter as many of English words.
+
+    `metadata` says what becomes of EXIF, XMP, IPTC and comments in JPEGs that are exported as they are. They name
+    places, serial numbers and people, and are left out (`strip`) unless they are to be kept (`keep`).
 
     `energon_index` writes the database in which Megatron-Energon looks samples up by key, 0.3 kB per sample: its joins
     and file stores need it, its loaders do not.
@@ -47,3 +53,4 @@ class ExportConfig(Frozen):
     select: Selection = Field(default_factory=Selection)
     max_target_tokens: int = Field(default=MAX_TARGET_TOKENS, gt=0)
     energon_index: bool = True
+    metadata: Metadata = "strip"

@@ -30,7 +30,7 @@ def declare(store: Store, stage: Any) -> None:
         declared = Declared(stage=stage.name, rank=stage.rank, holdings=stage.holdings)
         path = f"{FOLDER}/{stage.name}.json"
         if not store.exists(path) or store.read_model(path, Declared) != declared:
-            store.write_model(path, declared)
+            store.publish_model(path, declared)
 
 
 def declared(store: Store) -> Mapping[str, Declared]:

@@ -110,11 +110,12 @@ class Plan:
     def blind_annotators(self) -> tuple[float, list[str]]:
         """The lowest score that the filters let pass, and the annotators whose work set begins above it.
 
+        Where no filter has a bound, every score passes, and the lowest is 0.
         Regions below the work set of an annotator are kept without what it would say of them; a lower
         `work_set.min_score` runs it again, and what reads it.
         """
         bounds = [judge.lowest_score for judge in self.filters.values() if isinstance(judge, Bounding)]
-        lowest = max(bounds, default=1.0)
+        lowest = max(bounds, default=0.0)
         blind = [
             name
             for name in self.graph.order

@@ -18,6 +18,7 @@ from fld_engine.engine.plan.config import AnnotatorConfig, RunConfig
 from fld_engine.engine.plan.plan import Plan, Steps
 from fld_engine.engine.plan.protocols import Annotator
 from fld_engine.engine.plan.tasks import Isolation, Lane, Span, Spent, Task
+from fld_engine.engine.plan.trust import Trust
 from fld_engine.schemas.annotations import Frozen
 
 Result = TypeVar("Result")
@@ -30,9 +31,14 @@ class Worker(Protocol):
 
     store: Store
     isolation: Isolation
+    trust: Trust
 
     def report(self, span: Span, finished: int) -> None:
-        """Say that work on a span is about to begin (`finished` 0), or how many of its units are done."""
+        """Say that work on a span is about to begin (`finished` 0), or how many of its units are done.
+
+        A stage that says of every span that it begins, and keeps to `isolation`, has the units found that its worker
+        does not survive; tasks of others are tried again `limits.task_retries` times.
+        """
         ...
 
     def commit(self, output: OutputRecord, spent: Spent = ...) -> None:

@@ -20,18 +20,27 @@ class Span(Frozen):
     start: int
     stop: int
 
+    def singles(self) -> tuple[Span, ...]:
+        """Its units, one by one."""
+        return tuple(Span(step=self.step, start=unit, stop=unit + 1) for unit in range(self.start, self.stop))
+
+    def overlaps(self, other: Span) -> bool:
+        return self.step == other.step and self.start < other.stop and other.start < self.stop
+
 
 class Isolation(Frozen):
     """What earlier attempts at a task learnt about poison.
 
-    `suspects` are run first and apart; they tile the batches that a worker was lost in. `condemned` units are not run
-    again: each is recorded as failed with its reason. A `careful` worker waits before every span until the driver
-    knows of it; others may die with their last words unheard.
+    `suspects` are run first and apart: batches that a worker was lost in, or their units. `condemned` units are not run
+    again: each is recorded as failed with its reason. A `careful` worker says of every unit that it begins with it, and
+    waits until the driver knows; others may die with their last words unheard. Steps in `patient` have failed on all
+    images for so long that failures in a row say nothing of a process.
     """
 
     careful: bool = False
     suspects: tuple[Span, ...] = ()
     condemned: tuple[tuple[Span, str], ...] = ()
+    patient: tuple[str, ...] = ()
 
 
 class Task(Frozen):

@@ -6,9 +6,11 @@ import contextlib
 import math
 import multiprocessing
 import os
+import signal
 import socket
 import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
@@ -18,19 +20,24 @@ from fld_engine.engine.plan.fit import fit_workers
 from fld_engine.engine.plan.protocols import Resources
 from fld_engine.engine.plan.registry import names_of_stages
 from fld_engine.engine.plan.tasks import Task
-from fld_engine.engine.run.logs import configure_worker_logging
+from fld_engine.engine.run.logs import configure_logging
+from fld_engine.engine.run.memory import num_oom_kills, peak_memory_mb
 from fld_engine.engine.run.messages import Event, Lost, Ready
 from fld_engine.engine.run.supervisor import WorkerHandle
 from fld_engine.engine.run.worker import WorkerLoop, worker_environment
 
 VISIBLE_GPUS = "CUDA_VISIBLE_DEVICES"
+LOOK_AT_MEMORY_S = 0.05
+END_LIMIT_S = 5.0
+"""How long a process may take to be gone after its end of the pipe is closed."""
 _CONTEXT = multiprocessing.get_context("spawn")
 
 
 class LocalWorker:
     """A child process at the other end of a pipe."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], memory_mb: int) -> None:
+        self._memory_mb, self._peak_mb, self._oom_kills = memory_mb, 0, num_oom_kills()
         self.connection, child = _CONTEXT.Pipe()
         self.process: BaseProcess = _CONTEXT.Process(target=_main, args=(child, os.getpid()), daemon=True)
         saved = {name: os.environ.get(name) for name in environment}
@@ -46,6 +53,21 @@ class LocalWorker:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it has just died: `poll` will say so
             self.connection.send(task)
 
+    def look_at_memory(self) -> None:
+        """Note how much the process has held until now: once it is gone, nobody knows."""
+        if self.process.pid is not None:
+            self._peak_mb = max(self._peak_mb, peak_memory_mb(self.process.pid))
+
+    def lost(self) -> Lost:
+        """Why the process is gone. Linux ends a process for its memory by SIGKILL, as others may do, too."""
+        self.process.join(END_LIMIT_S)
+        code = self.process.exitcode
+        if code != -signal.SIGKILL:
+            how = "gone" if code is None else f"exit status {code}" if code >= 0 else signal.Signals(-code).name
+            return Lost(cause="process", detail=how, peak_mb=self._peak_mb)
+        for_memory = num_oom_kills() > self._oom_kills or self._peak_mb > self._memory_mb
+        return Lost(cause="memory" if for_memory else "process", detail="SIGKILL", peak_mb=self._peak_mb)
+
     def kill(self) -> None:
         self.process.kill()
         self.process.join()
@@ -58,6 +80,7 @@ class LocalBackend:
     def __init__(self, workers: int = 1) -> None:
         self._workers = max(1, workers)
         self._gpus_given = 0.0
+        self._looked_at = 0.0
 
     def fit(self, requests: Sequence[Resources]) -> list[int]:
         """Every worker takes one of the `workers` places; GPUs are those of this machine."""
@@ -73,20 +96,33 @@ class LocalBackend:
             there = os.environ.get(VISIBLE_GPUS) or ",".join(map(str, range(num_gpus())))
             environment[VISIBLE_GPUS] = gpus_in_turn(there.split(","), self._gpus_given, resources.gpus)
             self._gpus_given += resources.gpus
-        return LocalWorker(environment)
+        return LocalWorker(environment, resources.memory_mb)
 
     def poll(self, workers: Sequence[WorkerHandle], timeout_s: float) -> list[tuple[WorkerHandle, Event]]:
         local = {w.connection: w for w in workers if isinstance(w, LocalWorker)}
         events: list[tuple[WorkerHandle, Event]] = []
-        for connection in wait(list(local), timeout_s):
+        deadline = time.monotonic() + timeout_s
+        self._look_at_memory(local.values())
+        ready = wait(list(local), 0)
+        while not ready and time.monotonic() < deadline:
+            ready = wait(list(local), LOOK_AT_MEMORY_S)
+            self._look_at_memory(local.values())
+        for connection in ready:
             assert isinstance(connection, Connection)
             worker = local[connection]
             try:
                 while connection.poll():
                     events.append((worker, connection.recv()))
-            except (EOFError, ConnectionResetError):
-                events.append((worker, Lost(cause="killed")))
+            except (EOFError, OSError):  # also in the middle of a message
+                events.append((worker, worker.lost()))
         return events
+
+    def _look_at_memory(self, workers: Iterable[LocalWorker]) -> None:
+        now = time.monotonic()
+        if now - self._looked_at >= LOOK_AT_MEMORY_S:
+            self._looked_at = now
+            for worker in workers:
+                worker.look_at_memory()
 
 
 def gpus_in_turn(there: Sequence[str], given: float, wanted: float) -> str:
@@ -102,7 +138,7 @@ def num_gpus() -> int:
 
 def _main(connection: Connection, driver_pid: int) -> None:
     """A child's life: report, take tasks, and end with the driver."""
-    configure_worker_logging()
+    configure_logging()
     threading.Thread(target=_end_with_driver, args=(driver_pid,), daemon=True).start()
     lock = threading.Lock()
 

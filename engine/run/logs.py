@@ -1,13 +1,24 @@
-"""Logging of workers: one line a record, with the level that the driver's environment asks for."""
+"""Logging of drivers and workers: one line a record, no credentials, at the level that the environment asks for."""
 
 from __future__ import annotations
 
 import logging
 import os
 
+from fld_engine.schemas.masking import masked
+
 LEVEL_VARIABLE = "FLD_LOG_LEVEL"
 
 
-def configure_worker_logging() -> None:
-    level = os.environ.get(LEVEL_VARIABLE, "WARNING").upper()
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s [%(process)d] %(message)s")
+def configure_logging() -> None:
+    """Let this process log to its standard error, where nothing else has set up logging."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Masking("%(asctime)s %(levelname)s %(name)s [%(process)d] %(message)s"))
+    logging.basicConfig(level=os.environ.get(LEVEL_VARIABLE, "WARNING").upper(), handlers=[handler])
+
+
+class _Masking(logging.Formatter):
+    """Whatever a library says of an address is said without its password, tracebacks included."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return masked(super().format(record))

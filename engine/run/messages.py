@@ -25,11 +25,17 @@ class Loading(Frozen):
 
 
 class Progress(Frozen):
-    """Work on a span is about to begin; `finished` counts the units completed since the last report."""
+    """Work on a span is about to begin; `finished` counts the units completed since the last report.
+
+    `failed` are those of them that failed through the fault of the step itself: image and reason of each. `worked` says
+    that others were done in this process, and not taken over from an earlier run.
+    """
 
     event: Literal["progress"] = "progress"
     span: Span
     finished: int = 0
+    failed: tuple[str, ...] = ()
+    worked: bool = False
 
 
 class Committed(Frozen):
@@ -56,11 +62,30 @@ class Failed(Frozen):
     fatal: bool
 
 
+class Broken(Frozen):
+    """The process cannot be trusted any more, for its device is gone or seems so; it does nothing until it is ended.
+
+    `spans` are to be tried again in a fresh process; `guilty` units are at fault, each with its reason.
+    """
+
+    event: Literal["broken"] = "broken"
+    detail: str
+    spans: tuple[Span, ...] = ()
+    guilty: tuple[tuple[Span, str], ...] = ()
+
+
+Cause = Literal["process", "memory", "hung", "device", "node"]
+"""Why work did not end: its process died, of memory where that is known, or said nothing for too long, or cannot be
+trusted; or its node left, which says nothing of the work and is not counted."""
+
+
 class Lost(Frozen):
-    """The worker is gone: `killed` or `hung`. Made by the driver's side."""
+    """The worker is gone. Made by the driver's side. `peak_mb` is the most memory it was seen to hold, where known."""
 
     event: Literal["lost"] = "lost"
-    cause: Literal["killed", "hung"]
+    cause: Cause
+    detail: str = ""
+    peak_mb: int = 0
 
 
-Event = Ready | Loading | Progress | Committed | Done | Failed | Lost
+Event = Ready | Loading | Progress | Committed | Done | Failed | Broken | Lost

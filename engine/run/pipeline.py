@@ -79,11 +79,12 @@ class Pipeline:
         *,
         round_: int | None = None,
     ) -> None:
-        self.store, self.config, self.watch, self._round = store, config, watch, round_
+        self.config, self.watch, self._round = config, watch, round_
         self.work = Work()
         self._backend: Backend | None = None
         self._supervisor: Supervisor | None = None
         self._lease = LeaseHolder(store)
+        self.store = store.guarded(self._lease)
         self._declared: set[str] = set()  # stages whose holdings this driver has noted
 
     def __enter__(self) -> Pipeline:
@@ -102,6 +103,7 @@ class Pipeline:
             self.release_workers()
         finally:
             self._lease.__exit__(kind, error, tb)
+            self.store = self.store.guarded(None)  # for whoever looks at what was made
 
     def release_workers(self) -> None:
         """End the workers, so that others can have their processors; a stage that needs some starts them anew."""
@@ -160,7 +162,7 @@ class Pipeline:
             declare(self.store, stage_named(name))
             self._declared.add(name)
         if self._supervisor is None:
-            self._supervisor = Supervisor(self._workers_of(), self.config.limits)
+            self._supervisor = Supervisor(self._workers_of(), self.config.limits, self._lease.check)
         totals: Counter[str] = Counter()
         for task in tasks:
             totals.update(task.units)

@@ -11,14 +11,22 @@ from collections.abc import Sequence
 from typing import Any
 
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import (
+    ActorUnavailableError,
+    LocalRayletDiedError,
+    NodeDiedError,
+    OutOfMemoryError,
+    RayActorError,
+    RayError,
+)
 
 from fld_engine.engine.plan.fit import fit_workers
 from fld_engine.engine.plan.protocols import Resources
 from fld_engine.engine.plan.registry import names_of_stages
 from fld_engine.engine.plan.tasks import Task
-from fld_engine.engine.run.logs import LEVEL_VARIABLE, configure_worker_logging
-from fld_engine.engine.run.messages import Event, Lost, Ready
+from fld_engine.engine.run.logs import LEVEL_VARIABLE, configure_logging
+from fld_engine.engine.run.memory import peak_memory_mb
+from fld_engine.engine.run.messages import Cause, Event, Lost, Ready
 from fld_engine.engine.run.supervisor import WorkerHandle
 from fld_engine.engine.run.worker import WorkerLoop, worker_environment
 from fld_engine.schemas.errors import RunnerError
@@ -27,26 +35,31 @@ log = logging.getLogger(__name__)
 
 LONG_POLL_S = 1.0
 CONNECT_LIMIT_S = 10.0
-FLUSH_LIMIT_S = 5.0
-"""How long a careful worker waits for the driver; twice, a second more than a long poll would do."""
+NODE_DIED = "its node has died"
+"""What Ray says of an actor that went with its node (`gcs_actor_manager.cc`)."""
 
 
 class RemoteWorker:
     """The actor: one thread works, another answers the driver's questions for events."""
 
     def __init__(self) -> None:
-        configure_worker_logging()
+        configure_logging()
         self._events: queue.Queue[Event] = queue.Queue()
         self._asked = threading.Condition()
+        self._num_asked = 0
         self._worker = WorkerLoop(self._events.put, self._flush)
         self._events.put(Ready(node=socket.gethostname(), stages=names_of_stages()))
 
     def work(self, task: Task) -> None:
         self._worker.run(task)
 
-    def events(self, timeout_s: float) -> list[Event]:
-        """All events there are; waits up to `timeout_s` for the first. To ask is to have received the last answer."""
+    def events(self, timeout_s: float) -> tuple[int, list[Event]]:
+        """The most memory this process has held, in MiB, and all events there are; waits for the first of them.
+
+        To ask is to have received the last answer.
+        """
         with self._asked:
+            self._num_asked += 1
             self._asked.notify_all()
         found: list[Event] = []
         try:
@@ -56,13 +69,17 @@ class RemoteWorker:
         except queue.Empty:
             with self._asked:
                 self._asked.notify_all()
-            return found
+            return peak_memory_mb(os.getpid()), found
 
     def _flush(self) -> None:
-        """Wait until the driver asks again after it was given everything."""
+        """Wait until the driver asks again after the question whose answer took everything along.
+
+        Without a limit: a driver that is gone takes its actors along, and one that is busy comes back.
+        """
         with self._asked:
-            self._asked.wait_for(self._events.empty, FLUSH_LIMIT_S)
-            self._asked.wait(FLUSH_LIMIT_S)
+            self._asked.wait_for(self._events.empty)
+            taken_along_by = self._num_asked
+            self._asked.wait_for(lambda: self._num_asked > taken_along_by)
 
 
 class RayWorker:
@@ -72,6 +89,7 @@ class RayWorker:
         self.actor = actor
         self.pending = actor.events.options(concurrency_group="control").remote(LONG_POLL_S)
         self._working: Any = None
+        self.peak_mb = 0
 
     def submit(self, task: Task) -> None:
         self._working = self.actor.work.remote(task)
@@ -138,12 +156,24 @@ class RayBackend:
         for reference in ready:
             worker = asked[reference]
             try:
-                events.extend((worker, event) for event in ray.get(reference))
+                worker.peak_mb, found = ray.get(reference)
+                events.extend((worker, event) for event in found)
                 worker.pending = worker.actor.events.options(concurrency_group="control").remote(LONG_POLL_S)
             except RayError as error:
-                log.warning("actor lost: %s", error)
-                events.append((worker, Lost(cause="killed")))
+                log.info("actor lost: %s", error)
+                lost = Lost(cause=cause_of(error), detail=str(error).splitlines()[-1], peak_mb=worker.peak_mb)
+                events.append((worker, lost))
         return events
+
+
+def cause_of(error: RayError) -> Cause:
+    """Why an actor does not answer any more."""
+    if isinstance(error, OutOfMemoryError):
+        return "memory"
+    left = isinstance(error, ActorUnavailableError | NodeDiedError | LocalRayletDiedError)
+    if left or (isinstance(error, RayActorError) and (error.preempted or NODE_DIED in str(error))):
+        return "node"
+    return "process"
 
 
 def _check_reachable(address: str) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
+import time
 import traceback
 from collections.abc import Callable
 
@@ -14,13 +16,16 @@ from fld_engine.engine.plan.protocols import Annotator, Remembering
 from fld_engine.engine.plan.registry import build_annotator, stage_named
 from fld_engine.engine.plan.stages import Stage
 from fld_engine.engine.plan.tasks import Isolation, Span, Spent, Task
-from fld_engine.engine.run.messages import Committed, Done, Event, Failed, Loading, Progress
-from fld_engine.schemas.errors import FldError
+from fld_engine.engine.plan.trust import Distrusted, Trust, is_device_error
+from fld_engine.engine.run.messages import Broken, Committed, Done, Event, Failed, Loading, Progress
+from fld_engine.schemas.errors import FldError, TransportError
 
 log = logging.getLogger(__name__)
 
 ANSWERS = "answers"
 """Folder of a root with one folder for each annotator that remembers."""
+PACE_S = 0.5
+"""How often progress is told while all is well."""
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TOKENIZERS_PARALLELISM")
 """Set before a worker's process starts, so that workers side by side do not fight for cores."""
 
@@ -39,29 +44,40 @@ class WorkerLoop:
     def __init__(self, emit: Callable[[Event], None], flush: Callable[[], None]) -> None:
         self._emit, self._flush = emit, flush
         self._annotators: dict[str, Annotator] = {}
+        self._untold: dict[str, Progress] = {}
+        self._told_at = -math.inf
+        self.trust = Trust()
         self.store: Store
         self.isolation: Isolation
 
     def run(self, task: Task) -> None:
-        """Do one task. Reports `Done` or `Failed` last; never raises."""
+        """Do one task. Reports `Done`, `Failed` or `Broken` last; never raises."""
         log.info("task %s %s in process %d", task.stage, task.label, os.getpid())
         self.store, self.isolation = Store(task.root), task.isolation
+        self._untold.clear()
+        self.trust.begin(task.isolation)
         try:
             stage: Stage[object] = stage_named(task.stage)
             answer = stage.work(task, self)
+        except Distrusted as doubt:
+            self._say(Broken(detail=doubt.detail, spans=doubt.spans, guilty=doubt.guilty))
         except FldError as error:
-            self._emit(Failed(error=type(error).__name__, detail=str(error), fatal=True))
+            fatal = not isinstance(error, TransportError)
+            self._say(Failed(error=type(error).__name__, detail=str(error), fatal=fatal))
         except Exception as error:  # noqa: BLE001 - the worker boundary: the driver decides whether to try again
             detail = f"{error}\n{traceback.format_exc()}"
-            self._emit(Failed(error=type(error).__name__, detail=detail, fatal=False))
+            if is_device_error(error):
+                self._say(Broken(detail=detail))
+            else:
+                self._say(Failed(error=type(error).__name__, detail=detail, fatal=False))
         else:
-            self._emit(Done(result=answer.model_dump_json() if answer is not None else ""))
+            self._say(Done(result=answer.model_dump_json() if answer is not None else ""))
 
     def annotator(self, step: str, config: AnnotatorConfig) -> tuple[Annotator, bool]:
         key = f"{self.store.url} {step} {config.model_dump_json()}"
         if key in self._annotators:
             return self._annotators[key], False
-        self._emit(Loading(step=step))
+        self._say(Loading(step=step))
         annotator = build_annotator(step, config)
         if isinstance(annotator, Remembering):
             annotator.remember_at(f"{self.store.url}/{ANSWERS}/{step}")
@@ -70,9 +86,31 @@ class WorkerLoop:
         return annotator, True
 
     def report(self, span: Span, finished: int) -> None:
-        self._emit(Progress(span=span, finished=finished))
+        """Tell of progress: at a steady pace, or at once and until it is heard where the task is careful."""
+        failed, worked = self.trust.take(span.step)
+        before = self._untold.get(span.step, Progress(span=span))
+        self._untold[span.step] = Progress(
+            span=span,
+            finished=before.finished + finished,
+            failed=before.failed + failed,
+            worked=before.worked or worked,
+        )
+        if self.isolation.careful or time.monotonic() - self._told_at > PACE_S:
+            self._tell()
         if self.isolation.careful and not finished:
             self._flush()
 
     def commit(self, output: OutputRecord, spent: Spent = Spent()) -> None:  # noqa: B008 - frozen
-        self._emit(Committed(output=output, spent=spent))
+        self._say(Committed(output=output, spent=spent))
+
+    def _tell(self) -> None:
+        for progress in self._untold.values():
+            self._emit(progress)
+        self._untold.clear()
+        self._told_at = time.monotonic()
+
+    def _say(self, event: Event) -> None:
+        """Emit an event after the progress that came before it; what comes next is told at once."""
+        self._tell()
+        self._emit(event)
+        self._told_at = -math.inf

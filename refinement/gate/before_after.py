@@ -36,6 +36,11 @@ class BeforeAfter:
     def __len__(self) -> int:
         return len(self.before)
 
+    @property
+    def twin_groups(self) -> list[str]:
+        """The group of near-twins of each image; one without a group is like no other."""
+        return [compared.image.twin_group or f"image {row}" for row, compared in enumerate(self.before)]
+
     def where(self, holds: Callable[[ComparedImage], object]) -> BeforeAfter:
         """The images for which `holds` is true both before and after."""
         rows = [i for i, (a, b) in enumerate(zip(self.before, self.after, strict=True)) if holds(a) and holds(b)]
@@ -64,7 +69,8 @@ def before_after(
 
 
 def has_regions(compared: ComparedImage) -> bool:
-    return bool(compared.gold.regions.labels)
+    """An image on which people found no object counts: whatever is said to be on it is wrong."""
+    return compared.gold.judges_regions
 
 
 def has_masks(compared: ComparedImage) -> bool:

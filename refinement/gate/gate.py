@@ -1,8 +1,9 @@
 """The gate: a round's labels replace the old ones only where they are better on gold, beyond chance.
 
 Decided per unit, because texts lie with their groundings and regions with their texts. The question is paired: the
-same gold images, the labels before and after. Resampling images (Efron and Tibshirani 1993, chapter 16) gives the
-distribution of the difference without assuming anything about it.
+same gold images, the labels before and after. Resampling them (Efron and Tibshirani 1993, chapter 16) gives the
+distribution of the difference without assuming anything about it, but that what is drawn is independent: so groups of
+near-twins are drawn, each whole (the cluster bootstrap of Davison and Hinkley 1997, section 3.8), and counted.
 """
 
 from __future__ import annotations
@@ -35,11 +36,14 @@ class GateRules(Frozen):
     num_resamples: int = Field(default=1000, gt=0)
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
     min_images: int = Field(default=10, gt=0)
-    """With fewer gold images the gate cannot tell, and refuses."""
+    """With fewer gold images, near-twins counted once, the gate cannot tell, and refuses."""
 
 
 class Gain(Frozen):
-    """A metric before and after; `low` and `high` bound the gain, each at the rules' confidence."""
+    """A metric before and after; `low` and `high` bound the gain, each at the rules' confidence.
+
+    `num_groups` are the groups of near-twins that the images are of.
+    """
 
     metric: str
     before: float
@@ -47,6 +51,7 @@ class Gain(Frozen):
     low: float
     high: float
     num_images: int
+    num_groups: int
 
     def __str__(self) -> str:
         bounds = f"gain between {self.low:+.4f} and {self.high:+.4f}"
@@ -74,15 +79,37 @@ class GateDecision(Frozen):
         return self.state == "better"
 
 
-def gain_of(metric: str, measure: Measure, num_images: int, rules: GateRules, *, seed: int) -> Gain:
-    """What `num_images` gold images, at least one, say of a metric; higher is better."""
+def gain_of(
+    metric: str,
+    measure: Measure,
+    num_images: int,
+    rules: GateRules,
+    *,
+    seed: int,
+    twin_groups: Sequence[str] | None = None,
+) -> Gain:
+    """What `num_images` gold images, at least one, say of a metric; higher is better.
+
+    `twin_groups` has the group of each image, by default one of its own.
+    """
     before, after = measure(np.arange(num_images))
+    members = _members(twin_groups if twin_groups is not None else [str(row) for row in range(num_images)])
     rng = np.random.default_rng(seed)
-    draws = rng.integers(num_images, size=(rules.num_resamples, num_images))
-    gains = np.array([b - a for a, b in map(measure, draws)])
+    draws = rng.integers(len(members), size=(rules.num_resamples, len(members)))
+    gains = np.array([b - a for a, b in (measure(np.concatenate([members[i] for i in draw])) for draw in draws)])
     low, high = np.quantile(gains, [1 - rules.confidence, rules.confidence])
     before, after, low, high = (round(float(value), 4) for value in (before, after, low, high))
-    return Gain(metric=metric, before=before, after=after, low=low, high=high, num_images=num_images)
+    return Gain(
+        metric=metric, before=before, after=after, low=low, high=high, num_images=num_images, num_groups=len(members)
+    )
+
+
+def _members(twin_groups: Sequence[str]) -> list[npt.NDArray[np.int64]]:
+    """Rows of each group, groups by their first image."""
+    rows: dict[str, list[int]] = {}
+    for row, group in enumerate(twin_groups):
+        rows.setdefault(group, []).append(row)
+    return [np.array(of_group, dtype=np.int64) for of_group in rows.values()]
 
 
 def decide_gate(
@@ -94,27 +121,31 @@ def decide_gate(
     *,
     seed: int,
     guardrails: Sequence[Gain] = (),
+    twin_groups: Sequence[str] | None = None,
 ) -> GateDecision:
     """Compare a unit before and after a round on `num_images` gold images; higher is better.
 
+    `twin_groups` has the group of each image, by default one of its own.
+
     Accepted where the lower bound of the gain is above 0: labels that did not change have gain 0, and are refused.
     Refused, too, where one of the `guardrails`, gains of something else that the unit holds, is a loss beyond chance; a
-    guardrail on fewer images than the rules ask for is passed over.
+    guardrail on fewer groups of images than the rules ask for is passed over.
     """
     if not num_images:
         return _decision(
             unit,
-            Gain(metric=metric, before=0.0, after=0.0, low=0.0, high=0.0, num_images=0),
+            Gain(metric=metric, before=0.0, after=0.0, low=0.0, high=0.0, num_images=0, num_groups=0),
             "cannot_tell",
             f"nothing to judge {unit} by: no image of the gate's split has both labels and gold of them",
         )
-    gain = gain_of(metric, measure, num_images, rules, seed=seed)
-    if num_images < rules.min_images:
-        few = f"{num_images} gold images are too few to tell: at least {rules.min_images} are needed"
+    gain = gain_of(metric, measure, num_images, rules, seed=seed, twin_groups=twin_groups)
+    if gain.num_groups < rules.min_images:
+        alike = f" of {gain.num_groups} groups of near-twins" if gain.num_groups < num_images else ""
+        few = f"{num_images} gold images{alike} are too few to tell: at least {rules.min_images} are needed"
         return _decision(unit, gain, "cannot_tell", few)
     if gain.low <= 0:
         return _decision(unit, gain, "not_better", f"{gain}: not better beyond chance")
-    lost = [other for other in guardrails if other.num_images >= rules.min_images and other.high < 0]
+    lost = [other for other in guardrails if other.num_groups >= rules.min_images and other.high < 0]
     if lost:
         worse = "; ".join(f"{other}: worse beyond chance" for other in lost)
         return _decision(unit, gain, "not_better", f"{gain}: better, but {worse}")

@@ -23,6 +23,7 @@ from fld_engine.refinement.labels.image import RegionLabel, boxes_of
 from fld_engine.refinement.labels.ledger import Unit
 from fld_engine.refinement.labels.matching import match_boxes
 from fld_engine.schemas.annotations import Frozen
+from fld_engine.schemas.names import same_name
 
 FAR = 0.1
 """A box that overlaps nothing of gold by this is about nothing."""
@@ -181,7 +182,7 @@ def closeness(label: RegionLabel | None, truth: Boxes) -> float:
     if not len(overlaps) or overlaps.max() < FAR:
         return -0.5
     best = int(overlaps.argmax())
-    return 0.5 * (truth.labels[best] == label.label) + 0.5 * float(overlaps[best])
+    return 0.5 * same_name(truth.labels[best], label.label) + 0.5 * float(overlaps[best])
 
 
 def _changed(

@@ -12,6 +12,7 @@ from fld_engine.engine.data.geometry import pairwise_iou
 from fld_engine.refinement.labels.boxes import Boxes, Grounded
 from fld_engine.refinement.labels.matching import match_boxes, same_labels
 from fld_engine.schemas.annotations import Frozen
+from fld_engine.schemas.names import name_key
 
 IOUS = (0.5, 0.75)
 """The two bounds that detection papers print: found at all, and found tightly."""
@@ -58,7 +59,7 @@ def average_precision(predicted: Sequence[Boxes], gold: Sequence[Boxes]) -> dict
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 
-    names = sorted({label for image in gold for label in image.labels})
+    names = sorted({name_key(label) for image in gold for label in image.labels})
     if not names:
         return {"ap": -1.0, "ap50": -1.0, "ap75": -1.0}
     category = {name: i + 1 for i, name in enumerate(names)}
@@ -83,10 +84,10 @@ def _coco_rows(images: Sequence[Boxes], category: dict[str, int]) -> list[dict[s
     for number, image in enumerate(images, start=1):
         scores = image.scores if len(image.scores) else np.ones(len(image.labels))
         for (x1, y1, x2, y2), label, score in zip(image.xyxy.tolist(), image.labels, scores.tolist(), strict=True):
-            if label in category:
+            if (name := name_key(label)) in category:
                 box = [x1, y1, x2 - x1, y2 - y1]
                 area = box[2] * box[3]
-                row = {"id": len(rows) + 1, "image_id": number, "category_id": category[label], "bbox": box}
+                row = {"id": len(rows) + 1, "image_id": number, "category_id": category[name], "bbox": box}
                 rows.append({**row, "area": area, "iscrowd": 0, "score": score})
     return rows
 
@@ -108,5 +109,5 @@ def grounding_recall(predicted: Sequence[Grounded], gold: Sequence[Grounded], *,
 
 def _words(phrase: str) -> str:
     """A text that was rewritten says "the dog" where gold says "a dog"."""
-    words = phrase.lower().split()
+    words = name_key(phrase).split()
     return " ".join(words[1:] if len(words) > 1 and words[0] in ("a", "an", "the") else words)

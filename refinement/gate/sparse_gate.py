@@ -26,13 +26,14 @@ class TextComparison:
     """Texts of one gold image at one granularity: by people, by the specialist, and of the labels.
 
     `brief` is its brief label; `small` its text of the small set, which the specialist has not learned from. Both may
-    be empty.
+    be empty. Near-twins share a `twin_group`; an image without one is like no other.
     """
 
     gold: tuple[str, ...]
     written: str
     brief: str = ""
     small: str = ""
+    twin_group: str = ""
 
 
 class SmallSet(Frozen):
@@ -69,10 +70,13 @@ def judge_written(
     """Decide on a granularity by the images of the gate that have gold for it and a text of the specialist."""
     references = [image.gold for image in images]
     written = [image.written for image in images]
+    groups = [image.twin_group or f"image {row}" for row, image in enumerate(images)]
     brief, another, after = (
-        cider(texts, references) for texts in ([image.brief for image in images], written[-1:] + written[:-1], written)
+        cider(texts, references) for texts in ([image.brief for image in images], _of_others(written, groups), written)
     )
-    decision = decide_gate("texts", METRIC, _better_of(brief, another, after), len(images), rules, seed=seed)
+    decision = decide_gate(
+        "texts", METRIC, _better_of(brief, another, after), len(images), rules, seed=seed, twin_groups=groups
+    )
     return SparseGate(
         granularity=granularity,
         decision=decision,
@@ -80,6 +84,15 @@ def judge_written(
         another=_mean(another),
         small_set=_small_set([image for image in images if image.small]),
     )
+
+
+def _of_others(written: Sequence[str], groups: Sequence[str]) -> list[str]:
+    """For each image the text of the one before it that is no near-twin of it; its own where there is none such."""
+    num = len(written)
+    return [
+        next((written[row - back] for back in range(1, num) if groups[row - back] != groups[row]), written[row])
+        for row in range(num)
+    ]
 
 
 def _better_of(brief: Floats, another: Floats, after: Floats) -> Measure:

@@ -33,11 +33,12 @@ def judge_gates(pairs: BeforeAfter, rules: GateRules, *, seed: int, prefix: str 
     boxed, described = pairs.where(has_regions), pairs.where(has_briefs)
     f1 = f1_measure(*(list(map(found_counts, side)) for side in boxed))
     regions = decide_gate(
-        "regions", f"{prefix}f1@{FOUND:g}", f1, len(boxed), rules, seed=seed,
+        "regions", f"{prefix}f1@{FOUND:g}", f1, len(boxed), rules, seed=seed, twin_groups=boxed.twin_groups,
         guardrails=_guardrails(pairs.where(has_masks), "mask_iou", mask_sums, rules, seed),
     )  # fmt: skip
     texts = decide_gate(
         "texts", f"{prefix}cider", mean_measure(*map(ciders, described)), len(described), rules, seed=seed,
+        twin_groups=described.twin_groups,
         guardrails=_guardrails(pairs.where(has_phrases), f"grounding_recall@{FOUND:g}", grounding_sums, rules, seed),
     )  # fmt: skip
     return regions, texts
@@ -49,4 +50,4 @@ def _guardrails(
     if not len(pairs):
         return []
     measure = ratio_measure(*(list(map(sums, side)) for side in pairs))
-    return [gain_of(metric, measure, len(pairs), rules, seed=seed)]
+    return [gain_of(metric, measure, len(pairs), rules, seed=seed, twin_groups=pairs.twin_groups)]

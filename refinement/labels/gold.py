@@ -17,9 +17,10 @@ GOLD_SPLITS: tuple[GoldSplit, ...] = ("calibrate", "gate", "final")
 class Gold:
     """Labels of people for one image: the reference, never trained on, merged or filtered.
 
-    What is empty was not labelled, and judges nothing: a gold image with captions alone does not mean that it shows no
-    object. `masks` stand in the order of `regions`, empty for those without, or there are none at all; `read` is scene
-    text with its boxes; `phrases` are those of texts.
+    Of what people left empty beside other labels nothing is known: a gold image with captions alone does not mean that
+    it shows no object. Gold without anything says just that: somebody looked, and there is nothing to be labelled.
+    `more` says that people gave more than is here. `masks` stand in the order of `regions`, empty for those without, or
+    there are none at all; `read` is scene text with its boxes; `phrases` are those of texts.
     """
 
     regions: Boxes
@@ -27,6 +28,12 @@ class Gold:
     masks: tuple[tuple[Polygon, ...], ...] = ()
     read: Boxes = NO_BOXES
     phrases: tuple[Grounded, ...] = ()
+    more: bool = False
+
+    @property
+    def judges_regions(self) -> bool:
+        """Whether it is known which objects there are: people drew some, or said that there are none."""
+        return bool(self.regions.labels) or not (self.texts or self.has_dependents or self.more)
 
     @property
     def has_dependents(self) -> bool:
@@ -34,7 +41,7 @@ class Gold:
         return bool(any(self.masks) or self.read.labels or self.phrases)
 
     def without_dependents(self) -> Gold:
-        return Gold(self.regions, self.texts)
+        return Gold(self.regions, self.texts, more=self.more or self.has_dependents)
 
 
 def gold_split_of(twin_group: str, seed: int) -> GoldSplit:

@@ -13,6 +13,7 @@ from fld_engine.engine.data.images import RGB
 from fld_engine.refinement.labels.boxes import Boxes
 from fld_engine.refinement.labels.gold import GoldSplit
 from fld_engine.schemas.annotations import Granularity
+from fld_engine.schemas.names import name_key
 
 _WORD = re.compile(r"[\w'-]+")
 
@@ -27,7 +28,7 @@ class RegionLabel:
     for an old label they come from the student's teacher-forced scores. `runner_up` is the name that the student finds
     most likely for this place when asked, and `p_runner_up` its probability; empty where it was not asked.
     `place_asked` is False where no student could score the place, as in an answer that is too long: `p` then means
-    nothing.
+    nothing. So it is with `name_asked`, the name and `p_label`, as of a name that the target language cannot say.
     """
 
     id: str
@@ -39,6 +40,7 @@ class RegionLabel:
     runner_up: str = ""
     p_runner_up: float = 0.0
     place_asked: bool = True
+    name_asked: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,8 @@ class TextLabel:
 
     `named` are the things that it names (the heads of its noun chunks, as parsed). `p` is the probability
     of its words to a student, which is not calibrated, `similarity` the image-text cosine of a ranker, None where there
-    is no ranker.
+    is no ranker. `asked` is False where no student could score the text, as one that is too long: `p` means nothing
+    then.
     """
 
     id: str
@@ -57,6 +60,7 @@ class TextLabel:
     p: float
     similarity: float | None = None
     protected: bool = False
+    asked: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,5 +89,10 @@ def boxes_of(regions: Sequence[RegionLabel]) -> Boxes:
 
 def named_things(text: str, names: Sequence[str]) -> tuple[str, ...]:
     """Words of a text that are the head noun of a known label, in order: what the text claims to be on the image."""
-    heads = {name.lower().split()[-1] for name in names if name.split()}
-    return tuple(word for word in _WORD.findall(text.lower()) if word in heads)
+    heads = {head_of(name) for name in names} - {""}
+    return tuple(word for word in _WORD.findall(text.lower()) if head_of(word) in heads)
+
+
+def head_of(name: str) -> str:
+    """The last word of a name, as names are compared; empty for none."""
+    return (name_key(name).split() or [""])[-1]

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fld_engine.engine.data.geometry import Bools, Floats, Ints, pairwise_iou
+from fld_engine.schemas.names import name_key
 
 
 class Matches(NamedTuple):
@@ -36,8 +37,7 @@ def match_boxes(a_xyxy: Floats, b_xyxy: Floats, *, min_iou: float, same: Bools |
 
 
 def same_labels(a: list[str], b: list[str]) -> Bools:
-    """(n, m) whether two labels are the same word; case and outer spaces do not matter."""
-    first = np.array([label.strip().lower() for label in a], dtype=object)
-    second = np.array([label.strip().lower() for label in b], dtype=object)
+    """(n, m) whether two labels are one name, however they are written."""
+    first, second = (np.array([name_key(label) for label in labels], dtype=object) for labels in (a, b))
     equal: Bools = first[:, None] == second[None, :]
     return equal.astype(np.bool_)

@@ -12,6 +12,7 @@ from pydantic import Field
 from fld_engine.engine.data.geometry import Floats, areas
 from fld_engine.refinement.labels.image import LabelledImage, boxes_of
 from fld_engine.schemas.annotations import Frozen
+from fld_engine.schemas.names import name_key
 
 AREA_EDGES = tuple(float(edge) for edge in np.geomspace(1e-4, 1.0, 13))
 """Bounds of the bins that relative box areas fall into: three a decade, as areas span four decades."""
@@ -29,7 +30,7 @@ class Portrait(Frozen):
 
 
 class Survey(Frozen):
-    """Counts of the labels of some images: boxes, areas and lengths of texts by bin, phrases in lower case. Adds up."""
+    """Counts of the labels of some images: boxes, areas and lengths of texts by bin, phrases by key. Adds up."""
 
     num_images: int = 0
     areas: tuple[int, ...] = (0,) * (len(AREA_EDGES) - 1)
@@ -64,7 +65,7 @@ def survey(
         num_images=num_images,
         areas=_histogram(relative, AREA_EDGES),
         lengths=_histogram(lengths, LENGTH_EDGES),
-        phrases=dict(Counter(phrase.strip().lower() for phrase in phrases)),
+        phrases=dict(Counter(name_key(phrase) for phrase in phrases)),
     )
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TypeVar
 
-from pydantic import JsonValue, ValidationError
+from pydantic import Field, JsonValue, ValidationError
 
 from fld_engine.engine.plan.rounds import RoundRecord
 from fld_engine.refinement.gate.drift import Drift
 from fld_engine.refinement.gate.gate import GateDecision
 from fld_engine.refinement.gate.measured import EditsMeasured, Measured
 from fld_engine.refinement.gate.sparse_gate import SparseGate
-from fld_engine.refinement.labels.ledger import What
+from fld_engine.refinement.labels.ledger import Unit, What
 from fld_engine.refinement.merge.calibration import Calibration
 from fld_engine.schemas.annotations import Frozen, Granularity
 from fld_engine.schemas.errors import RootError
@@ -41,7 +41,8 @@ class SparseDetails(Frozen):
 class RoundDetails(Frozen):
     """Of every later round: decisions, curves, figures, the number of edits by what they did, and drift.
 
-    `sparse` is there for the round of a specialist alone, and absent from the file of any other.
+    `not_asked` counts the labels of each unit that no student could be asked about, which are no edits for that. It is
+    absent where there are none; `sparse` is there for the round of a specialist alone.
     """
 
     gates: tuple[GateDecision, ...]
@@ -50,6 +51,7 @@ class RoundDetails(Frozen):
     edits: Mapping[What, int]
     edits_measured: tuple[EditsMeasured, ...] = ()
     drift: tuple[Drift, ...] = ()
+    not_asked: Mapping[Unit, int] = Field(default_factory=dict)
     sparse: SparseDetails | None = None
 
     @property
@@ -59,8 +61,9 @@ class RoundDetails(Frozen):
     def as_json(self) -> dict[str, JsonValue]:
         """As a `RoundRecord` takes it."""
         found: dict[str, JsonValue] = self.model_dump(mode="json")
-        if self.sparse is None:
-            del found["sparse"]
+        for name in ("not_asked", "sparse"):
+            if not found[name]:
+                del found[name]
         return found
 
 

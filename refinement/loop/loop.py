@@ -6,12 +6,13 @@ checkpoints, the outputs of the annotator, and rounds that are finished are not 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from fld_engine.engine.data.hashing import canonical_json, fingerprint
+from fld_engine.engine.data.hashing import fingerprint
 from fld_engine.engine.data.identity import identity_of
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.data.work_set import WorkSet
@@ -35,10 +36,11 @@ from fld_engine.refinement.gate.final import final_figures
 from fld_engine.refinement.gate.gating import JudgedPartition, MergeDecision, decide_round
 from fld_engine.refinement.gate.proxy_gold import AGREEMENT
 from fld_engine.refinement.labels.folds import EVERY_FOLD, fold_of
-from fld_engine.refinement.labels.ledger import WHATS
+from fld_engine.refinement.labels.ledger import WHATS, Unit
 from fld_engine.refinement.labels.survey import Survey, survey_of
 from fld_engine.refinement.labels.tables import count_names
 from fld_engine.refinement.loop.details import InitialDetails, RoundDetails
+from fld_engine.refinement.loop.final_readings import FinalFigures, FinalReadings
 from fld_engine.refinement.loop.partition_merge import MergedPartition, PartitionMerge, StudentOutput
 from fld_engine.refinement.loop.proposal import Proposal
 from fld_engine.refinement.loop.reference import Reference
@@ -50,6 +52,7 @@ from fld_engine.refinement.training.teaching import TRAINING, Teacher, student_f
 from fld_engine.refinement.training.training_log import TensorBoardLog
 from fld_engine.schemas.annotations import Source
 from fld_engine.schemas.errors import RootError
+from fld_engine.schemas.names import name_key
 from fld_engine.schemas.origins import Origin
 
 VERSION = 4
@@ -75,9 +78,7 @@ class Loop:
 
     @cached_property
     def teacher(self) -> Teacher:
-        return Teacher(
-            self.pipeline, self.settings.student, self.settings.trainer, num_folds=self.settings.rules.num_folds
-        )
+        return Teacher(self.pipeline, self.settings)
 
     @cached_property
     def files(self) -> RoundFiles:
@@ -88,6 +89,10 @@ class Loop:
     @cached_property
     def reference(self) -> Reference:
         return Reference(self.store, self.config, self.files)
+
+    @property
+    def final_readings(self) -> FinalReadings:
+        return FinalReadings(self.store)
 
     def described(self) -> dict[str, Any]:
         """What a round depends on, but for the labels it begins with."""
@@ -119,7 +124,7 @@ class Loop:
         num_gold = sum(len(self.files.gold(partition)) for partition in partitions)
         details = InitialDetails(num_gold=num_gold).model_dump()
         record = RoundRecord(number=0, fingerprint=identity, partitions=partitions, details=details)
-        self.store.write_model(f"{round_folder(0)}/{RECORD}", record)
+        self.store.create_model(f"{round_folder(0)}/{RECORD}", record)
         return record
 
     # ------------------------------------------------------------------ a round
@@ -183,9 +188,16 @@ class Loop:
         return make_plan(self.store, config, [partition.unseen for partition in before.partitions])
 
     def _names(self, before: RoundRecord) -> list[str]:
-        """The most frequent names of the labels, by falling number and then by name."""
+        """The most frequent names of the labels, by falling number and then by name.
+
+        All spellings of a name count together, and it is written as most labels write it.
+        """
         counts = sum((count_names(self.files.labels(p)) for p in before.partitions), start=count_names({}))
-        return sorted(counts, key=lambda name: (-counts[name], name))[: self.settings.max_names]
+        spelled: dict[str, str] = {}
+        together: Counter[str] = Counter()
+        for name in sorted(counts, key=lambda name: (-counts[name], name)):
+            together[spelled.setdefault(name_key(name), name)] += counts[name]
+        return sorted(together, key=lambda name: (-together[name], name))[: self.settings.max_names]
 
     def merge(self, number: int, before: RoundRecord, plan: Plan, identity: str) -> RoundRecord:
         """Calibrate, let the gate decide, and write the labels of the round with their ledger."""
@@ -198,6 +210,7 @@ class Loop:
         )  # fmt: skip
         merged = self.merge_partitions(number, before, plan, decision.merge_decision(rules.merge), source)
         counts = {what: sum(partition.edits.get(what, 0) for partition in merged) for what in WHATS}
+        not_asked = sum((Counter(partition.not_asked) for partition in merged), start=Counter[Unit]())
         now = sum((partition.survey for partition in merged), start=Survey())
         first = (survey_of(self.files.images(partition)) for partition in read_round(self.store, 0).partitions)
         drifts = compare(sum(first, start=Survey()).portrait(), now.portrait(), self.settings.drift)
@@ -213,9 +226,10 @@ class Loop:
                 edits=counts,
                 edits_measured=decision.edits_measured,
                 drift=drifts,
+                not_asked=not_asked,
             ).as_json(),
         )
-        self.store.write_model(f"{round_folder(number)}/{RECORD}", record)
+        self.store.create_model(f"{round_folder(number)}/{RECORD}", record)
         log = TensorBoardLog(f"{self.store.url}/{TRAINING}/gold")
         log.scalars({f"gold/{figure.unit}/{figure.metric}": figure.after for figure in decision.measured}, number)
         return record
@@ -260,11 +274,17 @@ class Loop:
     # ------------------------------------------------------------------ the end
 
     def final(self, rounds: Sequence[RoundRecord]) -> dict[str, tuple[float, float]]:
-        """Figures of the labels on the `final` split before and after; the only place that reads it."""
-        first, last = (self.reference.final(record) for record in (rounds[0], rounds[-1]))
-        found = final_figures(first, last)
-        self.store.write_bytes(
-            f"rounds/final-{rounds[-1].number:03d}.json",
-            canonical_json({"images": len(first), "metrics": found}).encode(),
-        )
-        return found
+        """Figures of the labels on the `final` split before and after; the only place that reads it.
+
+        Read once a loop: asked again about the same labels, it says what is written down.
+        """
+        number, kept = rounds[-1].number, self.final_readings.kept(rounds[-1].number)
+        labels = [[part.standing.annotations_fingerprint for part in rounds[end].partitions] for end in (0, -1)]
+        identity = fingerprint({"labels": labels})
+        if kept is None or kept.identity != identity:
+            first, last = (self.reference.final(record) for record in (rounds[0], rounds[-1]))
+            found = FinalFigures(images=len(first), metrics=final_figures(first, last), identity=identity)
+            if kept is None or found.model_copy(update={"identity": ""}) != kept:  # an old root does not name them
+                self.final_readings.keep(number, found)
+            kept = found
+        return dict(kept.metrics)

@@ -15,6 +15,7 @@ from fld_engine.engine.plan.tasks import Task
 from fld_engine.refinement.gate.gating import MergeDecision, edits_of
 from fld_engine.refinement.labels.image import LabelledImage
 from fld_engine.refinement.labels.judgement import Judgement, judgements
+from fld_engine.refinement.labels.ledger import Unit
 from fld_engine.refinement.labels.survey import Survey, survey_of
 from fld_engine.refinement.loop.round_files import RoundFiles
 from fld_engine.refinement.loop.stage import NAME
@@ -59,21 +60,27 @@ class PartitionMerge(Frozen):
 
 
 class MergedPartition(Frozen):
-    """A partition after a round, the number of its edits by what they did, and what its labels look like."""
+    """A partition after a round, the number of its edits by what they did, and what its labels look like.
+
+    `not_asked` counts by unit the labels that no student could be asked about.
+    """
 
     partition: RoundPartition
     edits: Mapping[str, int]
     survey: Survey
+    not_asked: Mapping[Unit, int]
 
 
 def merge_partition(store: Store, merge: PartitionMerge) -> MergedPartition:
     """Merge a partition. Done again, it writes the same bytes under the same names."""
     files = RoundFiles(store, merge.limits, merge.remade, merge.makers, merge.seed)
     images = files.images(merge.partition)
-    edits = edits_of(images, merge.output.judged(store, merge.partition, images), merge.decision)
+    judged = merge.output.judged(store, merge.partition, images)
+    edits = edits_of(images, judged, merge.decision)
     after = files.edit(merge.number, merge.partition, edits, merge.source)
     return MergedPartition(
         partition=after,
         edits=Counter(edit.what for edit in edits),
         survey=survey_of(files.images(after) if edits else images),
+        not_asked=sum((judgement.not_asked for judgement in judged.values()), start=Counter[Unit]()),
     )

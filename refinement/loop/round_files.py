@@ -22,7 +22,7 @@ from fld_engine.refinement.labels.gold import Gold
 from fld_engine.refinement.labels.image import LabelledImage
 from fld_engine.refinement.labels.initial_labels import kept_labels, statuses
 from fld_engine.refinement.labels.ledger import Edit, ledger_table
-from fld_engine.refinement.labels.tables import Labels, count_names, gold_of, labelled_images, of_images, of_people
+from fld_engine.refinement.labels.tables import Labels, Row, count_names, gold_of, labelled_images, of_images, of_people
 from fld_engine.schemas.annotations import Source
 from fld_engine.schemas.kinds import Kind
 from fld_engine.schemas.tables import ANNOTATION_TABLES
@@ -50,6 +50,13 @@ class RoundFiles:
     def gold(self, partition: RoundPartition) -> dict[str, Gold]:
         """Gold by image id."""
         return gold_of(of_people(source_tables(self.store, partition.standing, gold=True)))
+
+    def empty_gold(self, partition: RoundPartition) -> dict[str, Row]:
+        """Gold images about which people said nothing at all, by id, as rows of the images table."""
+        told = of_people(source_tables(self.store, partition.standing, gold=True))
+        named = {image for table in told.values() for image in table["image_id"].to_pylist()}
+        table = PartitionImages(self.store, partition.standing, self.limits).table
+        return {row["id"]: row for row in table.filter(table["gold"]).to_pylist() if row["id"] not in named}
 
     def images(self, partition: RoundPartition) -> list[LabelledImage]:
         """The images with their labels as a round works on them."""

@@ -87,9 +87,7 @@ class SparseStep:
         every = teacher.training_set(standing, EVERY_FOLD)
         general = teacher.teach(number, GENERAL, every, self.loop.settings.training, identity=identity)
         few = teacher.training_set(standing, EVERY_FOLD, self.settings.granularities)
-        return teacher.teach(
-            number, SPECIALIST, few, self.settings.training, identity=identity, start=teacher.opener(general)
-        )
+        return teacher.teach(number, SPECIALIST, few, self.settings.training, identity=identity, start=general)
 
     def plan(self, number: int, before: RoundRecord, folder: str) -> Plan:
         """The specialist on all images, the parse of its texts, and the filters of texts that need no more."""
@@ -139,7 +137,7 @@ class SparseStep:
                 ),
             ).as_json(),
         )
-        self.loop.store.write_model(f"{round_folder(number)}/{RECORD}", record)
+        self.loop.store.create_model(f"{round_folder(number)}/{RECORD}", record)
         return record
 
     def _judge(self, number: int, before: RoundRecord, plan: Plan) -> tuple[list[SparseGate], Counter[str]]:
@@ -152,10 +150,11 @@ class SparseStep:
             view = self._view(plan, partition)
             dropped.update(dropped_texts(view, _name(number)))
             gold = of_people(source_tables(self.loop.store, partition.standing, gold=True))["texts"]
-            deciding = [image.id for image in self.loop.files.images(partition) if image.gold_split == "gate"]
+            images = self.loop.files.images(partition)
+            deciding = {image.id: image.twin_group for image in images if image.gold_split == "gate"}
             labels = self.loop.files.labels(partition)["texts"]
             for granularity, found in compared.items():
-                found += compare_texts(granularity, deciding, gold, labels, view, _name(number))
+                found += compare_texts(granularity, deciding, gold, labels, view, _name(number), twin_groups=deciding)
         rules, seed = self.loop.settings.rules.gate, self.loop.config.seed + number
         return [judge_written(granularity, found, rules, seed=seed) for granularity, found in compared.items()], dropped
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,14 +22,31 @@ Texts = dict[str, tuple[str, ...]]
 
 
 def compare_texts(
-    granularity: Granularity, images: Iterable[str], gold: pa.Table, labels: pa.Table, view: PartitionView, name: str
+    granularity: Granularity,
+    images: Iterable[str],
+    gold: pa.Table,
+    labels: pa.Table,
+    view: PartitionView,
+    name: str,
+    *,
+    twin_groups: Mapping[str, str] | None = None,
 ) -> list[TextComparison]:
-    """Texts of those `images` for which `gold` has one, and specialist `name` one that the filters keep."""
+    """Texts of those `images` for which `gold` has one, and specialist `name` one that the filters keep.
+
+    `twin_groups` maps the id of an image to its group of near-twins, where it has one.
+    """
+    groups = twin_groups or {}
     reference, brief = _by_image(gold, granularity), _by_image(labels, "brief")
     small = _by_image(written_texts(labels, (granularity,)), granularity)
     mine = _by_image(_kept(view, name), granularity)
     return [
-        TextComparison(reference[image], mine[image][0], brief.get(image, ("",))[0], small.get(image, ("",))[0])
+        TextComparison(
+            gold=reference[image],
+            written=mine[image][0],
+            brief=brief.get(image, ("",))[0],
+            small=small.get(image, ("",))[0],
+            twin_group=groups.get(image, ""),
+        )
         for image in images
         if image in reference and image in mine
     ]

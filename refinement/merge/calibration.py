@@ -18,6 +18,7 @@ from fld_engine.refinement.labels.gold import Gold
 from fld_engine.refinement.labels.image import LabelledImage, RegionLabel, boxes_of
 from fld_engine.refinement.labels.judgement import Judgement
 from fld_engine.schemas.annotations import Frozen
+from fld_engine.schemas.names import same_name
 
 Claim = Literal["objects", "labels", "rivals"]
 """There is such a thing at this place; it bears this name; it bears the runner-up's name. Words of `round.json`.
@@ -139,6 +140,7 @@ def _judge_by_gold(
             found["objects"].add(region.p, right)
         if right:
             true = labels[int(row.argmax())]
-            found["labels"].add(region.p_label, region.label == true)
+            if region.name_asked:
+                found["labels"].add(region.p_label, same_name(region.label, true))
             if region.runner_up:
-                found["rivals"].add(region.p_runner_up, region.runner_up == true)
+                found["rivals"].add(region.p_runner_up, same_name(region.runner_up, true))

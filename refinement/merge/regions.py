@@ -3,6 +3,8 @@
 Every label of the last round ends in one of four ways: it is a person's and stays; the student found it, and its box
 and name are reconciled; the student did not find it but scores it as likely, under this name or another, and it stays;
 or it is dropped. What only the student found is admitted where it is right often enough.
+
+What could not be asked is no evidence: a label stays as it is in all that no student has scored.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from fld_engine.refinement.merge.rules import (
     should_move,
     should_relabel,
 )
+from fld_engine.schemas.names import same_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +56,16 @@ def merge_regions(
             kept, changes = _reconcile(image_id, label, seen[partner[row]], rules)
         else:
             kept, changes = _rename(image_id, label, rules)
-            if label.place_asked and should_drop(kept.p * kept.p_label, rules):
+            if label.place_asked and label.name_asked and should_drop(kept.p * kept.p_label, rules):
                 edits.append(_removed(image_id, label))
                 continue
         merged.append(kept)
         edits.extend(changes)
     matched = set(partner.values())
     for row, found in enumerate(seen):
-        if row not in matched and should_admit(found.p * found.p_label, rules) and not _covered(found, merged, rules):
+        if row in matched or not (found.place_asked and found.name_asked):
+            continue
+        if should_admit(found.p * found.p_label, rules) and not _covered(found, merged, rules):
             merged.append(found)
             edits.append(_added(image_id, found))
     return MergedRegions(tuple(merged), tuple(edits))
@@ -85,7 +90,8 @@ def _reconcile(
 ) -> tuple[RegionLabel, list[Edit]]:
     """An old label and the student's for the same thing: the likelier name, the likelier place."""
     kept, edits = _rename(image_id, label, rules)
-    if should_move(float(pairwise_iou(_boxes([label]), _boxes([found]))[0, 0]), label.p, found.p, rules):
+    iou = float(pairwise_iou(_boxes([label]), _boxes([found]))[0, 0])
+    if label.place_asked and found.place_asked and should_move(iou, label.p, found.p, rules):
         weights = np.array([label.p]), np.array([found.p])
         box: Box = tuple(fuse_boxes(_boxes([label]), _boxes([found]), *weights)[0].tolist())
         edits.append(
@@ -108,7 +114,9 @@ def _reconcile(
 
 def _rename(image_id: str, label: RegionLabel, rules: MergeRules) -> tuple[RegionLabel, list[Edit]]:
     runner_up, p_runner_up = label.runner_up, label.p_runner_up
-    if not runner_up or runner_up == label.label or not should_relabel(label.p_label, p_runner_up, rules):
+    if not label.name_asked or not runner_up or same_name(runner_up, label.label):
+        return label, []
+    if not should_relabel(label.p_label, p_runner_up, rules):
         return label, []
     edit = Edit(
         unit="regions",

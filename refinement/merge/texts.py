@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from fld_engine.refinement.labels.image import TextLabel
+from fld_engine.refinement.labels.image import TextLabel, head_of
 from fld_engine.refinement.labels.ledger import Edit
 from fld_engine.refinement.merge.rules import MORE_CONSISTENT, MergeRules, should_rewrite
 
@@ -23,8 +23,8 @@ def consistency(named: Sequence[str], regions: Sequence[str]) -> float:
 
     Names count as often as they occur; a region label is named where its last word, the head noun, is.
     """
-    heads = [label.lower().split()[-1] for label in regions if label.split()]
-    left = [name.lower() for name in named]
+    heads = [head for head in map(head_of, regions) if head]
+    left = [head_of(name) for name in named]
     hits = 0
     for head in heads:
         if head in left:
@@ -48,15 +48,17 @@ def merge_texts(
     """Reconcile the texts of one image with the student's, granularity by granularity.
 
     The student's best text of a granularity may rewrite the worst old one; where there is none, it is added. `regions`
-    are the labels of the image's regions after their merge. People's texts are never rewritten.
+    are the labels of the image's regions after their merge. People's texts are never rewritten, nor is one that the
+    student could not be asked about; a text of its own that it could not be asked about is not taken.
     """
     merged = list(old)
     edits: list[Edit] = []
-    for granularity in dict.fromkeys(text.granularity for text in seen):
-        mine = [text for text in seen if text.granularity == granularity]
+    judged = [text for text in seen if text.asked]
+    for granularity in dict.fromkeys(text.granularity for text in judged):
+        mine = [text for text in judged if text.granularity == granularity]
         best = max(mine, key=lambda text: fit_of(text, regions))
         places = [i for i, text in enumerate(merged) if text.granularity == granularity]
-        open_places = [i for i in places if not merged[i].protected]
+        open_places = [i for i in places if not merged[i].protected and merged[i].asked]
         if any(merged[i].text == best.text for i in places):
             continue
         if not places:

@@ -23,8 +23,8 @@ class StudentAnnotator:
     """One student a fold, each for the images that it has not been trained on; a single one is for all images.
 
     Writes what the student detects (regions with the support of their boxes as score, a brief text with the probability
-    of its words) and a check of every label there is: `placed` for the box of a region, `holds` for its name and for
-    a text. The likeliest other name of a region is one more phrase of it, with its probability.
+    of its words) and a check of every label that it can be asked about: `placed` for the box of a region, `holds` for
+    its name and for a text. The likeliest other name of a region is one more phrase of it, with its probability.
     """
 
     class Params(Frozen):
@@ -95,8 +95,8 @@ def _labelled(sample: Sample) -> LabelledImage:
 def annotations_of(judgement: Judgement) -> Annotations:
     """The output for one image: scores of the labels as checks, detections and texts as annotations of the student."""
     checks = [Check(subject_id=r.id, question="placed", score=r.p) for r in judgement.old if r.place_asked]
-    checks += [Check(subject_id=r.id, question="holds", score=r.p_label) for r in judgement.old]
-    checks += [Check(subject_id=t.id, question="holds", score=t.p) for t in judgement.old_texts]
+    checks += [Check(subject_id=r.id, question="holds", score=r.p_label) for r in judgement.old if r.name_asked]
+    checks += [Check(subject_id=t.id, question="holds", score=t.p) for t in judgement.old_texts if t.asked]
     return Annotations(
         texts=tuple(Text(granularity=t.granularity, text=t.text, score=t.p) for t in judgement.seen_texts),
         regions=tuple(_region(region) for region in judgement.seen),

@@ -95,6 +95,7 @@ def _scored(
                 runner_up=s.runner_up,
                 p_runner_up=s.p_runner_up,
                 place_asked=s.box != NOT_ASKED,
+                name_asked=s.label != NOT_ASKED,
             )
             for region, s in zip(regions, group, strict=True)
         )
@@ -105,4 +106,7 @@ def _scored(
 def _scored_texts(scorer: Scorer, groups: Sequence[tuple[int, Sequence[TextLabel]]]) -> list[tuple[TextLabel, ...]]:
     """The same for texts."""
     scores = iter(scorer.texts([(row, text.granularity, text.text) for row, texts in groups for text in texts]))
-    return [tuple(replace(text, p=max(next(scores), 0.0)) for text in texts) for _, texts in groups]
+    return [
+        tuple(replace(text, p=max(p, 0.0), asked=p != NOT_ASKED) for text in texts for p in [next(scores)])
+        for _, texts in groups
+    ]

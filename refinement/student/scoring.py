@@ -7,7 +7,7 @@ a text through its caption task.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from fld_engine.engine.data.geometry import Floats
 from fld_engine.engine.stages.export.targets import CAPTION_TASKS
 from fld_engine.refinement.student.image_features import AnswerScore, ImageFeatures, Question
 from fld_engine.schemas.annotations import Granularity
+from fld_engine.schemas.names import name_key, same_name
 from fld_engine.schemas.target_language import (
     Instance,
     location_tokens,
@@ -26,7 +27,7 @@ from fld_engine.schemas.target_language import (
 )
 
 NOT_ASKED = -1.0
-"""Score of a label that the target language cannot say."""
+"""Score of a label that the target language cannot say, or not within the tokens of an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +62,21 @@ class Scorer:
     # ------------------------------------------------------------------------------------------------ regions
 
     def regions(self, asked: Sequence[Regions], candidates: Sequence[str]) -> list[list[RegionScore]]:
-        """Scores of each group of regions; a label is compared with those of its group and all `candidates`."""
+        """Scores of each group of regions; a label is compared with those of its group and all `candidates`.
+
+        Of several spellings of a name one competes, the first of the candidates or else of the group. A name of which
+        the target language would say something else competes not at all.
+        """
         supports = self.boxes(asked)
-        names = self.names(
-            asked, [sorted({*map(normalise_label, (*group.labels, *candidates))} - {""}) for group in asked]
-        )
-        scores = []
-        for group, boxes, likely in zip(asked, supports, names, strict=True):
-            owns = map(normalise_label, group.labels)
-            scores.append([_region_score(*one) for one in zip(boxes, owns, likely, strict=True)])
-        return scores
+        competing = [_competing((*candidates, *group.labels)) for group in asked]
+        names = self.names(asked, [sorted(map(normalise_label, spelled.values())) for spelled in competing])
+        return [
+            [
+                _region_score(box, own, spelled, likely)
+                for box, own, likely in zip(boxes, group.labels, all_, strict=True)
+            ]
+            for group, boxes, spelled, all_ in zip(asked, supports, competing, names, strict=True)
+        ]
 
     def names(self, asked: Sequence[Regions], candidates: Sequence[Sequence[str]]) -> list[list[Mapping[str, float]]]:
         """For each box of each group, the probability of every candidate name of the group; they sum to 1.
@@ -116,7 +122,10 @@ class Scorer:
     # -------------------------------------------------------------------------------------------------- texts
 
     def texts(self, asked: Sequence[tuple[int, Granularity, str]]) -> list[float]:
-        """Probability a token of texts of images, the geometric mean; `NOT_ASKED` where a text cannot be written."""
+        """Probability a token of texts of images, the geometric mean.
+
+        `NOT_ASKED` where a text cannot be written, or is cut because it has more tokens than an answer may have.
+        """
         scores = [NOT_ASKED] * len(asked)
         rows = [row for row, (_, _, text) in enumerate(asked) if normalise_text(text)]
         questions = []
@@ -124,7 +133,8 @@ class Scorer:
             image, granularity, text = asked[row]
             questions.append(Question(image, write_prompt(CAPTION_TASKS[granularity]), normalise_text(text)))
         for row, score in zip(rows, self._score(questions), strict=True):
-            scores[row] = float(np.exp(score.logs.mean()))
+            if len(score.logs) < self._features.student.max_target_tokens - 1:  # the start mark is not scored
+                scores[row] = float(np.exp(score.logs.mean()))
         return scores
 
     def _score(self, questions: Sequence[Question]) -> list[AnswerScore]:
@@ -133,9 +143,24 @@ class Scorer:
         return score_answers(self._features, questions, batch_size=self._batch_size)
 
 
-def _region_score(box: float, own: str, likely: Mapping[str, float]) -> RegionScore:
-    runner_up = max((name for name in likely if name != own), key=lambda name: likely[name], default="")
-    return RegionScore(box, likely.get(own, NOT_ASKED), runner_up, likely.get(runner_up, 0.0))
+def _competing(names: Iterable[str]) -> dict[str, str]:
+    """Key → the first spelling, of the names that the target language can say."""
+    spelled: dict[str, str] = {}
+    for name in names:
+        if (said := normalise_label(name)) and same_name(said, name):
+            spelled.setdefault(name_key(name), name)
+    return spelled
+
+
+def _region_score(box: float, own: str, spelled: Mapping[str, str], likely: Mapping[str, float]) -> RegionScore:
+    """`likely` has what is said of the names `spelled`. Where its own name was not asked, a region has no runner-up."""
+    key = name_key(own)
+    if key not in spelled:
+        return RegionScore(box, NOT_ASKED, "", 0.0)
+    shares = {other: likely[normalise_label(name)] for other, name in spelled.items()}
+    rivals = sorted((normalise_label(spelled[other]), other) for other in spelled if other != key)
+    _, runner_up = max(rivals, key=lambda rival: shares[rival[1]], default=("", ""))
+    return RegionScore(box, shares[key], spelled.get(runner_up, ""), shares.get(runner_up, 0.0))
 
 
 def _shares(names: Sequence[str], likelihoods: Sequence[float]) -> Mapping[str, float]:

@@ -35,14 +35,14 @@ class Checkpoints:
         for old in self.steps()[: -self._keep]:
             self._store.fs.rm_file(self._store.path(self._path(old)))
 
-    def load(self) -> dict[str, Any] | None:
-        """The latest state; None where there is none.
+    def load(self, step: int | None = None) -> dict[str, Any] | None:
+        """The state after that many steps, by default the latest; None where there is none.
 
-        Raises `RootError` where the latest one belongs to another training.
+        Raises `RootError` where it belongs to another training.
         """
         import torch
 
-        steps = self.steps()
+        steps = self.steps() if step is None else [step]
         if not steps:
             return None
         data = self._store.read_bytes(self._path(steps[-1]))

@@ -84,7 +84,7 @@ def measured_rate(teacher: Teacher, training: TrainingConfig, plan: Plan) -> flo
     data = training_set.open()
     if not data.images:
         return None
-    share = math.ceil(training.batch_images / teacher.trainer.num_workers)
+    share = math.ceil(training.batch_images / teacher.settings.trainer.num_workers)
     short = training.model_copy(
         update={"num_steps": NUM_STEPS, "batch_images": share, "log_steps": 1, "curriculum": ()}
     )

@@ -60,9 +60,10 @@ class Meter:
         )
 
 
-def sum_over_workers(value: float, place: Place) -> float:
+def sum_over_workers(value: float, place: Place, device: str = "cpu") -> float:
+    """The sum of every worker's value. NCCL adds up what is on a GPU alone, so the sum is made on the `device`."""
     if place.size == 1:
         return value
-    total = torch.tensor([value], dtype=torch.float64)
+    total = torch.tensor([value], dtype=torch.float64, device=device)
     distributed.all_reduce(total)
     return float(total.item())

@@ -37,7 +37,8 @@ class TrainingJob:
     """A training that any worker can take up: how to open what it needs, all of it picklable.
 
     `open_student` gives every worker the same untrained weights. The trained student is kept in `output` of the store
-    at `store_url`, which all workers and the driver can reach; its checkpoints stand in `checkpoints` meanwhile.
+    at `store_url`, which all workers and the driver can reach; its checkpoints stand in `checkpoints` meanwhile. Both
+    bear `fingerprint`, of everything that the student is made of.
     """
 
     open_student: Callable[[], Student]
@@ -127,7 +128,7 @@ def _train_loop(config: Mapping[str, Any], *, report: Report) -> None:
     )
     if place.rank == 0:
         student.model.to("cpu")
-        keep_student(student, Store(job.store_url), job.output)
+        keep_student(student, Store(job.store_url), job.output, made_of=job.fingerprint)
     report_to_ray({"done": True})
 
 

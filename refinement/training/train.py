@@ -6,12 +6,14 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
+from fld_engine.engine.data.images import RGB
 from fld_engine.refinement.student.encoding import IGNORED, encode, encode_targets
 from fld_engine.refinement.student.model import Student
 from fld_engine.refinement.training.checkpoints import Checkpoints
@@ -47,8 +49,9 @@ def train(
 ) -> None:
     """Train a student in place, from its latest checkpoint if it has one.
 
-    With several workers, each calls this with its own `place` inside a torch process group. On CPU, stopping and going
-    on with the same number of workers gives the same weights as going through.
+    With several workers, each calls this with its own `place` inside a torch process group, and all of them exchange
+    gradients at every step, whatever their shares of it are. A step that teaches nobody anything changes nothing. On
+    CPU, stopping and going on with the same number of workers gives the same weights as going through.
     """
     place = place or Place()
     check_weights(config.task_weights)
@@ -56,12 +59,16 @@ def train(
         data.images, config.curriculum, num_steps=config.num_steps, batch=config.batch_images, seed=config.seed
     )
     trainer = _Trainer(student, config, place, device)
-    first = trainer.restore(checkpoints.load() if checkpoints else None)
+    latest = trainer.agreed(checkpoints.steps()) if checkpoints else None
+    first = trainer.restore(checkpoints.load(latest) if checkpoints and latest is not None else None)
     meter = Meter()
     for step in range(first, config.num_steps):
         rows = order.batch(step)[place.rank :: place.size]
         weights = check_weights({**config.task_weights, **order.task_weights(step)})
-        trainer.step(step, _parts(data, rows, weights, config, step), meter)
+        parts = _parts(data, rows, weights, config, step)
+        if not parts and place.size > 1:
+            parts = [_idle(data, order.batch(step)[0])]
+        trainer.step(step, parts, meter)
         done = step + 1
         if report and (done % config.log_steps == 0 or done == config.num_steps):
             progress = meter.report(done, learning_rate(config, step), place)
@@ -73,8 +80,13 @@ def train(
                 checkpoints.save(done, state)
 
 
-Part = tuple[list[Any], list[Example]]
-"""Images and the examples about them that go through the model together."""
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Images and the examples about them that go through the model together; nothing is learned from an `idle` one."""
+
+    images: list[RGB]
+    examples: list[Example]
+    idle: bool = False
 
 
 def _parts(
@@ -91,8 +103,14 @@ def _parts(
             for target in draw_targets(data.images[row], weights, config.targets_per_image, seed=config.seed, step=step)
         ]
         if examples:
-            parts.append(([data.pixels(row) for row in mine], examples))
+            parts.append(Part([data.pixels(row) for row in mine], examples))
     return parts
+
+
+def _idle(data: TrainingSet, row: int) -> Part:
+    """What a worker with no target in a step does beside the others, who wait for its gradients: all of them 0."""
+    target = data.images[row].targets[0]
+    return Part([data.pixels(row)], [Example(0, target.task, target.prompt, target.target)], idle=True)
 
 
 class _Trainer:
@@ -118,6 +136,13 @@ class _Trainer:
             self._module = DistributedDataParallel(self._module, find_unused_parameters=True)
         return int(state["step"]) if state else 0
 
+    def agreed(self, steps: Sequence[int]) -> int | None:
+        """The latest of the `steps` that worker 0 has found: a store may list a checkpoint late on another node."""
+        latest = [steps[-1] if steps else None]
+        if self._place.size > 1:
+            distributed.broadcast_object_list(latest, src=0)
+        return latest[0]
+
     def state(self) -> dict[str, Any]:
         """Everything to go on from. Every worker must call it: their random states are gathered."""
         random = [torch.get_rng_state()] * self._place.size
@@ -135,24 +160,29 @@ class _Trainer:
         """One update. The loss is the mean over all tokens of the step, whichever worker has them."""
         for group in self._optimiser.param_groups:
             group["lr"] = learning_rate(self._config, step)
-        encoded = [self._encode(*part) for part in parts]
+        encoded = [self._encode(part) for part in parts]
         num_tokens = sum_over_workers(
-            float(sum((labels != IGNORED).sum().item() for _, labels in encoded)), self._place
+            float(sum((labels != IGNORED).sum().item() for _, labels in encoded)), self._place, self._device
         )
+        if not num_tokens:  # the same number for every worker: nobody is waited for
+            return
         self._optimiser.zero_grad(set_to_none=True)
-        for number, ((_, examples), (inputs, labels)) in enumerate(zip(parts, encoded, strict=True)):
+        for number, (part, (inputs, labels)) in enumerate(zip(parts, encoded, strict=True)):
             last = number == len(parts) - 1
             with self._no_sync(last), self._autocast():
                 losses = self._module(inputs, labels)
                 # DDP averages over workers; times their number makes it the mean over all tokens.
                 (losses.sum() / num_tokens * self._place.size).backward()
-            meter.add(examples, losses.detach(), labels)
+            if not part.idle:
+                meter.add(part.examples, losses.detach(), labels)
         torch.nn.utils.clip_grad_norm_(self._student.model.parameters(), self._config.clip_norm)
         self._optimiser.step()
 
-    def _encode(self, images: list[Any], examples: list[Example]) -> tuple[dict[str, Any], Any]:
-        inputs = encode(self._student, images, [(example.image, example.prompt) for example in examples])
-        labels = encode_targets(self._student, [example.target for example in examples])
+    def _encode(self, part: Part) -> tuple[dict[str, Any], Any]:
+        inputs = encode(self._student, part.images, [(example.image, example.prompt) for example in part.examples])
+        labels = encode_targets(self._student, [example.target for example in part.examples])
+        if part.idle:
+            labels = labels.new_full(labels.shape, IGNORED)
         return {name: value.to(self._device) for name, value in inputs.items()}, labels.to(self._device)
 
     def _no_sync(self, last: bool) -> AbstractContextManager[Any]:

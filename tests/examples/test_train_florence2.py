@@ -85,6 +85,19 @@ def test_tasks_that_no_sample_has_are_said_and_not_waited_for(export: Path, tmp_
     assert done.stderr.endswith("part 0 of 1 has no sample with a target of --tasks {'<ODD>': 1}\n")
 
 
+def test_answers_that_are_all_too_long_are_said_and_not_waited_for(tmp_path: Path) -> None:
+    """A process that looked on for a shorter one would find none, and the others would wait for it."""
+    copy = tmp_path / EXAMPLE.name
+    copy.write_text(EXAMPLE.read_text().replace("MAX_TOKENS = 96, 512", "MAX_TOKENS = 96, 3"))
+    write_export(tmp_path / "export", photographs(4))
+    done = subprocess.run(
+        [sys.executable, str(copy), str(tmp_path / "export"), "--save", str(tmp_path / "c.pt")],
+        capture_output=True, text=True, timeout=PATIENCE_S,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "MAX_TOKENS=3: part 0 of 1 has no sample" in done.stderr
+
+
 def test_it_imports_nothing_of_the_engine_and_is_short() -> None:
     tree = ast.parse(EXAMPLE.read_text())
     imported = {

@@ -205,3 +205,13 @@ def test_region_without_a_phrase_has_a_class_of_its_own() -> None:
     shown = tables(region(0.9), region(0.8), region(0.7))
     shown["region_texts"] = shown["region_texts"].slice(0, 1)
     assert RegionNms().decide(shown).keep.tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize("name", ["Dog", " DOG ", "dog"])
+def test_a_class_is_one_class_however_it_is_written(name: str) -> None:
+    """People write what they like: a detector's dog on their Dog is the same dog, and its bound that of dogs."""
+    two = tables(region(0.9, annotator="first"), region(0.5, NEAR, phrase=name, annotator="second"))
+    assert RegionNms().decide(two).keep.tolist() == [True, False]
+    assert RegionVotes().decide(two).value.tolist() == [2, 2]
+    judge = RegionConfidence(RegionConfidence.Params(classes={"Dog": 0.95}))
+    assert judge.decide(two).keep.tolist() == [False, False]

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.installed import install_annotators
+
 FOLDER = "tests/known_faults/"
 
 
@@ -22,14 +24,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, s
     """
 
     def written(module: str, code: str, annotators: Mapping[str, str]) -> None:
-        site = tmp_path / f"site-{module}"
-        info = site / f"{module}-1.0.dist-info"
-        info.mkdir(parents=True)
-        (site / f"{module}.py").write_text(code)
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.0\n")
-        entries = "".join(f"{name} = {module}:{kind}\n" for name, kind in annotators.items())
-        (info / "entry_points.txt").write_text(f"[fld_engine.annotators]\n{entries}")
-        monkeypatch.syspath_prepend(site)
+        install_annotators(tmp_path, monkeypatch, module, code, annotators)
 
     return written
 

@@ -137,9 +137,6 @@ def test_a_node_that_joins_is_put_to_work() -> None:
     assert len([pid for pid in done if pid != done[0]]) >= 5
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="a scan's last word is unheard: its neighbours are blamed"
-)
 def test_exactly_the_image_that_kills_its_process_is_quarantined(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.plan.plan import make_plan
 from tests.roots import fake_config
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="without a filter of regions the bound is said to be 1.0")
 def test_without_filters_every_score_passes(tmp_path: Path) -> None:
     """Nothing drops a region, so the lowest score that is kept is 0, and a describer that starts at 0.3 misses some.
 

@@ -220,13 +220,15 @@ def bytes_read_by_packing(store: Store, result: ScanResult, num_others: int) -> 
     columns = {"id": ids, "scan": [0] * len(ids), "row": list(range(len(ids))), "status": ["new"] * len(ids)}
     table = pa.table({**columns, "partition": [""] * len(ids)}, schema=MATCHES)
     matches = store.write_table(f"ingest/000001/matches-{num_others}.parquet", table)
+    twins = pa.table({"row": range(len(mine)), "group": mine})
+    store.write_table(f"ingest/000001/twins-{num_others}/scan-000000.parquet", twins)
     task = PackPartition(
         partition=f"p{num_others:06d}",
         ingest=1,
         scans=(result.files["scan"].path,),
         rows=((0, tuple(range(len(mine)))),),
         matches=(matches.path,),
-        twins=tuple(mine),
+        twins=f"ingest/000001/twins-{num_others}",
     )
     before = num_read()
     pack(task, silent_worker(store))

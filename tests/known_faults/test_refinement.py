@@ -154,11 +154,7 @@ GIVES_UP_S = 20
 """How long a worker waits for another before torch gives up. A step of these takes a small part of a second."""
 
 
-@pytest.mark.faults_slow
-@pytest.mark.timeout(900)
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="a worker whose share of a step teaches nothing is not waited for"
-)
+@pytest.mark.long
 def test_a_worker_without_a_target_in_a_step_holds_nobody_up() -> None:
     """Right: both workers do all twelve steps.
 

@@ -7,7 +7,6 @@ from contextlib import suppress
 from pathlib import Path
 
 import psutil
-import pytest
 from PIL import Image
 
 from fld_engine.engine.data.partition import read_output, read_tables
@@ -45,7 +44,6 @@ class BreaksItsDevice(FakeAnnotator):
 '''
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="a worker whose device is broken goes on taking images")
 def test_an_image_that_breaks_a_device_is_failed_alone(
     tmp_path: Path, install: Callable[[str, str, dict[str, str]], None]
 ) -> None:
@@ -75,7 +73,6 @@ def test_an_image_that_breaks_a_device_is_failed_alone(
     assert failed == {ids[9]}
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="losses of an export's worker count against no limit")
 def test_an_export_whose_worker_is_always_killed_ends_with_an_error(tmp_path: Path) -> None:
     """Right: with `task_retries` 1 a task is begun at most three times (a first loss may lie outside its work), and the
     run ends with an error that names it.

@@ -49,7 +49,6 @@ def teaching(root: Path, **student: Any) -> Iterator[Teacher]:
         yield Loop(pipeline, settings).teacher
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="the base of all rounds is found by its folder alone")
 def test_a_base_of_another_size_is_another_base(tmp_path: Path) -> None:
     """What all students begin from is a function of `refine.student`: asked for another size, they are of that size.
 
@@ -64,9 +63,8 @@ def test_a_base_of_another_size_is_another_base(tmp_path: Path) -> None:
     assert small.model.config.text_config.d_model == wanted
 
 
-@pytest.mark.faults_slow
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:ray.data.context")  # Ray warns of itself
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="a student is found by the folder of its round and fold")
 def test_a_student_of_other_settings_is_trained_anew(tmp_path: Path) -> None:
     """One step at a learning rate of 1e-4, then, under another identity, one at 1e-2: two students, other weights.
 

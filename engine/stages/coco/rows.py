@@ -12,11 +12,13 @@ from typing import Any
 
 from fld_engine.engine.data.geometry import mask_area
 from fld_engine.engine.data.images import ImageLimits, decode, jpeg_bytes
+from fld_engine.engine.data.jpeg_metadata import without_metadata
 from fld_engine.engine.data.kept_rows import exported
 from fld_engine.engine.data.partition import PartitionImages, load_view
 from fld_engine.engine.data.records import PartitionOutputs, PartitionRecord
 from fld_engine.engine.data.region_names import class_names
 from fld_engine.engine.data.store import Store
+from fld_engine.engine.plan.export_settings import Metadata
 from fld_engine.schemas.annotations import Frozen
 
 UNNAMED = "object"
@@ -33,6 +35,7 @@ class CocoPartition(Frozen):
     images: ImageLimits
     images_folder: str
     out: str
+    metadata: Metadata = "strip"
 
 
 class CocoPiece(Frozen):
@@ -61,9 +64,7 @@ def write_piece(store: Store, task: CocoPartition) -> CocoPiece:
     store.write_bytes(task.out, json.dumps(rows, ensure_ascii=False).encode())
     if task.images_folder:
         wanted = set(kept["images"]["id"].to_pylist())
-        _write_images(
-            store, task.images_folder, PartitionImages(store, task.partition, task.images), wanted, task.images
-        )
+        _write_images(store, task, wanted)
     return CocoPiece(path=task.out)
 
 
@@ -90,12 +91,15 @@ def _regions(kept: Mapping[str, Any], masks: list[Row]) -> Iterator[Row]:
         }  # fmt: skip
 
 
-def _write_images(store: Store, folder: str, images: PartitionImages, wanted: set[str], limits: ImageLimits) -> None:
+def _write_images(store: Store, task: CocoPartition, wanted: set[str]) -> None:
+    images = PartitionImages(store, task.partition, task.images)
     plain = dict(zip(images.table["id"].to_pylist(), images.table["plain_jpeg"].to_pylist(), strict=True))
     for i in range(len(images)):
         identity = images.identity(i)[0]
         if identity in wanted:
             data = images.data(i)
-            store.write_bytes(
-                f"{folder}/{identity}.jpg", data if plain[identity] else jpeg_bytes(decode(data, limits).pixels)
-            )
+            if not plain[identity]:
+                data = jpeg_bytes(decode(data, task.images).pixels)
+            elif task.metadata == "strip":
+                data = bytes(without_metadata(data))
+            store.write_bytes(f"{task.images_folder}/{identity}.jpg", data)

@@ -22,6 +22,7 @@ from fld_engine.engine.plan.tasks import ARITHMETIC, Lane, Task
 from fld_engine.engine.stages.coco.rows import CocoPartition, CocoPiece, Row, write_piece
 from fld_engine.engine.stages.coverage.stage import committed
 from fld_engine.schemas.annotations import Frozen
+from fld_engine.schemas.names import name_key
 
 FOLDER = "coco"
 RECORD = "coco.json"
@@ -84,13 +85,14 @@ class CocoExporter:
                     images=plan.config.images,
                     images_folder=f"{folder}/images" if self.params.images else "",
                     out=f"{folder}/pieces/{record.id}.json",
+                    metadata=plan.config.export.metadata,
                 ),
             )
             for record in plan.partitions
         ]
         lane = Lane(name=self.name, resources=ARITHMETIC, tasks=tasks)
         pieces = {task.label: piece.path for task, piece in driver.answers(lane, CocoPiece)}
-        out = Store(f"{plan.store.url}/{folder}")
+        out = plan.store.within(folder)
         summary = _put_together(
             out, plan.config.name, (plan.store.read_bytes(pieces[record.id]) for record in plan.partitions)
         )
@@ -111,9 +113,10 @@ class CocoExporter:
 
     def _identity(self, plan: Plan) -> str:
         reads = [[record.fingerprint, committed(plan, record).fingerprint] for record in plan.partitions]
-        return fingerprint(
-            {"version": VERSION, "name": plan.config.name, "images": self.params.images, "partitions": reads}
-        )
+        parts = {"version": VERSION, "name": plan.config.name, "images": self.params.images, "partitions": reads}
+        if self.params.images:
+            parts["metadata"] = plan.config.export.metadata
+        return fingerprint(parts)
 
     def _made(self, plan: Plan) -> CocoSummary | None:
         """The summary of the files that are there, where they are those of this plan."""
@@ -126,6 +129,7 @@ class CocoExporter:
 
 def _put_together(out: Store, name: str, pieces: Iterator[bytes]) -> CocoSummary:
     categories: dict[str, int] = {}
+    spelled: list[str] = []
     counts = {"images": 0, "regions": 0, "captions": 0}
     with _List() as images, _List() as regions, _List() as captions:
         for piece in pieces:
@@ -137,13 +141,16 @@ def _put_together(out: Store, name: str, pieces: Iterator[bytes]) -> CocoSummary
                 images.add({"id": counts["images"], **row})
             for row in rows["regions"]:
                 counts["regions"] += 1
-                category = categories.setdefault(row.pop("name"), len(categories) + 1)
+                label = row.pop("name")
+                category = categories.setdefault(name_key(label), len(categories) + 1)
+                if category > len(spelled):  # the first spelling is that of the category
+                    spelled.append(label)
                 image = numbers[row.pop("image")]
                 regions.add({"id": counts["regions"], "image_id": image, "category_id": category, **row})
             for row in rows["captions"]:
                 counts["captions"] += 1
                 captions.add({"id": counts["captions"], "image_id": numbers[row.pop("image")], **row})
-        named = [{"id": number, "name": name, "supercategory": ""} for name, number in categories.items()]
+        named = [{"id": number, "name": name, "supercategory": ""} for number, name in enumerate(spelled, start=1)]
         info = {"description": f"fld-engine, {name}", "version": "1.0"}
         _write(out, "instances.json", info, images, regions, {"categories": named})
         _write(out, "captions.json", info, images, captions, {})

@@ -21,6 +21,7 @@ from fld_engine.engine.data.view import PartitionView
 from fld_engine.engine.plan.protocols import Filter
 from fld_engine.engine.plan.selection import EVERYTHING, Selection
 from fld_engine.schemas.annotations import Frozen
+from fld_engine.schemas.masking import masked_tree
 
 FACTS_VERSION = 1
 """Version of what the record of a group counts; bumped when the same tables give other facts."""
@@ -154,7 +155,10 @@ def export_facts(
         rejected_annotations=ingested.rejected_annotations,
         filters=tuple(
             FilterFacts(
-                name=name, target=judge.target, version=judge.version, params=judge.params.model_dump(mode="json")
+                name=name,
+                target=judge.target,
+                version=judge.version,
+                params=masked_tree(judge.params.model_dump(mode="json")),
             )
             for name, judge in filters.items()
         ),

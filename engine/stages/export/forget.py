@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 
 from pydantic import ValidationError
@@ -20,15 +21,18 @@ RECORDS = "stages/export"
 
 def forget_exported(store: Store, removal: Removal, tick: Callable[[], None]) -> None:
     """Delete the shards of the groups that held an image, and those that no group's record knows."""
-    out = Store(f"{store.url}/{FOLDER}")
+    out = store.within(FOLDER)
     withdraw_manifest(out)
     tick()
     for path in (sample_table.PATH, energon_index.PATH):
         out.delete(path)
         tick()
     shards: set[str] = set()
-    indexes: set[str] = set()
+    kept: set[str] = set()  # of the records' companions
     names = store.list_names(RECORDS)
+    marks: dict[str, list[str]] = defaultdict(list)  # by the stem of their record
+    for name in names:
+        marks[name.split(".")[0]].append(name)
     for name in sorted(n for n in names if n.endswith(".json")):
         group = _read_group(store, f"{RECORDS}/{name}")
         if group is None or set(group.partitions) & set(removal.partitions):
@@ -36,10 +40,10 @@ def forget_exported(store: Store, removal: Removal, tick: Callable[[], None]) ->
             tick()
         else:
             shards |= {full for shard in group.shards for full in (shard.name, shard.name + IDX)}
-            indexes.add(group.index.path.rsplit("/", 1)[-1])
+            kept |= {group.index.path.rsplit("/", 1)[-1], *marks[name.split(".")[0]]}
     unknown = {n for n in store.list_names(f"{FOLDER}/{SHARDS}") - shards if n.endswith((".tar", IDX, ".tmp"))}
     delete_all(store, f"{FOLDER}/{SHARDS}", sorted(unknown), tick)
-    delete_all(store, RECORDS, sorted(n for n in names - indexes if not n.endswith(".json")), tick)
+    delete_all(store, RECORDS, sorted(n for n in names - kept if not n.endswith(".json")), tick)
 
 
 def _read_group(store: Store, path: str) -> GroupResult | None:

@@ -21,6 +21,7 @@ def known_limits(manifest: Manifest) -> Iterator[str]:
     yield from _composed(manifest)
     yield from _without_licence(manifest)
     yield from _remote_code(manifest)
+    yield from _metadata(manifest)
     yield from _incomplete(manifest)
     yield from _empty_families(manifest)
     if manifest.facts.sources and not any(source.gold for source in manifest.facts.sources):
@@ -54,6 +55,13 @@ def _remote_code(manifest: Manifest) -> Iterator[str]:
     remote = [name for name, model in manifest.models.items() if model.remote_code]
     if remote:
         yield f"The models of {_names(remote)} ran code that came with their checkpoint."
+
+
+def _metadata(manifest: Manifest) -> Iterator[str]:
+    if manifest.config.get("export", {}).get("metadata", "keep") == "keep":
+        yield "Photographs have the EXIF and other notes that they came with: places, cameras, names."
+    else:
+        yield "EXIF, XMP, IPTC and comments of photographs are left out; their coded pictures are as they came."
 
 
 def _incomplete(manifest: Manifest) -> Iterator[str]:

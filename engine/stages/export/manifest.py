@@ -14,6 +14,7 @@ from fld_engine.engine.data.hashing import canonical_json
 from fld_engine.engine.data.records import ModelIdentity
 from fld_engine.engine.stages.export.facts import ExportFacts
 from fld_engine.schemas.annotations import Frozen
+from fld_engine.schemas.masking import masked_tree
 from fld_engine.schemas.sample import SAMPLE_VERSION, Sample
 
 MANIFEST = "manifest.json"
@@ -142,13 +143,16 @@ def make_manifest(
 
 
 def portable_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A described config (`Plan.described_config`) without where its sources and its lists lie."""
-    hidden = ("url", "images_url")
-    lists = {"exclude": [_without(one, hidden) for one in config["exclude"]]} if config.get("exclude") else {}
-    return {**config, "sources": [_without(one, ("url",)) for one in config.get("sources", ())], **lists}
+    """A described config (`Plan.described_config`) without where its sources and lists lie, and without credentials."""
+    lists = (
+        {"exclude": [_without(one, "url", "images_url") for one in config["exclude"]]} if config.get("exclude") else {}
+    )
+    sources = [_without(one, "url") for one in config.get("sources", ())]
+    portable: dict[str, Any] = masked_tree({**config, "sources": sources, **lists})
+    return portable
 
 
-def _without(settings: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+def _without(settings: Mapping[str, Any], *names: str) -> dict[str, Any]:
     return {key: value for key, value in settings.items() if key not in names}
 
 

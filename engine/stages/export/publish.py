@@ -64,8 +64,7 @@ def sha256sums(manifest: Manifest) -> bytes:
 
 def withdraw_manifest(out: Store) -> None:
     """Mark an export as incomplete before any of its shards changes; nothing happens where there is none yet."""
-    if out.exists(MANIFEST):
-        out.fs.rm_file(out.path(MANIFEST))
+    out.delete(MANIFEST)
 
 
 def write_export_index(
@@ -86,11 +85,11 @@ def write_export_index(
     manifest = make_manifest(records, config=config, models=models, facts=facts)
     withdraw_manifest(out)
     for name in sorted(unlisted_shards(out, manifest)):
-        out.fs.rm_file(out.path(f"{SHARDS}/{name}"))
+        out.delete(f"{SHARDS}/{name}")
     small = _small_files(manifest)
     for name in sorted(out.list_names("")):
         if name.startswith("wids-") and name not in small:
-            out.fs.rm_file(out.path(name))  # of a split that is no more
+            out.delete(name)  # of a split that is no more
     files = [_write(out, path, data) for path, data in small.items()]
     if energon_index:
         with write_energon_index(out, manifest.shards) as database:
@@ -100,8 +99,8 @@ def write_export_index(
         remove_energon_index(out)
         files.append(write_sample_index(out, index))
     manifest = manifest.model_copy(update={"files": tuple(sorted(files, key=lambda file: file.path))})
-    out.write_bytes(SUMS, sha256sums(manifest))
-    out.write_bytes(MANIFEST, manifest_json(manifest))
+    out.publish_bytes(SUMS, sha256sums(manifest))
+    out.publish_bytes(MANIFEST, manifest_json(manifest))
     return manifest
 
 

@@ -17,8 +17,10 @@ from pydantic import Field
 
 from fld_engine.engine.data.hashing import sha256_hex
 from fld_engine.engine.data.images import ImageLimits, decode, jpeg_bytes
+from fld_engine.engine.data.jpeg_metadata import without_metadata
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.data.tar import BLOCK, TarStream, member_bytes
+from fld_engine.engine.plan.export_settings import Metadata
 from fld_engine.engine.stages.export.companions.energon import shard_offsets
 from fld_engine.engine.stages.export.manifest import EXTENSIONS, IDX, SHARDS, Counts, ShardRecord, count
 from fld_engine.engine.stages.export.sample_index import Facts, Place, facts_of, index_table
@@ -96,6 +98,7 @@ def write_group(
     seed: int,
     limits: ShardLimits,
     images: ImageLimits,
+    metadata: Metadata = "strip",
     on_sample: Callable[[str], None] = lambda image_id: None,
 ) -> WrittenGroup:
     """Write the shards `shards/{split}-{group}-{number}.tar` of one group, and their offsets, under the folder `out`.
@@ -114,7 +117,7 @@ def write_group(
     with ThreadPoolExecutor(2, thread_name_prefix="fld-shard") as pool:
         for split in sorted(by_split):
             dealt = sorted(by_split[split], key=lambda s: hashlib.sha256(f"{seed}:{s.id}".encode()).digest())
-            packed = _pack_all(dealt, read_image, images, on_sample)
+            packed = _pack_all(dealt, read_image, images, metadata, on_sample)
             for number, members in enumerate(_deal(packed, limits)):
                 members.sort(key=lambda member: member.prepared.id)
                 if written:
@@ -130,28 +133,36 @@ def _pack_all(
     samples: Sequence[PreparedSample],
     read_image: Callable[[str], Image],
     images: ImageLimits,
+    metadata: Metadata,
     on_sample: Callable[[str], None],
 ) -> Iterator[_Packed]:
     for sample in samples:
         on_sample(sample.id)
-        yield _pack(sample, read_image(sample.id), images)
+        yield _pack(sample, read_image(sample.id), images, metadata)
 
 
-def _pack(sample: PreparedSample, original: Image, images: ImageLimits) -> _Packed:
-    """The sample's three members. The image is the original bytes, or a JPEG (4:4:4) of its upright RGB pixels."""
-    if not sample.reencoded:
+def _pack(sample: PreparedSample, original: Image, images: ImageLimits, metadata: Metadata) -> _Packed:
+    """The sample's three members.
+
+    The image is the original bytes, without what they tell beside the picture where that is to be left out; or a JPEG
+    (4:4:4) of its upright RGB pixels.
+    """
+    if sample.reencoded:
+        jpg: Image = jpeg_bytes(decode(bytes(original), images).pixels, quality=JPEG_QUALITY)
+    else:
+        jpg = without_metadata(original) if metadata == "strip" else original
+    if jpg is original:
         return _Packed(original, sample.json, sample.txt, sample)
     _check_image(sample.id, original)
-    jpg = jpeg_bytes(decode(bytes(original), images).pixels, quality=JPEG_QUALITY)
     parsed = parse_sample(sample.json)
     image = parsed.image.model_copy(update={"sha256": sha256_hex(jpg)})
     return _Packed(jpg, canonical_json(parsed.model_copy(update={"image": image})), sample.txt, sample)
 
 
 def _check_images(members: Sequence[_Packed]) -> None:
-    """Compare the images of a shard that are handed on as they are with their ids."""
+    """Compare the images of a shard that are handed on as they are with their ids; the others were, when changed."""
     for member in members:
-        if not member.prepared.reencoded:
+        if member.json is member.prepared.json:
             _check_image(member.prepared.id, member.jpg)
 
 

@@ -25,13 +25,14 @@ from fld_engine.engine.stages.coverage.stage import committed
 from fld_engine.engine.stages.export.facts import FACTS_VERSION, ExcludedFacts, export_facts
 from fld_engine.engine.stages.export.forget import FOLDER, RECORDS, forget_exported
 from fld_engine.engine.stages.export.manifest import IDX, MANIFEST, SHARDS, Manifest, make_manifest
+from fld_engine.engine.stages.export.placed import Placed, clear_marks, mark_placed
 from fld_engine.engine.stages.export.publish import withdraw_manifest, write_export_index
 from fld_engine.engine.stages.export.task import ExportGroup, GroupResult, export_group
 from fld_engine.schemas.annotations import Frozen
 from fld_engine.schemas.errors import AccountingError
 from fld_engine.schemas.sample import SAMPLE_VERSION
 
-VERSION = 3
+VERSION = 4
 """Version of what an export writes from the same tables; bumped when its bytes change."""
 
 
@@ -69,7 +70,7 @@ class Export:
         if _missing(plan, groups):
             return False
         results = [plan.store.read_model(_record_path(task), GroupResult) for task in groups]
-        return _is_written(Store(f"{plan.store.url}/{export_folder(plan)}"), _manifest(plan, journal, results))
+        return _is_written(plan.store.within(export_folder(plan)), _manifest(plan, journal, results))
 
     def run(self, driver: Driver) -> ExportSummary:
         """Write the groups of shards that are missing, and the manifest. With it, a removal is through."""
@@ -114,11 +115,12 @@ def export_root(driver: Driver) -> ExportSummary:
     Raises `AccountingError` when the shards do not hold every image that the verdicts keep.
     """
     plan, journal = driver.plan(), driver.journal()
-    out = Store(f"{plan.store.url}/{export_folder(plan)}")
+    out = plan.store.within(export_folder(plan))
     groups = [_task(plan, number, records) for number, records in enumerate(_groups(plan, journal))]
     missing = _missing(plan, groups)
     if missing:
         withdraw_manifest(out)
+        clear_marks(plan.store, export_folder(plan), {group.group for group in missing})
     tasks = [
         Task(
             stage=Export.name,
@@ -132,6 +134,7 @@ def export_root(driver: Driver) -> ExportSummary:
     for task, result in driver.answers(Lane(name="export", resources=ARITHMETIC, tasks=tasks), GroupResult):
         assert isinstance(task.payload, ExportGroup), "the export lane ran another task"
         plan.store.write_model(_record_path(task.payload), result)
+        mark_placed(plan.store, export_folder(plan), _record_path(task.payload))
     results = [plan.store.read_model(_record_path(task), GroupResult) for task in groups]
     manifest = _manifest(plan, journal, results)
     _check_complete(plan, manifest)
@@ -176,6 +179,7 @@ def _task(plan: Plan, number: int, records: Sequence[PartitionRecord]) -> Export
         select=settings.select,
         splits=settings.splits,
         images=plan.config.images,
+        metadata=settings.metadata,
     )
 
 
@@ -188,9 +192,10 @@ def _record_path(task: ExportGroup) -> str:
 
 
 def _missing(plan: Plan, groups: Sequence[ExportGroup]) -> list[ExportGroup]:
-    """Groups without a record, or whose shards and their offsets are not all there with the size they had."""
-    recorded = plan.store.list_names("stages/export")
+    """Groups without a record, or whose shards and their offsets are not all there, as they were written for it."""
+    recorded = plan.store.list_names(RECORDS)
     sizes = _shard_sizes(plan.store, export_folder(plan))
+    placed = Placed(plan.store, export_folder(plan), recorded)
     missing = []
     for task in groups:
         path = _record_path(task)
@@ -200,7 +205,11 @@ def _missing(plan: Plan, groups: Sequence[ExportGroup]) -> list[ExportGroup]:
         result: GroupResult = plan.store.read_model(path, GroupResult)
         expected = {shard.name: shard.bytes for shard in result.shards}
         expected |= {shard.name + IDX: 8 * (shard.samples + 1) for shard in result.shards}
-        if result.index.path.rsplit("/", 1)[-1] not in recorded or not expected.items() <= sizes.items():
+        if (
+            result.index.path.rsplit("/", 1)[-1] not in recorded
+            or not expected.items() <= sizes.items()
+            or not placed.holds(path, result.shards)
+        ):
             missing.append(task)
     return missing
 

@@ -12,6 +12,7 @@ from fld_engine.engine.data.images import ImageLimits
 from fld_engine.engine.data.partition import PartitionImages, load_view
 from fld_engine.engine.data.records import FileRecord, PartitionOutputs, PartitionRecord
 from fld_engine.engine.data.store import Store
+from fld_engine.engine.plan.export_settings import Metadata
 from fld_engine.engine.plan.selection import Selection
 from fld_engine.engine.plan.stages import Worker
 from fld_engine.engine.plan.tasks import Span
@@ -56,6 +57,7 @@ class ExportGroup(Frozen):
     select: Selection
     splits: Mapping[str, float]
     images: ImageLimits
+    metadata: Metadata = "strip"
 
 
 def export_group(task: ExportGroup, worker: Worker) -> GroupResult:
@@ -79,11 +81,12 @@ def export_group(task: ExportGroup, worker: Worker) -> GroupResult:
     written = write_group(
         _prepared(store, task, facts),
         read_image,
-        Store(f"{store.url}/{task.out}"),
+        store.within(task.out),
         group=task.group,
         seed=task.seed,
         limits=ShardLimits(max_samples=task.max_samples, max_bytes=task.max_bytes),
         images=task.images,
+        metadata=task.metadata,
         on_sample=on_sample,
     )
     content = fingerprint({"shards": [shard.sha256 for shard in written.shards]})

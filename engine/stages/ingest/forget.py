@@ -64,7 +64,7 @@ def _purge_ingests(store: Store, removal: Removal, tick: Tick) -> None:
     for ingest in reversed(journal):
         rewritten = _without(store, ingest, removal, uris, fingerprints, tick)
         if rewritten != ingest:
-            store.write_model(f"ingest/{ingest.number:06d}.json", rewritten)
+            store.publish_model(f"ingest/{ingest.number:06d}.json", rewritten)
             tick()
 
 

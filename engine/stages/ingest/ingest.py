@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pyarrow as pa
 
 from fld_engine.engine.data.hashing import fingerprint
-from fld_engine.engine.data.identity import identity_of
-from fld_engine.engine.data.images import ImageLimits
 from fld_engine.engine.data.journal import AdditionResult, IngestRecord, read_partitions
 from fld_engine.engine.data.records import PartitionRecord
 from fld_engine.engine.data.store import Store
+from fld_engine.engine.data.unread import note_unread
 from fld_engine.engine.plan.config import RunConfig
 from fld_engine.engine.plan.stages import Driver
 from fld_engine.engine.plan.tasks import ARITHMETIC, Lane, Task
 from fld_engine.engine.sources.item import SourceChunk
 from fld_engine.engine.sources.open import open_source
+from fld_engine.engine.stages.ingest.find_twins import find_twins
+from fld_engine.engine.stages.ingest.scanning import chunk_fingerprint, scan_chunks, task_of
 from fld_engine.engine.stages.ingest.tables import DeduplicateResult, ScanResult
-from fld_engine.engine.stages.ingest.tasks import AddToPartition, DeduplicateBucket, PackPartition, ScanChunk
-from fld_engine.engine.stages.ingest.twins import twin_roots
-from fld_engine.schemas.annotations import Frozen
+from fld_engine.engine.stages.ingest.tasks import AddToPartition, DeduplicateBucket, PackPartition
 from fld_engine.schemas.errors import AccountingError, SourceError
 
-STAGE = "ingest"
 ROWS_PER_BUCKET = 4_000_000
 """Ids that one deduplication task holds; about 1 GB."""
 
@@ -47,60 +44,32 @@ def new_chunks(config: RunConfig, journal: Sequence[IngestRecord]) -> list[Sourc
     return [chunk for chunk in chunks if chunk_fingerprint(chunk) not in done]
 
 
-def chunk_fingerprint(chunk: SourceChunk) -> str:
-    return fingerprint(identity_of(chunk))
-
-
-def scan_fingerprint(chunk: SourceChunk, images: ImageLimits) -> str:
-    """Names the tables of a scan, which an ingest that is taken up again goes on with."""
-    return fingerprint({"chunk": chunk_fingerprint(chunk), "images": identity_of(images)})
-
-
 def ingest(driver: Driver) -> IngestRecord | None:
     """Ingest what is new in the sources; `None` where nothing is.
 
-    Raises `SourceError` where the first ingest of a root finds no readable image, `AccountingError` where items were
-    lost on the way.
+    Chunks that could not be read are left for the next ingest, and noted. Raises `SourceError` where the first ingest
+    of a root finds no readable image, `TransportError` where more than `limits.max_unread_share` could not be read,
+    `AccountingError` where items were lost on the way.
     """
     store, config, journal = driver.store, driver.config, driver.journal()
     chunks = new_chunks(config, journal)
     if not chunks:
+        note_unread(store, ())  # what was left before is not in the sources any more
         return None
     number = len(journal) + 1
-    scanned = _scan(driver, chunks, number, read_partitions(journal))
-    new, twins = _new_images(store, scanned, read_partitions(journal))
+    chunks, results = scan_chunks(driver, chunks, f"ingest/{number:06d}")
+    if not chunks:
+        return None
+    scanned = _deduplicate(driver, f"ingest/{number:06d}", results, read_partitions(journal))
+    new = _new_images(store, scanned)
     if not new and not journal:
         reasons = _quarantined(store, scanned.results, "image")
         raise SourceError(f"no readable image in {', '.join(s.url for s in config.sources)}; rejected: {reasons}")
-    partitions = _pack(driver, number, scanned, new, twins, len(read_partitions(journal)))
+    partitions = _pack(driver, number, scanned, new, read_partitions(journal))
     additions = _add(driver, number, scanned)
     record = _record(store, number, chunks, scanned, partitions, additions)
-    store.write_model(f"ingest/{number:06d}.json", record)
+    store.create_model(f"ingest/{number:06d}.json", record)
     return record
-
-
-def _scan(driver: Driver, chunks: Sequence[SourceChunk], number: int, earlier: Sequence[PartitionRecord]) -> _Scanned:
-    store, config = driver.store, driver.config
-    folder = f"ingest/{number:06d}"
-    there = store.list_names(folder)
-    results: dict[int, ScanResult] = {}
-    tasks = []
-    for index, chunk in enumerate(chunks):
-        identity = scan_fingerprint(chunk, config.images)
-        if f"{identity}.json" in there:
-            results[index] = store.read_model(f"{folder}/{identity}.json", ScanResult).model_copy(
-                update={"index": index}
-            )
-        else:
-            out = f"{folder}/{identity}"
-            payload = ScanChunk(chunk=chunk, index=index, out=out, images=config.images)
-            tasks.append(_task(store, f"chunk {index}", payload, {"scan": 0}))
-    for task, result in driver.answers(Lane(name="scan", resources=ARITHMETIC, tasks=tasks), ScanResult):
-        assert isinstance(task.payload, ScanChunk), "the scan lane ran another task"
-        results[result.index] = result
-        store.write_model(f"{task.payload.out}.json", result)
-    ordered = [results[index] for index in range(len(chunks))]
-    return _deduplicate(driver, folder, ordered, earlier)
 
 
 def _deduplicate(
@@ -111,8 +80,9 @@ def _deduplicate(
     indexes = tuple(f["images"].path for record in earlier for f in (record.files, *record.additions))
     num_rows = sum(r.files["scan"].rows for r in results) + sum(record.num_images for record in earlier)
     num_buckets = 1 + num_rows // ROWS_PER_BUCKET
+    inputs = fingerprint({"scans": scans, "indexes": indexes, "buckets": num_buckets})[:8]
     tasks = [
-        _task(
+        task_of(
             store,
             f"bucket {bucket}",
             DeduplicateBucket(
@@ -120,7 +90,7 @@ def _deduplicate(
                 num_buckets=num_buckets,
                 scans=scans,
                 indexes=indexes,
-                out=f"{folder}/matches-{bucket:04d}.parquet",
+                out=f"{folder}/matches-{bucket:04d}.{inputs}.parquet",
             ),
         )
         for bucket in range(num_buckets)
@@ -131,17 +101,9 @@ def _deduplicate(
     return _Scanned(results, matches, table.sort_by([("scan", "ascending"), ("row", "ascending")]))
 
 
-def _new_images(
-    store: Store, scanned: _Scanned, earlier: Sequence[PartitionRecord]
-) -> tuple[list[tuple[int, int, int]], list[str]]:
-    """(scan, row, bytes) of every new image in order, and the twin group of each."""
+def _new_images(store: Store, scanned: _Scanned) -> list[tuple[int, int, int]]:
+    """(scan, row, bytes) of every new image, in order."""
     new: list[tuple[int, int, int]] = []
-    ids, hashes, groups = [], [], []
-    for record in earlier:
-        table = store.read_table(record.files["images"].path, ["phash", "twin_group"])
-        hashes += table["phash"].to_pylist()
-        groups += table["twin_group"].to_pylist()
-    first_new = len(hashes)
     status = scanned.table["status"].to_pylist()
     wanted: dict[int, list[int]] = {}
     for scan, row, state in zip(
@@ -150,13 +112,11 @@ def _new_images(
         if state == "new":
             wanted.setdefault(scan, []).append(row)
     for scan, rows in sorted(wanted.items()):
-        table = store.read_table(scanned.results[scan].files["scan"].path, ["id", "num_bytes", "phash"])
-        taken = table.take(pa.array(rows, pa.int64()))
+        taken = store.read_table(scanned.results[scan].files["scan"].path, ["num_bytes"]).take(
+            pa.array(rows, pa.int64())
+        )
         new += [(scan, row, size) for row, size in zip(rows, taken["num_bytes"].to_pylist(), strict=True)]
-        hashes += taken["phash"].to_pylist()
-        ids += taken["id"].to_pylist()
-    roots = twin_roots(np.array([int(h, 16) for h in hashes], dtype=np.uint64))[first_new:]
-    return new, [groups[root] if root < first_new else ids[root - first_new] for root in roots]
+    return new
 
 
 def _pack(
@@ -164,25 +124,25 @@ def _pack(
     number: int,
     scanned: _Scanned,
     new: Sequence[tuple[int, int, int]],
-    twins: Sequence[str],
-    first: int,
+    earlier: Sequence[PartitionRecord],
 ) -> list[PartitionRecord]:
     """Cut the new images into partitions, in order, by images and by bytes."""
     scans = tuple(result.files["scan"].path for result in scanned.results)
+    twins = find_twins(driver, f"ingest/{number:06d}", scanned.results, scanned.matches, earlier) if new else ""
     tasks: list[Task] = []
     for start, stop in _cuts([size for _, _, size in new], driver.config):
         rows: dict[int, list[int]] = {}
         for scan, row, _ in new[start:stop]:
             rows.setdefault(scan, []).append(row)
         payload = PackPartition(
-            partition=f"p{first + len(tasks):06d}",
+            partition=f"p{len(earlier) + len(tasks):06d}",
             ingest=number,
             scans=scans,
             rows=tuple((scan, tuple(r)) for scan, r in rows.items()),
             matches=tuple(scanned.matches),
-            twins=tuple(twins[start:stop]),
+            twins=twins,
         )
-        tasks.append(_task(driver.store, payload.partition, payload, {"pack": stop - start}))
+        tasks.append(task_of(driver.store, payload.partition, payload, {"pack": stop - start}))
     made = driver.answers(Lane(name="pack", resources=ARITHMETIC, tasks=tasks), PartitionRecord)
     return sorted((record for _, record in made), key=lambda record: record.id)
 
@@ -207,13 +167,9 @@ def _add(driver: Driver, number: int, scanned: _Scanned) -> list[AdditionResult]
     payloads = [
         AddToPartition(partition=p, ingest=number, scans=scans, matches=tuple(scanned.matches)) for p in partitions
     ]
-    tasks = [_task(driver.store, f"{payload.partition}+{number}", payload) for payload in payloads]
+    tasks = [task_of(driver.store, f"{payload.partition}+{number}", payload) for payload in payloads]
     made = driver.answers(Lane(name="additions", resources=ARITHMETIC, tasks=tasks), AdditionResult)
     return sorted((result for _, result in made), key=lambda result: result.partition)
-
-
-def _task(store: Store, label: str, payload: Frozen, units: Mapping[str, int] | None = None) -> Task:
-    return Task(stage=STAGE, root=store.url, label=label, units=units or {}, payload=payload)
 
 
 def _quarantined(store: Store, results: Sequence[ScanResult], what: str) -> dict[str, int]:

@@ -19,6 +19,7 @@ from fld_engine.engine.plan.tasks import Span
 from fld_engine.engine.sources.item import Locator
 from fld_engine.engine.sources.open import read_items
 from fld_engine.engine.stages.ingest.deduplicate import with_status
+from fld_engine.engine.stages.ingest.find_twins import twins_of
 from fld_engine.engine.stages.ingest.tasks import AddToPartition, PackPartition
 from fld_engine.schemas.annotations import Annotations
 from fld_engine.schemas.errors import SourceError
@@ -34,11 +35,13 @@ def pack(task: PackPartition, worker: Worker) -> PartitionRecord:
     """
     store = worker.store
     images: list[Row] = []
+    twins: list[str] = []
     for scan, rows in task.rows:
+        twins += twins_of(store, task.twins, scan, rows)
         images.extend(store.read_table(task.scans[scan]).take(pa.array(rows, pa.int64())).to_pylist())
     others = _occurrences(store, task.scans, task.matches, "", {row["id"] for row in images})
     writer = RowWriter()
-    for image, twin_group in zip(images, task.twins, strict=True):
+    for image, twin_group in zip(images, twins, strict=True):
         image["uris"] = [image["uri"]]
         for row in (image, *others.get(image["id"], ())):
             writer.add(image["id"], Annotations.model_validate_json(row["annotations"]))
@@ -49,7 +52,10 @@ def pack(task: PackPartition, worker: Worker) -> PartitionRecord:
         image["member"] = f"{image['id']}.{image['format'].lower()}"
     identity = fingerprint({"images": [image["id"] for image in images]})
     prefix = f"partitions/{task.partition}-{identity}"
+    # the ids say all of the tar; a pack that was given up and goes on may know other places and annotations of them
+    said = fingerprint({"images": images, "others": others})[:8]
     files = {"tar": _write_tar(worker, f"{prefix}.tar", images)}
+    prefix = f"{prefix}.{said}"
     files["images"] = store.write_table(f"{prefix}.images.parquet", pa.Table.from_pylist(images, schema=IMAGES))
     files |= {n: store.write_table(f"{prefix}.{n}.parquet", t) for n, t in writer.tables().items()}
     return PartitionRecord(
@@ -72,7 +78,8 @@ def add_to_partition(store: Store, task: AddToPartition) -> AdditionResult:
         for row in rows:
             writer.add(identity, Annotations.model_validate_json(row["annotations"]))
         images.append({"id": identity, "uris": [row["uri"] for row in rows], "gold": any(row["gold"] for row in rows)})
-    prefix = f"partitions/{task.partition}-{fingerprint({'ingest': task.ingest, 'images': images})}+{task.ingest}"
+    identity = fingerprint({"ingest": task.ingest, "images": images})
+    prefix = f"partitions/{task.partition}-{identity}+{task.ingest}.{fingerprint({'found': found})[:8]}"
     schema = pa.schema([IMAGES.field(name) for name in ("id", "uris", "gold")])
     files = {"images": store.write_table(f"{prefix}.images.parquet", pa.Table.from_pylist(images, schema=schema))}
     files |= {n: store.write_table(f"{prefix}.{n}.parquet", t) for n, t in writer.tables().items()}

@@ -8,21 +8,33 @@ from typing import ClassVar
 from fld_engine.engine.data.journal import IngestRecord, read_journal, totals
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.data.tombstones import read_tombstones
+from fld_engine.engine.data.unread import UnreadCount, counts, read_unread
 from fld_engine.engine.plan.keeps import Holding
 from fld_engine.engine.plan.plan import Plan
 from fld_engine.engine.plan.stages import Driver, Removal, Worker
 from fld_engine.engine.plan.tasks import Task
 from fld_engine.engine.stages.ingest.deduplicate import deduplicate
+from fld_engine.engine.stages.ingest.find_twins import group_twins
 from fld_engine.engine.stages.ingest.forget import forget_ingested
-from fld_engine.engine.stages.ingest.ingest import STAGE, ingest, new_chunks
+from fld_engine.engine.stages.ingest.ingest import ingest, new_chunks
 from fld_engine.engine.stages.ingest.pack import add_to_partition, pack
 from fld_engine.engine.stages.ingest.scan import scan
-from fld_engine.engine.stages.ingest.tasks import AddToPartition, DeduplicateBucket, PackPartition, ScanChunk
+from fld_engine.engine.stages.ingest.scanning import STAGE
+from fld_engine.engine.stages.ingest.tasks import (
+    AddToPartition,
+    DeduplicateBucket,
+    GroupTwins,
+    PackPartition,
+    ScanChunk,
+)
 from fld_engine.schemas.annotations import Frozen
 
 
 class IngestStatus(Frozen):
-    """found = ingested + duplicates + known + quarantined; `removed` of those that were ingested are gone."""
+    """found = ingested + duplicates + known + quarantined; `removed` of those that were ingested are gone.
+
+    `unread` was left for the next run, by kind of failure; it is no part of what was found.
+    """
 
     found: int
     ingested: int
@@ -32,6 +44,7 @@ class IngestStatus(Frozen):
     quarantined: Mapping[str, int]
     rejected_annotations: Mapping[str, int]
     partitions: int
+    unread: Mapping[str, UnreadCount]
 
 
 class Ingest:
@@ -49,7 +62,7 @@ class Ingest:
     )
 
     def is_current(self, plan: Plan) -> bool:
-        return not new_chunks(plan.config, read_journal(plan.store))
+        return not new_chunks(plan.config, read_journal(plan.store)) and not read_unread(plan.store)
 
     def run(self, driver: Driver) -> IngestRecord | None:
         """The journal of this ingest; `None` where nothing is new."""
@@ -67,6 +80,8 @@ class Ingest:
                 return scan(payload, worker)
             case DeduplicateBucket() as payload:
                 return deduplicate(worker.store, payload)
+            case GroupTwins() as payload:
+                return group_twins(worker.store, payload)
             case PackPartition() as payload:
                 return pack(payload, worker)
             case AddToPartition() as payload:
@@ -87,4 +102,5 @@ class Ingest:
             quarantined=dict(sorted(found.quarantined.items())),
             rejected_annotations=dict(sorted(found.rejected_annotations.items())),
             partitions=len(plan.partitions),
+            unread=counts(read_unread(plan.store)),
         )

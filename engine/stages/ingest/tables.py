@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from fld_engine.engine.data.records import FileRecord
 from fld_engine.schemas.annotations import Frozen
+from fld_engine.schemas.errors import Trouble
 
 _string = pa.string()
 
@@ -42,12 +43,26 @@ MATCHES = pa.schema(
 )
 
 
+class ScanTrouble(Frozen):
+    """Why a chunk could not be read; the next run tries again."""
+
+    kind: Trouble
+    detail: str
+
+
 class ScanResult(Frozen):
-    """Files of one scanned chunk: `scan` and `quarantine`."""
+    """Files of one scanned chunk: `scan` and `quarantine`; none where it could not be read, for `unread`."""
 
     index: int
     files: Mapping[str, FileRecord]
+    unread: ScanTrouble | None = None
 
 
 class DeduplicateResult(Frozen):
     file: FileRecord
+
+
+class TwinResult(Frozen):
+    """How many hashes a part of a step leaves for another round."""
+
+    unsettled: int

@@ -26,6 +26,27 @@ class DeduplicateBucket(Frozen):
     out: str
 
 
+class TwinInput(Frozen):
+    """A run of scans, the first of them numbered `first`; or of tables of earlier partitions' images."""
+
+    first: int = 0
+    scans: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
+
+
+class GroupTwins(Frozen):
+    """Do a part of a step of grouping near-twins (`twin_steps`), or all of them."""
+
+    step: str = "all"
+    round_: int = 0
+    part: int = 0
+    inputs: tuple[TwinInput, ...] = ()
+    num_buckets: int
+    runs: tuple[int, ...]  # first scan of each run of scans
+    folder: str
+    matches: tuple[str, ...]  # outputs of deduplication
+
+
 class PackPartition(Frozen):
     """Copy the original bytes of new images into a partition, with their tables."""
 
@@ -34,7 +55,7 @@ class PackPartition(Frozen):
     scans: tuple[str, ...]
     rows: tuple[tuple[int, tuple[int, ...]], ...]  # (index into scans, rows to take, in order)
     matches: tuple[str, ...]  # outputs of deduplication
-    twins: tuple[str, ...]  # twin group per row
+    twins: str  # folder of the tables with the twin groups
 
 
 class AddToPartition(Frozen):

@@ -1,40 +1,32 @@
-"""Near-twins: images whose perceptual hashes nearly agree share a group, and a group shares its split."""
+"""Near-twins: images whose perceptual hashes nearly agree share a group, and a group shares its split.
+
+A group is its leader and images whose hash is at most `MAX_DISTANCE` bits from the leader's; there are no chains. The
+hash with most images within reach leads, and every other goes to the nearest leader; the group is named by its first
+image where that reaches all others, else by one with the leader's hash. Groups of earlier ingests stay as they are: an
+image whose very hash is known joins the image that has it, and one within reach of an earlier leader never leads.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
-MAX_DISTANCE = 3
-"""Bits of the 64-bit hash that may differ. By the pigeonhole principle, two hashes that differ in at most three bits
-agree in at least one of four 16-bit bands, so that only images that share a band are compared."""
-NUM_BANDS = 4
+from fld_engine.engine.stages.ingest.exchange import Memory
+from fld_engine.engine.stages.ingest.near import MAX_DISTANCE, Hashes
+from fld_engine.engine.stages.ingest.twin_steps import NEW, Steps, group, numbers_of
 
-Hashes = npt.NDArray[np.uint64]
+__all__ = ["MAX_DISTANCE", "twin_roots"]
 
 
 def twin_roots(hashes: Hashes) -> npt.NDArray[np.int64]:
-    """For each image, the index of the first image of its group.
+    """For each image of one ingest, the index of the image that its group is named by, by the steps that ingest takes.
 
-    Within a band, every image is compared with the first one of the same band value; groups that share an image are
-    one. A chain of twins is therefore one group, though its ends may differ by more than `MAX_DISTANCE`.
+    All hashes are compared, those of flat pictures too.
     """
-    roots = np.arange(len(hashes))
-    for band in range(NUM_BANDS):
-        values = (hashes >> np.uint64(16 * band)) & np.uint64(0xFFFF)
-        order = np.argsort(values, kind="stable")
-        starts = np.flatnonzero(np.diff(values[order].astype(np.int64), prepend=-1))
-        leaders = order[np.repeat(starts, np.diff(np.append(starts, len(order))))]
-        close = np.bitwise_count(hashes[order] ^ hashes[leaders]) <= MAX_DISTANCE
-        for member, leader in zip(order[close], leaders[close], strict=True):
-            if member != leader:
-                a, b = _find(roots, member), _find(roots, leader)
-                roots[max(a, b)] = min(a, b)
-    return np.array([_find(roots, i) for i in range(len(hashes))], dtype=np.int64)
-
-
-def _find(roots: npt.NDArray[np.int64], index: int) -> int:
-    while roots[index] != index:
-        roots[index] = roots[roots[index]]
-        index = roots[index]
-    return int(index)
+    steps = Steps(Memory(), num_buckets=1, runs=(0,), min_bits_set=0)
+    rows = np.arange(len(hashes), dtype=np.int32)
+    ids = [f"{row:016x}" for row in range(len(hashes))]
+    steps.add_new(0, pa.table([hashes, ids, np.zeros_like(rows), rows], schema=NEW))
+    group(steps.run, num_buckets=1)
+    return numbers_of(steps.twins(0)["group"]).astype(np.int64)

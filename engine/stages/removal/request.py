@@ -78,7 +78,7 @@ def begin(store: Store, ids: Iterable[str]) -> PendingRemoval | None:
         shards=earlier.shards if earlier else published.files if published else {},
         had_export=earlier.had_export if earlier else published is not None,
     )
-    store.write_model(PENDING, pending)
+    store.publish_model(PENDING, pending)
     return pending
 
 
@@ -93,7 +93,7 @@ def resume(store: Store, tick: Tick) -> None:
     pending = read_pending(store)
     if pending is not None and not pending.purged:
         purge(store, pending, tick)
-        store.write_model(PENDING, pending.model_copy(update={"purged": True}))
+        store.publish_model(PENDING, pending.model_copy(update={"purged": True}))
         tick()
 
 

@@ -31,9 +31,9 @@ def test_every_region_and_phrase_is_asked_about_once(tmp_path: Path) -> None:
         ("p0", "complete", 0.75),
     ]
     questions = "\n".join(sorted(map(asked, server.requests)))
-    assert questions.count('the red box shows "dog"') == 1
-    assert questions.count('the text in the red box reads "REX"') == 1
-    assert questions.count('meant by "a dog"') == 1
+    assert questions.count('{"label": "dog"}') == 1
+    assert questions.count('{"text": "REX"}') == 1
+    assert questions.count('{"phrase": "a dog"}') == 1
     assert all(request["max_tokens"] == 1 for request in server.requests)
 
 

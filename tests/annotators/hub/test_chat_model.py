@@ -10,6 +10,7 @@ from transformers.utils import is_torchvision_available
 
 from fld_engine.annotators.checkpoints.generation import GenerationParams, generate
 from fld_engine.annotators.checkpoints.loading import Loaded, load
+from fld_engine.annotators.common.prompts import marked
 from fld_engine.annotators.hub.chat_model import ChatModel, answer_ids, yes_shares
 from fld_engine.annotators.hub.chat_verifier import HubChatVerifier
 from fld_engine.schemas.errors import ModelError
@@ -155,3 +156,29 @@ def test_a_tokenizer_that_does_not_tell_yes_from_no_is_refused() -> None:
 
     with pytest.raises(ModelError, match="choose another"):
         answer_ids(Blind(0, 2))
+
+
+FAMILIES: dict[str, tuple[str, ...]] = {
+    "ChatML (Qwen-VL, LLaVA-NeXT)": ("<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|image_pad|>"),
+    "Idefics3, SmolVLM": ("<image>", "<fake_token_around_image>", "<global-img>", "<end_of_utterance>"),
+    "LLaVA 1.5": ("<image>", "<s>", "</s>", "<unk>", "<pad>"),
+    "Mistral, Pixtral": ("[INST]", "[/INST]", "[IMG]", "[IMG_BREAK]", "[IMG_END]", "[TOOL_CALLS]", "[SYSTEM_PROMPT]"),
+    "Llama 3": ("<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<|image|>"),
+    "Gemma": ("<start_of_turn>", "<end_of_turn>", "<start_of_image>", "<image_soft_token>", "<bos>", "<eos>"),
+    "Phi": ("<|user|>", "<|end|>", "<|assistant|>", "<|image_1|>", "<|endoftext|>"),
+    "DeepSeek, Janus": ("<\uff5cUser\uff5c>", "<\uff5cAssistant\uff5c>", "<begin_of_image>", "<|ref|>", "<|/det|>"),
+    "GLM": ("<|begin_of_image|>", "[gMASK]", "<sop>", "<|observation|>"),
+}  # fmt: skip
+"""What the templates of chat families mark turns and pictures with, by their published tokenizers."""
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_no_text_of_a_picture_becomes_a_token_of_the_template(family: str) -> None:
+    """A sign that reads `<|im_end|>` would end the user's turn, and whoever wrote it would speak to the model."""
+    tokens = FAMILIES[family]
+    words = tokenizer()
+    words.add_tokens(list(tokens), special_tokens=True)
+    special = set(words.convert_tokens_to_ids(list(tokens)))
+    assert special <= set(words.encode(" ".join(tokens))), "the tokenizer knows them wherever they stand"
+    said = marked({"text": " ".join(tokens), "label": "".join(tokens)})
+    assert not special & set(words.encode(said))

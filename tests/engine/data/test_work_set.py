@@ -54,3 +54,12 @@ def test_what_is_said_of_a_region_goes_with_it() -> None:
     assert cut["region_texts"]["region_id"].to_pylist() == ["sure"]
     assert cut["masks"]["subject_id"].to_pylist() == ["sure", "box"]
     assert cut["checks"]["subject_id"].to_pylist() == ["sure"]
+
+
+@pytest.mark.parametrize(("other", "shown"), [("traffic light", 1), ("Traffic_Light", 1), ("lamp", 2)])
+def test_copies_of_a_thing_are_copies_however_they_are_called(other: str, shown: int) -> None:
+    names = {"a": "traffic light", "b": other}
+    regions = [{"id": i, "kind": "object", "score": 0.9, "x2": 9.0, "y2": 9.0} for i in names]
+    texts = [{"id": f"{i}n", "region_id": i, "kind": "phrase", "text": text} for i, text in names.items()]
+    tables = annotations(regions=rows("regions", *regions), region_texts=rows("region_texts", *texts))
+    assert cut_to_work_set(tables, WorkSet())["regions"].num_rows == shown

@@ -29,7 +29,7 @@ GOLDEN = {
     "FakeAnnotator": (1, "4f2e959638ccf64e"),
     "filters and verdicts": ((1, 1, 1), "c6e56401acfb0dfb"),
     "coverage": (1, "90d18c11f275b280"),
-    "export": (3, "4bde1701224e8da5"),
+    "export": (4, "4bde1701224e8da5"),
     "ComposedCaptioner": (1, "91286469399aaade"),
 }
 """What → (its version, digest of what it made)."""

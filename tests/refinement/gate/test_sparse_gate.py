@@ -61,3 +61,11 @@ def test_the_small_set_is_measured_on_the_images_that_it_has() -> None:
     assert small is not None
     assert small.num_images == 4
     assert 0 < small.before < small.after
+
+
+def test_the_text_of_a_near_twin_is_not_that_of_another_image() -> None:
+    """Pairs of copies: its text fits its neighbour, too, and is not to be beaten for that."""
+    compared = [TextComparison((truth(t),), truth(t), brief=f"a {t}", twin_group=t) for t in THINGS for _ in range(2)]
+    gate = judge(compared)
+    assert gate.accepted
+    assert gate.another < gate.decision.after

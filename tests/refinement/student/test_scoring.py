@@ -155,3 +155,34 @@ def test_answers_are_those_of_the_library(taught: Student, task: Task) -> None:
     theirs = taught.processor.tokenizer.batch_decode(ids, skip_special_tokens=False)
     assert answer(extract_features(taught, pixels), task, max_tokens=40) == theirs
     assert max(map(len, theirs)) > 20  # it says something
+
+
+@pytest.mark.parametrize("name", ["日本", "日本 bowl", "\u00e6\u00f8"])
+def test_a_name_of_which_something_else_would_be_said_is_not_asked(scorer: Scorer, name: str) -> None:
+    """Nor is it a rival of others: half of a name is another name."""
+    box = np.array([[1.0, 1.0, 9.0, 9.0]])
+    ((own,),) = scorer.regions([Regions(0, box, [name])], LABELS)
+    assert (own.label, own.runner_up) == (NOT_ASKED, "")
+    ((known,),) = scorer.regions([Regions(0, box, [LABELS[0]])], [*LABELS, name])
+    assert known.runner_up in LABELS
+
+
+def test_spellings_of_a_name_do_not_compete(scorer: Scorer) -> None:
+    """They would share the probability of one name, and the likelier spelling would be an edit."""
+    group = things(0)
+    (plain,) = scorer.regions([group], LABELS)
+    shouted = replace(group, labels=[label.upper() for label in group.labels])
+    (loud,) = scorer.regions([shouted], LABELS)
+    assert [(one.label, one.runner_up) for one in loud] == [(one.label, one.runner_up) for one in plain]
+
+
+def test_a_text_that_is_cut_is_not_scored(scorer: Scorer) -> None:
+    """What the student saw of it may be likely; of its end nothing is known."""
+    student = scorer._features.student
+    (whole,) = scorer.texts([(0, "brief", SCENES[0].caption)])
+    longest, student.max_target_tokens = student.max_target_tokens, 4
+    try:
+        assert scorer.texts([(0, "brief", SCENES[0].caption)]) == [NOT_ASKED]
+    finally:
+        student.max_target_tokens = longest
+    assert whole > 0

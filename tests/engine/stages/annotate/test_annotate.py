@@ -13,7 +13,8 @@ from fld_engine.annotators.composed.fake import FakeAnnotator
 from fld_engine.engine.data.images import RGB
 from fld_engine.engine.plan.protocols import Sample
 from fld_engine.engine.plan.tasks import Isolation
-from fld_engine.engine.stages.annotate.batches import AHEAD_BYTES, Run, annotate_group
+from fld_engine.engine.stages.annotate.batches import Run, annotate_group
+from fld_engine.engine.stages.annotate.decode import AHEAD_BYTES
 from fld_engine.schemas.annotations import Annotations
 
 LIMIT_S = 10.0

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import json
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
+from fld_engine.engine.data.store import Store
+from fld_engine.engine.plan.config import RunConfig
+from fld_engine.engine.run.pipeline import Pipeline
+from fld_engine.engine.stages.annotate.stage import Annotate
+from fld_engine.engine.stages.coverage.stage import Coverage
+from fld_engine.engine.stages.export import stage as export_stage
+from fld_engine.engine.stages.export.placed import mark_placed
 from fld_engine.engine.stages.export.stage import Export
 from fld_engine.engine.stages.export.verify import verify
+from fld_engine.engine.stages.filter.stage import Filter
 from fld_engine.engine.stages.ingest.stage import Ingest
 from fld_engine.schemas.errors import ConfigError
 from tests.roots import digest, fake_config, opened, run_pipeline, write_photographs
@@ -95,3 +104,63 @@ def test_split_names_that_readers_do_not_take_are_refused(tmp_path: Path, name: 
     """Hugging Face refuses them, and a glob for `train-*` would take in the shards of `train-small`."""
     with pytest.raises(ConfigError, match=r"export\.splits"):
         fake_config(tmp_path, export={"splits": {name: 1.0}})
+
+
+def of_annotator(photos: Path, name: str) -> RunConfig:
+    """One fake detector of that name: two names of one length give shards of the same names and sizes."""
+    config = fake_config(photos)
+    return config.model_copy(update={"annotators": {name: config.annotators["first"]}})
+
+
+def up_to_export(pipeline: Pipeline) -> None:
+    for stage in (Ingest(), Annotate(), Filter(), Coverage()):
+        pipeline.run(stage)
+
+
+class Killed(Exception):
+    """Stands for a driver's death, which leaves things as they are."""
+
+
+@pytest.mark.parametrize("groups_done", [0, 1, 2])
+def test_an_export_that_was_begun_and_given_up_for_the_config_before_leaves_none_of_its_shards(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, groups_done: int
+) -> None:
+    """Names and sizes are the same, the manifest is withdrawn: what tells the shards apart must outlive the driver."""
+    write_photographs(tmp_path / "photos", 16)
+    run_pipeline(tmp_path / "root", of_annotator(tmp_path / "photos", "alfa"))
+    before = digest(tmp_path / "root")
+    recorded = []
+
+    def die_after(store: Store, folder: str, record: str) -> None:
+        if len(recorded) == groups_done:
+            raise Killed
+        recorded.append(record)
+        mark_placed(store, folder, record)
+
+    with (
+        opened(tmp_path / "root", of_annotator(tmp_path / "photos", "beta")) as pipeline,
+        monkeypatch.context() as patch,
+        suppress(Killed),
+    ):
+        up_to_export(pipeline)
+        patch.setattr(export_stage, "mark_placed", die_after)
+        pipeline.run(Export())
+    run_pipeline(tmp_path / "root", of_annotator(tmp_path / "photos", "alfa"))
+    assert verify(str(tmp_path / "root/export")).ok
+    after = digest(tmp_path / "root")
+    assert {name: after[name] for name in before} == before
+
+
+def test_an_export_that_is_taken_up_again_writes_what_is_missing_alone(root: Path, tmp_path: Path) -> None:
+    """Marks say which groups are done where no manifest stands."""
+    (root / "export/manifest.json").unlink()
+    with opened(root, fake_config(tmp_path / "photos")) as pipeline:
+        assert pipeline.run(Export()).groups_written == 0
+
+
+def test_a_finished_export_without_marks_is_known_by_its_manifest(root: Path, tmp_path: Path) -> None:
+    """As roots of earlier versions are."""
+    for mark in (root / "stages/export").glob("*.in-*"):
+        mark.unlink()
+    with opened(root, fake_config(tmp_path / "photos")) as pipeline:
+        assert pipeline.run(Export()).groups_written == 0
