@@ -48,6 +48,11 @@ def print_status(plan: Plan, *, as_json: bool = False) -> None:
         + (f"removed {report.removed}, " if report.removed else "")
         + f"quarantined {quarantined} {dict(report.quarantined) if quarantined else ''}"
     )
+    if any(report.left_out.values()):
+        lists = ", ".join(f"{name} {number}" for name, number in report.left_out.items())
+        out.print(f"left out, because they show what may not be trained on: {lists}", markup=False)
+    for name, reasons in report.unread_lists.items():
+        out.print(f"exclude list {name}: entries that could not be read {dict(reasons)}", markup=False)
     print_sources(report.sources)
     for kind, left in report.unread.items():
         out.print(
@@ -80,6 +85,11 @@ def print_explanation(found: Explanation) -> None:
     out.print(f"{found.image_id} in {found.partition}: {', '.join(found.uris)}", markup=False)
     for annotator, state in found.status.items():
         out.print(f"  {annotator}: {state}", markup=False)
+    for shown in found.shows:
+        out.print(
+            f"  left out: it shows {shown.entry} of {shown.list} (found by {shown.how}, distance {shown.distance:g})",
+            markup=False,
+        )
     table = Table("what", "annotation", "score", "by", "verdict", "decided on")
     for a in found.annotations:
         what = " ".join(str(v) for v in a.what.values() if v != "")

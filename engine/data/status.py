@@ -28,7 +28,8 @@ class StatusReport(Frozen):
     `unread` could not be had and is left for the next run, by kind of failure; it is no part of `found`. `removed`
     images of those that were ingested are gone; `refused_before` of the quarantined ones would be accepted under the
     limits of the config. `sources` has an account of each source that was read; ingests of earlier versions left none.
-    `more` is what stages of other packages tell, by stage.
+    `left_out` images show an entry of a list, by its name, and `unread_lists` are entries that could not be read, by
+    list and reason. `more` is what stages of other packages tell, by stage.
     """
 
     found: int
@@ -49,4 +50,6 @@ class StatusReport(Frozen):
     exported_shards: int
     unsaid: Mapping[str, Mapping[str, int]] = Field(default_factory=dict)
     complete: bool
+    left_out: Mapping[str, int] = Field(default_factory=dict)
+    unread_lists: Mapping[str, Mapping[str, int]] = Field(default_factory=dict)
     more: Mapping[str, Any] = Field(default_factory=dict)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from fld_engine.engine.data.hashing import fingerprint
 from fld_engine.engine.data.identity import identity_of
@@ -26,6 +26,8 @@ from fld_engine.schemas.annotations import Frozen
 from fld_engine.schemas.kinds import BOXED, FAMILIES, Kind, kinds_of
 
 REPLAYED = ".replayed-"
+
+Known = TypeVar("Known")
 
 Found = Mapping[tuple[str, str], str]
 """(step, partition) → fingerprint."""
@@ -73,6 +75,7 @@ class Plan:
     rounds: Sequence[RoundFacts] = ()
     earlier: Mapping[str, ModelIdentity] = field(default_factory=dict)
     _listings: dict[str, set[str]] = field(default_factory=dict)
+    _known: dict[str, Any] = field(default_factory=dict)
 
     @cached_property
     def fingerprints(self) -> dict[tuple[str, str], str]:
@@ -166,6 +169,13 @@ class Plan:
         """PARTITION-FINGERPRINT of an output → fingerprint of the one that stands in for it."""
         marks = [(name.split(REPLAYED)[0], name.split(REPLAYED)[1]) for name in self._listing(step) if REPLAYED in name]
         return dict(marks)
+
+    def once(self, key: str, find: Callable[[], Known]) -> Known:
+        """What stages ask the root for again and again, such as a small file: found once a plan."""
+        if key not in self._known:
+            self._known[key] = find()
+        found: Known = self._known[key]
+        return found
 
     def _listing(self, step: str) -> set[str]:
         if step not in self._listings:

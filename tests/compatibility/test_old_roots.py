@@ -24,6 +24,7 @@ from fld_engine.engine.plan.rounds import read_round
 from fld_engine.engine.run.pipeline import Pipeline, Work
 from fld_engine.engine.stages.annotate.stage import Annotate, require_annotated
 from fld_engine.engine.stages.coco.stage import CocoExporter
+from fld_engine.engine.stages.contamination.stage import Contamination
 from fld_engine.engine.stages.export.stage import Export
 from fld_engine.engine.stages.filter.stage import Filter
 from fld_engine.engine.stages.ingest.stage import Ingest
@@ -54,11 +55,18 @@ REWRITTEN: Mapping[str, str] = {
     "lease.*": "who drives the root now, and the lock that keeps others out meanwhile",
     "config.yaml": "the resolved config, which has a line for each setting there is",
     "holdings/*.json": "what each stage leaves in a root, noted before it does",
+    "contamination/*": "what images were looked up against, and what was found",
+    "stages/appearance/*": "views of the images, which they are looked up by",
+    "stages/contamination/*": "what shows gold: nothing",
     "*coco/coco.json": "what the COCO files were made from, which old roots did not note: these are written once more",
     "*.html": "pages, which are drawn anew from the same tables; the old roots came without",
     "report/data/accounts.*": "a table that reports have since: old journals keep no accounts, so it has no rows",
 }
 """Files that may be new or other than they were → why."""
+
+LOOKED_UP = ("appearance", "contamination")
+"""Steps that old roots with gold have not been through: each image is looked up against it, once, and no model runs.
+Where nothing is found, as in these roots, all else stays as it is."""
 
 FOLLOWS: Mapping[str, tuple[str, ...]] = {
     "verdicts": ("coverage", "report"),
@@ -102,8 +110,11 @@ def check_kept(before: Mapping[str, str], root: Path, again: set[str]) -> None:
 
 def test_the_commands_find_nothing_to_do_on_an_old_root(place: Path) -> None:
     root = unpack("plain", place)
-    before, (_, config) = digests(root), existing_root(str(root), ())
+    store, config = existing_root(str(root), ())
     again = run_again(planned(root))
+    with Pipeline(store, config) as pipeline:
+        look_up(pipeline)
+    before = digests(root)
     for arguments in (
         ["run", str(root / "config.yaml"), "--root", str(root)],
         ["status", "--root", str(root)],
@@ -133,7 +144,8 @@ def test_an_old_root_goes_the_whole_road_without_one_task(place: Path) -> None:
     with Pipeline(store, config) as pipeline:
         again = run_again(pipeline.plan())
         missing = {step for step in (*pipeline.plan().steps, "report") if pipeline.plan().missing(step)}
-        assert missing == again - {"export", "report-merge"}
+        assert missing == (again - {"export", "report-merge"}) | {*LOOKED_UP}
+        look_up(pipeline)
         pipeline.preflight()
         for stage in every_run():
             assert again or stage.is_current(pipeline.plan()), stage.name
@@ -148,6 +160,13 @@ def test_an_old_root_goes_the_whole_road_without_one_task(place: Path) -> None:
     assert (status.ingested, status.removed, status.exported_samples) == (24, 1, 20)
     assert found.thresholds["sure"]["filter"].endswith("filters.region:RegionConfidence"), "as it was called then"
     assert found.thresholds["sure"]["params"]["objects"] == 0.4
+
+
+def look_up(pipeline: Pipeline) -> None:
+    """Compare the images of an old root with its gold; nothing is found, and what comes after has nothing to do."""
+    assert pipeline.run(Contamination()) == {"gold": 0}
+    assert pipeline.work.models_loaded == 0
+    pipeline.work = Work()
 
 
 def every_run() -> list[Any]:
@@ -193,6 +212,7 @@ def test_a_refined_root_is_asked_for_its_rounds_and_has_them(place: Path) -> Non
                 loop.initial_round()
             return
         require_annotated(pipeline.plan())
+        look_up(pipeline)
         pipeline.run(Filter())
         assert loop.settings.sparse is not None
         rounds = [loop.initial_round()]

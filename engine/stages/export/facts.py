@@ -67,6 +67,18 @@ class FilterFacts(Frozen):
     params: Mapping[str, Any]
 
 
+class ExcludedFacts(Frozen):
+    """A list of images that may not be trained on, or gold: entries that images were looked up against.
+
+    `left_out` images of the root show one of them; `unread` entries could not be read, by reason.
+    """
+
+    name: str
+    entries: int
+    left_out: int
+    unread: Reasons = Field(default_factory=dict)
+
+
 class ExportFacts(GroupFacts):
     """The whole export. Images: found = ingested + duplicates + known + quarantined; `removed` of these are gone.
 
@@ -82,6 +94,7 @@ class ExportFacts(GroupFacts):
     accounts: Mapping[str, SourceAccount] = Field(default_factory=dict)
     filters: tuple[FilterFacts, ...] = ()
     rounds: tuple[RoundFacts, ...] = ()
+    excluded: tuple[ExcludedFacts, ...] = ()
 
 
 def facts_of(view: PartitionView, select: Selection = EVERYTHING, seed: int = 0) -> GroupFacts:
@@ -143,6 +156,7 @@ def export_facts(
     *,
     removed: int,
     rounds: Sequence[RoundFacts] = (),
+    excluded: Sequence[ExcludedFacts] = (),
 ) -> ExportFacts:
     """Facts of an export: those of its groups, what became of all that was found, the thresholds, and the rounds."""
     ingested = totals(journal)
@@ -165,6 +179,7 @@ def export_facts(
             for name, judge in filters.items()
         ),
         rounds=tuple(rounds),
+        excluded=tuple(excluded),
     )
 
 

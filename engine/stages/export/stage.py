@@ -20,8 +20,9 @@ from fld_engine.engine.plan.keeps import Holding
 from fld_engine.engine.plan.plan import Plan
 from fld_engine.engine.plan.stages import Driver, Publication, Removal, Worker
 from fld_engine.engine.plan.tasks import ARITHMETIC, Lane, Task
+from fld_engine.engine.stages.contamination.state import left_out, state_of
 from fld_engine.engine.stages.coverage.stage import committed
-from fld_engine.engine.stages.export.facts import FACTS_VERSION, export_facts
+from fld_engine.engine.stages.export.facts import FACTS_VERSION, ExcludedFacts, export_facts
 from fld_engine.engine.stages.export.forget import FOLDER, RECORDS, forget_exported
 from fld_engine.engine.stages.export.manifest import IDX, MANIFEST, SHARDS, Manifest, make_manifest
 from fld_engine.engine.stages.export.placed import Placed, clear_marks, mark_placed
@@ -233,9 +234,25 @@ def _manifest(plan: Plan, journal: Sequence[IngestRecord], results: Sequence[Gro
     shards = [shard for result in results for shard in result.shards]
     removed = len(read_tombstones(plan.store))
     facts = export_facts(
-        [result.facts for result in results], journal, plan.filters, removed=removed, rounds=plan.rounds
+        [result.facts for result in results],
+        journal,
+        plan.filters,
+        removed=removed,
+        rounds=plan.rounds,
+        excluded=_excluded(plan),
     )
     return make_manifest(shards, config=plan.described_config, models=_models(plan), facts=facts)
+
+
+def _excluded(plan: Plan) -> list[ExcludedFacts]:
+    """Lists of the config, and gold where it was found elsewhere: a root in which nothing was stays as it is."""
+    state, counts = state_of(plan), left_out(plan)
+    listed = {one.name for one in plan.config.exclude}
+    return [
+        ExcludedFacts(name=name, entries=facts.entries, left_out=counts[name], unread=facts.unread)
+        for name, facts in (state.references.lists if state is not None else {}).items()
+        if name in counts and (name in listed or counts[name])
+    ]
 
 
 def _is_written(out: Store, manifest: Manifest) -> bool:
