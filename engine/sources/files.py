@@ -137,7 +137,9 @@ def size_of(url: str) -> int | None:
         if error.kind in DEFINITE:
             return None if error.kind == "gone" else 0
         raise
-    return int(info["size"] or 0) if info["type"] == "file" else None
+    if info["type"] == "directory" or (isinstance(fs, LocalFileSystem) and _irregular(path)):
+        return None
+    return int(info["size"] or 0)
 
 
 def cut(files: Files, size: int = CHUNK_FILES) -> list[Files]:
@@ -272,10 +274,9 @@ def _still_there(fs: Any, path: str) -> bool:
 
 def _path(chunk: SourceChunk, base: str, path: str) -> str:
     """A file on the file system of the chunk's base; `allow_outside` lets its name be an absolute one, or a URL."""
-    url = chunk.url(path)
-    if not url.startswith(chunk.base):
-        return locate(url)[1]
-    return f"{base}/{path}" if path else base
+    inside = f"{base}/{path}" if path else base
+    named = f"{chunk.base}/{path}" if path else chunk.base
+    return inside if (url := chunk.url(path)) == named else locate(url)[1]
 
 
 def _irregular(path: str) -> bool:

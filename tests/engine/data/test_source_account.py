@@ -33,7 +33,7 @@ def test_accounts_of_one_reading_add_up_to_that_of_all(
     first: list[tuple[str, int]], second: list[tuple[str, int]]
 ) -> None:
     """A dataset that grows tells of all that it holds, in whatever pieces it came; examples stay few."""
-    (summed,) = standing([{"x": account_of(first, 1)}, {"x": account_of(second, 2)}]).values()
+    (summed,) = standing([{"x": {"a": account_of(first, 1)}}, {"x": {"b": account_of(second, 2)}}]).values()
     whole = account_of([*first, *second], 3)
     assert {r: c.number for r, c in summed.images.refused.items()} == {
         r: c.number for r, c in whole.images.refused.items()
@@ -45,7 +45,15 @@ def test_accounts_of_one_reading_add_up_to_that_of_all(
 def test_another_reading_replaces_what_was_counted_before() -> None:
     """A source that was read wrongly and then with the right setting must not be blamed for ever."""
     before, after = account_of([("corrupt", 9)], 1, "old"), account_of([], 10, "new")
-    assert standing([{"x": before, "y": before}, {"x": after}]) == {"x": after, "y": before}
+    found = standing([{"x": {"a": before, "b": before}, "y": {"a": before}}, {"x": {"a": after}}])
+    assert found == {"x": after, "y": before}
+
+
+def test_a_chunk_that_is_read_again_counts_once() -> None:
+    """A picture that was mended in place is not refused any more, and its neighbours are not there twice."""
+    refused, mended, other = account_of([("corrupt", 1)], 2, "r"), account_of([], 3, "r"), account_of([], 5, "r")
+    (account,) = standing([{"x": {"a": refused, "b": other}}, {"x": {"a": mended}}]).values()
+    assert (account.images.read, account.images.refused) == (8, {})
 
 
 def test_files_that_listing_passed_over_are_those_of_the_last_listing() -> None:

@@ -10,8 +10,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from fld_engine.engine.data.hashing import image_id, sha256_hex
+from fld_engine.engine.data.images import ImageLimits
 from fld_engine.engine.data.journal import IngestRecord, read_journal, totals
 from fld_engine.engine.data.source_account import Reasons, SourceAccount
 from fld_engine.engine.data.store import Store
@@ -19,12 +21,15 @@ from fld_engine.engine.inspect.losses import incomplete, lost_sources
 from fld_engine.engine.inspect.status import read_status
 from fld_engine.engine.plan.limits import Limits
 from fld_engine.engine.run.pipeline import Pipeline
+from fld_engine.engine.stages.ingest.again import REPLAY, Replay
 from fld_engine.engine.stages.ingest.stage import Ingest
 from fld_engine.engine.stages.removal.stage import Remove
 from tests import hostile
+from tests.known_faults.far import far_traffic
 from tests.known_faults.field import box, image, labels, write, write_pictures
 from tests.known_faults.in_process import Root, new_root, plain_config
 from tests.known_faults.pictures import jpeg
+from tests.known_faults.test_sources import refusal
 
 A = [20, 30, 50, 40]
 
@@ -163,7 +168,58 @@ def test_a_removed_image_is_named_in_no_account(tmp_path: Path) -> None:
     journal = root.store.read_bytes("ingest/000001.json")
     assert b"secret.jpg" not in journal
     record = IngestRecord.model_validate_json(journal)
-    assert numbers(record.sources["src"].human.refused) == {"dangling_id": 1}
+    (account,) = record.sources["src"].values()
+    assert numbers(account.human.refused) == {"dangling_id": 1}
+
+
+def test_what_is_read_again_counts_once_as_what_became_of_it(tmp_path: Path) -> None:
+    """Mended pictures, pictures that came, and limits that were raised: a source never holds more than its files."""
+    names = ("b.jpg", "c.jpg", "d.jpg")
+    write_pictures(tmp_path / "photos", *names)
+    write(tmp_path / "photos/a.jpg", b"no image")
+    root = ingested(tmp_path, {"url": f"{tmp_path}/photos"})
+    strict = ImageLimits(max_pixels=64)
+
+    def told() -> tuple[int, dict[str, int]]:
+        images = accounts(root)["src"].images
+        return images.read, numbers(images.refused)
+
+    assert told() == (3, {"not_an_image": 1})
+    write_pictures(tmp_path / "photos", "a.jpg")
+    root.run(Ingest())
+    assert told() == (4, {})
+    write_pictures(tmp_path / "photos", "a0.jpg", "z.jpg")  # before, and after, all that is there
+    root.run(Ingest())
+    assert told() == (6, {})
+    root = new_root(tmp_path / "strict", root.config.model_copy(update={"images": strict}))
+    Image.new("RGB", (8, 8)).save(tmp_path / "photos/small.png")
+    root.run(Ingest())
+    assert told() == (1, {"too_many_pixels": 6})
+    root = Root(root.store, root.config.model_copy(update={"images": ImageLimits()}))
+    root.store.write_model(REPLAY, Replay(after=1, chunks=root.journal()[0].chunks))
+    root.run(Ingest())
+    assert told() == (7, {})
+    assert totals(root.journal()).quarantined == {}
+
+
+def test_files_that_are_gone_or_forbidden_are_refused_and_chunks_left_unread_count_nowhere(tmp_path: Path) -> None:
+    """What a source refuses is in its account; what could not be had is none of it, and ends a run with exit code 3."""
+    write_pictures(tmp_path / "photos", "a.jpg", "b.jpg")
+    write(tmp_path / "web/0.tar", hostile.tar_bytes([("0.jpg", jpeg(2))]))
+    sources = [{"url": f"far://{tmp_path}/{name}", "name": name} for name in ("photos", "web")]
+    root = new_root(tmp_path / "root", plain_config(*sources, limits={"max_unread_share": 1.0}))
+
+    def trouble(path: str, start: int, stop: int) -> None:
+        if path.endswith(("a.jpg", ".tar")):
+            raise refusal("AccessDenied")
+
+    far_traffic().trouble = trouble
+    root.run(Ingest())
+    images = accounts(root)["photos"].images
+    assert (images.read, numbers(images.refused)) == (1, {"forbidden": 1})
+    assert list(accounts(root)) == ["photos"]
+    told = incomplete(read_status(root.plan(), root.journal()), Limits(max_quarantined_share=1.0))
+    assert told == ["1 chunks of the sources could not be read; run again to read them"]
 
 
 @pytest.mark.parametrize(
