@@ -6,7 +6,7 @@ import posixpath
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
-from fld_engine.engine.sources.files import Listing, cut, list_files, read_files
+from fld_engine.engine.sources.files import read_files
 from fld_engine.engine.sources.item import (
     IMAGE_EXTENSIONS,
     Locator,
@@ -17,6 +17,7 @@ from fld_engine.engine.sources.item import (
     SourceSpec,
     extension,
 )
+from fld_engine.engine.sources.listing import Listing, cut, list_files
 from fld_engine.engine.sources.reader import NoParams
 from fld_engine.schemas.annotations import Annotations
 from fld_engine.schemas.errors import SourceError

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fld_engine.engine.data.discovery import installed, load
 from fld_engine.engine.data.settings import parse_settings
 from fld_engine.engine.data.transport import failed
-from fld_engine.engine.sources.files import list_files, read_located
+from fld_engine.engine.sources.files import read_located
 from fld_engine.engine.sources.item import (
     AUTO,
     IN_FILES,
@@ -22,6 +22,7 @@ from fld_engine.engine.sources.item import (
     SourceChunk,
     SourceSpec,
 )
+from fld_engine.engine.sources.listing import list_files
 from fld_engine.engine.sources.reader import GROUP, ReadsAgain, SourceReader, UsesSettings
 from fld_engine.schemas.errors import ConfigError, SourceError, unknown_name
 from fld_engine.schemas.kinds import FROM_SOURCES, Kind

@@ -21,15 +21,7 @@ import pyarrow.parquet as pq
 
 from fld_engine.engine.data.transport import Range
 from fld_engine.engine.sources.arrow_text import flat, text_values
-from fld_engine.engine.sources.files import (
-    Listing,
-    changed,
-    list_files,
-    locate,
-    open_random,
-    out_of_reach,
-    read_ranges,
-)
+from fld_engine.engine.sources.files import changed, locate, open_random, out_of_reach, read_ranges
 from fld_engine.engine.sources.item import (
     Locator,
     PassedOver,
@@ -41,6 +33,7 @@ from fld_engine.engine.sources.item import (
     too_large,
     web_captions,
 )
+from fld_engine.engine.sources.listing import Listing, list_files
 from fld_engine.engine.sources.reach import resolve
 from fld_engine.engine.sources.reader import NoParams
 from fld_engine.schemas.errors import SourceError, TransportError

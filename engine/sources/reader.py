@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
-from fld_engine.engine.sources.files import Listing
 from fld_engine.engine.sources.item import Locator, ReadItem, SourceChunk, SourceSpec
+from fld_engine.engine.sources.listing import Listing
 from fld_engine.schemas.annotations import Frozen
 from fld_engine.schemas.kinds import Kind
 

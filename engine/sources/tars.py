@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, ClassVar
 
-from fld_engine.engine.sources.files import Listing, list_files, open_streamed
+from fld_engine.engine.sources.files import open_streamed
 from fld_engine.engine.sources.item import (
     IMAGE_EXTENSIONS,
     Locator,
@@ -28,6 +28,7 @@ from fld_engine.engine.sources.item import (
     unsafe_name,
     web_captions,
 )
+from fld_engine.engine.sources.listing import Listing, list_files
 from fld_engine.engine.sources.reader import NoParams
 from fld_engine.schemas.errors import SourceError
 from fld_engine.schemas.kinds import Kind

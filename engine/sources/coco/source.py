@@ -21,7 +21,7 @@ from fld_engine.engine.sources.coco.frames import Exif, Frame, frame_of, reading
 from fld_engine.engine.sources.coco.groundings import parse_grounded_caption
 from fld_engine.engine.sources.coco.index import CocoIndex, load_index, read_index
 from fld_engine.engine.sources.coco.places import Record
-from fld_engine.engine.sources.files import Listing, cut, list_files, locate, read_files, size_of
+from fld_engine.engine.sources.files import locate, read_files
 from fld_engine.engine.sources.item import (
     Locator,
     PassedOver,
@@ -31,6 +31,7 @@ from fld_engine.engine.sources.item import (
     SourceItem,
     SourceSpec,
 )
+from fld_engine.engine.sources.listing import Listing, cut, list_files, size_of
 from fld_engine.engine.sources.reach import OUTSIDE, resolve
 from fld_engine.engine.sources.reader import NoParams
 from fld_engine.schemas.annotations import Annotations, Region, Source, Text

@@ -8,8 +8,9 @@ import pyarrow.parquet as pq
 from fld_engine.engine.data.hashing import fingerprint, sha256_hex
 from fld_engine.engine.data.identity import identity_of
 from fld_engine.engine.plan.exclude import ExcludeList
-from fld_engine.engine.sources.files import list_files, locate
+from fld_engine.engine.sources.files import locate
 from fld_engine.engine.sources.item import extension
+from fld_engine.engine.sources.listing import list_files
 from fld_engine.engine.sources.open import open_source
 from fld_engine.engine.stages.contamination.state import APPEARANCE_VERSION
 from fld_engine.engine.stages.contamination.tables import ListPart

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from fld_engine.engine.data.images import Format
-from fld_engine.engine.sources.files import cut
 from fld_engine.engine.sources.item import IMAGE_EXTENSIONS, Rejected, SourceChunk, SourceItem, SourceSpec
+from fld_engine.engine.sources.listing import cut
 from fld_engine.engine.sources.open import open_source, read_bytes, read_chunk, read_items
 from fld_engine.schemas.errors import SourceError
 from tests.hostile import jpeg, photograph, write_unreadable

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import ClassVar
 
-from fld_engine.engine.sources.files import Listing, list_files, open_random
+from fld_engine.engine.sources.files import open_random
 from fld_engine.engine.sources.item import (
     IMAGE_EXTENSIONS,
     Locator,
@@ -20,6 +20,7 @@ from fld_engine.engine.sources.item import (
     too_large,
     web_captions,
 )
+from fld_engine.engine.sources.listing import Listing, list_files
 from fld_engine.schemas.annotations import Frozen
 from fld_engine.schemas.errors import SourceError
 from fld_engine.schemas.kinds import Kind

@@ -1,0 +1,201 @@
+"""Files of any fsspec file system, listed in a fixed order and cut into chunks."""
+
+from __future__ import annotations
+
+import os
+import re
+import zlib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from braceexpand import braceexpand
+from fsspec.implementations.local import LocalFileSystem
+
+from fld_engine.engine.data.hashing import fingerprint
+from fld_engine.engine.data.source_account import Counting, Example, Reasons
+from fld_engine.engine.data.transport import DEFINITE, asked
+from fld_engine.engine.sources.files import irregular, locate
+from fld_engine.engine.sources.item import Rejected, extension, printable
+from fld_engine.schemas.errors import SourceError, TransportError
+
+CHUNK_FILES = 1000
+"""Images per chunk, on average: about half a minute of scanning on one core."""
+
+Files = Sequence[tuple[str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Files under `base` as (relative path, bytes), sorted by path; an empty path where `base` is the only file.
+
+    `set_aside` maps the path of what is there and not listed to the reason: `hidden`, `link_outside`, `link_to_folder`.
+    `versions` say by path which content a file has now, as far as its file system tells that with the listing.
+    """
+
+    base: str
+    files: Files
+    rejected: tuple[Rejected, ...] = ()
+    set_aside: Mapping[str, str] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    def stamp(self, files: Files) -> str:
+        """A short name of the versions of some files; empty where nothing is known of them."""
+        known = [(path, self.versions[path]) for path, _ in files if self.versions.get(path)]
+        return fingerprint({"versions": known}) if known else ""
+
+    def ending(self, extensions: Collection[str]) -> list[tuple[str, int]]:
+        """Files whose names have one of these extensions, in order."""
+        return [(path, size) for path, size in self.files if extension(path or self.base) in extensions]
+
+    def passed_over(self, name: str, used: Collection[str], reason: str = "unknown_extension") -> Reasons:
+        """What is set aside, and, for a `reason`, files that are not among the `used` ones; `name` is the source's."""
+        others = {path: reason for path, _ in self.files if path not in used}
+        counting = Counting()
+        for path, why in sorted({**self.set_aside, **others}.items()):
+            counting.add("images", "passed_over", why, 1, Example(uri=printable(f"{name}/{path}")))
+        return counting.account().images.passed_over
+
+    def outside(self) -> str:
+        """Half a sentence where links lead out of the folder, for errors that say that nothing was found."""
+        links = [path for path, reason in self.set_aside.items() if reason == "link_outside"]
+        if not links:
+            return ""
+        return (
+            f"; {len(links)} links lead out of it, {links[0]!r} for one: give the folder that they lead to, or set "
+            "allow_outside: true"
+        )
+
+
+def list_files(url: str, name: str, *, allow_outside: bool = False) -> Listing:
+    """List a file, a folder with all that is below it, or a pattern with `*`, `?`, `[…]` or `{000..099}`.
+
+    Hidden files and folders are set aside, and so are links to folders, and links to files that lead out of the folder,
+    unless `allow_outside`. Raises `SourceError` where nothing is there or it may not be read, `TransportError` where
+    the store does not answer.
+    """
+    try:
+        fs, path = locate(url)
+        info = _info(fs, path, url)
+        if info is None:
+            return asked(url, lambda: _list_pattern(url, allow_outside))
+        if info["type"] != "directory":
+            return Listing(fs.unstrip_protocol(path), (("", int(info["size"] or 0)),), versions={"": _version(info)})
+        # without it, a local folder that may not be entered would be left out in silence
+        strict = {"on_error": "raise"} if isinstance(fs, LocalFileSystem) else {}
+        found = asked(url, lambda: fs.find(path, detail=True, **strict))
+    except TransportError as error:
+        if error.kind == "gone":
+            raise SourceError(
+                f"source {url} does not exist ({error.__cause__}); give a folder, a tar, a Parquet file or a COCO json"
+            ) from error
+        if error.kind == "forbidden":
+            raise SourceError(
+                f"source {url} cannot be read: {error.__cause__}; check the URL and the access rights"
+            ) from error
+        raise
+    except ImportError as error:
+        raise SourceError(f"source {url} cannot be read: {error}; install fld-engine[s3] or fld-engine[gcs]") from error
+    except (OSError, ValueError) as error:
+        raise SourceError(f"source {url} cannot be read: {error}; check the URL and the access rights") from error
+    prefix = path.rstrip("/") + "/"
+    links = _links_aside(path, found, prefix, allow_outside)
+    entries = {full.removeprefix(prefix): entry for full, entry in found.items()}
+    return _checked(fs.unstrip_protocol(path).rstrip("/"), entries, name, links)
+
+
+def _info(fs: Any, path: str, url: str) -> Any:
+    """What is at a path, `None` where nothing is and the URL is a pattern. Raises `TransportError`."""
+    try:
+        return asked(url, lambda: fs.info(path))
+    except TransportError as error:
+        if error.kind == "gone" and re.search(r"[*?\[{]", url):
+            return None
+        raise
+
+
+def size_of(url: str) -> int | None:
+    """Bytes of a file, 0 where they may not be asked for, `None` where no file is there. Raises `TransportError`."""
+    fs, path = locate(url)
+    try:
+        info = asked(url, lambda: fs.info(path))
+    except TransportError as error:
+        if error.kind in DEFINITE:
+            return None if error.kind == "gone" else 0
+        raise
+    if info["type"] == "directory" or (isinstance(fs, LocalFileSystem) and irregular(path)):
+        return None
+    return int(info["size"] or 0)
+
+
+def cut(files: Files, size: int = CHUNK_FILES) -> list[Files]:
+    """Consecutive runs of about `size` files, at most four times as many.
+
+    A run ends after a path whose checksum is a multiple of `size`. So a file that is added or removed changes the run
+    it is in and no other, and an ingest of the grown folder reads that run alone.
+    """
+    runs: list[Files] = []
+    start = 0
+    for stop, (path, _) in enumerate(files, start=1):
+        if zlib.crc32(path.encode()) % size == 0 or stop - start == 4 * size or stop == len(files):
+            runs.append(tuple(files[start:stop]))
+            start = stop
+    return runs
+
+
+def _list_pattern(url: str, allow_outside: bool) -> Listing:
+    base = re.split(r"[*?\[{]", url)[0].rpartition("/")[0] or "."
+    fs, root = locate(base)
+    prefix = root.rstrip("/") + "/"
+    entries: dict[str, Any] = {}
+    aside: dict[str, str] = {}
+    for one in braceexpand(url):
+        path = locate(one)[1]
+        found = fs.glob(path, detail=True) if re.search(r"[*?\[]", path) else {path: fs.info(path)}
+        aside |= _links_aside(root, found, prefix, allow_outside)
+        entries.update((full.removeprefix(prefix), entry) for full, entry in found.items())
+    listed = {path: entry for path, entry in sorted(entries.items()) if path not in aside}
+    files = [(path, int(entry["size"] or 0)) for path, entry in listed.items()]
+    versions = {path: _version(entry) for path, entry in listed.items()}
+    listing = Listing(fs.unstrip_protocol(root).rstrip("/"), files, set_aside=aside, versions=versions)
+    if not files:
+        raise SourceError(f"source {url} matches no file; list {base} to see what is there{listing.outside()}")
+    return listing
+
+
+def _version(entry: Mapping[str, Any]) -> str:
+    """The content that an entry of a listing has now, in its file system's terms; empty where it does not tell.
+
+    An object store's tag of the content, or else the time of the last change.
+    """
+    told = (entry.get(key) for key in ("ETag", "etag", "mtime", "LastModified", "last_modified", "updated"))
+    return str(next((value for value in told if value), ""))
+
+
+def _links_aside(root: str, found: Mapping[str, Any], prefix: str, allow_outside: bool) -> dict[str, str]:
+    """Links among the entries of a listing that are not followed: relative path → reason. Only local files have any."""
+    aside = {}
+    inside = os.path.join(os.path.realpath(root), "")
+    for full, entry in found.items():
+        if not entry.get("islink"):
+            continue
+        if os.path.isdir(full):
+            aside[full.removeprefix(prefix)] = "link_to_folder"
+        elif not allow_outside and not os.path.realpath(full).startswith(inside):
+            aside[full.removeprefix(prefix)] = "link_outside"
+    return aside
+
+
+def _checked(base: str, entries: Mapping[str, Any], name: str, links: Mapping[str, str]) -> Listing:
+    """Without hidden files and links; names that are not UTF-8 cannot be stored and are rejected."""
+    hidden = {p: "hidden" for p in entries if any(part.startswith(".") for part in p.split("/"))}
+    aside = {**links, **hidden}
+    shown = sorted(p for p in entries if p and p not in aside)
+    bad = [p for p in shown if printable(p) != p]
+    rejected = tuple(
+        Rejected(uri=f"{name}/{p}", reason="bad_name", detail="the file's name is not UTF-8; rename it") for p in bad
+    )
+    good = [p for p in shown if printable(p) == p]
+    files = tuple((p, int(entries[p]["size"] or 0)) for p in good)
+    versions = {p: _version(entries[p]) for p in good}
+    return Listing(base, files, rejected, set_aside=aside, versions=versions)
