@@ -105,9 +105,7 @@ class Teacher:
             num_folds=self.settings.rules.num_folds,
             seed=config.seed,
             granularities=granularities,
-            count=most_tokens
-            if self.settings.student.base == SCRATCH
-            else num_tokens,  # its tokenizer has merges of its own
+            count=most_tokens if self.settings.student.base == SCRATCH else num_tokens,  # it has merges of its own
         )
 
     def teach(
