@@ -119,7 +119,7 @@ def test_the_commands_find_nothing_to_do_on_an_old_root(place: Path) -> None:
     before = digests(root)
     # in a process of its own: once Prefect has run in this one, what it forks ends badly
     command = [sys.executable, "-c", "from fld_engine.flows.cli import main; main()"]
-    environment = {**os.environ, "PYTHONPATH": str(place / "site"), "PREFECT_HOME": str(place / "prefect")}
+    environment = {**os.environ, "PYTHONPATH": str(place / "site")}
     run = [*command, "run", str(root / "config.yaml"), "--root", str(root)]
     told = subprocess.run(run, env=environment, capture_output=True, text=True, check=False)
     assert told.returncode == 0, told.stderr
