@@ -27,8 +27,8 @@ KEPT_IMAGES = 256
 class RootTrainingSet:
     """Where to find labels and images; any worker can open it. `fold` is of `num_folds`, or `EVERY_FOLD`.
 
-    Targets are bounded by the tokens of Florence-2, or by bytes where the student's tokenizer has merges of its own. With
-    `granularities`, the texts of these alone, without those that were composed by rule.
+    Targets are bounded by the tokens of Florence-2, or by bytes where the student's tokenizer has merges of its own.
+    With `granularities`, the texts of these alone, without those that were composed by rule.
     """
 
     root: str
