@@ -16,11 +16,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import fsspec
-
 from fld_engine.annotators.checkpoints.hub_files import CARD, card_of, commit_of, licence_of, snapshot
 from fld_engine.annotators.common.cache import cache_folder, disk_errors, locked, require_space, sha256_of
 from fld_engine.engine.data.records import ModelIdentity
+from fld_engine.engine.data.secrets import url_to_fs
 from fld_engine.schemas.errors import ModelError
 
 log = logging.getLogger(__name__)
@@ -135,7 +134,7 @@ class Checkpoint:
     def publish(self, models_root: str) -> bool:
         """Put the files and their hashes under a models root, hashes last; False where they are already there."""
         target = f"{models_root.rstrip('/')}/{self.key}"
-        fs, where = fsspec.core.url_to_fs(target)
+        fs, where = url_to_fs(target)
         if fs.exists(f"{where}/{HASHES}"):
             return False
         folder = replace(self, models_root="").folder()
@@ -170,7 +169,7 @@ def _combined(files: Iterable[tuple[str, str]]) -> str:
 def _published_licence(url: str) -> str:
     from huggingface_hub import ModelCard
 
-    fs, where = fsspec.core.url_to_fs(url)
+    fs, where = url_to_fs(url)
     try:
         text = fs.cat_file(where).decode(errors="replace")
     except FileNotFoundError:
@@ -206,7 +205,7 @@ def _copied(url: str, folder: Path) -> Path:
 
 def _fetch(url: str, folder: Path) -> None:
     """Raises `ModelError` where the files are not there, or not those that were published."""
-    fs, where = fsspec.core.url_to_fs(url)
+    fs, where = url_to_fs(url)
     hashes = _published(url)
     again = f"delete {url} and run `fld models pull` with the same config"
     try:
@@ -222,7 +221,7 @@ def _fetch(url: str, folder: Path) -> None:
 
 def _published(url: str) -> dict[str, str]:
     """Name → sha256 of the files at a URL. Raises `ModelError` where no checkpoint was published there."""
-    fs, where = fsspec.core.url_to_fs(url)
+    fs, where = url_to_fs(url)
     try:
         lines = fs.cat_file(f"{where}/{HASHES}").decode().splitlines()
     except FileNotFoundError:

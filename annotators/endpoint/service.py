@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from fld_engine.annotators.endpoint.params import EndpointParams
+from fld_engine.engine.data.secrets import resolved
 from fld_engine.schemas.errors import FldError, ModelError
 
 if TYPE_CHECKING:
@@ -43,7 +44,10 @@ class Service:
         http = http_client(params.timeout_s, params.concurrency, on_retry)
         weakref.finalize(self, http.close)  # annotators are not closed, but connections are to be
         self._client = openai.OpenAI(
-            api_key=self._key or "none", base_url=params.base_url, max_retries=params.max_retries, http_client=http
+            api_key=self._key or "none",
+            base_url=resolved(params.base_url),
+            max_retries=params.max_retries,
+            http_client=http,
         )
         # these come from the environment and belong to another endpoint
         self._client.organization = self._client.project = self._client.admin_api_key = None

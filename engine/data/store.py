@@ -32,7 +32,6 @@ from contextlib import contextmanager, suppress
 from copy import copy
 from typing import IO, Any, Protocol, TypeVar
 
-import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
@@ -40,6 +39,7 @@ from pydantic import TypeAdapter
 
 from fld_engine.engine.data.hashing import canonical_json, sha256_hex
 from fld_engine.engine.data.records import FileRecord
+from fld_engine.engine.data.secrets import url_to_fs
 from fld_engine.engine.data.transport import asked, failed, streamed
 from fld_engine.schemas.annotations import Frozen
 from fld_engine.schemas.errors import RootError, TransportError
@@ -73,7 +73,7 @@ class Store:
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
-        self.fs, self.base = fsspec.core.url_to_fs(self.url, use_listings_cache=False)
+        self.fs, self.base = url_to_fs(self.url, use_listings_cache=False)
         self.local = isinstance(self.fs, LocalFileSystem)
 
     def path(self, relative: str) -> str:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-import fsspec
-
 from fld_engine.engine.data.hashing import sha256_hex
+from fld_engine.engine.data.secrets import url_to_fs
 from fld_engine.engine.data.store import Store
 from fld_engine.refinement.student.model import Student, load_student
 from fld_engine.schemas.annotations import Frozen
@@ -71,7 +70,7 @@ def find_kept(store: Store, folder: str, made_of: str) -> KeptStudent | None:
 
 def open_kept(url: str, *, max_target_tokens: int = 512) -> Student:
     """Open a student by the URL of its folder; one of an object store is copied to this machine first."""
-    fs, path = fsspec.core.url_to_fs(url)
+    fs, path = url_to_fs(url)
     if "file" in fs.protocol:
         return load_student(str(path), max_target_tokens=max_target_tokens)
     with tempfile.TemporaryDirectory(prefix="fld-student-") as local:

@@ -6,6 +6,9 @@ the step, and enter it in `RAISED`.
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatch
 from pathlib import Path
@@ -115,8 +118,14 @@ def test_the_commands_find_nothing_to_do_on_an_old_root(place: Path) -> None:
     with Pipeline(store, config) as pipeline:
         look_up(pipeline)
     before = digests(root)
+    # in a process of its own: once Prefect has run in this one, what it forks ends badly
+    command = [sys.executable, "-c", "from fld_engine.flows.cli import main; main()"]
+    environment = {**os.environ, "PYTHONPATH": str(place / "site")}
+    run = [*command, "run", str(root / "config.yaml"), "--root", str(root)]
+    told = subprocess.run(run, env=environment, capture_output=True, text=True, check=False)
+    assert told.returncode == 0, told.stderr
+    assert ("nothing to do" in told.stdout) == (not again)
     for arguments in (
-        ["run", str(root / "config.yaml"), "--root", str(root)],
         ["status", "--root", str(root)],
         ["report", str(root), *REPORT, "--against", str(root)],
         ["export", "--root", str(root)],
@@ -124,10 +133,7 @@ def test_the_commands_find_nothing_to_do_on_an_old_root(place: Path) -> None:
         ["export", "--root", str(root), "--format", "coco"],
         ["replay", "--root", str(root)],
     ):
-        told = CliRunner().invoke(app, arguments, catch_exceptions=False)
-        assert told.exit_code == 0
-        if arguments[0] == "run":
-            assert ("nothing to do" in told.output) == (not again)
+        assert CliRunner().invoke(app, arguments, catch_exceptions=False).exit_code == 0
     check_kept(before, root, again)
     assert existing_root(str(root), ())[1] == config
 

@@ -23,7 +23,7 @@ def test_a_filter_is_shown_with_its_parameters_for_people_and_for_programs() -> 
     assert "0.6" in shown
     found = json.loads(printed("filters", "region-nms", "--json"))
     assert found["says"] == {"target": ["regions"], "requires": ["region_texts", "regions"]}
-    assert [(row["name"], row["default"]) for row in found["parameters"]] == [("iou", 0.6)]
+    assert [(row["name"], row["default"]) for row in found["parameters"]] == [("iou", 0.6), ("human_iou", 0.7)]
 
 
 @pytest.mark.parametrize("group", ["annotators", "filters", "sources", "exporters"])

@@ -60,12 +60,12 @@ def looked_again(
     store: Store,
     journal: Sequence[IngestRecord],
     chunks: Sequence[SourceChunk],
-    whole: Sequence[str],
+    reread: Sequence[str],
     quarantine: FileRecord,
 ) -> Mapping[str, Any]:
     """Fields of the journal of an ingest: what was refused earlier, in places that it read again.
 
-    These are in its chunks, or in COCO jsons that are read whole, or are refused again.
+    These are in its chunks, or in COCO jsons that are all read again, or are refused again.
     """
     earlier = totals(journal)
     if not earlier.quarantined and not earlier.rejected_annotations:
@@ -81,7 +81,7 @@ def looked_again(
             again |= by_uri.get(uri, set())
     for uri in store.read_table(quarantine.path, ["uri"])["uri"].to_pylist():
         again |= {number for number in by_uri.get(uri, ()) if rows[number]["uri"] == uri}
-    starts = tuple(f"{name}#" for name in whole)
+    starts = tuple(f"{name}#" for name in reread)
     again |= {number for number, row in enumerate(rows) if row["uri"].startswith(starts)}
     if not again:
         return {}

@@ -38,13 +38,15 @@ def files_of(uri: str) -> list[str]:
 
 @dataclass(slots=True)
 class Relisted:
-    """Sources with something new, as they are listed now. `whole` are COCO jsons: listed is all they mention.
+    """Sources with something new, as they are listed now. `whole` are COCO jsons, and what is listed
+    of them is all they mention; of those in `reread`, everything is read.
 
     `packed` are files that are a chunk of their own, such as tars.
     """
 
     names: list[str] = field(default_factory=list)
     whole: list[str] = field(default_factory=list)
+    reread: list[str] = field(default_factory=list)
     listings: list[str] = field(default_factory=list)
     packed: set[str] = field(default_factory=set)
 
@@ -69,6 +71,8 @@ def relist(store: Store, folder: str, sources: Sequence[Sequence[tuple[SourceChu
         relisted.names.append(name)
         if all(chunk.kind == "coco" for chunk, _ in chunks):
             relisted.whole.append(name)
+            if all(read for _, read in chunks):
+                relisted.reread.append(name)
         for chunk, read in chunks:
             if read and len(chunk.files) == 1:
                 relisted.packed.update(file_uris(chunk))

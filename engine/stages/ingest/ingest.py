@@ -91,7 +91,7 @@ def ingest(driver: Driver) -> IngestRecord | None:
     relisted = relist(store, f"ingest/{number:06d}", sources) if journal else Relisted()
     additions = _revise(driver, number, scanned, relisted, journal)
     record = _record(store, journal, chunks, scanned, partitions, additions)
-    again = looked_again(store, journal, chunks, relisted.whole, record.quarantine)
+    again = looked_again(store, journal, chunks, relisted.reread, record.quarantine)
     record = record.model_copy(update={**again, "images": config.images})
     store.create_model(f"ingest/{number:06d}.json", record)
     store.delete(REPLAY)
