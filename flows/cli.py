@@ -10,8 +10,10 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from fld_engine.engine.data.libraries import MadeWith
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.plan.config import ExporterConfig, RunConfig
+from fld_engine.engine.plan.libraries import check_libraries, mark_made_with
 from fld_engine.engine.plan.plan import Plan
 from fld_engine.engine.plan.registry import build_exporter, exporter_names, pin, stages_of_run
 from fld_engine.engine.run.logs import configure_logging
@@ -123,22 +125,35 @@ def export(
             wrote = ", ".join(f"{number} {what}" for what, number in numbers.items())
             out.print(f"{wrote}: {url}/{exporter.folder(plan)}")
             return
+        check_libraries(plan, [Export()])
         summary = pipeline.run(Export())
     out.print(f"{summary.num_samples} samples in {summary.num_shards} shards: {url}/{export_folder(plan)}")
 
 
 @app.command()
-def replay(root: Root, set_: Set = None) -> None:
+def replay(
+    root: Root,
+    made_with: Annotated[
+        str | None,
+        typer.Option(
+            help="Instead, make whole outputs again that were made with this library, such as torch==2.13.0; "
+            "`other`: with other versions than are installed here."
+        ),
+    ] = None,
+    set_: Set = None,
+) -> None:
     """Run the annotators again on the images that failed, and everything that depends on them."""
     from fld_engine.engine.stages.replay.marks import mark_failed
 
     store, config = existing_root(root, set_)
+    wanted = MadeWith(made_with) if made_with is not None else None
     with Pipeline(store, config) as pipeline:
-        marked = mark_failed(pipeline.plan())
+        marked = mark_made_with(pipeline.plan(), wanted) if wanted else mark_failed(pipeline.plan())
     if not marked:
-        out.print("nothing to replay: no annotator failed on any image")
+        why = f"no output was made with {made_with}" if wanted else "no annotator failed on any image"
+        out.print(f"nothing to replay: {why}", markup=False)
         return
-    out.print(f"replaying {marked} failed images")
+    out.print(f"making {marked} outputs again" if wanted else f"replaying {marked} failed images")
     _run_flow(config, root)
     print_status(plan_of_root(store, config))
 

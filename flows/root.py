@@ -9,14 +9,17 @@ import yaml
 from fld_engine.engine.data.lease import LeaseHolder
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.plan.config import RunConfig, dump_config, with_overrides
+from fld_engine.schemas.errors import RootError
 
 CONFIG_FILE = "config.yaml"
 
 
 def existing_root(root: str, overrides: Sequence[str] | None) -> tuple[Store, RunConfig]:
-    """Open a root. Raises `RootError` where there is none, `ConfigError` for overrides that do not fit."""
+    """Open a root. Raises `RootError` where none is or no run began, `ConfigError` for overrides that do not fit."""
     store = Store(root)
     store.open_root(create=False)
+    if not store.exists(CONFIG_FILE):
+        raise RootError(f"{root} has no {CONFIG_FILE}: no run has begun its work on it; run `fld run` first")
     tree = yaml.safe_load(store.read_bytes(CONFIG_FILE))
     return store, with_overrides(tree, overrides or (), where=f"{root}/{CONFIG_FILE}")
 

@@ -36,7 +36,11 @@ class FileRecord(Frozen):
 
 
 class OutputRecord(Frozen):
-    """A committed output of one step for one partition: its files by table name, and what became of the images."""
+    """A committed output of one step for one partition: its files by table name, and what became of the images.
+
+    `made_with` are the versions of the libraries that decided it (`engine.data.libraries`): several where a replay took
+    over what an earlier run had made; none where they are not known, as in roots of 0.1.0, or none decides.
+    """
 
     step: str
     partition: str
@@ -45,18 +49,21 @@ class OutputRecord(Frozen):
     done: int = 0
     failed: int = 0
     not_run: int = 0
+    made_with: tuple[Mapping[str, str], ...] = ()
 
 
 class PartitionRecord(Frozen):
     """A committed partition: files `tar`, `images`, and the source's own annotation tables by name.
 
     `fingerprint` covers the images; `annotations_fingerprint` the human and web annotations, later additions included.
+    `made_with` are the versions of the libraries that read the images.
     """
 
     in_fingerprints: ClassVar[Fields] = Fields(
         always=(
             "id", "ingest", "fingerprint", "annotations_fingerprint", "num_images", "num_bytes", "files", "additions",
         ),
+        never=("made_with",),
     )  # fmt: skip
 
     id: str
@@ -67,6 +74,7 @@ class PartitionRecord(Frozen):
     num_bytes: int
     files: Mapping[str, FileRecord]
     additions: tuple[Mapping[str, FileRecord], ...] = ()
+    made_with: tuple[Mapping[str, str], ...] = ()
 
 
 class PartitionOutputs(Frozen):

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from fld_engine.engine.data.hashing import fingerprint, sha256_hex
 from fld_engine.engine.data.journal import AdditionResult, annotations_fingerprint
+from fld_engine.engine.data.libraries import PILLOW, versions_here
 from fld_engine.engine.data.records import FileRecord, PartitionRecord
 from fld_engine.engine.data.rows import RowWriter
 from fld_engine.engine.data.store import Store
@@ -63,6 +64,7 @@ def pack(task: PackPartition, worker: Worker) -> PartitionRecord:
         num_images=len(images),
         num_bytes=sum(image["num_bytes"] for image in images),
         files=files,
+        made_with=(versions_here([PILLOW]),),
     )
 
 
