@@ -20,15 +20,14 @@ class PartitionLimits(Frozen):
 
 
 class Limits(Frozen):
-    """How long anything may take before it is given up, how often it is tried, and what a run may not go on with.
-
-    `library_change` says what happens where a root would be continued with other versions of libraries than it was made
-    with: a warning, or an error before anything is made.
-    """
+    """How long anything may take before it is given up, and how often it is tried."""
 
     batch_timeout_s: float = Field(default=120.0, gt=0)
     load_timeout_s: float = Field(default=300.0, gt=0)
     task_retries: int = Field(default=2, ge=0)
     max_failed_share: float = Field(default=0.01, ge=0, le=1)
     max_quarantined_share: float = Field(default=0.05, ge=0, le=1)
-    library_change: Literal["warn", "refuse"] = "warn"
+    library_change: Literal["warn", "refuse"] = Field(
+        default="warn",
+        description="where a root would go on with other versions of libraries than it was made with: say so, or stop",
+    )

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from PIL import Image
+from typer.testing import CliRunner
 
 from fld_engine.engine.data.libraries import MadeWith, read_seen
 from fld_engine.engine.data.records import OutputRecord, record_path
@@ -19,12 +17,14 @@ from fld_engine.engine.plan.libraries import mark_made_with, tell_of_libraries
 from fld_engine.engine.plan.plan import Plan
 from fld_engine.engine.plan.registry import stages_of_run
 from fld_engine.engine.stages.replay.marks import mark_failed
+from fld_engine.flows.cli import app
+from fld_engine.flows.pipeline import run_flow
+from fld_engine.flows.root import keep_config
 from fld_engine.schemas.errors import ConfigError
 from tests.distributions import write_distribution
 from tests.installed import install_annotators
 from tests.known_faults.in_process import new_root, plain_config
 from tests.roots import digest, fake_config, opened, run_pipeline, write_photographs
-from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.long
 
@@ -80,11 +80,13 @@ def files(root: Path) -> dict[str, bytes]:
     }
 
 
-def test_a_root_says_that_it_is_continued_with_others_and_is_made_again_with_one(tmp_path: Path, install: Any) -> None:
-    root, photos = tmp_path / "root", tmp_path / "photos"
+def test_a_root_says_that_it_is_continued_with_others_and_is_made_again_with_one(
+    tmp_path: Path, install: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    url, photos = tmp_path / "root", tmp_path / "photos"
     install("1.0")
     write_photographs(photos, 4)
-    plan = run_pipeline(root, config_of(photos)).plan()
+    plan = run_pipeline(url, config_of(photos)).plan()
     (record,) = records(plan, "first")
     (versions,) = record.made_with
     assert versions["fld-colours"] == "1.0"
@@ -98,51 +100,61 @@ def test_a_root_says_that_it_is_continued_with_others_and_is_made_again_with_one
     assert "first: fld-colours 1.0 -> 2.0 (1 outputs)." in told(plan), "nothing else has changed, `second` least of all"
     assert "--made-with other" in told(plan)
 
-    before = files(root)
+    before = files(url)
     with (
-        opened(root, config_of(photos, limits={"library_change": "refuse"})) as pipeline,
+        opened(url, config_of(photos, limits={"library_change": "refuse"})) as pipeline,
         pytest.raises(ConfigError, match=r"fld-colours 1\.0 -> 2\.0.*library_change is 'refuse'"),
     ):
         pipeline.preflight()
-    assert files(root) == before, "nothing was made"
+    with opened(url, config_of(photos)) as pipeline:
+        assert not caplog.text
+        pipeline.preflight()
+    assert "first: fld-colours 1.0 -> 2.0 (1 outputs)." in caplog.text
+    assert files(url) == before, "nothing was made"
 
-    mixed = run_pipeline(root, config_of(photos)).plan()
+    root = new_root(url, config_of(photos))
+    root.run_all()
+    mixed = root.plan()
     assert [output.made_with[0]["fld-colours"] for output in records(mixed, "first")] == ["1.0", "2.0"]
     assert mark_made_with(mixed, MadeWith("fld-colours==3")) == 0
     assert mark_made_with(mixed, MadeWith("fld-colours==1.0")) == 1
-    again = run_pipeline(root, config_of(photos))
-    assert again.work.images_read == 4, "whole outputs, and only those that were meant"
-    assert [output.made_with[0]["fld-colours"] for output in records(again.plan(), "first")] == ["2.0", "2.0"]
-    assert not told(again.plan())
-    assert mark_made_with(again.plan(), MadeWith("other")) == 0
-    assert run_pipeline(root, config_of(photos)).work.images_read == 0
+    again = root.plan()
+    assert [len(again.missing(step)) for step in ("first", "second", "verdicts")] == [1, 0, 1]
+    root.run_all()
+    assert [output.made_with[0]["fld-colours"] for output in records(root.plan(), "first")] == ["2.0", "2.0"]
+    assert not told(root.plan())
+    assert mark_made_with(root.plan(), MadeWith("other")) == 0
 
-    fresh = tmp_path / "fresh"
     for seed in range(2):  # in two ingests, as the other
         write_photographs(tmp_path / "again", 4, seed=seed)
-        run_pipeline(fresh, config_of(tmp_path / "again"))
-    shards = {name: sha256 for name, sha256 in digest(fresh).items() if name.startswith("export/shards")}
-    assert {name: sha256 for name, sha256 in digest(root).items() if name.startswith("export/shards")} == shards
+        new_root(tmp_path / "fresh", config_of(tmp_path / "again")).run_all()
+    assert shards(url) == shards(tmp_path / "fresh"), "as if the library had always been that one"
+
+
+def shards(root: Path) -> dict[str, str]:
+    return {name: sha256 for name, sha256 in digest(root).items() if name.startswith("export/shards")}
 
 
 def test_an_output_whose_failed_images_were_replayed_with_another_version_was_made_with_both(
     tmp_path: Path, install: Any
 ) -> None:
-    root, photos, flag = tmp_path / "root", tmp_path / "photos", tmp_path / "broken"
+    photos, flag = tmp_path / "photos", tmp_path / "broken"
     ids = write_photographs(photos, 3)
     params = {"raise_while": str(flag), "raise_on": [ids[2]]}
     config = config_of(photos, annotators={"first": {"use": "coloured", "params": params}})
     flag.touch()
     install("1.0")
-    first = run_pipeline(root, config)
+    root = new_root(tmp_path / "root", config)
+    root.run_all()
     flag.unlink()
     install("2.0")
-    assert mark_failed(first.plan()) == 1
-    plan = run_pipeline(root, config).plan()
-    (output,) = records(plan, "first")
+    assert mark_failed(root.plan()) == 1
+    root.run_all()
+    (output,) = records(root.plan(), "first")
     assert [versions["fld-colours"] for versions in output.made_with] == ["1.0", "2.0"]
-    assert mark_made_with(plan, MadeWith("other")) == 1
-    (whole,) = records(run_pipeline(root, config).plan(), "first")
+    assert mark_made_with(root.plan(), MadeWith("other")) == 1
+    root.run_all()
+    (whole,) = records(root.plan(), "first")
     assert ([versions["fld-colours"] for versions in whole.made_with], whole.done) == (["2.0"], 3)
 
 
@@ -173,28 +185,24 @@ def test_pictures_that_are_encoded_anew_say_with_what(tmp_path: Path, install: A
 def test_the_commands_say_it_refuse_it_and_mend_it(tmp_path: Path, install: Any) -> None:
     root, photos, recipe = tmp_path / "root", tmp_path / "photos", tmp_path / "recipe.yaml"
     recipe.write_text(yaml.safe_dump(config_of(photos).model_dump(mode="json", exclude_defaults=True)))
-    paths = [tmp_path / "site-coloured", install("1.0")]
-
-    def fld(*arguments: str) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, reversed(paths)))}
-        command = [sys.executable, "-c", "from fld_engine.flows.cli import main; main()", *arguments]
-        return subprocess.run(
-            command, capture_output=True, text=True, timeout=PATIENCE_S, check=False, env=environment, cwd=tmp_path
-        )
-
-    write_photographs(photos, 4)
-    run_pipeline(root, config_of(photos))
-    assert fld("run", str(recipe), "--root", str(root)).returncode == 0  # the root gets its config
-    config = (root / "config.yaml").read_bytes()
-    paths.append(install("2.0"))
-    write_photographs(photos, 2, seed=1)
     change = "fld-colours 1.0 -> 2.0"
-    assert change in fld("plan", str(recipe), "--root", str(root)).stdout
-    refused = fld("run", str(recipe), "--root", str(root), "--set", "limits.library_change=refuse")
-    assert refused.returncode == 2, refused.stderr
-    assert change in refused.stderr
+    install("1.0")
+    write_photographs(photos, 4)
+    keep_config(run_pipeline(root, config_of(photos)).store, config_of(photos))
+    config = (root / "config.yaml").read_bytes()
+    install("2.0")
+    write_photographs(photos, 2, seed=1)
+    plan = ["plan", str(recipe), "--root", str(root)]
+    assert change in CliRunner().invoke(app, plan, catch_exceptions=False).output
+
+    refusing = config_of(photos, limits={"library_change": "refuse"})
+    with pytest.raises(ConfigError, match=change):
+        run_flow.fn(refusing.model_dump(mode="json"), str(root))
     assert (root / "config.yaml").read_bytes() == config, "a run that is refused leaves the root as it was"
-    replayed = fld("replay", "--root", str(root), "--made-with", "fld-colours<2")
-    assert replayed.returncode == 0, replayed.stderr
-    assert "making 1 outputs again" in replayed.stdout
-    assert change not in fld("plan", str(recipe), "--root", str(root)).stdout
+
+    replayed = CliRunner().invoke(
+        app, ["replay", "--root", str(root), "--made-with", "fld-colours<2"], catch_exceptions=False
+    )
+    assert replayed.exit_code == 0, replayed.output
+    assert "making 1 outputs again" in replayed.output
+    assert change not in CliRunner().invoke(app, plan, catch_exceptions=False).output
