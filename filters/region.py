@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Self
 
 import numpy as np
+import pyarrow as pa
 from pydantic import Field, model_validator
 
 from fld_engine.engine.data.class_keys import class_keys
 from fld_engine.engine.data.columns import boxes_xyxy, codes, equals, floats, one_of
 from fld_engine.engine.data.geometry import Bools, Floats, nms_keep
 from fld_engine.engine.data.region_names import region_classes
+from fld_engine.engine.data.things import same_thing
 from fld_engine.engine.plan.protocols import Tables, Verdicts
 from fld_engine.filters.columns import by_human
 from fld_engine.filters.overlap import Overlaps, highest, overlaps
@@ -37,7 +39,7 @@ class RegionConfidence:
             default_factory=dict, description="bounds of objects by category phrase; ours: none"
         )
 
-    version = 1
+    version = 2
     target: ClassVar[str] = "regions"
     of_score: ClassVar[bool] = True
     requires: frozenset[str] = frozenset({"regions", "region_texts"})
@@ -101,16 +103,18 @@ class RegionNms:
     """Greedy non-maximum suppression within an image, kind and class.
 
     Regions that people drew come first and never go, also where they overlap each other; a model's region goes where it
-    overlaps one of them, or a better one that is kept, by more than `iou`. The value is the highest IoU with the kept
-    regions that come before it.
+    overlaps one of them, or a better one that is kept, by more than `iou`. An object of a model goes, too, where it
+    overlaps a person's by `human_iou` or more and their names mean one thing, or one a kind of the other
+    (`engine.data.things`). The value is the highest IoU with the kept regions that come before it.
     """
 
     class Params(Frozen):
-        """How much two regions of a class may overlap."""
+        """How much two regions of a class may overlap, and a model's with what a person calls otherwise."""
 
         iou: float = Field(default=0.6, gt=0, le=1, description="NanoDet's own bound; torchvision's detectors use 0.5")
+        human_iou: float = Field(default=0.7, gt=0, le=1, description="two boxes of one thing; ours")
 
-    version = 1
+    version = 2
     target: ClassVar[str] = "regions"
     keeps_low: ClassVar[bool] = True
     requires: frozenset[str] = frozenset({"regions", "region_texts"})
@@ -121,11 +125,16 @@ class RegionNms:
     def decide(self, tables: Tables) -> Verdicts:
         regions = tables["regions"]
         boxes, human = boxes_xyxy(regions), by_human(regions)
-        classes = class_keys(region_classes(regions, tables["region_texts"]))
-        groups = codes(regions["image_id"], regions["kind"], classes)
+        classes = region_classes(regions, tables["region_texts"])
+        groups = codes(regions["image_id"], regions["kind"], class_keys(classes))
         rank = np.where(human, np.inf, floats(regions, "score"))
-        pairs = overlaps(boxes, groups)
-        close = pairs.iou > self.params.iou
+        of_class, on_human = overlaps(boxes, groups), _on_human(regions, classes.to_pylist(), self.params.human_iou)
+        close = np.concatenate([of_class.iou > self.params.iou, on_human.iou >= self.params.human_iou])
+        pairs = Overlaps(
+            np.concatenate([of_class.a, on_human.a]),
+            np.concatenate([of_class.b, on_human.b]),
+            np.concatenate([of_class.iou, on_human.iou]),
+        )
         keep = np.ones(len(human), dtype=bool)
         keep[pairs.a[close & human[pairs.b]]] = False
         contested = np.unique(pairs.a[close])
@@ -164,7 +173,7 @@ class RegionVotes:
                 )
             return self
 
-    version = 1
+    version = 2
     target: ClassVar[str] = "regions"
     requires: frozenset[str] = frozenset({"regions", "region_texts"})
 
@@ -186,6 +195,20 @@ class RegionVotes:
         votes = 1 + np.bincount(ballots[0], minlength=len(author))
         agreed = (votes >= self.params.min_votes) | (floats(regions, "score") >= self.params.sure_score)
         return Verdicts(keep=agreed | ~judged, value=np.where(judged, votes, np.nan), reason="outvoted")
+
+
+def _on_human(regions: pa.Table, classes: Sequence[str], iou: float) -> Overlaps:
+    """Objects of models with people's objects that are the same thing, or a kind of it, and overlap them by `iou`."""
+    human, is_object = by_human(regions), equals(regions["kind"], "object")
+    image = codes(regions["image_id"])
+    rows = np.flatnonzero(is_object & np.isin(image, image[human & is_object]))
+    found = overlaps(boxes_xyxy(regions)[rows], image[rows])
+    pairs = Overlaps(rows[found.a], rows[found.b], found.iou)
+    kept = ~human[pairs.a] & human[pairs.b] & (pairs.iou >= iou)
+    kept[kept] = [
+        same_thing(classes[a], classes[b]) for a, b in zip(pairs.a[kept].tolist(), pairs.b[kept].tolist(), strict=True)
+    ]
+    return Overlaps(pairs.a[kept], pairs.b[kept], pairs.iou[kept])
 
 
 def _with_earlier(pairs: Overlaps, rank: Floats, keep: Bools) -> Overlaps:

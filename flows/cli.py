@@ -47,7 +47,8 @@ from fld_engine.schemas.errors import ConfigError, FldError, unknown_name
 
 HELP = """The data engine: specialists annotate, filters decide, verified shards come out.
 
-Exit codes: 0 done; 1 failed; 2 bad usage or config; 3 done, with more failures or quarantine than the config allows.
+Exit codes: 0 done; 1 failed; 2 bad usage or config; 3 done, with more failures or quarantine than
+the config allows, or with chunks of the sources that could not be read and are left for the next run.
 """
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=HELP)
 app.add_typer(inspect_app)
@@ -142,18 +143,26 @@ def replay(
     ] = None,
     set_: Set = None,
 ) -> None:
-    """Run the annotators again on the images that failed, and everything that depends on them."""
-    from fld_engine.engine.stages.replay.marks import mark_failed
+    """Run the annotators again on the images that failed, and take in those that were refused under other limits."""
+    from fld_engine.engine.stages.replay.marks import mark_failed, mark_refused
 
     store, config = existing_root(root, set_)
     wanted = MadeWith(made_with) if made_with is not None else None
     with Pipeline(store, config) as pipeline:
-        marked = mark_made_with(pipeline.plan(), wanted) if wanted else mark_failed(pipeline.plan())
-    if not marked:
-        why = f"no output was made with {made_with}" if wanted else "no annotator failed on any image"
-        out.print(f"nothing to replay: {why}", markup=False)
+        plan = pipeline.plan()
+        if wanted is not None:
+            marked = [(mark_made_with(plan, wanted), "making {} outputs again")]
+            nothing = f"no output was made with {made_with}"
+        else:
+            refused = "looking again at {} images that were refused under other limits"
+            marked = [(mark_failed(plan), "replaying {} failed images"), (mark_refused(plan), refused)]
+            nothing = "no annotator failed on any image, and none was refused under other limits"
+    if not any(number for number, _ in marked):
+        out.print(f"nothing to replay: {nothing}", markup=False)
         return
-    out.print(f"making {marked} outputs again" if wanted else f"replaying {marked} failed images")
+    for number, what in marked:
+        if number:
+            out.print(what.format(number))
     _run_flow(config, root)
     print_status(plan_of_root(store, config))
 

@@ -28,15 +28,15 @@ from fld_engine.flows.progress import progress_bars
 from fld_engine.flows.report import make_report
 from fld_engine.flows.root import keep_config
 from fld_engine.flows.summary import RunSummary, make_summary, record_attempt
-from fld_engine.schemas.errors import FldError, VerificationError
+from fld_engine.schemas.errors import FldError, TransportError, VerificationError
 
 Row = dict[str, Any]
 
 
 def _worth_retrying(_: PrefectTask[..., Any], __: TaskRun, state: State[Any]) -> bool:
-    """Errors of our own say what is wrong and do not pass by waiting; a store's may."""
+    """Errors of our own say what is wrong and do not pass by waiting; those of a store may."""
     error = state.result(raise_on_failure=False)
-    return not isinstance(error, FldError)
+    return isinstance(error, TransportError) or not isinstance(error, FldError)
 
 
 def _task(name: str, do: Callable[[Pipeline], Row]) -> PrefectTask[[Pipeline], Row]:

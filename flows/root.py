@@ -6,12 +6,11 @@ from collections.abc import Sequence
 
 import yaml
 
+from fld_engine.engine.data.journal import note_limits
 from fld_engine.engine.data.lease import LeaseHolder
-from fld_engine.engine.data.store import Store
+from fld_engine.engine.data.store import CONFIG_FILE, Store
 from fld_engine.engine.plan.config import RunConfig, dump_config, with_overrides
 from fld_engine.schemas.errors import RootError
-
-CONFIG_FILE = "config.yaml"
 
 
 def existing_root(root: str, overrides: Sequence[str] | None) -> tuple[Store, RunConfig]:
@@ -30,7 +29,8 @@ def keep_config(store: Store, config: RunConfig) -> None:
     if store.exists(CONFIG_FILE) and store.read_bytes(CONFIG_FILE) == text:
         return
     if store.guard is not None:
+        note_limits(store, config.images)
         store.publish_bytes(CONFIG_FILE, text)
         return
     with LeaseHolder(store) as lease:
-        store.guarded(lease).publish_bytes(CONFIG_FILE, text)
+        keep_config(store.guarded(lease), config)

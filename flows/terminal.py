@@ -18,7 +18,7 @@ from fld_engine.engine.stages.coverage.summary import terminal_summary
 from fld_engine.engine.stages.export.stage import export_folder
 from fld_engine.engine.stages.ingest.scan import REMOVED
 
-TOO_MANY_FAILURES = 3
+NOT_ALL = 3
 out = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 140)
 
 
@@ -47,6 +47,20 @@ def print_status(plan: Plan, *, as_json: bool = False) -> None:
         + (f"removed {report.removed}, " if report.removed else "")
         + f"quarantined {quarantined} {dict(report.quarantined) if quarantined else ''}"
     )
+    if any(report.left_out.values()):
+        lists = ", ".join(f"{name} {number}" for name, number in report.left_out.items())
+        out.print(f"left out, because they show what may not be trained on: {lists}", markup=False)
+    for name, reasons in report.unread_lists.items():
+        out.print(f"exclude list {name}: entries that could not be read {dict(reasons)}", markup=False)
+    for kind, left in report.unread.items():
+        out.print(
+            f"left for the next run: {left.chunks} chunks with {left.files} files, {kind}: {left.example}",
+            markup=False,
+        )
+    if report.refused_before:
+        out.print(
+            f"{report.refused_before} images were refused under limits that have changed: `fld replay` takes them in"
+        )
     annotators = Table("annotator", "done", "failed", "not run", "missing")
     for name, step in report.annotated.items():
         annotators.add_row(name, str(step.done), str(step.failed), str(step.not_run), str(step.missing))
@@ -59,6 +73,9 @@ def print_status(plan: Plan, *, as_json: bool = False) -> None:
             out.print(drawn)
     where = f"{plan.store.url}/{export_folder(plan)}"
     out.print(f"exported {report.exported_samples} samples in {report.exported_shards} shards: {where}")
+    for task, reasons in sorted(report.unsaid.items()):
+        told = ", ".join(f"{number} {reason.replace('_', ' ')}" for reason, number in sorted(reasons.items()))
+        out.print(f"annotations in no target of {task}: {told}")
 
 
 def print_explanation(found: Explanation) -> None:
@@ -66,6 +83,11 @@ def print_explanation(found: Explanation) -> None:
     out.print(f"{found.image_id} in {found.partition}: {', '.join(found.uris)}", markup=False)
     for annotator, state in found.status.items():
         out.print(f"  {annotator}: {state}", markup=False)
+    for shown in found.shows:
+        out.print(
+            f"  left out: it shows {shown.entry} of {shown.list} (found by {shown.how}, distance {shown.distance:g})",
+            markup=False,
+        )
     table = Table("what", "annotation", "score", "by", "verdict", "decided on")
     for a in found.annotations:
         what = " ".join(str(v) for v in a.what.values() if v != "")
@@ -77,16 +99,21 @@ def print_explanation(found: Explanation) -> None:
 
 
 def leave(plan: Plan) -> None:
-    """Exit with 3 where more failed, or more was quarantined, than the config allows."""
+    """Exit with 3 where more failed, or more was quarantined, than the config allows, or something was left unread."""
     from fld_engine.engine.inspect.status import read_status
 
     report = read_status(plan, read_journal(plan.store))
     limits = plan.config.limits
     quarantined = sum(n for reason, n in report.quarantined.items() if reason != REMOVED) / max(1, report.found)
     failed = max((s.failed / max(1, s.done + s.failed) for s in report.annotated.values()), default=0.0)
-    if quarantined > limits.max_quarantined_share or failed > limits.max_failed_share:
+    too_many = quarantined > limits.max_quarantined_share or failed > limits.max_failed_share
+    if too_many:
         out.print(
             f"done, but {quarantined:.1%} was quarantined (allowed {limits.max_quarantined_share:.1%}) and up to "
             f"{failed:.1%} of the images failed an annotator (allowed {limits.max_failed_share:.1%})"
         )
-        raise typer.Exit(TOO_MANY_FAILURES)
+    if report.unread:
+        chunks = sum(left.chunks for left in report.unread.values())
+        out.print(f"done, but {chunks} chunks of the sources could not be read; run again to read them")
+    if too_many or report.unread:
+        raise typer.Exit(NOT_ALL)

@@ -5,6 +5,7 @@ FldError
 ├── SourceError        a source does not exist, or holds nothing to read         (exit code 2)
 ├── RootError          a dataset root cannot be used                             (exit code 1)
 │   └── LeaseError     another driver holds the root
+├── TransportError     bytes could not be had; says nothing about what they are  (exit code 1)
 ├── ModelError         a model cannot be fetched, verified or loaded             (exit code 1)
 ├── RunnerError        workers cannot be had, or do not come up                  (exit code 1)
 ├── AccountingError    a stage lost or invented images; the run stops            (exit code 1)
@@ -17,8 +18,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Literal
 
 from fld_engine.schemas.masking import masked
+
+Trouble = Literal["gone", "forbidden", "credentials", "unavailable", "interrupted"]
+"""Why bytes could not be had, see `TransportError`."""
 
 
 class FldError(Exception):
@@ -47,6 +52,19 @@ class RootError(FldError):
 
 class LeaseError(RootError):
     pass
+
+
+class TransportError(FldError):
+    """Bytes could not be had, though they may be all right: no verdict on what they hold may come of it.
+
+    `kind`: `gone` (listed, and not there now), `forbidden` (access to it is refused), `credentials` (expired, wrong or
+    missing), `unavailable` (the store answers that it cannot: errors of its own, throttling) or `interrupted` (no
+    connection, one that broke, no answer in time, fewer bytes than there are).
+    """
+
+    def __init__(self, message: str, kind: Trouble = "unavailable") -> None:
+        super().__init__(message)
+        self.kind = kind
 
 
 class ModelError(FldError):

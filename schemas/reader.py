@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, NamedTuple
 
-MAJOR, MINOR = 1, 0
+MAJOR, MINOR = 1, 1
 """Version of the samples that this file was written with. It reads every minor version of its major one: a minor
 version adds keys, and takes none away nor changes their types; what this file does not know it passes over."""
 

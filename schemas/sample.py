@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from fld_engine.schemas.annotations import Granularity, RegionKind, RegionTextKind, Source, Status
 from fld_engine.schemas.tasks import Task
 
-SAMPLE_VERSION, SAMPLE_MINOR = 1, 0
+SAMPLE_VERSION, SAMPLE_MINOR = 1, 1
 """Version of the json. The major one, its key `schema`, is raised when a key goes or a type changes; the minor one, in
 the published JSON Schema, when a key is added. A reader of a major version reads all of its minor ones."""
 
@@ -146,8 +146,23 @@ class TargetEntry(_Part):
     annotation_ids: tuple[str, ...]
 
 
+class UnsaidEntry(_Part):
+    """Annotations that are in no target of a task, and why.
+
+    `not_representable`: its language has no words for them. `too_long`: they would not all fit, and an answer that
+    names some of what it is asked for is not written.
+    """
+
+    task: Task
+    reason: Literal["not_representable", "too_long"]
+    annotation_ids: tuple[str, ...]
+
+
 class Sample(_Part):
-    """One exported image; `schema_` is the key `schema`, which pydantic keeps for itself."""
+    """One exported image; `schema_` is the key `schema`, which pydantic keeps for itself.
+
+    `unsaid` came with version 1.1.
+    """
 
     schema_: Literal[1] = Field(alias="schema")
     id: str
@@ -157,11 +172,19 @@ class Sample(_Part):
     regions: tuple[RegionEntry, ...]
     groundings: tuple[GroundingEntry, ...]
     targets: tuple[TargetEntry, ...]
+    unsaid: tuple[UnsaidEntry, ...] = ()
+
+
+LATER_KEYS = frozenset({"unsaid"})
+"""Keys that samples of version 1.0 lack."""
 
 
 def canonical_json(sample: Sample) -> bytes:
-    """The one way a sample is written: UTF-8, keys in declared order, no spaces, floats with a point or exponent."""
-    return sample.model_dump_json(by_alias=True).encode()
+    """The one way a sample is written: UTF-8, keys in declared order, no spaces, floats with a point or exponent.
+
+    One that was read without a later key is written without it.
+    """
+    return sample.model_dump_json(by_alias=True, exclude=set(LATER_KEYS - sample.model_fields_set)).encode()
 
 
 def parse_sample(data: bytes) -> Sample:
@@ -233,6 +256,7 @@ _grounding = pa.struct([("id", _string), ("text_id", _string), ("source", _sourc
 _target = pa.struct(
     [("task", _string), ("prompt", _string), ("target", _string), ("annotation_ids", pa.list_(_string))]
 )
+_unsaid = pa.struct([("task", _string), ("reason", _string), ("annotation_ids", pa.list_(_string))])
 
 SAMPLE = pa.schema(
     [
@@ -244,6 +268,7 @@ SAMPLE = pa.schema(
         ("regions", pa.list_(_region)),
         ("groundings", pa.list_(_grounding)),
         ("targets", pa.list_(_target)),
+        ("unsaid", pa.list_(_unsaid)),
     ]
 )
 """Arrow schema of a sample's json."""

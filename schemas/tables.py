@@ -42,6 +42,18 @@ IMAGES = pa.schema(
     ]
 )
 
+PLACES = pa.schema(
+    [
+        ("id", _string),  # of the image
+        ("source", _string),
+        ("uri", _string),
+        ("source_label", _string),
+        ("licence", _string),
+        ("gold", pa.bool_()),
+        ("annotations", _string),  # what the source says of the image under this URI: JSON of `Annotations`
+    ]
+)
+
 QUARANTINE = pa.schema(
     [
         ("source", _string),

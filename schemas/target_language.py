@@ -9,42 +9,32 @@ so a coordinate inside the frame comes back within half a bin. `Florence2Process
 same instances in the same order, with `int(x)` for every coordinate: its inverse ends in an integer. (It computes in
 single precision: where `x` is a whole number, at 40 of the sizes up to 5,000 pixels, it can land on the one below.)
 
-What cannot be said is left out and never altered into something else: a text that contains `<`, the mark of a token,
-and a label of which nothing is left without line breaks and non-ASCII characters, which the post-processor removes.
-Nor is anything cut: where an answer must be short, whole instances are left out.
+What cannot be said is left out and never altered into something else: a text that holds a token, and a label with a
+`<` or with letters that have no spelling in ASCII, of which the post-processor keeps none. Words of scene text keep all
+their letters, as they do there. Nor is anything cut: an answer that is too long is not written.
 """
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
+from fld_engine.schemas.spelling import in_ascii
 from fld_engine.schemas.tasks import BANNED_PHRASES, TASKS, Task
+from fld_engine.schemas.tokens import NUM_BINS, TokenCount, holds_token, num_tokens
 
 Form = Literal["box", "quad", "polygons"]
 UNLABELLED = ("boxes", "polygons")
-NUM_BINS = 1000
-NOT_REPRESENTABLE = "not_representable"
+NOT_REPRESENTABLE: Literal["not_representable"] = "not_representable"
 """Reason of an annotation that a target leaves out because the language has no words for it."""
-
-SPECIAL_TOKENS: tuple[str, ...] = (
-    "<od>", "</od>", "<ocr>", "</ocr>",
-    *(f"<loc_{n}>" for n in range(NUM_BINS)),
-    "<cap>", "</cap>", "<ncap>", "</ncap>", "<dcap>", "</dcap>", "<grounding>", "</grounding>", "<seg>", "</seg>",
-    "<sep>", "<region_cap>", "</region_cap>", "<region_to_desciption>", "</region_to_desciption>",
-    "<proposal>", "</proposal>", "<poly>", "</poly>", "<and>",
-)  # fmt: skip
-"""The 1,024 tokens added to the BART vocabulary, in order; `desciption` is spelt so in the published models."""
 
 _LINE_BREAK = re.compile(r"\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 _SENTENCE_MARKS = re.compile(r"</?s>|<pad>")
-_TOKEN = re.compile(r"</?[a-z_]+(?:\d{1,3})?>")
 _LOCATION = re.compile(r"<loc_(\d{1,3})>")
-_SPOKEN = re.compile(r"([^<]*)((?:<loc_\d{1,3}>|<sep>|</?poly>)+)")
+_PLACES = re.compile(r"(?:<loc_\d{1,3}>|<sep>|</?poly>)+")
 _POLY = re.compile(r"<poly>(.*?)</poly>")
 
 
@@ -64,7 +54,7 @@ class Written:
     """A target and what became of the instances it was written from.
 
     A parser gives back instance `spoken[0]` of the input first, then `spoken[1]`, and so on; those in `left_out` are
-    `NOT_REPRESENTABLE`, and for those in `too_long` there was no room.
+    `NOT_REPRESENTABLE`. Where the target would be longer than asked for there is none, and the others are `too_long`.
     """
 
     target: str
@@ -106,13 +96,17 @@ def location_tokens(coordinates: Sequence[float], image_wh: tuple[int, int]) -> 
 
 
 def normalise_text(text: str) -> str:
-    """A text as one line without outer spaces; empty where it cannot be said."""
-    return "" if "<" in text else _LINE_BREAK.sub(" ", text).strip()
+    """A text as one line without outer spaces; empty where it cannot be said, for it holds a token."""
+    return "" if holds_token(text) else _LINE_BREAK.sub(" ", text).strip()
 
 
 def normalise_label(label: str) -> str:
-    """A label as the post-processor gives it back: one line, ASCII only; empty where it cannot be said."""
-    return normalise_text(label).encode("ascii", "ignore").decode("ascii").strip()
+    """A label of objects and phrases as the post-processor gives it back: one line, spelt in ASCII.
+
+    Empty where it cannot be said: it holds a `<`, or a letter that has no such spelling.
+    """
+    spelt = in_ascii(normalise_text(label))
+    return "" if "<" in spelt else spelt
 
 
 def join_queries(labels: Iterable[str]) -> str:
@@ -135,49 +129,44 @@ def write_prompt(task: Task, input_: str = "") -> str:
 # -------------------------------------------------------------------------------------------------------- writing
 
 
-def most_tokens(text: str) -> int:
-    """At most how many tokens a text is: one for each special token, one for each byte of its words.
-
-    A tokenizer that spells in bytes, as BART's does, never makes more; of English it makes about a quarter.
-    """
-    words, num_special = _TOKEN.subn("", text)
-    return num_special + len(words.encode())
-
-
 def write_answer(
-    task: Task, instances: Sequence[Instance], image_wh: tuple[int, int], max_tokens: int | None = None
+    task: Task,
+    instances: Sequence[Instance],
+    image_wh: tuple[int, int],
+    max_tokens: int | None = None,
+    *,
+    count: TokenCount = num_tokens,
 ) -> Written:
     """The target of a task that answers with locations; empty where nothing can be said.
 
     Instances stand in raster order: by the top, then the left bin of their bounds, then as given. Boxes of one label
     follow it together, at the place of the first. The phrases of a caption keep the order they are given in, and only
-    neighbours share a phrase. Polygons are written clockwise. An instance that would make the target longer than
-    `max_tokens`, as `most_tokens` counts them, is left out whole.
+    neighbours share a phrase. Polygons are written clockwise. A target longer than `max_tokens`, as `count` has them,
+    is not written: an answer that names some of what it is asked for would call itself complete.
 
     Raises `ValueError` for shapes that the task has no form for.
     """
     form = _form(task, instances)
     labels = [_label(task, instance.label) for instance in instances]
+    if TASKS[task].answer == "grounded_phrases":
+        labels = ["" if label in BANNED_PHRASES else label for label in labels]
     order = _order(task, instances, labels, image_wh)
     wrap = form == "polygons" and (len(order) > 1 or TASKS[task].answer == "boxes_or_polygons")
     parts: list[str] = []
-    spoken: list[int] = []
     spoken_label = ""
-    room = math.inf if max_tokens is None else max_tokens
+    length = 0
     for i in order:
         label = "" if form != "quad" and labels[i] == spoken_label else labels[i]
         shapes = map(_clockwise, instances[i].shapes) if form == "polygons" else instances[i].shapes
         locations = "<sep>".join(location_tokens(shape, image_wh) for shape in shapes)
         part = f"{label}<poly>{locations}</poly>" if wrap else label + locations
-        length = len(label) + part.count("<")  # a label that can be said is ASCII, and holds no mark of a token
-        if length <= room:
-            room -= length
-            spoken_label = labels[i]
-            spoken.append(i)
-            parts.append(part)
+        length += count(label) + part.count("<") - label.count("<")
+        spoken_label = labels[i]
+        parts.append(part)
     left_out = tuple(sorted(set(range(len(instances))) - set(order)))
-    too_long = tuple(sorted(set(order) - set(spoken)))
-    return Written(target="".join(parts), spoken=tuple(spoken), left_out=left_out, too_long=too_long)
+    if max_tokens is not None and length > max_tokens:
+        return Written(target="", spoken=(), left_out=left_out, too_long=tuple(sorted(order)))
+    return Written(target="".join(parts), spoken=tuple(order), left_out=left_out)
 
 
 def _form(task: Task, instances: Sequence[Instance]) -> Form:
@@ -199,9 +188,11 @@ def _form(task: Task, instances: Sequence[Instance]) -> Form:
 
 
 def _label(task: Task, label: str) -> str:
+    """What is said of a label, and heard."""
     answer = TASKS[task].answer
-    normal = "" if answer in UNLABELLED else normalise_label(label)
-    return "" if answer == "grounded_phrases" and normal in BANNED_PHRASES else normal
+    if answer in UNLABELLED:
+        return ""
+    return normalise_text(label) if answer == "quads" else normalise_label(label)
 
 
 def _order(task: Task, instances: Sequence[Instance], labels: Sequence[str], image_wh: tuple[int, int]) -> list[int]:
@@ -261,19 +252,23 @@ def hear_answer(task: Task, answer: str, image_wh: tuple[int, int]) -> tuple[Hea
     kind = TASKS[task].answer
     polygons = kind == "polygons" or (kind == "boxes_or_polygons" and "<poly>" in answer)
     found: list[Heard] = []
-    for match in _SPOKEN.finditer(answer):
-        label = "" if kind in UNLABELLED else normalise_label(match[1])
+    said = 0
+    for match in _PLACES.finditer(answer):
+        words = answer[said : match.start()]
+        first = said + (words.rfind("\n") if kind == "quads" else words.rfind("<")) + 1
+        said = match.end()
+        label = _label(task, answer[first : match.start()])
         if not label and kind not in UNLABELLED:
             continue
         if polygons:
-            located = _parse_polygons(match[2], image_wh)
+            located = _parse_polygons(match[0], image_wh)
         elif kind == "quads":
-            located = _cut(match[2], 8, image_wh)[:1]
+            located = _cut(match[0], 8, image_wh)[:1]
         else:
-            located = _cut(match[2], 4, image_wh)
+            located = _cut(match[0], 4, image_wh)
         for shapes, (start, end) in located:
-            place = (match.start(2) + start, match.start(2) + end)
-            found.append(Heard(Instance(label, shapes), match.span(1), place))
+            place = (match.start() + start, match.start() + end)
+            found.append(Heard(Instance(label, shapes), (first, match.start()), place))
     return tuple(found)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import hypothesis
 import pytest
 
+from fld_engine.engine.data import transport
 from fld_engine.engine.plan.config import dump_config
 from fld_engine.engine.run.pipeline import Pipeline
 from fld_engine.flows.report import make_report
@@ -48,6 +49,12 @@ def _no_cluster_is_left() -> Iterator[None]:
     yield
     if ray := sys.modules.get("ray"):
         ray.shutdown()
+
+
+@pytest.fixture(autouse=True)
+def _stores_are_asked_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As often as ever, without the waits between; workers in processes of their own wait as they do for users."""
+    monkeypatch.setattr(transport, "WAITS_S", (0.0,) * len(transport.WAITS_S))
 
 
 @pytest.fixture(scope="session")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from fld_engine.schemas.target_language import SPECIAL_TOKENS
 from fld_engine.schemas.tasks import BANNED_PHRASES
+from fld_engine.schemas.tokens import SPECIAL_TOKENS, merges
 
 CORPUS = (
     "A photograph of a cat sleeping on a wooden chair beside a cup of coffee.",
@@ -36,6 +36,20 @@ def build_tokenizer(corpus: Iterable[str] = CORPUS, vocab_size: int = 600) -> An
     bpe.train_from_iterator(
         corpus, vocab_size=vocab_size, special_tokens=["<s>", "<pad>", "</s>", "<unk>", "<mask>"], show_progress=False
     )
+    tokenizer = BartTokenizerFast(tokenizer_object=bpe._tokenizer, extra_special_tokens={"image_token": "<image>"})
+    tokenizer.add_tokens([AddedToken(token, normalized=False, special=True) for token in SPECIAL_TOKENS])
+    return tokenizer
+
+
+def published_tokenizer() -> Any:
+    """A tokenizer that spells as the published models do: BART's, of GPT-2's merges; ids are in another order."""
+    from tokenizers import AddedToken, ByteLevelBPETokenizer
+    from tokenizers.pre_tokenizers import ByteLevel
+    from transformers import BartTokenizerFast
+
+    pieces = [*sorted(ByteLevel.alphabet()), *(first + second for first, second in merges())]
+    names = ["<s>", "<pad>", "</s>", "<unk>", *pieces, "<mask>"]
+    bpe = ByteLevelBPETokenizer(vocab={name: i for i, name in enumerate(dict.fromkeys(names))}, merges=list(merges()))
     tokenizer = BartTokenizerFast(tokenizer_object=bpe._tokenizer, extra_special_tokens={"image_token": "<image>"})
     tokenizer.add_tokens([AddedToken(token, normalized=False, special=True) for token in SPECIAL_TOKENS])
     return tokenizer

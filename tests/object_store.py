@@ -1,35 +1,114 @@
-"""A bucket of its own on a real S3 protocol, spoken by moto's server."""
+"""A bucket of its own on a real S3 protocol, spoken by moto's server, which fails on demand."""
 
 from __future__ import annotations
 
+import socket
+import threading
+import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import fsspec
 import pytest
-from moto.server import ThreadedMotoServer
+from moto.moto_server.threaded_moto_server import MotoRequestHandler
+from moto.server import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import make_server
+
+Kind = Literal["500", "503", "AccessDenied", "ExpiredToken", "truncated", "broken", "slow"]
+Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
+
+_ANSWERS = {
+    "500": ("500 Internal Server Error", "InternalError"),
+    "503": ("503 Slow Down", "SlowDown"),
+    "AccessDenied": ("403 Forbidden", "AccessDenied"),
+    "ExpiredToken": ("400 Bad Request", "ExpiredToken"),
+}
+SLOW_S = 0.3
+
+
+@dataclass
+class Trouble:
+    """What befalls the next `times` requests of a method whose path has `place` in it; `seen` counts them."""
+
+    kind: Kind
+    place: str
+    times: int
+    method: str = "GET"
+    seen: int = 0
+
+    def befalls(self, environ: dict[str, Any]) -> bool:
+        hit = environ["REQUEST_METHOD"] == self.method and self.place in environ["PATH_INFO"]
+        hit = hit and self.seen < self.times
+        self.seen += hit
+        return hit
+
+
+@dataclass
+class Bucket:
+    """`url` of an empty bucket; requests meet the `troubles` that are in the list."""
+
+    url: str
+    troubles: list[Trouble] = field(default_factory=list)
 
 
 @contextmanager
 def served_bucket() -> Iterator[str]:
-    """URL of an empty bucket, which this process and those it starts reach through their environment.
+    """URL of an empty bucket, which this process and those it starts reach through their environment."""
+    with troubled_bucket() as bucket:
+        yield bucket.url
+
+
+@contextmanager
+def troubled_bucket() -> Iterator[Bucket]:
+    """An empty bucket, which this process and those it starts reach through their environment.
 
     What a server holds outlives it within a process, and s3fs remembers the address that it found first: hence a name
     that is never used again, and a cache that is emptied on both sides.
     """
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
+    troubles: list[Trouble] = []
+    app = _failing(DomainDispatcherApplication(create_backend_app), troubles)
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=MotoRequestHandler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
     s3 = fsspec.get_filesystem_class("s3")
     with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        environment.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
         environment.setenv("AWS_ACCESS_KEY_ID", "test")
         environment.setenv("AWS_SECRET_ACCESS_KEY", "test")
         environment.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        environment.setenv("AWS_MAX_ATTEMPTS", "1")  # what botocore hides by asking again would only take its time
         s3.clear_instance_cache()
         bucket = f"dataset-{uuid.uuid4().hex}"
         fsspec.filesystem("s3").mkdir(bucket)
-        yield f"s3://{bucket}"
+        yield Bucket(f"s3://{bucket}", troubles)
         s3.clear_instance_cache()
-    server.stop()
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def _failing(app: Application, troubles: list[Trouble]) -> Application:
+    def answer(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        trouble = next((one for one in troubles if one.befalls(environ)), None)
+        if trouble is None:
+            return app(environ, start_response)
+        if trouble.kind == "slow":
+            time.sleep(SLOW_S)
+            return app(environ, start_response)
+        if trouble.kind == "broken":
+            start_response("200 OK", [])
+            with suppress(OSError):
+                environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+            return [b""]
+        if trouble.kind == "truncated":
+            whole = b"".join(app(environ, start_response))
+            return [whole[: len(whole) // 2]]  # beneath the length that the headers promise
+        status, code = _ANSWERS[trouble.kind]
+        body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>as S3 says it</Message></Error>".encode()
+        start_response(status, [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))])
+        return [body]
+
+    return answer

@@ -26,6 +26,7 @@ from fld_engine.schemas.annotations import (
     RegionTextKind,
     Text,
 )
+from fld_engine.schemas.spelling import find_spelt
 from fld_engine.schemas.target_language import Heard, hear_answer, normalise_label
 from fld_engine.schemas.tasks import Task
 
@@ -102,12 +103,11 @@ def read_grounding(answer: Answer, text: Text, image_wh: ImageWH) -> Annotations
     heard = _once(hear_answer("<CAPTION_TO_PHRASE_GROUNDING>", answer.text, image_wh))
     for span, boxes in groupby(heard, key=lambda one: one.label_span):
         regions = tuple(_phrase_regions(answer, boxes))
-        label = normalise_label(answer.text[slice(*span)])
-        start = text.text.find(label, end)
-        if start >= 0 and regions:
-            end = start + len(label)
-            score = answer.score(span)
-            phrases.append(Phrase(text_id=text.id, phrase=label, start=start, end=end, score=score, regions=regions))
+        place = find_spelt(text.text, normalise_label(answer.text[slice(*span)]), end)
+        if place is not None and regions:
+            start, end = place
+            phrase, score = text.text[start:end], answer.score(span)
+            phrases.append(Phrase(text_id=text.id, phrase=phrase, start=start, end=end, score=score, regions=regions))
     return Annotations(phrases=tuple(phrases))
 
 

@@ -86,8 +86,8 @@ def _inputs(sample: Sample, task: Task, vocabulary: tuple[str, ...], max_phrases
     elif task == "<OCR_WITH_REGION>":
         yield "", partial(answers.read_scene_text, image_wh=image_wh)
     elif task == "<OPEN_VOCABULARY_DETECTION>":
-        for name in map(normalise_label, vocabulary):
-            yield name, partial(answers.read_regions, task=task, image_wh=image_wh, name=name)
+        for name in vocabulary:
+            yield normalise_label(name), partial(answers.read_regions, task=task, image_wh=image_wh, name=name)
     elif task == "<CAPTION_TO_PHRASE_GROUNDING>":
         for text in known.texts:
             yield normalise_text(text.text), partial(answers.read_grounding, text=text, image_wh=image_wh)

@@ -22,7 +22,7 @@ def make_samples(num: int, image_kb: int, seed: int) -> tuple[list[Sample], dict
     for _ in range(num):
         data = b"\xff\xd8" + source.randbytes(int(image_kb * 1000 * source.uniform(0.5, 1.5)))
         sample = Sample.model_validate(_draft(hashlib.sha256(data).hexdigest(), source))
-        samples.append(sample.model_copy(update={"targets": write_targets(sample, MAX_TARGET_TOKENS)}))
+        samples.append(sample.model_copy(update=write_targets(sample, MAX_TARGET_TOKENS)._asdict()))
         images[sample.id] = data
     return samples, images
 

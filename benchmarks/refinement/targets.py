@@ -25,7 +25,7 @@ from fld_engine.schemas.sample import (
 
 def targets_of(image: LabelledImage) -> TrainingImage:
     """What a student is taught about an image: exactly what an export of these labels would teach."""
-    return TrainingImage(image.id, len(image.regions), write_targets(sample_of(image), MAX_TARGET_TOKENS))
+    return TrainingImage(image.id, len(image.regions), write_targets(sample_of(image), MAX_TARGET_TOKENS).targets)
 
 
 def sample_of(image: LabelledImage) -> Sample:

@@ -44,7 +44,9 @@ def read_version(store: Store, relative: str) -> tuple[bytes, Version] | None:
     A file that changes meanwhile may come with the version before, which `replace` then finds overtaken.
     """
     try:
-        tag = Version(store.fs.info(store.path(relative))["ETag"]) if _has_tags(store) else None
+        tag = None
+        if _has_tags(store):
+            tag = Version(store.asked(relative, lambda: store.fs.info(store.path(relative))["ETag"]))
         data = store.read_bytes(relative)
     except FileNotFoundError:
         return None
@@ -60,7 +62,7 @@ def create(store: Store, relative: str, data: bytes) -> None:
                     raise FileExistsError(relative)
                 store.write_bytes(relative, data)
         else:
-            store.fs.pipe_file(store.path(relative), data, mode="create")
+            store.asked(relative, lambda: store.fs.pipe_file(store.path(relative), data, mode="create"))
     except OSError as error:
         _settle(store, relative, data, error)
 
@@ -69,7 +71,7 @@ def replace(store: Store, relative: str, data: bytes, version: Version) -> None:
     """Write a file over the version of it that was read. Raises `Overtaken` where it is another one by now, or gone."""
     try:
         if _has_tags(store):
-            store.fs.pipe_file(store.path(relative), data, IfMatch=str(version))
+            store.asked(relative, lambda: store.fs.pipe_file(store.path(relative), data, IfMatch=str(version)))
             return
         with root_lock(store):
             found = read_version(store, relative)

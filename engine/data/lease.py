@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from fld_engine.engine.data.conditional import Overtaken, Version, create, read_version, replace, root_lock
 from fld_engine.engine.data.store import Store, model_bytes
 from fld_engine.schemas.annotations import Frozen
-from fld_engine.schemas.errors import LeaseError
+from fld_engine.schemas.errors import LeaseError, TransportError
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ class LeaseHolder:
         self._thread.join()
         try:
             self._release()
-        except OSError as problem:
+        except (OSError, TransportError) as problem:
             log.warning("the lease of %s could not be given back (%s): it runs out by itself", self._store.url, problem)
 
     # ------------------------------------------------------------------ what it is held for
@@ -82,7 +82,7 @@ class LeaseHolder:
         if not self._lost and time.monotonic() - self._confirmed > term_s():
             try:  # a machine that slept, or a store that did: what counts is what the lease says now
                 self._renew()
-            except OSError as error:
+            except (OSError, TransportError) as error:
                 self._lose(f"its lease could not be renewed for {term_s():.0f} s ({error})")
         if self._lost:
             raise LeaseError(
@@ -190,12 +190,15 @@ class LeaseHolder:
             try:
                 self._renew()
                 pause = RENEW_S
-            except OSError as error:
+            except (OSError, TransportError) as error:
                 log.warning("the lease of %s could not be renewed: %s", self._store.url, error)
                 pause = RENEW_S / 5
 
     def _renew(self) -> None:
-        """Write the lease again, if it is still ours. Raises `OSError` where the store does not answer."""
+        """Write the lease again, if it is still ours.
+
+        Raises `OSError` or `TransportError` where the store does not answer.
+        """
         with self._writing:
             if self._version is None:
                 return

@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fld_engine.engine.data.images import RGB, ImageLimits, decode
-from fld_engine.engine.data.records import OutputRecord, PartitionOutputs, PartitionRecord, record_path
+from fld_engine.engine.data.people import said_once
+from fld_engine.engine.data.records import FileRecord, OutputRecord, PartitionOutputs, PartitionRecord, record_path
 from fld_engine.engine.data.rows import concat
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.data.view import PartitionView
@@ -20,15 +21,18 @@ from fld_engine.schemas.tables import ANNOTATION_TABLES, VERDICT_TARGETS
 
 
 class PartitionImages:
-    """The images of a partition. Bytes are mapped locally, and fetched in one request from an object store."""
+    """The images of a partition. Bytes are mapped locally, and fetched in one request from an object store.
+
+    `limits` are those of partitions that do not know which they were accepted under.
+    """
 
     def __init__(self, store: Store, record: PartitionRecord, limits: ImageLimits) -> None:
-        self._store, self._record, self._limits = store, record, limits
+        self._store, self._record, self._limits = store, record, record.limits or limits
         self.num_read = 0
 
     @cached_property
     def table(self) -> pa.Table:
-        """Images with what later additions found out: more `uris`, and `gold` where any source was."""
+        """Images with what later additions found out: more `uris`, and what their sources say of them now."""
         table = self._store.read_table(self._record.files["images"].path)
         for addition in self._record.additions:
             table = _with_addition(table, self._store.read_table(addition["images"].path))
@@ -42,11 +46,15 @@ class PartitionImages:
 
     @cached_property
     def _tar(self) -> memoryview:
-        path = self._store.path(self._record.files["tar"].path)
+        file = self._record.files["tar"]
         if not self._store.local:
-            return memoryview(self._store.fs.cat_file(path))
-        with open(path, "rb") as stream:
+            return memoryview(self._store.read_bytes(file.path, file.num_bytes))
+        with open(self._store.path(file.path), "rb") as stream:
             return memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
+
+    def fetch(self) -> None:
+        """Have the bytes at hand, so that nothing need be asked of a store while a batch is at work."""
+        _ = self._tar
 
     def __len__(self) -> int:
         return self._record.num_images
@@ -77,10 +85,14 @@ class PartitionImages:
 
 
 def _with_addition(table: pa.Table, addition: pa.Table) -> pa.Table:
+    """`addition` says all that can change of its images; where version 0.1 wrote it, what came to that."""
     more = {row["id"]: row for row in addition.to_pylist()}
+    whole = "licence" in addition.schema.names
     rows = table.to_pylist()
     for row in rows:
-        if extra := more.get(row["id"]):
+        if (extra := more.get(row["id"])) and whole:
+            row.update(extra)
+        elif extra:
             row["uris"] = [*row["uris"], *(u for u in extra["uris"] if u not in row["uris"])]
             row["gold"] = row["gold"] or extra["gold"]
     return pa.Table.from_pylist(rows, schema=table.schema)
@@ -120,13 +132,11 @@ def read_tables(store: Store, output: OutputRecord) -> dict[str, pa.Table]:
 
 
 def source_tables(store: Store, record: PartitionRecord, *, gold: bool) -> dict[str, pa.Table]:
-    """Human and web annotations of the gold images (`gold`), or of all others."""
-    stacked = concat(
-        [
-            {n: store.read_table(f.path) for n, f in files.items() if n in ANNOTATION_TABLES}
-            for files in (record.files, *record.additions)
-        ]
-    )
+    """Human and web annotations of the gold images (`gold`), or of all others, as their sources state them now.
+
+    What people said twice is there once.
+    """
+    stacked = said_once(said_tables(store, record))
     images = PartitionImages(store, record, ImageLimits()).table
     ids = images["id"].filter(images["gold"])
     return {
@@ -134,6 +144,35 @@ def source_tables(store: Store, record: PartitionRecord, *, gold: bool) -> dict[
         for name, table in stacked.items()
         for is_gold in [pc.is_in(table["image_id"], ids)]
     }
+
+
+def revises(files: Mapping[str, FileRecord]) -> bool:
+    """Whether the files of an addition say all that is now said of their images; those of version 0.1 add to it."""
+    return "places" in files
+
+
+def said_tables(store: Store, record: PartitionRecord) -> dict[str, pa.Table]:
+    """Annotations of all images as their sources state them now; in partition order where any were revised."""
+    said = concat([_annotations(store, record.files)])
+    for files in record.additions:
+        if revises(files):
+            revised = store.read_table(files["images"].path, ["id"])["id"].combine_chunks()
+            said = {n: t.filter(pc.invert(pc.is_in(t["image_id"], revised))) for n, t in said.items()}
+        said = concat([said, _annotations(store, files)])
+    if not any(revises(files) for files in record.additions):
+        return said
+    ids = store.read_table(record.files["images"].path, ["id"])["id"].combine_chunks()
+    return {name: _in_order(table, ids) for name, table in said.items()}
+
+
+def _annotations(store: Store, files: Mapping[str, FileRecord]) -> dict[str, pa.Table]:
+    return {name: store.read_table(file.path) for name, file in files.items() if name in ANNOTATION_TABLES}
+
+
+def _in_order(table: pa.Table, ids: pa.Array) -> pa.Table:
+    """Rows by the place of their image; those of one image stay in their order."""
+    places = pc.index_in(table["image_id"], value_set=ids)
+    return table.take(pc.sort_indices(pa.table({"place": places}), sort_keys=[("place", "ascending")]))
 
 
 CARRIED = "status-"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from fld_engine.engine.data.identity import Fields
+from fld_engine.engine.data.images import ImageLimits
 from fld_engine.schemas.annotations import Frozen
 
 
@@ -55,15 +56,16 @@ class OutputRecord(Frozen):
 class PartitionRecord(Frozen):
     """A committed partition: files `tar`, `images`, and the source's own annotation tables by name.
 
-    `fingerprint` covers the images; `annotations_fingerprint` the human and web annotations, later additions included.
-    `made_with` are the versions of the libraries that read the images.
+    `fingerprint` covers the images; `annotations_fingerprint` all that sources say of them, later additions included,
+    and `labels_fingerprint` of that the annotations and gold marks alone; empty where it is the same. `limits` are what
+    the images were accepted under, where the journal knows, and `made_with` the versions of what read them.
     """
 
     in_fingerprints: ClassVar[Fields] = Fields(
         always=(
             "id", "ingest", "fingerprint", "annotations_fingerprint", "num_images", "num_bytes", "files", "additions",
         ),
-        never=("made_with",),
+        never=("limits", "made_with"),
     )  # fmt: skip
 
     id: str
@@ -75,6 +77,8 @@ class PartitionRecord(Frozen):
     files: Mapping[str, FileRecord]
     additions: tuple[Mapping[str, FileRecord], ...] = ()
     made_with: tuple[Mapping[str, str], ...] = ()
+    labels_fingerprint: str = ""
+    limits: ImageLimits | None = None
 
 
 class PartitionOutputs(Frozen):

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from fld_engine.engine.data.hashing import annotation_id
+from fld_engine.engine.data.region_names import class_rank
 from fld_engine.schemas.annotations import (
     Annotations,
     Check,
@@ -108,14 +109,14 @@ class RowWriter:
 def annotations_by_image(tables: Mapping[str, pa.Table]) -> dict[str, Annotations]:
     """Annotations of every image that has rows, each kind in row order.
 
-    Regions carry their phrase or read text; briefs and chunks stand in `region_texts`, masks in `masks`, the phrases of
-    texts in `phrases`.
+    Regions carry their phrases, their class first, or read text; briefs and chunks stand in `region_texts`, masks in
+    `masks`, the phrases of texts in `phrases`.
     """
     rows = {name: tables[name].to_pylist() if name in tables else [] for name in ANNOTATION_TABLES}
     nested = OWN_TEXTS.values()
     own_texts: dict[str, list[RegionText]] = defaultdict(list)
     grouped: dict[str, dict[str, list[Any]]] = defaultdict(lambda: defaultdict(list))
-    for row in rows["region_texts"]:
+    for row in sorted(rows["region_texts"], key=class_rank):
         if row["kind"] in nested:
             own_texts[row["region_id"]].append(_build(RegionText, row))
         else:

@@ -16,6 +16,9 @@
 
 A file is complete once it has its final name. An output exists once its *record* does; records are written by the
 driver alone, so that a worker presumed dead cannot harm.
+
+On an object store, a request that fails is made again, and ends in a `TransportError`; only that a file is not there is
+a `FileNotFoundError`, as on a disk.
 """
 
 from __future__ import annotations
@@ -24,10 +27,10 @@ import io
 import os
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from copy import copy
-from typing import IO, Any, Protocol
+from typing import IO, Any, Protocol, TypeVar
 
 import fsspec
 import pyarrow as pa
@@ -37,11 +40,15 @@ from pydantic import TypeAdapter
 
 from fld_engine.engine.data.hashing import canonical_json, sha256_hex
 from fld_engine.engine.data.records import FileRecord
+from fld_engine.engine.data.transport import asked, failed, streamed
 from fld_engine.schemas.annotations import Frozen
-from fld_engine.schemas.errors import RootError
+from fld_engine.schemas.errors import RootError, TransportError
 from fld_engine.schemas.tables import SCHEMA_VERSION
 
+Answer = TypeVar("Answer")
+
 ROOT_FILE = "root.json"
+CONFIG_FILE = "config.yaml"
 WRITEBACK_BYTES = 1 << 20
 """Writes at least this large go to disk at once; pages of smaller ones would be written again and again."""
 
@@ -87,10 +94,26 @@ class Store:
     # ------------------------------------------------------------------ reading
 
     def exists(self, relative: str) -> bool:
-        return bool(self.fs.exists(self.path(relative)))
+        if self.local:
+            return bool(self.fs.exists(self.path(relative)))
+        try:  # `exists` of most object stores takes a failure for "no"
+            self.asked(relative, lambda: self.fs.info(self.path(relative)))
+        except FileNotFoundError:
+            return False
+        return True
 
-    def read_bytes(self, relative: str) -> bytes:
-        return bytes(self.fs.cat_file(self.path(relative)))
+    def read_bytes(self, relative: str, num_bytes: int = 0) -> bytes:
+        """The whole file. Fewer than `num_bytes` are a `TransportError`."""
+        data = self.asked(relative, lambda: bytes(self.fs.cat_file(self.path(relative))))
+        if len(data) < num_bytes:
+            raise failed(self._url(relative), ConnectionError(f"{len(data)} bytes of {num_bytes}"))
+        return data
+
+    def open_read(self, relative: str) -> IO[bytes]:
+        """A file, to be read from place to place."""
+        if self.local:
+            return open(self.path(relative), "rb")
+        return self.asked(relative, lambda: streamed(self.fs, self.path(relative), self._url(relative)))
 
     def read_table(self, relative: str, columns: list[str] | None = None, filters: Any = None) -> pa.Table:
         return pq.read_table(io.BytesIO(self.read_bytes(relative)), columns=columns, filters=filters)
@@ -102,7 +125,7 @@ class Store:
     def list_names(self, folder: str) -> set[str]:
         """Names of the files directly in a folder, in one listing; empty where there is no such folder."""
         try:
-            entries = self.fs.ls(self.path(folder), detail=False)
+            entries = self.asked(folder, lambda: self.fs.ls(self.path(folder), detail=False))
         except FileNotFoundError:
             return set()
         return {str(entry).rsplit("/", 1)[-1] for entry in entries}
@@ -110,7 +133,7 @@ class Store:
     def list_folders(self, folder: str) -> set[str]:
         """Names of the folders directly in a folder, in one listing; empty where there is no such folder."""
         try:
-            entries = self.fs.ls(self.path(folder).rstrip("/"), detail=True)
+            entries = self.asked(folder, lambda: self.fs.ls(self.path(folder).rstrip("/"), detail=True))
         except FileNotFoundError:
             return set()
         return {str(e["name"]).rstrip("/").rsplit("/", 1)[-1] for e in entries if e["type"] == "directory"}
@@ -129,7 +152,7 @@ class Store:
             with tempfile.NamedTemporaryFile(prefix="fld-") as spool:
                 yield spool
                 spool.flush()
-                self.fs.put_file(spool.name, path)
+                self.asked(relative, lambda: self.fs.put_file(spool.name, path))
             return
         os.makedirs(os.path.dirname(path), exist_ok=True)
         temporary = f"{path}.{uuid.uuid4().hex[:8]}.tmp"
@@ -149,7 +172,7 @@ class Store:
                 stream.write(data)
         else:
             self._check_guard()
-            self.fs.pipe_file(self.path(relative), data)
+            self.asked(relative, lambda: self.fs.pipe_file(self.path(relative), data))
         return FileRecord(path=relative, rows=0, num_bytes=len(data), sha256=sha256_hex(data))
 
     def write_table(self, relative: str, table: pa.Table) -> FileRecord:
@@ -183,13 +206,27 @@ class Store:
         """Delete a file; nothing happens where there is none."""
         self._check_guard()
         with suppress(FileNotFoundError):
-            self.fs.rm_file(self.path(relative))
+            self.asked(relative, lambda: self.fs.rm_file(self.path(relative)))
 
     def delete_folder(self, relative: str) -> None:
         """Delete a folder with everything in it; nothing happens where there is none."""
         self._check_guard()
         with suppress(FileNotFoundError):
-            self.fs.rm(self.path(relative), recursive=True)
+            self.asked(relative, lambda: self.fs.rm(self.path(relative), recursive=True))
+
+    def asked(self, relative: str, do: Callable[[], Answer]) -> Answer:
+        """The answer to a request about a file; a disk is asked once, and its errors are its own."""
+        if self.local:
+            return do()
+        try:
+            return asked(self._url(relative), do)
+        except TransportError as error:
+            if error.kind == "gone" and isinstance(error.__cause__, OSError):
+                raise error.__cause__ from None
+            raise
+
+    def _url(self, relative: str) -> str:
+        return f"{self.url}/{relative}"
 
     def _check_guard(self) -> None:
         if self.guard is not None:
@@ -222,7 +259,7 @@ class Store:
             raise RootError(f"{self.url} is not empty and not a dataset root: give an empty or new folder as --root")
         try:
             self.write_bytes(ROOT_FILE, canonical_json({"schema_version": SCHEMA_VERSION}).encode())
-        except OSError as error:
+        except (OSError, TransportError) as error:
             raise RootError(f"cannot write to root {self.url}: {error}; give a writable --root") from error
 
 

@@ -18,6 +18,11 @@ from fld_engine.schemas.annotations import Frozen
 from fld_engine.schemas.kinds import NOT_STORED, Kind, values_of
 from fld_engine.schemas.tables import ANNOTATION_TABLES, TABLES, links_to
 
+WORK_SET_VERSION = 2
+"""Version of how regions are chosen: by class, which at first was the first of several names and not the surest."""
+MORE_NAMES: frozenset[Kind] = frozenset({"region_categories"})
+"""Kinds that give a region more names than one; without them, all versions choose the same."""
+
 
 class WorkSet(Frozen):
     """Which regions an annotator that reads annotations gets to see; part of its fingerprint.

@@ -10,6 +10,8 @@ from fld_engine.engine.data.partition import load_view
 from fld_engine.engine.data.records import PartitionRecord
 from fld_engine.engine.data.view import PartitionView
 from fld_engine.engine.plan.plan import Plan
+from fld_engine.engine.stages.contamination.state import contaminated_at
+from fld_engine.engine.stages.contamination.verdicts import rows_found
 from fld_engine.engine.stages.coverage.stage import committed
 from fld_engine.schemas.annotations import Frozen
 from fld_engine.schemas.errors import ConfigError
@@ -39,8 +41,23 @@ class ExplainedAnnotation(Frozen):
     values: Mapping[str, float]
 
 
+class Shown(Frozen):
+    """What may not be trained on and the image shows: an entry of a list, or of gold, and how it was found.
+
+    `how` is `bytes`, `hash` (`distance` in bits) or `picture` (`distance` is the share of it that differs).
+    """
+
+    list: str
+    entry: str
+    how: str
+    distance: float
+
+
 class Explanation(Frozen):
-    """Everything about one image. `thresholds` are the filters' parameters by name."""
+    """Everything about one image. `thresholds` are the filters' parameters by name.
+
+    `shows` says why it is left out where it shows what may not be trained on.
+    """
 
     image_id: str
     partition: str
@@ -48,6 +65,7 @@ class Explanation(Frozen):
     status: Mapping[str, str]
     thresholds: Mapping[str, Any]
     annotations: Sequence[ExplainedAnnotation]
+    shows: Sequence[Shown] = ()
 
 
 def explain(plan: Plan, image_id: str) -> Explanation:
@@ -70,7 +88,14 @@ def explain(plan: Plan, image_id: str) -> Explanation:
         status=status_of(view, identity),
         thresholds=thresholds,
         annotations=annotations,
+        shows=_shows(plan, record, identity),
     )
+
+
+def _shows(plan: Plan, record: PartitionRecord, identity: str) -> list[Shown]:
+    lookup = contaminated_at(plan, record)
+    rows = rows_found(plan.store, record, lookup) if lookup else []
+    return [Shown(**{key: row[key] for key in Shown.model_fields}) for row in rows if row["image_id"] == identity]
 
 
 def find_image(plan: Plan, image_id: str) -> tuple[PartitionRecord, str]:

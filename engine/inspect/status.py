@@ -23,5 +23,5 @@ def read_status(plan: Plan, journal: Sequence[IngestRecord]) -> StatusReport:
                 known |= told
             else:
                 more[stage.name] = told
-    missing = any(plan.missing(step) for step in plan.steps)
+    missing = bool(known["unread"]) or any(plan.missing(step) for step in plan.steps)
     return StatusReport(**known, complete=not missing and bool(known["exported_shards"]), more=more)

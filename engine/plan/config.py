@@ -20,6 +20,7 @@ from fld_engine.engine.data.identity import Fields
 from fld_engine.engine.data.images import ImageLimits
 from fld_engine.engine.data.settings import Settings, parse_settings
 from fld_engine.engine.data.work_set import WorkSet
+from fld_engine.engine.plan.exclude import GOLD, ExcludeList
 from fld_engine.engine.plan.export_settings import ExportConfig
 from fld_engine.engine.plan.limits import Limits, PartitionLimits
 from fld_engine.engine.plan.protocols import Resources
@@ -101,6 +102,7 @@ class RunConfig(Frozen):
     exporters: Mapping[str, ExporterConfig] = Field(default_factory=dict)
     limits: Limits = Field(default_factory=Limits)
     runner: RunnerConfig = Field(default_factory=RunnerConfig)
+    exclude: tuple[ExcludeList, ...] = ()
     models_root: str = ""  # fsspec URL that nodes copy checkpoints from; never part of a fingerprint
 
     @field_validator("sources")
@@ -112,6 +114,17 @@ class RunConfig(Frozen):
                 f"two sources are named {twice[0]!r}, and their URIs would mix: give each a name of its own"
             )
         return sources
+
+    @field_validator("exclude")
+    @classmethod
+    def _lists_named_apart(cls, lists: tuple[ExcludeList, ...]) -> tuple[ExcludeList, ...]:
+        names = [GOLD, *(one.name for one in lists)]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(
+                f"two lists of `exclude` are named {twice[0]!r}, or one is named as gold is: what is left out is "
+                "counted by their names, give each one of its own"
+            )
+        return lists
 
     @property
     def sections(self) -> Mapping[str, Mapping[str, Any]]:

@@ -15,8 +15,10 @@ SplitName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")]
 """What every reader takes for a split, and what a shard's name can be cut at: `{split}-{group}-{number}.tar`."""
 
 
-MAX_TARGET_TOKENS = 1000
-"""The decoder of Florence-2-base has places for 1,024 tokens."""
+MAX_TARGET_TOKENS = 1022
+"""The decoder of Florence-2 has places for 1,024 tokens, of which two mark begin and end."""
+MAX_PROMPT_TOKENS = 445
+"""Its encoder has as many, of which the image takes 577 and the same marks two."""
 
 
 Metadata = Literal["strip", "keep"]
@@ -28,8 +30,8 @@ class ExportConfig(Frozen):
     It goes into `folder` of the root: `export`, or `exports/NAME` for one beside it that selects a part of the images,
     annotations or tasks.
 
-    No prompt and no target may be longer than `max_target_tokens`, one for each special token and one for each byte of
-    words; a tokenizer makes about a quarter as many of English words.
+    No target may be longer than `max_target_tokens` of Florence-2, whose words are those of GPT-2. An answer that would
+    be is not written, and told under `unsaid` in its sample.
 
     `metadata` says what becomes of EXIF, XMP, IPTC and comments in JPEGs that are exported as they are. They name
     places, serial numbers and people, and are left out (`strip`) unless they are to be kept (`keep`).

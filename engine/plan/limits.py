@@ -20,7 +20,11 @@ class PartitionLimits(Frozen):
 
 
 class Limits(Frozen):
-    """How long anything may take before it is given up, and how often it is tried."""
+    """How long anything may take before it is given up, how often it is tried, and how much may be lost.
+
+    `max_unread_share` is of the bytes in the source chunks that an ingest sets out to read: where more cannot be had,
+    the run stops; where less, these chunks are left for the next run.
+    """
 
     batch_timeout_s: float = Field(default=120.0, gt=0)
     load_timeout_s: float = Field(default=300.0, gt=0)
@@ -31,3 +35,4 @@ class Limits(Frozen):
         default="warn",
         description="where a root would go on with other versions of libraries than it was made with: say so, or stop",
     )
+    max_unread_share: float = Field(default=0.1, ge=0, le=1)

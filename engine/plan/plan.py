@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from fld_engine.engine.data.hashing import fingerprint
 from fld_engine.engine.data.identity import identity_of
@@ -29,6 +29,8 @@ REPLAYED = ".replayed-"
 """In the name of a mark: another output stands in for this one, and takes over what was done."""
 REMADE = ".remade-"
 """The same, for an output that is made anew."""
+
+Known = TypeVar("Known")
 
 Found = Mapping[tuple[str, str], str]
 """(step, partition) → fingerprint."""
@@ -76,7 +78,7 @@ class Plan:
     rounds: Sequence[RoundFacts] = ()
     earlier: Mapping[str, ModelIdentity] = field(default_factory=dict)
     _listings: dict[str, set[str]] = field(default_factory=dict)
-    _marked: dict[tuple[str, str], dict[str, str]] = field(default_factory=dict)
+    _known: dict[str, Any] = field(default_factory=dict)
 
     @cached_property
     def fingerprints(self) -> dict[tuple[str, str], str]:
@@ -171,10 +173,18 @@ class Plan:
         return self._marks(step, REPLAYED)
 
     def _marks(self, step: str, kind: str) -> dict[str, str]:
-        if (step, kind) not in self._marked:
+        def find() -> dict[str, str]:
             names = (name.partition(kind) for name in self._listing(step) if kind in name)
-            self._marked[step, kind] = {old: new for old, _, new in names}
-        return self._marked[step, kind]
+            return {old: new for old, _, new in names}
+
+        return self.once(f"{kind}{step}", find)
+
+    def once(self, key: str, find: Callable[[], Known]) -> Known:
+        """What stages ask the root for again and again, such as a small file: found once a plan."""
+        if key not in self._known:
+            self._known[key] = find()
+        found: Known = self._known[key]
+        return found
 
     def _listing(self, step: str) -> set[str]:
         if step not in self._listings:

@@ -44,7 +44,7 @@ class RoundRecord(Frozen):
 
     `fingerprint` covers the labels it began with and all settings; `gates` are its decisions, `details` everything else
     that it measured, as JSON that only its maker reads. `models` are specialists that it made, by the name on their
-    annotations.
+    annotations. `said` of round 0 maps partition → fingerprint of what sources said of its images then.
     """
 
     number: int
@@ -53,6 +53,7 @@ class RoundRecord(Frozen):
     gates: tuple[RoundFacts, ...] = ()
     models: Mapping[str, ModelIdentity] = Field(default_factory=dict)
     details: Mapping[str, JsonValue] = Field(default_factory=dict)
+    said: Mapping[str, str] = Field(default_factory=dict)
 
 
 def round_folder(number: int) -> str:
@@ -74,7 +75,8 @@ def read_round(store: Store, number: int) -> RoundRecord:
 def plan_of(store: Store, config: RunConfig, number: int | None = None) -> Plan:
     """The plan of a root as it was annotated, or as it stands after a round.
 
-    Raises `RootError` for a round that is not there, or that was made of other partitions than there are now.
+    Raises `RootError` for a round that is not there, or that was made of other partitions, or of other words of their
+    sources, than there are now.
     """
     partitions = read_partitions(read_journal(store))
     if number is None:
@@ -84,6 +86,14 @@ def plan_of(store: Store, config: RunConfig, number: int | None = None) -> Plan:
         raise RootError(
             f"round {number} of {store.url} was made of {len(record.partitions)} partitions, the root has "
             f"{len(partitions)} now: images were added or removed since; refine again, in a copy of the root"
+        )
+    first = read_round(store, 0) if has_round(store, 0) else record
+    if revised := [
+        p.id for p in partitions if first.said.get(p.id, p.annotations_fingerprint) != p.annotations_fingerprint
+    ]:
+        raise RootError(
+            f"round {number} of {store.url} was made before its sources said something else of images, gold marks "
+            f"included, in {len(revised)} partitions; refine again, in a copy of the root"
         )
     standing = [partition.standing for partition in record.partitions]
     past = [read_round(store, earlier) for earlier in range(1, number + 1)]

@@ -38,6 +38,10 @@ class Selection(Frozen):
         digest = hashlib.sha256(f"fraction:{seed}:{twin_group}".encode()).digest()
         return int.from_bytes(digest[:8]) / 2**64 < self.fraction
 
+    def has_task(self, task: Task) -> bool:
+        """Whether targets of a task are in it."""
+        return not self.tasks or task in self.tasks
+
     def of(self, sample: Sample) -> Sample:
         """The sample without what the level leaves out; families that are left out are `not_run`."""
         if self.level == "pixel":

@@ -16,11 +16,13 @@ from fld_engine.engine.plan.tasks import Lane, Span, Task
 from fld_engine.engine.run.failures import FailureWatch
 from fld_engine.engine.run.jobs import WHAT, Job, Scene
 from fld_engine.engine.run.messages import Broken, Committed, Done, Event, Failed, Loading, Lost, Progress, Ready
-from fld_engine.schemas.errors import FldError, ModelError, RunnerError
+from fld_engine.schemas.errors import FldError, ModelError, RunnerError, TransportError
 
 log = logging.getLogger(__name__)
 
 POLL_S = 0.2
+_ERRORS: dict[str, type[FldError]] = {kind.__name__: kind for kind in (ModelError, TransportError)}
+"""Errors of workers that stay what they are; any other one is the runner's."""
 
 
 class WorkerHandle(Protocol):
@@ -157,12 +159,15 @@ class Supervisor:
         self._workers.clear()
 
     def _move_workers(self, queues: Sequence[_Queue]) -> None:
-        """Keep the workers that are large enough for a lane, with their models; end the others."""
+        """Keep the workers that are large enough for a lane, with their models; end the others.
+
+        One that is busy belongs to a run that was given up: what it says would be taken for this one's.
+        """
         room = {id(queue): queue.size for queue in queues}
         kept = []
         for worker in self._workers:
             home = next((q for q in queues if room[id(q)] and _holds(worker.resources, q.resources)), None)
-            if home is None:
+            if home is None or worker.job is not None:
                 worker.handle.kill()
                 continue
             room[id(home)] -= 1
@@ -269,8 +274,9 @@ class Supervisor:
         job.attempts += 1
         log.warning("%s %s failed: %s", job.task.stage, job.task.label, event.detail)
         if event.fatal or job.attempts > self._limits.task_retries:
-            kind: type[FldError] = ModelError if event.error == "ModelError" else RunnerError
-            raise kind(f"{job.task.stage} {job.task.label}: {event.error}: {event.detail}")
+            raise _ERRORS.get(event.error, RunnerError)(
+                f"{job.task.stage} {job.task.label}: {event.error}: {event.detail}"
+            )
         worker.queue.jobs.append(job)
 
 

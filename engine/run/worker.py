@@ -18,7 +18,7 @@ from fld_engine.engine.plan.stages import Stage
 from fld_engine.engine.plan.tasks import Isolation, Span, Spent, Task
 from fld_engine.engine.plan.trust import Distrusted, Trust, is_device_error
 from fld_engine.engine.run.messages import Broken, Committed, Done, Event, Failed, Loading, Progress
-from fld_engine.schemas.errors import FldError
+from fld_engine.schemas.errors import FldError, TransportError
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,8 @@ class WorkerLoop:
         except Distrusted as doubt:
             self._say(Broken(detail=doubt.detail, spans=doubt.spans, guilty=doubt.guilty))
         except FldError as error:
-            self._say(Failed(error=type(error).__name__, detail=str(error), fatal=True))
+            fatal = not isinstance(error, TransportError)
+            self._say(Failed(error=type(error).__name__, detail=str(error), fatal=fatal))
         except Exception as error:  # noqa: BLE001 - the worker boundary: the driver decides whether to try again
             detail = f"{error}\n{traceback.format_exc()}"
             if is_device_error(error):
@@ -85,7 +86,7 @@ class WorkerLoop:
         return annotator, True
 
     def report(self, span: Span, finished: int) -> None:
-        """Tell of progress: at a steady pace, or at once and until it is heard where the task is careful."""
+        """Tell of progress at a steady pace; at once where an image failed, or the task is careful."""
         failed, worked = self.trust.take(span.step)
         before = self._untold.get(span.step, Progress(span=span))
         self._untold[span.step] = Progress(
@@ -94,7 +95,7 @@ class WorkerLoop:
             failed=before.failed + failed,
             worked=before.worked or worked,
         )
-        if self.isolation.careful or time.monotonic() - self._told_at > PACE_S:
+        if failed or self.isolation.careful or time.monotonic() - self._told_at > PACE_S:
             self._tell()
         if self.isolation.careful and not finished:
             self._flush()

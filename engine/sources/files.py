@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import itertools
+import os
 import re
 import zlib
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import fsspec
 from braceexpand import braceexpand
 from fsspec.implementations.local import LocalFileSystem
 
+from fld_engine.engine.data.hashing import fingerprint
+from fld_engine.engine.data.transport import DEFINITE, Range, StoredFile, asked, read_side_by_side, streamed
 from fld_engine.engine.sources.item import Locator, Rejected, SourceChunk, extension, printable, too_large
-from fld_engine.schemas.errors import SourceError
+from fld_engine.schemas.errors import SourceError, TransportError
 
 CHUNK_FILES = 1000
 """Images per chunk, on average: about half a minute of scanning on one core."""
@@ -23,16 +27,24 @@ READ_BYTES = 64 * 2**20
 """Bounds of what is asked for at once: enough to hide the latency of an object store, little enough to hold."""
 
 Files = Sequence[tuple[str, int]]
-Range = tuple[str, int | None, int | None]  # path, first byte, end; None: from the beginning, to the end
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Files under `base` as (relative path, bytes), sorted by path; an empty path where `base` is the only file."""
+    """Files under `base` as (relative path, bytes), sorted by path; an empty path where `base` is the only file.
+
+    `versions` say by path which content a file has now, as far as its file system tells that with the listing.
+    """
 
     base: str
     files: Files
     rejected: tuple[Rejected, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    def stamp(self, files: Files) -> str:
+        """A short name of the versions of some files; empty where nothing is known of them."""
+        known = [(path, self.versions[path]) for path, _ in files if self.versions.get(path)]
+        return fingerprint({"versions": known}) if known else ""
 
     def ending(self, extensions: Collection[str]) -> list[tuple[str, int]]:
         """Files whose names have one of these extensions, in order."""
@@ -52,29 +64,45 @@ def list_files(url: str, name: str) -> Listing:
     """List a file, a folder with all that is below it, or a pattern with `*`, `?`, `[…]` or `{000..099}`.
 
     Hidden files and folders are left out, links to folders are not followed. Raises `SourceError` where nothing is
-    there or it cannot be read.
+    there or it may not be read, `TransportError` where the store does not answer.
     """
     try:
         fs, path = locate(url)
-        if not fs.exists(path) and re.search(r"[*?\[{]", url):
-            return _list_pattern(url)
-        info = fs.info(path)
+        info = _info(fs, path, url)
+        if info is None:
+            return asked(url, lambda: _list_pattern(url))
         if info["type"] != "directory":
-            return Listing(fs.unstrip_protocol(path), (("", int(info["size"] or 0)),))
+            return Listing(fs.unstrip_protocol(path), (("", int(info["size"] or 0)),), versions={"": _version(info)})
         # without it, a local folder that may not be entered would be left out in silence
         strict = {"on_error": "raise"} if isinstance(fs, LocalFileSystem) else {}
-        found = fs.find(path, detail=True, **strict)
-    except FileNotFoundError as error:
-        raise SourceError(
-            f"source {url} does not exist ({error}); give a folder, a tar, a Parquet file or a COCO json"
-        ) from error
+        found = asked(url, lambda: fs.find(path, detail=True, **strict))
+    except TransportError as error:
+        if error.kind == "gone":
+            raise SourceError(
+                f"source {url} does not exist ({error.__cause__}); give a folder, a tar, a Parquet file or a COCO json"
+            ) from error
+        if error.kind == "forbidden":
+            raise SourceError(
+                f"source {url} cannot be read: {error.__cause__}; check the URL and the access rights"
+            ) from error
+        raise
     except ImportError as error:
         raise SourceError(f"source {url} cannot be read: {error}; install fld-engine[s3] or fld-engine[gcs]") from error
     except (OSError, ValueError) as error:
         raise SourceError(f"source {url} cannot be read: {error}; check the URL and the access rights") from error
     prefix = path.rstrip("/") + "/"
-    sizes = {full.removeprefix(prefix): int(entry["size"] or 0) for full, entry in found.items()}
-    return _checked(fs.unstrip_protocol(path).rstrip("/"), sizes, name)
+    entries = {full.removeprefix(prefix): entry for full, entry in found.items()}
+    return _checked(fs.unstrip_protocol(path).rstrip("/"), entries, name)
+
+
+def _info(fs: Any, path: str, url: str) -> Any:
+    """What is at a path, `None` where nothing is and the URL is a pattern. Raises `TransportError`."""
+    try:
+        return asked(url, lambda: fs.info(path))
+    except TransportError as error:
+        if error.kind == "gone" and re.search(r"[*?\[{]", url):
+            return None
+        raise
 
 
 def cut(files: Files, size: int = CHUNK_FILES) -> list[Files]:
@@ -92,24 +120,27 @@ def cut(files: Files, size: int = CHUNK_FILES) -> list[Files]:
     return runs
 
 
-def read_ranges(fs: Any, ranges: Sequence[Range], sizes: Sequence[int]) -> Iterator[bytes | OSError]:
-    """Bytes of each range in order, or why it could not be read; `sizes` bound how many are held at once.
+def read_ranges(
+    fs: Any, ranges: Sequence[Range], sizes: Sequence[int], urls: Sequence[str]
+) -> Iterator[bytes | TransportError]:
+    """Bytes of each range in order, or that it is `gone` or `forbidden`; `sizes` bound how many are held at once.
 
-    Lost connections and time-outs are raised: they say nothing about the file, and a task is tried again.
+    `sizes` are also what is there at least, 0 where that is not known. Every other `TransportError` is raised: it says
+    nothing about the file.
     """
     for start, stop in _batches(sizes):
-        paths, firsts, ends = zip(*ranges[start:stop], strict=True)
-        for found in fs.cat_ranges(list(paths), list(firsts), list(ends), on_error="return"):
-            if isinstance(found, OSError) and not isinstance(found, (ConnectionError, TimeoutError)):
-                yield found
-            elif isinstance(found, BaseException):
+        part = slice(start, stop)
+        for found in read_side_by_side(fs, ranges[part], sizes[part], urls[part]):
+            if isinstance(found, TransportError) and found.kind not in DEFINITE:
                 raise found
-            else:
-                yield bytes(found)
+            yield found
 
 
 def read_located(locators: Sequence[Locator]) -> Iterator[bytes]:
-    """Bytes of `file` and `tar` locators, in order. Raises `SourceError` where something is no longer there."""
+    """Bytes of `file` and `tar` locators, in order.
+
+    Raises `SourceError` where something is no longer there, `TransportError` where it could not be had.
+    """
     for _, group in itertools.groupby(locators, key=lambda locator: locator.url.partition("://")[0]):
         same_fs = list(group)
         fs, _ = locate(same_fs[0].url)
@@ -119,57 +150,130 @@ def read_located(locators: Sequence[Locator]) -> Iterator[bytes]:
             else (locate(at.url)[1], None, None)
             for at in same_fs
         ]
-        read = read_ranges(fs, ranges, [at.length for at in same_fs])
+        read = read_ranges(fs, ranges, [at.length for at in same_fs], [at.url for at in same_fs])
         for at, found in zip(same_fs, read, strict=True):
-            if isinstance(found, OSError):
-                raise SourceError(f"{at.url} could be read when it was scanned, and now not: {found}") from found
+            if isinstance(found, TransportError):
+                raise changed(at.url, found)
             yield found
 
 
+def read_whole(url: str) -> bytes:
+    """A file that is read at once. Raises `TransportError`."""
+    fs, path = locate(url)
+    size = asked(url, lambda: int(fs.info(path)["size"] or 0))
+    (found,) = read_side_by_side(fs, [(path, None, None)], [size], [url])
+    if isinstance(found, TransportError):
+        raise found
+    return found
+
+
+def open_streamed(url: str, num_bytes: int | None = None) -> io.BufferedReader:
+    """A file that is read from beginning to end; `num_bytes` as listed. What fails is a `TransportError`."""
+    fs, path = locate(url)
+    return streamed(fs, path, url, num_bytes)
+
+
+def open_random(url: str, num_bytes: int | None = None) -> StoredFile:
+    """A file that is read in places, each asked for as it is. What fails is a `TransportError`."""
+    fs, path = locate(url)
+    return StoredFile(fs, path, url, num_bytes)
+
+
+def changed(url: str, error: TransportError) -> SourceError | TransportError:
+    """What it means that something that was scanned cannot be read again: where it is gone, the source changed."""
+    if error.kind != "gone":
+        return error
+    made = SourceError(f"{url} could be read when it was scanned, and now not: {error}")
+    made.__cause__ = error
+    return made
+
+
 def read_files(chunk: SourceChunk, max_bytes: int) -> Iterator[tuple[str, bytes | Rejected]]:
-    """(path, bytes) of every file of a chunk, or why it was not read."""
+    """(path, bytes) of every file of a chunk, or why it is not used.
+
+    A file that is gone, or that may not be read, is named where others of its chunk can be read to the end. Where none
+    can, a mount, a bucket or an account is at fault, and no file: `TransportError`, as for any other failure.
+    """
     fs, base = locate(chunk.base)
     full = {path: f"{base}/{path}" if path else base for path, _ in chunk.files}
-    irregular = {p for p in full if isinstance(fs, LocalFileSystem) and fs.exists(full[p]) and not fs.isfile(full[p])}
+    irregular = {p for p in full if isinstance(fs, LocalFileSystem) and _irregular(full[p])}
     wanted = [(path, size) for path, size in chunk.files if size <= max_bytes and path not in irregular]
-    contents = read_ranges(fs, [(full[path], None, None) for path, _ in wanted], [size for _, size in wanted])
+    contents = read_ranges(
+        fs,
+        [(full[path], None, None) for path, _ in wanted],
+        [size for _, size in wanted],
+        [chunk.url(path) for path, _ in wanted],
+    )
+    readable, absent = "", None
     for path, size in chunk.files:
         if path in irregular:  # a pipe or a device would be waited for, for ever
-            yield path, Rejected(uri=chunk.uri(path), reason="not_a_file", detail="a pipe, a device or a folder")
+            detail = "a pipe, a device, a folder or a link that leads nowhere"
+            yield path, Rejected(uri=chunk.uri(path), reason="not_a_file", detail=detail)
         elif size > max_bytes:
             yield path, too_large(chunk.uri(path), size, max_bytes)
+        elif isinstance(found := next(contents), TransportError):
+            absent = found
+            yield path, out_of_reach(chunk.uri(path), found)
         else:
-            found = next(contents)
-            yield path, unreadable(chunk.uri(path), found) if isinstance(found, OSError) else found
+            readable = readable or full[path]
+            yield path, found
+    if absent is not None and not (readable and _still_there(fs, readable)):
+        raise absent
 
 
-def unreadable(uri: str, error: OSError) -> Rejected:
-    """A file that is listed and cannot be read; the detail leaves out where on this machine it is."""
-    return Rejected(uri=uri, reason="unreadable", detail=f"{type(error).__name__}: {error.strerror or error.errno}")
+def out_of_reach(uri: str, error: TransportError) -> Rejected:
+    """A file that is gone or forbidden; the detail leaves out where on this machine it is."""
+    detail = {"gone": "listed, and not there any more", "forbidden": "access to it is refused"}[error.kind]
+    return Rejected(uri=uri, reason=error.kind, detail=detail)
+
+
+def _still_there(fs: Any, path: str) -> bool:
+    try:
+        asked(path, lambda: fs.cat_file(path, start=0, end=1))
+    except TransportError:
+        return False
+    return True
+
+
+def _irregular(path: str) -> bool:
+    return os.path.lexists(path) and not os.path.isfile(path)
 
 
 def _list_pattern(url: str) -> Listing:
     base = re.split(r"[*?\[{]", url)[0].rpartition("/")[0] or "."
     fs, root = locate(base)
     prefix = root.rstrip("/") + "/"
-    sizes: dict[str, int] = {}
+    entries: dict[str, Any] = {}
     for one in braceexpand(url):
         path = locate(one)[1]
         found = fs.glob(path, detail=True) if re.search(r"[*?\[]", path) else {path: fs.info(path)}
-        sizes.update((full.removeprefix(prefix), int(entry["size"] or 0)) for full, entry in found.items())
-    if not sizes:
+        entries.update((full.removeprefix(prefix), entry) for full, entry in found.items())
+    if not entries:
         raise SourceError(f"source {url} matches no file; list {base} to see what is there")
-    return Listing(fs.unstrip_protocol(root).rstrip("/"), sorted(sizes.items()))
+    files = [(path, int(entry["size"] or 0)) for path, entry in sorted(entries.items())]
+    versions = {path: _version(entry) for path, entry in entries.items()}
+    return Listing(fs.unstrip_protocol(root).rstrip("/"), files, versions=versions)
 
 
-def _checked(base: str, sizes: dict[str, int], name: str) -> Listing:
+def _version(entry: Mapping[str, Any]) -> str:
+    """The content that an entry of a listing has now, in its file system's terms; empty where it does not tell.
+
+    An object store's tag of the content, or else the time of the last change.
+    """
+    told = (entry.get(key) for key in ("ETag", "etag", "mtime", "LastModified", "last_modified", "updated"))
+    return str(next((value for value in told if value), ""))
+
+
+def _checked(base: str, entries: Mapping[str, Any], name: str) -> Listing:
     """Without hidden files; names that are not UTF-8 cannot be stored and are rejected."""
-    shown = sorted(p for p in sizes if p and not any(part.startswith(".") for part in p.split("/")))
+    shown = sorted(p for p in entries if p and not any(part.startswith(".") for part in p.split("/")))
     bad = [p for p in shown if printable(p) != p]
     rejected = tuple(
         Rejected(uri=f"{name}/{p}", reason="bad_name", detail="the file's name is not UTF-8; rename it") for p in bad
     )
-    return Listing(base, tuple((p, sizes[p]) for p in shown if p not in set(bad)), rejected)
+    good = [p for p in shown if p not in set(bad)]
+    files = tuple((p, int(entries[p]["size"] or 0)) for p in good)
+    return Listing(base, files, rejected, {p: _version(entries[p]) for p in good})
 
 
 def _batches(sizes: Sequence[int]) -> Iterator[tuple[int, int]]:

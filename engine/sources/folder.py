@@ -48,7 +48,12 @@ class FolderSource:
             )
         return [
             SourceChunk(
-                spec=spec, kind="folder", base=listing.base, files=tuple(run), rejected=rejected if index == 0 else ()
+                spec=spec,
+                kind="folder",
+                base=listing.base,
+                files=tuple(run),
+                rejected=rejected if index == 0 else (),
+                stamp=listing.stamp(run),
             )
             for index, run in enumerate(runs or [()])
         ]

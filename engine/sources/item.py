@@ -138,13 +138,15 @@ ScannedItem = tuple[SourceItem, bytes] | Rejected
 class SourceChunk(Frozen):
     """A part of a source that one worker reads.
 
-    `files` are (path relative to `base`, bytes), in order; an empty path is `base` itself. Names and sizes are all
-    that is known of a file before it is read: one that is rewritten in place, at the same size, looks unchanged.
-    `rejected` was found while listing. `revision` names content that names and sizes do not tell of, such as that of
-    the COCO json the chunk was listed from.
+    `files` are (path relative to `base`, bytes), in order; an empty path is `base` itself. `rejected` was found while
+    listing. `revision` names content that names and sizes do not tell of, such as that of the COCO json the chunk was
+    listed from. `stamp` is `Listing.stamp` of the files: a chunk that was ingested under another one is looked at
+    again; empty, names and sizes are all that is known of a file before it is read.
     """
 
-    in_fingerprints: ClassVar[Fields] = Fields(always=("spec", "kind", "base", "files", "rejected", "revision"))
+    in_fingerprints: ClassVar[Fields] = Fields(
+        always=("spec", "kind", "base", "files", "rejected", "revision"), never=("stamp",)
+    )
 
     spec: SourceSpec
     kind: str
@@ -152,6 +154,7 @@ class SourceChunk(Frozen):
     files: tuple[tuple[str, int], ...]
     rejected: tuple[Rejected, ...] = ()
     revision: str = ""
+    stamp: str = ""
 
     def url(self, path: str) -> str:
         return f"{self.base}/{path}" if path else self.base

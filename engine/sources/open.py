@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from fld_engine.engine.data.discovery import installed, load
 from fld_engine.engine.data.settings import parse_settings
+from fld_engine.engine.data.transport import failed
 from fld_engine.engine.sources.files import list_files, read_located
 from fld_engine.engine.sources.item import (
     AUTO,
@@ -71,9 +72,10 @@ def read_chunk(chunk: SourceChunk, max_bytes: int = MAX_ITEM_BYTES) -> Iterator[
     """Everything in a chunk, in a fixed order: images with their bytes, and what cannot be used.
 
     Images of more than `max_bytes` are rejected without being read. Raises `SourceError` where the source changed after
-    it was listed, `OSError` where a connection was lost, and `ConfigError` where its reader is not installed here.
+    it was listed, `TransportError` where bytes could not be had, and `ConfigError` where its reader is not installed
+    here.
     """
-    for found in _reader(chunk.kind, chunk.spec).read(chunk, max_bytes):
+    for found in _of_reader(chunk, max_bytes):
         if not isinstance(found, Rejected) and found[0].read.kind not in (*IN_FILES, chunk.kind):
             raise SourceError(
                 f"source kind {chunk.kind!r} says of {found[0].uri} that it is read again as {found[0].read.kind!r}; "
@@ -82,10 +84,19 @@ def read_chunk(chunk: SourceChunk, max_bytes: int = MAX_ITEM_BYTES) -> Iterator[
         yield found
 
 
+def _of_reader(chunk: SourceChunk, max_bytes: int) -> Iterator[ScannedItem]:
+    """What a reader finds; an `OSError` that one lets through is no verdict on an image either."""
+    try:
+        yield from _reader(chunk.kind, chunk.spec).read(chunk, max_bytes)
+    except OSError as error:
+        raise failed(chunk.base, error) from error
+
+
 def read_items(locators: Sequence[Locator]) -> Iterator[bytes]:
     """Bytes of images, in order; quickest when neighbours stand in the order they were scanned in.
 
-    Raises `SourceError` where something is no longer there, and `ConfigError` where its reader is not installed here.
+    Raises `SourceError` where something is no longer there, `TransportError` where it could not be had, and
+    `ConfigError` where its reader is not installed here.
     """
     for reader, group in itertools.groupby(locators, key=lambda at: "" if at.kind in IN_FILES else at.kind):
         neighbours = list(group)

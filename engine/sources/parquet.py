@@ -16,7 +16,16 @@ from typing import Any, ClassVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fld_engine.engine.sources.files import Listing, Range, list_files, locate, read_ranges, unreadable
+from fld_engine.engine.data.transport import Range
+from fld_engine.engine.sources.files import (
+    Listing,
+    changed,
+    list_files,
+    locate,
+    open_random,
+    out_of_reach,
+    read_ranges,
+)
 from fld_engine.engine.sources.item import (
     Locator,
     Rejected,
@@ -29,7 +38,7 @@ from fld_engine.engine.sources.item import (
     web_captions,
 )
 from fld_engine.engine.sources.reader import NoParams
-from fld_engine.schemas.errors import SourceError
+from fld_engine.schemas.errors import SourceError, TransportError
 from fld_engine.schemas.kinds import Kind
 
 IMAGE_COLUMNS = ("image", "img", "jpg", "jpeg", "png", "webp", "bytes", "image_bytes", "img_bytes", "content")
@@ -71,30 +80,35 @@ class ParquetSource:
         files = listing.ending({"parquet"})
         if not files:
             raise SourceError(f"source {spec.url} holds no .parquet among its {len(listing.files)} files")
-        made = [SourceChunk(spec=spec, kind="parquet", base=listing.base, files=(file,)) for file in files]
+        made = [
+            SourceChunk(spec=spec, kind="parquet", base=listing.base, files=(file,), stamp=listing.stamp([file]))
+            for file in files
+        ]
         for chunk in made:
             try:
-                with _open(chunk.url(chunk.files[0][0])) as file:
+                with _open(chunk.url(chunk.files[0][0]), chunk.files[0][1]) as file:
                     _columns(file.schema_arrow, spec)
                 break
-            except (OSError, pa.ArrowException):  # its chunk will say so; another file shows what the columns are
+            except (
+                TransportError,
+                OSError,
+                pa.ArrowException,
+            ):  # its chunk will say so; another file shows what the columns are
                 continue
         return made
 
     def read(self, chunk: SourceChunk, max_bytes: int) -> Iterator[ScannedItem]:
         """Rows in order; where a file is damaged, everything before the damage and one rejected row for the rest."""
-        ((path, _),) = chunk.files
+        ((path, num_bytes),) = chunk.files
         uri, url = chunk.uri(path), chunk.url(path)
         row = 0
         try:
-            with _open(url) as file:
+            with _open(url, num_bytes) as file:
                 columns = _columns(file.schema_arrow, chunk.spec)
                 names = [name for name in (columns.image, columns.uri, *columns.captions) if name]
                 for batch in file.iter_batches(BATCH_ROWS, columns=names):
                     yield from _rows(batch, row, chunk, columns, max_bytes)
                     row += batch.num_rows
-        except (ConnectionError, TimeoutError):  # says nothing about the file; the task is tried again
-            raise
         except SourceError as error:
             yield Rejected(uri=uri, reason="no_image_column", detail=str(error))
         except (OSError, pa.ArrowException) as error:
@@ -112,14 +126,15 @@ class ParquetSource:
                 with _open(url) as file:
                     for rising in _rising(rows):
                         yield from _cells(file, url, column, rising)
+            except TransportError as error:
+                raise changed(url, error) from error
             except (OSError, pa.ArrowException) as error:
                 raise SourceError(f"{url} could be read when it was scanned, and now not: {error}") from error
 
 
 @contextmanager
-def _open(url: str) -> Iterator[Any]:
-    fs, path = locate(url)
-    with fs.open(path, "rb") as stream, pq.ParquetFile(stream, page_checksum_verification=True) as file:
+def _open(url: str, num_bytes: int | None = None) -> Iterator[Any]:
+    with open_random(url, num_bytes) as stream, pq.ParquetFile(stream, page_checksum_verification=True) as file:
         yield file
 
 
@@ -213,9 +228,10 @@ def _fetch(links: Mapping[int, str], table_url: str, places: Sequence[str], max_
         rows = list(same)
         fs, _ = locate(targets[rows[0]])
         ranges: list[Range] = [(locate(targets[i])[1], 0, max_bytes + 1) for i in rows]
-        for i, found in zip(rows, read_ranges(fs, ranges, [0] * len(rows)), strict=True):
-            if isinstance(found, OSError):
-                held[i] = unreadable(places[i], found)
+        read = read_ranges(fs, ranges, [0] * len(rows), [targets[i] for i in rows])
+        for i, found in zip(rows, read, strict=True):
+            if isinstance(found, TransportError):
+                held[i] = out_of_reach(places[i], found)
             else:
                 held[i] = found, Locator(kind="file", url=targets[i], length=len(found))
     return held

@@ -26,7 +26,7 @@ class SourceReader(Protocol):
     says what `recognises` looks for, as in "a message lists what was not found: no `expects`". Constructors are cheap.
 
     What a source holds is named by its chunks: a chunk that was ingested once is not read again, so a chunk of changed
-    content must differ in its files, their sizes or its `revision`.
+    content must differ in its files, their sizes, its `revision` or its `stamp` (`Listing.stamp`).
     """
 
     Params: ClassVar[type[Frozen]]
@@ -47,8 +47,10 @@ class SourceReader(Protocol):
     def read(self, chunk: SourceChunk, max_bytes: int) -> Iterator[ScannedItem]:
         """Everything in a chunk, in a fixed order; what cannot be used comes as `Rejected`, never as an exception.
 
-        Images of more than `max_bytes` are rejected. Raises `SourceError` where the source changed after it was listed,
-        and `OSError` where a connection was lost.
+        Images of more than `max_bytes` are rejected. Files are opened with `files.open_streamed` and `open_random`, or
+        read with `read_files`: what fails there is a `TransportError` and goes through, so that only what a parser
+        says of bytes that were had whole becomes `Rejected`. Raises `SourceError` where the source changed after it
+        was listed.
         """
         ...
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, ClassVar
 
-from fld_engine.engine.sources.files import Listing, list_files, locate, unreadable
+from fld_engine.engine.sources.files import Listing, list_files, open_streamed
 from fld_engine.engine.sources.item import (
     IMAGE_EXTENSIONS,
     Locator,
@@ -73,18 +73,15 @@ class TarSource:
                 f"source {spec.url} holds no .tar among its {len(listing.files)} files; "
                 "compressed tars cannot be read in places: decompress them first"
             )
-        return [SourceChunk(spec=spec, kind="tars", base=listing.base, files=(file,)) for file in tars]
+        return [
+            SourceChunk(spec=spec, kind="tars", base=listing.base, files=(file,), stamp=listing.stamp([file]))
+            for file in tars
+        ]
 
     def read(self, chunk: SourceChunk, max_bytes: int) -> Iterator[ScannedItem]:
         """Samples in tar order; of a damaged tar everything before the damage, and one rejected row for the rest."""
         ((path, num_bytes),) = chunk.files
-        fs, where = locate(chunk.url(path))
-        try:
-            stream = fs.open(where, "rb")
-        except OSError as error:
-            yield unreadable(chunk.uri(path), error)
-            return
-        with stream:
+        with open_streamed(chunk.url(path), num_bytes) as stream:
             seen: set[str] = set()
             for found in _samples(_members(stream, num_bytes, chunk.uri(path), max_bytes)):
                 if isinstance(found, Rejected):
@@ -176,8 +173,6 @@ def _members(stream: IO[bytes], num_bytes: int, uri: str, max_bytes: int) -> Ite
                 yield member
         stream.seek(tar.offset)
         mark = stream.read(tarfile.BLOCKSIZE)
-    except (ConnectionError, TimeoutError):  # says nothing about the tar; the task is tried again
-        raise
     except _HEADER_ERRORS as error:
         reason = "empty" if num_bytes == 0 else "truncated" if "end of data" in str(error) else "corrupt"
         yield Rejected(uri=uri, reason=reason, detail=f"{type(error).__name__}: {error}")

@@ -123,7 +123,8 @@ class Loop:
         partitions = tuple(self.files.initial(plan, record) for record in plan.partitions)
         num_gold = sum(len(self.files.gold(partition)) for partition in partitions)
         details = InitialDetails(num_gold=num_gold).model_dump()
-        record = RoundRecord(number=0, fingerprint=identity, partitions=partitions, details=details)
+        said = {record.id: record.annotations_fingerprint for record in plan.partitions}
+        record = RoundRecord(number=0, fingerprint=identity, partitions=partitions, details=details, said=said)
         self.store.create_model(f"{round_folder(0)}/{RECORD}", record)
         return record
 

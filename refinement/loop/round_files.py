@@ -91,6 +91,7 @@ class RoundFiles:
             num_images=len(ids),
             num_bytes=record.num_bytes,
             files={"tar": record.files["tar"]},
+            limits=record.limits,
         )
         status = {
             f"{CARRIED}{family}": self._write(

@@ -8,8 +8,8 @@ from typing import Any
 
 from fld_engine.refinement.student.initial_weights import initialise
 from fld_engine.refinement.student.presets import Preset
-from fld_engine.schemas.target_language import SPECIAL_TOKENS
 from fld_engine.schemas.tasks import BANNED_PHRASES, TASKS
+from fld_engine.schemas.tokens import SPECIAL_TOKENS
 
 BPE_TOKENS = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
 """In this order, so that their ids are those that BART's config has by default."""

@@ -19,7 +19,7 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from fld_engine.refinement.student.encoding import IGNORED, encode_targets, shifted
 from fld_engine.refinement.student.image_features import AnswerScore, ImageFeatures, Question, encode_questions
-from fld_engine.schemas.target_language import NUM_BINS
+from fld_engine.schemas.tokens import NUM_BINS
 
 BOX_TOLERANCE = 0.05
 """A coordinate is supported by all the probability within this share of the axis: the exact one of 1,000 bins says

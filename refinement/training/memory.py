@@ -14,7 +14,7 @@ from fld_engine.refinement.student.scratch import florence2_config
 from fld_engine.refinement.student.settings import SCRATCH, StudentConfig
 from fld_engine.refinement.training.settings import TrainingConfig
 from fld_engine.schemas.annotations import Frozen
-from fld_engine.schemas.target_language import SPECIAL_TOKENS
+from fld_engine.schemas.tokens import SPECIAL_TOKENS
 
 MIB = 2**20
 PROMPT_TOKENS = 32

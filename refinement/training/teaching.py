@@ -34,6 +34,7 @@ from fld_engine.refinement.training.settings import TrainerResources, TrainingCo
 from fld_engine.refinement.training.training_log import TensorBoardLog
 from fld_engine.refinement.training.training_set import RootTrainingSet
 from fld_engine.schemas.annotations import Granularity
+from fld_engine.schemas.tokens import most_tokens, num_tokens
 
 BASE = "rounds/base"
 TRAINING = "training"
@@ -104,6 +105,8 @@ class Teacher:
             num_folds=self.settings.rules.num_folds,
             seed=config.seed,
             granularities=granularities,
+            # a student from scratch has a tokenizer with merges of its own
+            count=most_tokens if self.settings.student.base == SCRATCH else num_tokens,
         )
 
     def teach(

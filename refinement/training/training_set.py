@@ -17,6 +17,7 @@ from fld_engine.engine.stages.export.assemble import assemble
 from fld_engine.refinement.labels.folds import EVERY_FOLD, fold_of, trains_on
 from fld_engine.refinement.training.examples import TrainingImage, from_sample
 from fld_engine.schemas.annotations import Granularity
+from fld_engine.schemas.tokens import TokenCount, most_tokens
 
 KEPT_IMAGES = 256
 """Decoded images that a worker remembers."""
@@ -26,7 +27,8 @@ KEPT_IMAGES = 256
 class RootTrainingSet:
     """Where to find labels and images; any worker can open it. `fold` is of `num_folds`, or `EVERY_FOLD`.
 
-    With `granularities`, the texts of these alone, without those that were composed by rule.
+    `count` has the tokens of a target. With `granularities`, the texts of these alone, without those that were composed
+    by rule.
     """
 
     root: str
@@ -38,6 +40,7 @@ class RootTrainingSet:
     num_folds: int
     seed: int
     granularities: tuple[Granularity, ...] = ()
+    count: TokenCount = most_tokens
 
     def open(self) -> RootTrainingImages:
         """Read all labels, in the order of the partitions; images are decoded when they are asked for."""
@@ -49,7 +52,7 @@ class RootTrainingSet:
             pixels = PartitionImages(store, record, self.limits)
             rows = {pixels.identity(row)[0]: row for row in range(len(pixels))}
             written = set(written_texts(view.annotations["texts"], self.granularities)["id"].to_pylist())
-            for sample in assemble(view, lambda group: "train", self.max_target_tokens):
+            for sample in assemble(view, lambda group: "train", self.max_target_tokens, count=self.count):
                 row, image = rows[sample.id], from_sample(sample)
                 if self.granularities:
                     image = replace(image, targets=tuple(t for t in image.targets if written >= {*t.annotation_ids}))

@@ -108,6 +108,42 @@ def test_nms(regions: list[dict[str, Any]], kept: list[bool], values: list[float
     assert verdicts.value.tolist() == pytest.approx(values)
 
 
+MACHINE = {"score": 0.9, "annotator": "model"}
+HUMAN = {"score": 1.0, "annotator": "human"}
+
+
+@pytest.mark.parametrize(
+    ("human", "machine", "box", "params", "kept"),
+    [
+        ("motorbike", "motorcycle", BOX, {}, False),
+        ("poodle", "dog", BOX, {}, False),  # a person said it more exactly
+        ("animal", "dog", BOX, {}, False),  # or less
+        ("dog", "cat", BOX, {}, True),
+        ("motorbike", "motorcycle", NEAR, {}, False),  # IoU 0.8
+        ("motorbike", "motorcycle", NEAR, {"human_iou": 0.9}, True),
+        ("motorbike", "motorcycle", HALF, {}, True),  # IoU 0.5: another one beside it
+        ("dog", "dog", NEAR, {"iou": 0.9}, False),  # of one class, too, whatever models' boxes are allowed
+    ],
+)
+def test_a_person_s_thing_under_another_name(
+    human: str, machine: str, box: tuple[float, ...], params: dict[str, float], kept: bool
+) -> None:
+    """Kept twice, one thing is two in `<OD>`, and gold that says it once marks a student down for both."""
+    shown = tables(region(phrase=machine, box=box, **MACHINE), region(phrase=human, **HUMAN))
+    assert RegionNms(RegionNms.Params(**params)).decide(shown).keep.tolist() == [kept, True]
+
+
+def test_two_models_names_are_not_compared() -> None:
+    """Which of the two is right nobody has said; votes and rounds weigh them."""
+    shown = tables(region(0.9, phrase="sofa"), region(0.8, phrase="couch"))
+    assert RegionNms().decide(shown).keep.tolist() == [True, True]
+
+
+def test_scene_text_is_no_object() -> None:
+    shown = tables(region(phrase="dog", kind="text", **MACHINE), region(phrase="dog", **HUMAN))
+    assert RegionNms().decide(shown).keep.tolist() == [True, True]
+
+
 _REGIONS = st.lists(
     st.builds(
         region,

@@ -11,10 +11,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import fsspec
 import psutil
 import pytest
 import yaml
 
+from tests.hostile import jpeg, tar_bytes
+from tests.object_store import Trouble, troubled_bucket
 from tests.roots import fake_config, write_photographs
 from tests.waiting import PATIENCE_S, wait_until
 
@@ -140,6 +143,26 @@ def test_too_many_quarantined_images_end_with_exit_code_3(recipe: Path, tmp_path
     done = fld("run", str(recipe), "--root", str(tmp_path / "root"))
     assert done.returncode == 3, done.stderr
     assert "25.0% was quarantined" in done.stdout
+
+
+def test_what_could_not_be_read_ends_with_exit_code_3_and_is_named(recipe: Path, tmp_path: Path) -> None:
+    """A tar that may not be read beside nine photographs: they are exported, it is named, and the next run has it."""
+    with troubled_bucket() as bucket:
+        fsspec.filesystem("s3").pipe_file(f"{bucket.url}/web.tar", tar_bytes([("a.jpg", jpeg())]))
+        bucket.troubles.append(Trouble("AccessDenied", "web.tar", times=10**6))
+        root, run = str(tmp_path / "root"), ("run", str(recipe), "--source", str(tmp_path / "photos"))
+        run = (*run, "--source", f"{bucket.url}/web.tar", "--root", root, "--set", "limits.max_unread_share=0.9")
+        first = fld(*run)
+        assert first.returncode == 3, first.stderr
+        assert "exported 9 samples" in first.stdout
+        told = f"left for the next run: 1 chunks with 1 files, forbidden: {bucket.url}/web.tar: access to it is refused"
+        assert told in first.stdout
+        assert told in fld("status", "--root", root).stdout
+        bucket.troubles.clear()
+        second = fld(*run)
+        assert second.returncode == 0, second.stderr
+        assert "exported 10 samples" in second.stdout
+        assert "left for the next run" not in second.stdout
 
 
 def test_a_killed_run_leaves_no_process_behind_and_its_root_goes_on(recipe: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from fld_engine.schemas.errors import RunnerError, SourceError
+from fld_engine.schemas.errors import SourceError, TransportError
 from tests.hostile import tar_bytes
 from tests.known_faults.field import (
     AT,
@@ -291,7 +291,7 @@ FOLDERS: dict[str, Case] = {
         AssertionError,
     ),
     "a zip": (zip_file, {"images": 1}, "a zip is no source", SourceError),
-    "a folder in a zip": (chained_address, {"images": 1}, "what is in a zip is looked for on the disk", RunnerError),
+    "a folder in a zip": (chained_address, {"images": 1}, "what is in a zip is looked for on the disk", TransportError),
     "endings that say nothing": (false_endings, {"images": 3}, "a picture is known by its extension", AssertionError),
 }
 

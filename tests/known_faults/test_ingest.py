@@ -85,9 +85,6 @@ def human_lefts(store: Store, *, gold: bool) -> list[float]:
     return sorted(x1 for table in tables for x1 in table["x1"].to_pylist())
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="an image whose place is known brings no annotations again"
-)
 def test_corrected_labels_take_the_place_of_the_old_ones(tmp_path: Path) -> None:
     """Right: the boxes of the json as it stands, 20 and 50 from the left, and no longer the one that was corrected.
 
@@ -100,9 +97,6 @@ def test_corrected_labels_take_the_place_of_the_old_ones(tmp_path: Path) -> None
     assert human_lefts(store, gold=False) == [20.0, 50.0]
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="an image whose place is known keeps the mark of its first ingest"
-)
 def test_a_source_declared_gold_later_is_gold(tmp_path: Path) -> None:
     """Right: all its images are gold, and its boxes are the reference.
 
@@ -117,7 +111,6 @@ def test_a_source_declared_gold_later_is_gold(tmp_path: Path) -> None:
     assert human_lefts(store, gold=True) == [8.0, 8.0]
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="a mark of gold is never taken back")
 def test_a_source_that_is_no_longer_gold_is_not_gold(tmp_path: Path) -> None:
     """Right: no image is gold. Who marked the wrong source by mistake gets its images back into the export."""
     write_photographs(tmp_path / "photos", 2)
@@ -127,9 +120,6 @@ def test_a_source_that_is_no_longer_gold_is_not_gold(tmp_path: Path) -> None:
     assert [row["gold"] for row in rows(store)] == [False, False]
 
 
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="an image whose place is known keeps the licence of its first ingest"
-)
 def test_a_licence_stated_later_is_that_of_the_images(tmp_path: Path) -> None:
     """Right: images carry the licence that their source states now.
 
@@ -155,7 +145,6 @@ def too_large(tmp_path: Path) -> Path:
     return tmp_path / "root"
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="limits of images are part of every output's identity")
 def test_a_raised_limit_makes_no_output_again(too_large: Path, tmp_path: Path) -> None:
     """Right: nothing that was annotated under the lower limit is missing: those images are what they were.
 
@@ -167,7 +156,6 @@ def test_a_raised_limit_makes_no_output_again(too_large: Path, tmp_path: Path) -
     assert {step: len(plan.missing(step)) for step in plan.graph.order} == {"first": 0, "second": 0}
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="a replay covers annotators alone")
 def test_a_replay_looks_again_at_what_a_raised_limit_lets_in(too_large: Path, tmp_path: Path) -> None:
     """Right: `fld replay` takes in the image that was refused under the lower limit.
 

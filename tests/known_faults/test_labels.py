@@ -37,7 +37,6 @@ def of_human_and_machine(human: str, machine: str, machine_xyxy: Box = AT) -> pa
     return concat([writer.tables()])
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="a box is suppressed by one of the very same class alone")
 @pytest.mark.parametrize(
     ("human", "machine"),
     [
@@ -83,7 +82,6 @@ PEOPLE_SAY = {
 """COCO's name, which the fake detector uses -> another that means the same."""
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="a box is suppressed by one of the very same class alone")
 def test_detection_says_a_thing_once_that_a_person_and_a_detector_saw(tmp_path: Path) -> None:
     """Right: the one thing in the picture is in `<OD>` once, under the name that the person gave it."""
     found = [
@@ -154,10 +152,6 @@ def detected(root: Path) -> list[str]:
     return [instance.label for instance in parse_answer("<OD>", target, IMAGE_WH)]
 
 
-twice = pytest.mark.xfail(strict=True, raises=AssertionError, reason="what people said is never compared with itself")
-
-
-@twice
 def test_a_person_in_several_files_of_labels_is_one(tmp_path: Path) -> None:
     """Right: one person in the picture is one region, also where one of three files was rounded by another tool.
 
@@ -175,7 +169,6 @@ def test_a_person_in_several_files_of_labels_is_one(tmp_path: Path) -> None:
     assert detected(tmp_path / "root") == ["person"]
 
 
-@twice
 def test_a_source_of_labels_that_was_moved_says_nothing_twice(tmp_path: Path) -> None:
     """Right: the same file under another name adds no region. Today renaming a folder doubles all human labels."""
     write_photographs(tmp_path / "photos", 1)

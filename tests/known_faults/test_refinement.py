@@ -87,10 +87,6 @@ def twins(tmp_path_factory: pytest.TempPathFactory) -> tuple[Plan, dict[str, dic
     return plan, by_name
 
 
-leaks = pytest.mark.xfail(strict=True, raises=AssertionError, reason="gold's near-twins count as any other image")
-
-
-@leaks
 @pytest.mark.parametrize("student", ["of every fold", "of the other fold"])
 def test_no_student_is_taught_a_near_twin_of_gold(twins: tuple[Plan, dict[str, dict[str, Any]]], student: str) -> None:
     """Right: none learns from it, neither the one student of `in_sample` and of `sparse`, nor that of any fold.
@@ -106,7 +102,6 @@ def test_no_student_is_taught_a_near_twin_of_gold(twins: tuple[Plan, dict[str, d
     assert taught, "the others are taught"
 
 
-@leaks
 def test_no_near_twin_of_gold_is_exported_to_train(twins: tuple[Plan, dict[str, dict[str, Any]]]) -> None:
     """Right: the three photographs that gold does not hold, and no copy of one that it holds.
 

@@ -14,9 +14,9 @@ from functools import lru_cache
 from typing import Any
 
 from fld_engine.engine.data.hashing import sha256_hex
-from fld_engine.engine.sources.files import locate
+from fld_engine.engine.sources.files import read_whole
 from fld_engine.engine.sources.item import clean_text, unsafe_name
-from fld_engine.schemas.errors import SourceError
+from fld_engine.schemas.errors import SourceError, TransportError
 
 Record = Mapping[str, Any]
 Problem = tuple[str, str, str]
@@ -44,14 +44,15 @@ class CocoIndex:
 
 
 def read_index(url: str) -> CocoIndex:
-    """Raises `SourceError` where the json is not there or is no COCO json."""
+    """Raises `SourceError` where the json is not there or is no COCO json, `TransportError` where it cannot be had."""
     try:
-        fs, path = locate(url)
-        data = bytes(fs.cat_file(path))
+        data = read_whole(url)
         tree = json.loads(data)
-    except FileNotFoundError as error:
-        raise SourceError(f"source {url} does not exist; give the path of a COCO json") from error
-    except (OSError, ImportError) as error:
+    except TransportError as error:
+        if error.kind == "gone":
+            raise SourceError(f"source {url} does not exist; give the path of a COCO json") from error
+        raise
+    except ImportError as error:
         raise SourceError(f"source {url} cannot be read: {error}; check the URL and the access rights") from error
     except (ValueError, RecursionError) as error:
         raise SourceError(f"source {url} is not JSON: {error}; {EXPECTED}") from error

@@ -7,7 +7,7 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fld_engine.engine.data.geometry import polygon_area
+from fld_engine.engine.sources.coco.cutting import cut_to_frame
 from fld_engine.engine.sources.coco.rle import decode_rle, mask_polygons
 from fld_engine.engine.sources.item import Rejected
 from fld_engine.schemas.annotations import Mask, Polygon, Source
@@ -43,6 +43,10 @@ def place_of(
     except (ValueError, OverflowError) as error:
         polygons = []
         yield Rejected(uri=uri, reason="bad_mask", detail=str(error), what="annotation")
+    else:
+        if outline and isinstance(outline, list) and not polygons:
+            detail = f"of outline {short(outline)}, nothing is inside an image of {image_wh}"
+            yield Rejected(uri=uri, reason="mask_outside", detail=detail, what="annotation")
     box, reason = _box(record.get("bbox") or _bounds_xywh(polygons), image_wh)
     if box is None:
         detail = f"bbox {short(record.get('bbox'))} in an image of {image_wh}"
@@ -87,9 +91,7 @@ def _polygons(segmentation: Any, image_wh: tuple[int, int]) -> list[list[float]]
         values = _numbers(polygon)
         if len(values) < 6 or len(values) % 2 or not all(map(math.isfinite, values)):
             raise ValueError(f"polygon {short(polygon)} is not three or more finite x y pairs")
-        inside = [round(min(max(value, 0.0), image_wh[i % 2]), 2) for i, value in enumerate(values)]
-        if polygon_area(inside) != 0:
-            cut.append(inside)
+        cut += cut_to_frame(values, image_wh)
     return cut
 
 

@@ -76,6 +76,7 @@ class CocoSource:
                 files=tuple(run),
                 rejected=rejected if number == 0 else (),
                 revision=index.revision,
+                stamp=listing.stamp(run),
             )
             for number, run in enumerate(cut(files))
         ]

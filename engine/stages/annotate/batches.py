@@ -17,6 +17,7 @@ from fld_engine.engine.plan.tasks import Isolation, Span
 from fld_engine.engine.plan.trust import Trust
 from fld_engine.engine.stages.annotate.decode import decode_ahead, decode_singly
 from fld_engine.schemas.annotations import Annotations, Source, Status
+from fld_engine.schemas.errors import TransportError
 from fld_engine.schemas.tables import STATUS
 
 log = logging.getLogger(__name__)
@@ -83,7 +84,7 @@ def annotate_group(
         if span.step in by_name:
             run = by_name[span.step]
             todo = [i for i in range(span.start, span.stop) if i not in run.outcomes]
-            pixels = dict(_decoded(process, [run], todo if _sees(run) else [], len(todo)))
+            pixels = dict(_decoded(process, [run], todo if sees(run) else [], len(todo)))
             samples = _samples(run, images, pixels, todo, seed)
             batch = [i for i in _batch_of(run, span.start) if i in waiting[run.name]]
             _run_batch(run, samples, process, span, isolated=todo != batch)
@@ -96,9 +97,9 @@ def _stream(runs: Sequence[Run], process: _Process) -> None:
     images = process.images
     apart = {span for span, _ in process.isolation.condemned} | set(process.isolation.suspects)
     waiting = {run.name: [i for i in range(len(images)) if i not in run.outcomes] for run in runs}
-    seeing = sorted({i for run in runs if _sees(run) for i in waiting[run.name]})
+    seeing = sorted({i for run in runs if sees(run) for i in waiting[run.name]})
     pixels: dict[int, RGB | str] = {}
-    most = max((run.annotator.batch_size for run in runs if _sees(run)), default=0)
+    most = max((run.annotator.batch_size for run in runs if sees(run)), default=0)
     decoded = _decoded(process, runs, seeing, most)
     for start in range(len(images)):
         for run in runs:
@@ -107,7 +108,7 @@ def _stream(runs: Sequence[Run], process: _Process) -> None:
                 continue
             batch = Span(step=run.name, start=start // size * size, stop=start + 1)
             todo = [i for i in waiting[run.name] if batch.start <= i <= start]
-            while _sees(run) and any(i not in pixels for i in todo):
+            while sees(run) and any(i not in pixels for i in todo):
                 index, array = next(decoded)
                 pixels[index] = array
             samples = _samples(run, images, pixels, todo, process.seed)
@@ -117,7 +118,8 @@ def _stream(runs: Sequence[Run], process: _Process) -> None:
             del pixels[index]
 
 
-def _sees(run: Run) -> bool:
+def sees(run: Run) -> bool:
+    """Whether the annotator is given pixels."""
     return "pixels" in run.annotator.requires
 
 
@@ -134,7 +136,7 @@ def _decoded(
         return decode_ahead(process.images, indices, most)
 
     def begin(index: int) -> None:
-        step = next(run.name for run in runs if _sees(run) and index not in run.outcomes)
+        step = next(run.name for run in runs if sees(run) and index not in run.outcomes)
         process.report(Span(step=step, start=index, stop=index + 1), 0)
 
     return decode_singly(process.images, indices, begin)
@@ -145,7 +147,7 @@ def _samples(
 ) -> dict[int, Sample]:
     samples = {}
     for index in todo:
-        array = pixels[index] if _sees(run) else None
+        array = pixels[index] if sees(run) else None
         if isinstance(array, str):
             run.outcomes[index] = Outcome("failed", reason=array)
             continue
@@ -176,6 +178,8 @@ def _run_batch(run: Run, samples: Mapping[int, Sample], process: _Process, batch
         run.seconds += time.perf_counter() - begin
         if len(answers) != len(samples):
             raise ValueError(f"annotator {run.name!r} gave {len(answers)} results for {len(samples)} samples")
+    except TransportError:  # what an annotator keeps or asks for could not be had: the task is tried again
+        raise
     except Exception as error:  # noqa: BLE001 - the worker boundary: whatever an annotator raises becomes a failed row
         reason = f"{type(error).__name__}: {error}"[:300]
         process.trust.failed(span, batch, error, reason)

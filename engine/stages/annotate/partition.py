@@ -17,9 +17,10 @@ from fld_engine.engine.data.store import Store
 from fld_engine.engine.data.work_set import cut_to_work_set, select_kinds
 from fld_engine.engine.plan.config import AnnotatorConfig
 from fld_engine.engine.plan.libraries import libraries_of
+from fld_engine.engine.plan.reading import begin_reading
 from fld_engine.engine.plan.stages import Worker
 from fld_engine.engine.plan.tasks import Span, Spent
-from fld_engine.engine.stages.annotate.batches import Outcome, Run, annotate_group, outcome_tables
+from fld_engine.engine.stages.annotate.batches import Outcome, Run, annotate_group, outcome_tables, sees
 from fld_engine.schemas.annotations import Annotations, Frozen, Source
 from fld_engine.schemas.kinds import NOT_STORED, Kind
 
@@ -78,6 +79,9 @@ def _annotate(
             worker.report(Span(step=step.name, start=0, stop=len(images)), len(taken))
         known = _known(store, task, step, upstream)
         runs.append(Run(name=step.name, annotator=annotator, known=known, outcomes=outcomes))
+    if not store.local and any(sees(run) and len(run.outcomes) < len(images) for run in runs):
+        begin_reading(worker, 0, f"{store.url}/{task.partition.files['tar'].path}")
+        images.fetch()
     annotate_group(runs, images, task.seed, worker.isolation, worker.report, worker.trust)
     committed = []
     for number, (step, run) in enumerate(zip(group, runs, strict=True)):

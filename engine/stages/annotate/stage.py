@@ -11,6 +11,7 @@ from fld_engine.engine.data.identity import identity_of
 from fld_engine.engine.data.journal import IngestRecord
 from fld_engine.engine.data.records import OutputRecord, PartitionRecord, record_path
 from fld_engine.engine.data.status import StepStatus
+from fld_engine.engine.data.work_set import MORE_NAMES, WORK_SET_VERSION
 from fld_engine.engine.plan.graph import Group, lanes_of, together
 from fld_engine.engine.plan.keeps import Holding
 from fld_engine.engine.plan.libraries import Made
@@ -53,12 +54,14 @@ class Annotate:
             "model": identity_of(annotator.model),
             "batch_size": annotator.batch_size,
             "seed": plan.config.seed,
-            "images": identity_of(plan.config.images),
+            "images": identity_of(partition.limits or plan.config.images),
             "partition": partition.fingerprint,
         }
         if reads(annotator) - NOT_STORED:
             parts["work_set"] = identity_of(config.work_set)
-            parts["source"] = partition.annotations_fingerprint
+            if any(plan.annotators[name].produces & MORE_NAMES for name in plan.graph.upstream[step]):
+                parts["work_set_version"] = WORK_SET_VERSION
+            parts["source"] = partition.labels_fingerprint or partition.annotations_fingerprint
             parts["upstream"] = {name: found[name, partition.id] for name in plan.graph.upstream[step]}
         return parts
 

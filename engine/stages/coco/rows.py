@@ -16,7 +16,7 @@ from fld_engine.engine.data.jpeg_metadata import without_metadata
 from fld_engine.engine.data.kept_rows import exported
 from fld_engine.engine.data.partition import PartitionImages, load_view
 from fld_engine.engine.data.records import PartitionOutputs, PartitionRecord
-from fld_engine.engine.data.region_names import class_names
+from fld_engine.engine.data.region_names import region_classes
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.plan.export_settings import Metadata
 from fld_engine.schemas.annotations import Frozen
@@ -77,7 +77,7 @@ def _regions(kept: Mapping[str, Any], masks: list[Row]) -> Iterator[Row]:
     best: dict[str, list[list[float]]] = {}
     for mask in sorted(masks, key=lambda mask: (-mask["score"], mask["id"])):
         best.setdefault(mask["subject_id"], mask["polygons"])
-    names = class_names(kept["regions"], kept["region_texts"], lower=False).to_pylist()
+    names = region_classes(kept["regions"], kept["region_texts"]).to_pylist()
     for row, name in zip(kept["regions"].to_pylist(), names, strict=True):
         if row["kind"] != "object":
             continue

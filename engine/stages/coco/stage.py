@@ -82,7 +82,7 @@ class CocoExporter:
                 payload=CocoPartition(
                     partition=record,
                     reads=committed(plan, record),
-                    images=plan.config.images,
+                    images=record.limits or plan.config.images,
                     images_folder=f"{folder}/images" if self.params.images else "",
                     out=f"{folder}/pieces/{record.id}.json",
                     metadata=plan.config.export.metadata,

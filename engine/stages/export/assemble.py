@@ -14,8 +14,9 @@ import pyarrow.compute as pc
 
 from fld_engine.engine.data.hashing import annotation_id
 from fld_engine.engine.data.kept_rows import kept
+from fld_engine.engine.data.region_names import class_rank
 from fld_engine.engine.data.view import PartitionView
-from fld_engine.engine.plan.export_settings import MAX_TARGET_TOKENS
+from fld_engine.engine.plan.export_settings import MAX_PROMPT_TOKENS, MAX_TARGET_TOKENS
 from fld_engine.engine.plan.selection import EVERYTHING, Selection
 from fld_engine.engine.stages.export.targets import write_targets
 from fld_engine.schemas.annotations import GRANULARITIES
@@ -24,6 +25,7 @@ from fld_engine.schemas.kinds import FAMILIES
 from fld_engine.schemas.origins import Origin, origin_of
 from fld_engine.schemas.sample import NOT_MEASURED, SAMPLE_VERSION, Sample
 from fld_engine.schemas.tables import EXPORTED_TABLES
+from fld_engine.schemas.tokens import TokenCount, num_tokens
 
 Row = dict[str, Any]
 Grouped = Mapping[str, list[Row]]
@@ -59,14 +61,17 @@ def assemble(
     *,
     select: Selection = EVERYTHING,
     seed: int = 0,
+    count: TokenCount = num_tokens,
 ) -> Iterator[Sample]:
     """Samples of a partition in partition order, with targets; gold and dropped images are left out.
 
-    `select` leaves out more, by `seed`.
+    `select` leaves out more, by `seed`. `count` has the tokens of a target, of which there are `max_target_tokens` at
+    most.
 
     `split_of_group` maps a twin group to its split. `image.sha256` is that of the original bytes until the image is
     re-encoded. Raises `pydantic.ValidationError` where a stored row is not what `schemas.tables` promises.
     """
+    max_prompt_tokens = MAX_PROMPT_TOKENS if count is num_tokens else max_target_tokens  # another model has its own
     tables = {name: kept(view, name) for name in EXPORTED_TABLES}
     statuses = {family: family_status(view, family) for family in FAMILIES}
     position = {image: i for i, image in enumerate(view.images["id"].to_pylist())}
@@ -86,9 +91,11 @@ def assemble(
             "targets": (),
         }
         sample = select.of(Sample.model_validate(draft))
-        targets = write_targets(sample, max_target_tokens)
-        wanted = tuple(target for target in targets if not select.tasks or target.task in select.tasks)
-        yield sample.model_copy(update={"targets": wanted})
+        told = write_targets(sample, max_target_tokens, max_prompt_tokens=max_prompt_tokens, count=count)
+        wanted = {
+            name: tuple(e for e in entries if select.has_task(e.task)) for name, entries in told._asdict().items()
+        }
+        yield sample.model_copy(update=wanted)
 
 
 def family_status(view: PartitionView, family: str) -> list[str]:
@@ -138,7 +145,9 @@ class _Grouped:
                 "box": _box(row),
                 "mask": self._masks.get(row["id"], ()),
                 "source": _source(row),
-                "texts": [self._region_text(text) for text in self._region_texts.get(row["id"], ())],
+                "texts": [
+                    self._region_text(text) for text in sorted(self._region_texts.get(row["id"], ()), key=class_rank)
+                ],
             }
             for row in self._regions.get(image_id, ())
         ]

@@ -145,7 +145,7 @@ def _samples(out: Store, shards: Iterable[ShardRecord], watch: Callable[[str, in
 def _read(out: Store, shard: ShardRecord) -> dict[str, Parts]:
     samples: dict[str, dict[str, bytes]] = {}
     try:
-        with out.fs.open(out.path(f"{SHARDS}/{shard.name}"), "rb") as file:
+        with out.open_read(f"{SHARDS}/{shard.name}") as file:
             for name, data in read_members(HashedStream(file)):
                 key, _, extension = name.partition(".")
                 samples.setdefault(key, {}).update(_parts(extension, data))

@@ -22,8 +22,9 @@ from fld_engine.engine.plan.protocols import Filter
 from fld_engine.engine.plan.selection import EVERYTHING, Selection
 from fld_engine.schemas.annotations import Frozen
 from fld_engine.schemas.masking import masked_tree
+from fld_engine.schemas.sample import Sample
 
-FACTS_VERSION = 1
+FACTS_VERSION = 2
 """Version of what the record of a group counts; bumped when the same tables give other facts."""
 
 Reasons = Mapping[str, int]
@@ -45,13 +46,15 @@ class SourceFacts(Frozen):
 class GroupFacts(Frozen):
     """What one group of partitions held. `kept` and `dropped` (by reason) go by verdict target.
 
-    `unanswered` maps annotator → `failed` and `not_run` images, where there are any.
+    `unanswered` maps annotator → `failed` and `not_run` images, where there are any; `unsaid` maps task → annotations
+    that are in no target of it, by reason, each once a question.
     """
 
     sources: tuple[SourceFacts, ...] = ()
     kept: Mapping[str, int] = Field(default_factory=dict)
     dropped: Mapping[str, Reasons] = Field(default_factory=dict)
     unanswered: Mapping[str, Reasons] = Field(default_factory=dict)
+    unsaid: Mapping[str, Reasons] = Field(default_factory=dict)
 
 
 class FilterFacts(Frozen):
@@ -61,6 +64,18 @@ class FilterFacts(Frozen):
     target: str
     version: int
     params: Mapping[str, Any]
+
+
+class ExcludedFacts(Frozen):
+    """A list of images that may not be trained on, or gold: entries that images were looked up against.
+
+    `left_out` images of the root show one of them; `unread` entries could not be read, by reason.
+    """
+
+    name: str
+    entries: int
+    left_out: int
+    unread: Reasons = Field(default_factory=dict)
 
 
 class ExportFacts(GroupFacts):
@@ -77,6 +92,7 @@ class ExportFacts(GroupFacts):
     rejected_annotations: Reasons = Field(default_factory=dict)
     filters: tuple[FilterFacts, ...] = ()
     rounds: tuple[RoundFacts, ...] = ()
+    excluded: tuple[ExcludedFacts, ...] = ()
 
 
 def facts_of(view: PartitionView, select: Selection = EVERYTHING, seed: int = 0) -> GroupFacts:
@@ -97,15 +113,24 @@ def facts_of(view: PartitionView, select: Selection = EVERYTHING, seed: int = 0)
     )
 
 
+def unsaid_of(sample: Sample) -> GroupFacts:
+    """Count what is in no target of a sample."""
+    found: dict[str, Counter[str]] = {}
+    for entry in sample.unsaid:
+        found.setdefault(entry.task, Counter())[entry.reason] += len(entry.annotation_ids)
+    return GroupFacts(unsaid={task: dict(reasons) for task, reasons in found.items()})
+
+
 def add(parts: Iterable[GroupFacts]) -> GroupFacts:
     """The sum, the same in any order and grouping."""
     sources: dict[tuple[str, str], Counter[str]] = {}
     kept: Counter[str] = Counter()
     dropped: dict[str, Counter[str]] = {}
     unanswered: dict[str, Counter[str]] = {}
+    unsaid: dict[str, Counter[str]] = {}
     for part in parts:
         kept.update(part.kept)
-        for total, more in ((dropped, part.dropped), (unanswered, part.unanswered)):
+        for total, more in ((dropped, part.dropped), (unanswered, part.unanswered), (unsaid, part.unsaid)):
             for name, reasons in more.items():
                 total.setdefault(name, Counter()).update(reasons)
         for source in part.sources:
@@ -118,6 +143,7 @@ def add(parts: Iterable[GroupFacts]) -> GroupFacts:
         kept=dict(kept),
         dropped={name: dict(reasons) for name, reasons in dropped.items()},
         unanswered={name: dict(reasons) for name, reasons in unanswered.items()},
+        unsaid={task: dict(unsaid[task]) for task in sorted(unsaid)},
     )
 
 
@@ -128,6 +154,7 @@ def export_facts(
     *,
     removed: int,
     rounds: Sequence[RoundFacts] = (),
+    excluded: Sequence[ExcludedFacts] = (),
 ) -> ExportFacts:
     """Facts of an export: those of its groups, what became of all that was found, the thresholds, and the rounds."""
     ingested = totals(journal)
@@ -149,6 +176,7 @@ def export_facts(
             for name, judge in filters.items()
         ),
         rounds=tuple(rounds),
+        excluded=tuple(excluded),
     )
 
 

@@ -143,10 +143,17 @@ def make_manifest(
 
 
 def portable_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A described config (`Plan.described_config`) without where its sources lie, and without credentials."""
-    sources = [{k: v for k, v in source.items() if k != "url"} for source in config.get("sources", ())]
-    portable: dict[str, Any] = masked_tree({**config, "sources": sources})
+    """A described config (`Plan.described_config`) without where its sources and lists lie, and without credentials."""
+    lists = (
+        {"exclude": [_without(one, "url", "images_url") for one in config["exclude"]]} if config.get("exclude") else {}
+    )
+    sources = [_without(one, "url") for one in config.get("sources", ())]
+    portable: dict[str, Any] = masked_tree({**config, "sources": sources, **lists})
     return portable
+
+
+def _without(settings: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if key not in names}
 
 
 def manifest_json(manifest: Manifest) -> bytes:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import ClassVar
 
 import pyarrow.compute as pc
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from fld_engine.engine.data.hashing import fingerprint
 from fld_engine.engine.data.identity import identity_of
@@ -22,18 +22,19 @@ from fld_engine.engine.plan.libraries import Made
 from fld_engine.engine.plan.plan import Plan
 from fld_engine.engine.plan.stages import Driver, Publication, Removal, Worker
 from fld_engine.engine.plan.tasks import ARITHMETIC, Lane, Task
+from fld_engine.engine.stages.contamination.state import left_out, state_of
 from fld_engine.engine.stages.coverage.stage import committed
-from fld_engine.engine.stages.export.facts import FACTS_VERSION, export_facts
+from fld_engine.engine.stages.export.facts import FACTS_VERSION, ExcludedFacts, export_facts
 from fld_engine.engine.stages.export.forget import FOLDER, RECORDS, forget_exported
 from fld_engine.engine.stages.export.manifest import IDX, MANIFEST, SHARDS, Manifest, make_manifest
-from fld_engine.engine.stages.export.placed import Placed, clear_marks, mark_placed
+from fld_engine.engine.stages.export.placed import Placed, clear_marks, forget_records, mark_placed
 from fld_engine.engine.stages.export.publish import withdraw_manifest, write_export_index
 from fld_engine.engine.stages.export.task import ExportGroup, GroupResult, export_group
 from fld_engine.schemas.annotations import Frozen
 from fld_engine.schemas.errors import AccountingError
 from fld_engine.schemas.sample import SAMPLE_VERSION
 
-VERSION = 4
+VERSION = 5
 """Version of what an export writes from the same tables; bumped when its bytes change."""
 
 
@@ -48,6 +49,7 @@ class ExportSummary(Frozen):
 class ExportStatus(Frozen):
     exported_samples: int
     exported_shards: int
+    unsaid: Mapping[str, Mapping[str, int]] = Field(default_factory=dict)
 
 
 class Export:
@@ -106,15 +108,16 @@ class Export:
                 yield Made(self.name, path, result.made_with)
 
     def make_again(self, plan: Plan, outputs: Collection[Made]) -> None:
-        for made in outputs:
-            plan.store.delete(made.output)
+        forget_records(plan.store, [made.output for made in outputs])
 
     def status(self, plan: Plan, journal: Sequence[IngestRecord]) -> ExportStatus:
         path = f"{export_folder(plan)}/{MANIFEST}"
         if not plan.store.exists(path):
             return ExportStatus(exported_samples=0, exported_shards=0)
         manifest: Manifest = plan.store.read_model(path, Manifest)
-        return ExportStatus(exported_samples=manifest.samples, exported_shards=len(manifest.shards))
+        return ExportStatus(
+            exported_samples=manifest.samples, exported_shards=len(manifest.shards), unsaid=manifest.facts.unsaid
+        )
 
 
 def export_folder(plan: Plan) -> str:
@@ -192,7 +195,7 @@ def _task(plan: Plan, number: int, records: Sequence[PartitionRecord]) -> Export
         max_target_tokens=settings.max_target_tokens,
         select=settings.select,
         splits=settings.splits,
-        images=plan.config.images,
+        images=records[0].limits or plan.config.images,  # those of one ingest
         metadata=settings.metadata,
     )
 
@@ -245,9 +248,25 @@ def _manifest(plan: Plan, journal: Sequence[IngestRecord], results: Sequence[Gro
     shards = [shard for result in results for shard in result.shards]
     removed = len(read_tombstones(plan.store))
     facts = export_facts(
-        [result.facts for result in results], journal, plan.filters, removed=removed, rounds=plan.rounds
+        [result.facts for result in results],
+        journal,
+        plan.filters,
+        removed=removed,
+        rounds=plan.rounds,
+        excluded=_excluded(plan),
     )
     return make_manifest(shards, config=plan.described_config, models=_models(plan), facts=facts)
+
+
+def _excluded(plan: Plan) -> list[ExcludedFacts]:
+    """Lists of the config, and gold where it was found elsewhere: a root in which nothing was stays as it is."""
+    state, counts = state_of(plan), left_out(plan)
+    listed = {one.name for one in plan.config.exclude}
+    return [
+        ExcludedFacts(name=name, entries=facts.entries, left_out=counts[name], unread=facts.unread)
+        for name, facts in (state.references.lists if state is not None else {}).items()
+        if name in counts and (name in listed or counts[name])
+    ]
 
 
 def _is_written(out: Store, manifest: Manifest) -> bool:

@@ -18,7 +18,7 @@ from fld_engine.engine.plan.selection import Selection
 from fld_engine.engine.plan.stages import Worker
 from fld_engine.engine.plan.tasks import Span
 from fld_engine.engine.stages.export.assemble import assemble, split_of
-from fld_engine.engine.stages.export.facts import GroupFacts, add, facts_of
+from fld_engine.engine.stages.export.facts import GroupFacts, add, facts_of, unsaid_of
 from fld_engine.engine.stages.export.manifest import ShardRecord
 from fld_engine.engine.stages.export.shards import PreparedSample, ShardLimits, prepare, write_group
 from fld_engine.schemas.annotations import Frozen
@@ -106,7 +106,7 @@ def export_group(task: ExportGroup, worker: Worker) -> GroupResult:
 
 
 def _prepared(store: Store, task: ExportGroup, facts: list[GroupFacts]) -> Iterator[PreparedSample]:
-    """The samples of all partitions; `facts` gets those of each."""
+    """The samples of all partitions; `facts` gets those of each, and what is unsaid."""
     for record, cover in zip(task.partitions, task.covers, strict=True):
         view = load_view(store, record, cover)
         facts.append(facts_of(view, task.select, task.seed))
@@ -117,4 +117,7 @@ def _prepared(store: Store, task: ExportGroup, facts: list[GroupFacts]) -> Itera
             select=task.select,
             seed=task.seed,
         )
-        yield from map(prepare, samples)
+        for sample in samples:
+            if sample.unsaid:
+                facts.append(unsaid_of(sample))
+            yield prepare(sample)

@@ -99,7 +99,7 @@ def _check_file(out: Store, file: FileEntry) -> Iterator[str]:
         yield "is not a path inside the export"
         return
     try:
-        with out.fs.open(out.path(file.path), "rb") as opened:
+        with out.open_read(file.path) as opened:
             stream = HashedStream(opened)
             stream.drain()
     except OSError as error:

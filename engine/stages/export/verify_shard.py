@@ -78,7 +78,7 @@ def _check(out: Store, record: ShardRecord, check: Callable[[ShardCheck, HashedS
         shard.wrong("", "is not the name of a shard")
         return shard
     try:
-        with out.fs.open(out.path(f"{SHARDS}/{record.name}"), "rb") as file:
+        with out.open_read(f"{SHARDS}/{record.name}") as file:
             stream = HashedStream(file)
             check(shard, stream)
             stream.drain()

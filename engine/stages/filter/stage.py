@@ -10,16 +10,20 @@ from fld_engine.engine.data.records import PartitionOutputs, PartitionRecord
 from fld_engine.engine.plan.config import FilterConfig
 from fld_engine.engine.plan.keeps import Holding
 from fld_engine.engine.plan.plan import Found, Plan, one_task_each
+from fld_engine.engine.plan.protocols import Filter as FilterOfTable
 from fld_engine.engine.plan.registry import build_filter
 from fld_engine.engine.plan.stages import Driver, Worker
 from fld_engine.engine.plan.tasks import Lane, Span, Task
+from fld_engine.engine.stages.contamination.stage import Contamination
+from fld_engine.engine.stages.contamination.state import contaminated_at, finds_of
+from fld_engine.engine.stages.contamination.verdicts import contaminated
 from fld_engine.engine.stages.filter.decide import decide
 from fld_engine.schemas.annotations import Frozen
 
 VERDICTS = "verdicts"
 """The one step of the stage, and its folder."""
-VERSION = 1
-"""Version of the way verdicts are put together from filters."""
+VERSION = 2
+"""Version of the way verdicts are put together from filters, and of the rows that they judge."""
 
 
 class FilterPartition(Frozen):
@@ -29,13 +33,14 @@ class FilterPartition(Frozen):
     filters: Mapping[str, FilterConfig]
     outputs: Mapping[str, str]  # annotator → fingerprint, in graph order
     fingerprint: str
+    contamination: str = ""  # fingerprint of the look-up, where it found something
 
 
 class Filter:
     """One step for all filters: they ask one another's survivors."""
 
     name: ClassVar[str] = "filter"
-    after: ClassVar[tuple[str, ...]] = ("annotate",)
+    after: ClassVar[tuple[str, ...]] = ("annotate", "contamination")
     every_run: ClassVar[bool] = True
     restores: ClassVar[bool] = True
     rank: ClassVar[int] = 50
@@ -45,7 +50,9 @@ class Filter:
         return (VERDICTS,)
 
     def identity(self, plan: Plan, step: str, partition: PartitionRecord, found: Found) -> Mapping[str, Any]:
-        return {**read_by_all(plan, partition, found), "decide": VERSION, "filters": plan.filters_in_fingerprints}
+        parts = {**read_by_all(plan, partition, found), "decide": VERSION, "filters": plan.filters_in_fingerprints}
+        _, finds = finds_of(plan, partition, found)
+        return {**parts, "contamination": finds.names} if finds.names else parts
 
     def lanes(self, plan: Plan, missing: Mapping[str, Collection[str]]) -> list[Lane]:
         return one_task_each(
@@ -58,6 +65,7 @@ class Filter:
                 filters=plan.config.filters,
                 outputs=plan.outputs(record),
                 fingerprint=plan.fingerprints[VERDICTS, record.id],
+                contamination=contaminated_at(plan, record),
             ),
         )
 
@@ -65,7 +73,11 @@ class Filter:
         return not plan.missing(VERDICTS)
 
     def run(self, driver: Driver) -> int:
-        """Run the filters where verdicts are missing; returns the number of outputs written."""
+        """Run the filters where verdicts are missing; returns the number of outputs written.
+
+        What shows gold or a block list is known before: whoever runs the filters of a root leaves it out.
+        """
+        driver.run(Contamination())
         return driver.record(driver.plan().lanes(self))
 
     def numbers(self, result: int) -> Mapping[str, int]:
@@ -76,7 +88,10 @@ class Filter:
         assert isinstance(payload, FilterPartition), "a task of another stage"
         unjudged = PartitionOutputs(verdicts="", outputs=payload.outputs, producers={}, fingerprint="")
         view = load_view(worker.store, payload.partition, unjudged)
-        filters = [(name, build_filter(name, config)) for name, config in payload.filters.items()]
+        filters: list[tuple[str, FilterOfTable]] = []
+        if payload.contamination:
+            filters += contaminated(worker.store, payload.partition, payload.contamination)
+        filters += [(name, build_filter(name, config)) for name, config in payload.filters.items()]
         tables = decide(view.images, view.annotations, filters)
         worker.report(Span(step=VERDICTS, start=0, stop=len(view.images)), len(view.images))
         worker.commit(write_output(worker.store, VERDICTS, payload.partition, payload.fingerprint, tables))

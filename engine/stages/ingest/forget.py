@@ -44,8 +44,13 @@ def _purge_scans(store: Store, removal: Removal, tick: Tick) -> None:
 
 
 def _scanned(store: Store, folder: str, ids: Iterable[str]) -> bool:
-    """Whether a scan of the folder found one of these images; or where one was left half deleted."""
+    """Whether a scan of the folder found one of these images; or where one was left half deleted.
+
+    A later ingest wrote which files there were, and which places were gone: it is not asked whose these are.
+    """
     names = store.list_names(folder)
+    if any(name.startswith(("listed-", "gone-")) for name in names):
+        return True
     scans = [n for n in names if n.endswith(".scan.parquet")]
     half_deleted = not any(n.startswith("matches-") for n in names) or any(unfinished(n) for n in names)
     return half_deleted or any(mentions(store.read_table(f"{folder}/{name}", ["id"]), set(ids)) for name in scans)
@@ -60,8 +65,9 @@ def _purge_ingests(store: Store, removal: Removal, tick: Tick) -> None:
             for files in (record.files, *record.additions):
                 table = store.read_table(files["images"].path, ["id", "uris"])
                 uris |= {uri for row in table.to_pylist() if row["id"] in removal.ids for uri in row["uris"]}
-    fingerprints = {record.id: record.annotations_fingerprint for record in partitions}
-    for ingest in reversed(journal):
+    for number, ingest in reversed(list(enumerate(journal, start=1))):
+        so_far = read_partitions(journal[:number])
+        fingerprints = {record.id: record.annotations_fingerprint for record in so_far}
         rewritten = _without(store, ingest, removal, uris, fingerprints, tick)
         if rewritten != ingest:
             store.publish_model(f"ingest/{ingest.number:06d}.json", rewritten)
@@ -91,10 +97,10 @@ def _without(
         for record in ingest.partitions
     ]
     quarantine = _rewrite_quarantine(store, ingest.quarantine, uris, removal.attempt)
+    again = _rewrite_quarantine(store, ingest.again, uris, removal.attempt) if ingest.again else None
     tick()
-    return ingest.model_copy(
-        update={"partitions": tuple(partitions), "additions": tuple(additions), "quarantine": quarantine}
-    )
+    rewritten = {"partitions": tuple(partitions), "additions": tuple(additions), "quarantine": quarantine}
+    return ingest.model_copy(update={**rewritten, "again": again})
 
 
 def _rewrite_quarantine(store: Store, file: FileRecord, uris: Iterable[str], attempt: str) -> FileRecord:
@@ -111,7 +117,7 @@ def _rewrite_quarantine(store: Store, file: FileRecord, uris: Iterable[str], att
 def _sweep_ingested(store: Store, tick: Tick) -> None:
     """Delete what no journal knows: the files that were rewritten, and what killed workers left."""
     journal = read_journal(store)
-    used = {ingest.quarantine.path for ingest in journal}
+    used = {file.path for ingest in journal for file in (ingest.quarantine, ingest.again) if file is not None}
     for record in read_partitions(journal):
         used |= {file.path for files in (record.files, *record.additions) for file in files.values()}
     for folder in ("partitions", "quarantine"):

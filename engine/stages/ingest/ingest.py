@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 
 from fld_engine.engine.data.hashing import fingerprint
-from fld_engine.engine.data.identity import identity_of
-from fld_engine.engine.data.images import ImageLimits
-from fld_engine.engine.data.journal import AdditionResult, IngestRecord, read_partitions
+from fld_engine.engine.data.journal import AdditionResult, IngestRecord, read_partitions, unrevised
 from fld_engine.engine.data.records import PartitionRecord
 from fld_engine.engine.data.store import Store
+from fld_engine.engine.data.unread import note_unread
 from fld_engine.engine.plan.config import RunConfig
 from fld_engine.engine.plan.stages import Driver
 from fld_engine.engine.plan.tasks import ARITHMETIC, Lane, Task
 from fld_engine.engine.sources.item import SourceChunk
 from fld_engine.engine.sources.open import open_source
+from fld_engine.engine.stages.ingest.again import REPLAY, chunks_again, looked_again
+from fld_engine.engine.stages.ingest.covered import Covered, readings_of
 from fld_engine.engine.stages.ingest.find_twins import find_twins
-from fld_engine.engine.stages.ingest.tables import DeduplicateResult, ScanResult
-from fld_engine.engine.stages.ingest.tasks import AddToPartition, DeduplicateBucket, PackPartition, ScanChunk
-from fld_engine.schemas.annotations import Frozen
+from fld_engine.engine.stages.ingest.gone import Relisted, broken_files, looks_for_gone, relist
+from fld_engine.engine.stages.ingest.revise import FOUND
+from fld_engine.engine.stages.ingest.scanning import chunk_fingerprint, scan_chunks, task_of
+from fld_engine.engine.stages.ingest.tables import DeduplicateResult, GoneResult, ScanResult
+from fld_engine.engine.stages.ingest.tasks import DeduplicateBucket, PackPartition, RevisePartition
 from fld_engine.schemas.errors import AccountingError, SourceError
 
-STAGE = "ingest"
 ROWS_PER_BUCKET = 4_000_000
 """Ids that one deduplication task holds; about 1 GB."""
 
@@ -38,68 +40,61 @@ class _Scanned:
     matches: Sequence[str]
     table: pa.Table  # MATCHES of all buckets, by scan and row
 
-
-def new_chunks(config: RunConfig, journal: Sequence[IngestRecord]) -> list[SourceChunk]:
-    """Source chunks that no finished ingest has covered. Raises `SourceError` for sources that cannot be listed."""
-    done = {chunk for ingest in journal for chunk in ingest.chunks}
-    chunks = [chunk for spec in config.sources for chunk in open_source(spec).chunks()]
-    return [chunk for chunk in chunks if chunk_fingerprint(chunk) not in done]
+    @property
+    def scans(self) -> tuple[str, ...]:
+        return tuple(result.files["scan"].path for result in self.results)
 
 
-def chunk_fingerprint(chunk: SourceChunk) -> str:
-    return fingerprint(identity_of(chunk))
+def listed_chunks(
+    config: RunConfig, journal: Sequence[IngestRecord], again: Collection[str] = ()
+) -> list[list[tuple[SourceChunk, bool]]]:
+    """Chunks of each source, and whether there is something new in them; `again` are some to be read in any case.
+
+    Raises `SourceError` for sources that cannot be listed.
+    """
+    listed = [open_source(spec).chunks() for spec in config.sources]
+    known = Covered(journal, [chunk for chunks in listed for chunk in chunks])
+    return [[(chunk, chunk_fingerprint(chunk) in again or known.lacks(chunk)) for chunk in chunks] for chunks in listed]
 
 
-def scan_fingerprint(chunk: SourceChunk, images: ImageLimits) -> str:
-    """Names the tables of a scan, which an ingest that is taken up again goes on with."""
-    return fingerprint({"chunk": chunk_fingerprint(chunk), "images": identity_of(images)})
+def new_chunks(config: RunConfig, journal: Sequence[IngestRecord], again: Collection[str] = ()) -> list[SourceChunk]:
+    """Source chunks with something new, see `listed_chunks`."""
+    return [chunk for chunks in listed_chunks(config, journal, again) for chunk, is_new in chunks if is_new]
 
 
 def ingest(driver: Driver) -> IngestRecord | None:
     """Ingest what is new in the sources; `None` where nothing is.
 
-    Raises `SourceError` where the first ingest of a root finds no readable image, `AccountingError` where items were
-    lost on the way.
+    Chunks that could not be read are left for the next ingest, and noted. Raises `SourceError` where the first ingest
+    of a root finds no readable image, `TransportError` where more than `limits.max_unread_share` could not be read,
+    `AccountingError` where items were lost on the way.
     """
     store, config, journal = driver.store, driver.config, driver.journal()
-    chunks = new_chunks(config, journal)
+    listed = listed_chunks(config, journal, chunks_again(store, journal))
+    chunks = [chunk for source in listed for chunk, is_new in source if is_new]
     if not chunks:
+        note_unread(store, ())  # what was left before is not in the sources any more
         return None
     number = len(journal) + 1
-    scanned = _scan(driver, chunks, number, read_partitions(journal))
+    chunks, results = scan_chunks(driver, chunks, f"ingest/{number:06d}")
+    if not chunks:
+        return None
+    scanned = _deduplicate(driver, f"ingest/{number:06d}", results, read_partitions(journal))
     new = _new_images(store, scanned)
     if not new and not journal:
         reasons = _quarantined(store, scanned.results, "image")
         raise SourceError(f"no readable image in {', '.join(s.url for s in config.sources)}; rejected: {reasons}")
     partitions = _pack(driver, number, scanned, new, read_partitions(journal))
-    additions = _add(driver, number, scanned)
+    read = {chunk_fingerprint(chunk) for chunk in chunks}
+    sources = [[(chunk, chunk_fingerprint(chunk) in read) for chunk, _ in source] for source in listed]
+    relisted = relist(store, f"ingest/{number:06d}", sources) if journal else Relisted()
+    additions = _revise(driver, number, scanned, relisted, journal)
     record = _record(store, number, chunks, scanned, partitions, additions)
+    again = looked_again(store, journal, chunks, relisted.whole, record.quarantine)
+    record = record.model_copy(update={**again, "images": config.images})
     store.create_model(f"ingest/{number:06d}.json", record)
+    store.delete(REPLAY)
     return record
-
-
-def _scan(driver: Driver, chunks: Sequence[SourceChunk], number: int, earlier: Sequence[PartitionRecord]) -> _Scanned:
-    store, config = driver.store, driver.config
-    folder = f"ingest/{number:06d}"
-    there = store.list_names(folder)
-    results: dict[int, ScanResult] = {}
-    tasks = []
-    for index, chunk in enumerate(chunks):
-        identity = scan_fingerprint(chunk, config.images)
-        if f"{identity}.json" in there:
-            results[index] = store.read_model(f"{folder}/{identity}.json", ScanResult).model_copy(
-                update={"index": index}
-            )
-        else:
-            out = f"{folder}/{identity}"
-            payload = ScanChunk(chunk=chunk, index=index, out=out, images=config.images)
-            tasks.append(_task(store, f"chunk {index}", payload, {"scan": 0}))
-    for task, result in driver.answers(Lane(name="scan", resources=ARITHMETIC, tasks=tasks), ScanResult):
-        assert isinstance(task.payload, ScanChunk), "the scan lane ran another task"
-        results[result.index] = result
-        store.write_model(f"{task.payload.out}.json", result)
-    ordered = [results[index] for index in range(len(chunks))]
-    return _deduplicate(driver, folder, ordered, earlier)
 
 
 def _deduplicate(
@@ -107,11 +102,11 @@ def _deduplicate(
 ) -> _Scanned:
     store = driver.store
     scans = tuple(result.files["scan"].path for result in results)
-    indexes = tuple(f["images"].path for record in earlier for f in (record.files, *record.additions))
-    num_rows = sum(r.files["scan"].rows for r in results) + sum(record.num_images for record in earlier)
-    num_buckets = 1 + num_rows // ROWS_PER_BUCKET
+    indexes = _indexes(earlier)
+    num_buckets = _num_buckets(results, earlier)
+    inputs = fingerprint({"scans": scans, "indexes": indexes, "buckets": num_buckets})[:8]
     tasks = [
-        _task(
+        task_of(
             store,
             f"bucket {bucket}",
             DeduplicateBucket(
@@ -119,7 +114,7 @@ def _deduplicate(
                 num_buckets=num_buckets,
                 scans=scans,
                 indexes=indexes,
-                out=f"{folder}/matches-{bucket:04d}.parquet",
+                out=f"{folder}/matches-{bucket:04d}.{inputs}.parquet",
             ),
         )
         for bucket in range(num_buckets)
@@ -128,6 +123,15 @@ def _deduplicate(
     matches = sorted(result.file.path for _, result in made)
     table = pa.concat_tables([store.read_table(path) for path in matches])
     return _Scanned(results, matches, table.sort_by([("scan", "ascending"), ("row", "ascending")]))
+
+
+def _indexes(earlier: Sequence[PartitionRecord]) -> tuple[str, ...]:
+    return tuple(f["images"].path for record in earlier for f in (record.files, *record.additions))
+
+
+def _num_buckets(results: Sequence[ScanResult], earlier: Sequence[PartitionRecord]) -> int:
+    num_rows = sum(r.files["scan"].rows for r in results) + sum(record.num_images for record in earlier)
+    return 1 + num_rows // ROWS_PER_BUCKET
 
 
 def _new_images(store: Store, scanned: _Scanned) -> list[tuple[int, int, int]]:
@@ -156,7 +160,6 @@ def _pack(
     earlier: Sequence[PartitionRecord],
 ) -> list[PartitionRecord]:
     """Cut the new images into partitions, in order, by images and by bytes."""
-    scans = tuple(result.files["scan"].path for result in scanned.results)
     twins = find_twins(driver, f"ingest/{number:06d}", scanned.results, scanned.matches, earlier) if new else ""
     tasks: list[Task] = []
     for start, stop in _cuts([size for _, _, size in new], driver.config):
@@ -166,12 +169,12 @@ def _pack(
         payload = PackPartition(
             partition=f"p{len(earlier) + len(tasks):06d}",
             ingest=number,
-            scans=scans,
+            scans=scanned.scans,
             rows=tuple((scan, tuple(r)) for scan, r in rows.items()),
             matches=tuple(scanned.matches),
             twins=twins,
         )
-        tasks.append(_task(driver.store, payload.partition, payload, {"pack": stop - start}))
+        tasks.append(task_of(driver.store, payload.partition, payload, {"pack": stop - start}))
     made = driver.answers(Lane(name="pack", resources=ARITHMETIC, tasks=tasks), PartitionRecord)
     return sorted((record for _, record in made), key=lambda record: record.id)
 
@@ -189,20 +192,45 @@ def _cuts(sizes: Sequence[int], config: RunConfig) -> Iterator[tuple[int, int]]:
         yield start, len(sizes)
 
 
-def _add(driver: Driver, number: int, scanned: _Scanned) -> list[AdditionResult]:
+def _revise(
+    driver: Driver, number: int, scanned: _Scanned, relisted: Relisted, journal: Sequence[IngestRecord]
+) -> list[AdditionResult]:
+    """What sources say otherwise now of images of earlier partitions."""
+    earlier = read_partitions(journal)
+    if not earlier:
+        return []
+    quarantines = tuple(result.files["quarantine"].path for result in scanned.results)
+    looks = looks_for_gone(
+        f"ingest/{number:06d}",
+        relisted,
+        num_buckets=_num_buckets(scanned.results, earlier),
+        scans=scanned.scans,
+        quarantines=quarantines,
+        indexes=_indexes(earlier),
+    )
+    tasks = [task_of(driver.store, f"places {look.bucket}", look) for look in looks]
+    gone = [r for _, r in driver.answers(Lane(name="places", resources=ARITHMETIC, tasks=tasks), GoneResult)]
     rows = zip(scanned.table["status"].to_pylist(), scanned.table["partition"].to_pylist(), strict=True)
-    partitions = sorted({partition for status, partition in rows if status == "duplicate" and partition})
-    scans = tuple(result.files["scan"].path for result in scanned.results)
+    partitions = {partition for status, partition in rows if status in FOUND and partition}
+    before = unrevised(journal)
+    broken = broken_files(driver.store, relisted, quarantines)
     payloads = [
-        AddToPartition(partition=p, ingest=number, scans=scans, matches=tuple(scanned.matches)) for p in partitions
+        RevisePartition(
+            record=record,
+            unrevised=before[record.id],
+            ingest=number,
+            scans=scanned.scans,
+            matches=tuple(scanned.matches),
+            gone=tuple(sorted(result.file.path for result in gone)),
+            broken=broken,
+            names=tuple(spec.name for spec in driver.config.sources),
+        )
+        for record in earlier
+        if record.id in partitions.union(*(result.partitions for result in gone))
     ]
-    tasks = [_task(driver.store, f"{payload.partition}+{number}", payload) for payload in payloads]
-    made = driver.answers(Lane(name="additions", resources=ARITHMETIC, tasks=tasks), AdditionResult)
-    return sorted((result for _, result in made), key=lambda result: result.partition)
-
-
-def _task(store: Store, label: str, payload: Frozen, units: Mapping[str, int] | None = None) -> Task:
-    return Task(stage=STAGE, root=store.url, label=label, units=units or {}, payload=payload)
+    tasks = [task_of(driver.store, f"{payload.record.id}+{number}", payload) for payload in payloads]
+    made = driver.answers(Lane(name="revisions", resources=ARITHMETIC, tasks=tasks), AdditionResult)
+    return sorted((result for _, result in made if result.files), key=lambda result: result.partition)
 
 
 def _quarantined(store: Store, results: Sequence[ScanResult], what: str) -> dict[str, int]:
@@ -242,7 +270,10 @@ def _record(
         known=states["known"],
         quarantined=quarantined,
         rejected_annotations=_quarantined(store, scanned.results, "annotation"),
+        stamps={chunk_fingerprint(chunk): chunk.stamp for chunk in chunks if chunk.stamp},
+        readings=readings_of(chunks),
         partitions=tuple(partitions),
         additions=tuple(additions),
+        revised=sum(addition.files["images"].rows for addition in additions),
         quarantine=store.write_table(f"quarantine/{number:06d}.parquet", quarantine),
     )

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from fld_engine.engine.data.hashing import fingerprint, sha256_hex
-from fld_engine.engine.data.journal import AdditionResult, annotations_fingerprint
+from fld_engine.engine.data.journal import annotations_fingerprint
 from fld_engine.engine.data.libraries import PILLOW, versions_here
+from fld_engine.engine.data.places import Place, places_table
 from fld_engine.engine.data.records import FileRecord, PartitionRecord
 from fld_engine.engine.data.rows import RowWriter
 from fld_engine.engine.data.store import Store
@@ -21,7 +23,7 @@ from fld_engine.engine.sources.item import Locator
 from fld_engine.engine.sources.open import read_items
 from fld_engine.engine.stages.ingest.deduplicate import with_status
 from fld_engine.engine.stages.ingest.find_twins import twins_of
-from fld_engine.engine.stages.ingest.tasks import AddToPartition, PackPartition
+from fld_engine.engine.stages.ingest.tasks import PackPartition
 from fld_engine.schemas.annotations import Annotations
 from fld_engine.schemas.errors import SourceError
 from fld_engine.schemas.tables import IMAGES
@@ -40,22 +42,26 @@ def pack(task: PackPartition, worker: Worker) -> PartitionRecord:
     for scan, rows in task.rows:
         twins += twins_of(store, task.twins, scan, rows)
         images.extend(store.read_table(task.scans[scan]).take(pa.array(rows, pa.int64())).to_pylist())
-    others = _occurrences(store, task.scans, task.matches, "", {row["id"] for row in images})
+    others = occurrences(store, task.scans, task.matches, "", ("duplicate",), {row["id"] for row in images})
     writer = RowWriter()
+    places: dict[str, list[Place]] = {}
     for image, twin_group in zip(images, twins, strict=True):
-        image["uris"] = [image["uri"]]
-        for row in (image, *others.get(image["id"], ())):
-            writer.add(image["id"], Annotations.model_validate_json(row["annotations"]))
-            if row is not image:
-                image["uris"].append(row["uri"])
-                image["gold"] = image["gold"] or row["gold"]
+        mine = places[image["id"]] = [Place.of(row) for row in (image, *others.get(image["id"], ()))]
+        for place in mine:
+            writer.add(image["id"], Annotations.model_validate_json(place.annotations))
+        image["uris"] = [place.uri for place in mine]
+        image["gold"] = any(place.gold for place in mine)
         image["twin_group"] = twin_group
         image["member"] = f"{image['id']}.{image['format'].lower()}"
     identity = fingerprint({"images": [image["id"] for image in images]})
     prefix = f"partitions/{task.partition}-{identity}"
+    # the ids say all of the tar; a pack that was given up and goes on may know other places and annotations of them
+    said = fingerprint({"images": images, "others": others})[:8]
     files = {"tar": _write_tar(worker, f"{prefix}.tar", images)}
+    prefix = f"{prefix}.{said}"
     files["images"] = store.write_table(f"{prefix}.images.parquet", pa.Table.from_pylist(images, schema=IMAGES))
-    files |= {n: store.write_table(f"{prefix}.{n}.parquet", t) for n, t in writer.tables().items()}
+    tables = {"places": places_table(places), **writer.tables()}
+    files |= {n: store.write_table(f"{prefix}.{n}.parquet", t) for n, t in tables.items()}
     return PartitionRecord(
         id=task.partition,
         ingest=task.ingest,
@@ -68,32 +74,23 @@ def pack(task: PackPartition, worker: Worker) -> PartitionRecord:
     )
 
 
-def add_to_partition(store: Store, task: AddToPartition) -> AdditionResult:
-    """Write the places and annotations that a later ingest found for images of an earlier partition."""
-    found = _occurrences(store, task.scans, task.matches, task.partition, None)
-    writer = RowWriter(scope=f"+{task.ingest}")
-    images = []
-    for identity, rows in sorted(found.items()):
-        for row in rows:
-            writer.add(identity, Annotations.model_validate_json(row["annotations"]))
-        images.append({"id": identity, "uris": [row["uri"] for row in rows], "gold": any(row["gold"] for row in rows)})
-    prefix = f"partitions/{task.partition}-{fingerprint({'ingest': task.ingest, 'images': images})}+{task.ingest}"
-    schema = pa.schema([IMAGES.field(name) for name in ("id", "uris", "gold")])
-    files = {"images": store.write_table(f"{prefix}.images.parquet", pa.Table.from_pylist(images, schema=schema))}
-    files |= {n: store.write_table(f"{prefix}.{n}.parquet", t) for n, t in writer.tables().items()}
-    return AdditionResult(partition=task.partition, files=files)
-
-
-def _occurrences(
-    store: Store, scans: tuple[str, ...], matches: tuple[str, ...], partition: str, ids: set[str] | None
+def occurrences(
+    store: Store,
+    scans: tuple[str, ...],
+    matches: tuple[str, ...],
+    partition: str,
+    states: Collection[str],
+    ids: set[str] | None = None,
 ) -> dict[str, list[Row]]:
-    """Scan rows of the duplicates of a partition's images, by id, in scan order."""
+    """Scan rows of a partition's images (empty: of new ones) with one of these statuses, by id, in scan order."""
     wanted: list[Row] = []
     for path in matches:
-        table = with_status(store.read_table(path), "duplicate", partition)
-        if ids is not None:
-            table = table.filter(pc.is_in(table["id"], pa.array(sorted(ids), pa.string())))
-        wanted.extend(table.to_pylist())
+        table = store.read_table(path)
+        for status in states:
+            mine = with_status(table, status, partition)
+            if ids is not None:
+                mine = mine.filter(pc.is_in(mine["id"], pa.array(sorted(ids), pa.string())))
+            wanted.extend(mine.to_pylist())
     by_scan: dict[int, list[int]] = defaultdict(list)
     for row in wanted:
         by_scan[row["scan"]].append(row["row"])

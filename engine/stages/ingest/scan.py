@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import uuid
+from collections.abc import Collection
 from typing import Any
 
 import pyarrow as pa
@@ -9,17 +11,20 @@ import pyarrow as pa
 from fld_engine.engine.data.hashing import image_id, sha256_hex
 from fld_engine.engine.data.images import decode, phash64
 from fld_engine.engine.data.tombstones import read_tombstones
+from fld_engine.engine.plan.reading import reading
 from fld_engine.engine.plan.stages import Worker
 from fld_engine.engine.plan.tasks import Span
 from fld_engine.engine.sources.item import Rejected, SourceItem
 from fld_engine.engine.sources.open import read_chunk
-from fld_engine.engine.stages.ingest.tables import SCAN, ScanResult
+from fld_engine.engine.stages.ingest.tables import SCAN, ScanResult, ScanTrouble
 from fld_engine.engine.stages.ingest.tasks import ScanChunk
-from fld_engine.schemas.errors import UnreadableImage
+from fld_engine.schemas.errors import TransportError, UnreadableImage
 from fld_engine.schemas.tables import QUARANTINE
 
 Row = dict[str, Any]
 
+SCANNING = "scan"
+"""Step of the spans of a scan: decoding one item."""
 REMOVED = "removed"
 """Reason of a quarantined image that was removed from the root before; its row names the id and nothing else."""
 
@@ -27,15 +32,34 @@ REMOVED = "removed"
 def scan(task: ScanChunk, worker: Worker) -> ScanResult:
     """Scan one chunk. Items condemned by lost workers are quarantined without being touched again.
 
-    Of an image that was removed from the root, nothing is taken but its id.
+    Of an image that was removed from the root, nothing is taken but its id. Of a chunk that cannot be read to its end,
+    nothing is taken at all: `unread` says why. Tables bear the attempt in their names, so that a worker that was given
+    up and goes on cannot overwrite those that count.
     """
-    condemned = {span.start: reason for span, reason in worker.isolation.condemned}
-    name = task.chunk.spec.name
     store = worker.store
     removed = read_tombstones(store)
+    try:
+        rows, rejected = _read(task, worker, removed)
+    except TransportError as error:
+        return ScanResult(index=task.index, files={}, unread=ScanTrouble(kind=error.kind, detail=str(error)))
+    name = task.chunk.spec.name
+    quarantine = [{"source": name, **one.model_dump()} for one in rejected]
+    prefix = f"{task.out}.{uuid.uuid4().hex[:8]}"
+    files = {
+        "scan": store.write_table(f"{prefix}.scan.parquet", pa.Table.from_pylist(rows, schema=SCAN)),
+        "quarantine": store.write_table(
+            f"{prefix}.quarantine.parquet", pa.Table.from_pylist(quarantine, schema=QUARANTINE)
+        ),
+    }
+    return ScanResult(index=task.index, files=files)
+
+
+def _read(task: ScanChunk, worker: Worker, removed: Collection[str]) -> tuple[list[Row], list[Rejected]]:
+    """Rows of the images of a chunk, and what was rejected. Raises `TransportError`."""
+    condemned = {span.start: reason for span, reason in worker.isolation.condemned if span.step == SCANNING}
     rows: list[Row] = []
     rejected: list[Rejected] = []
-    for unit, found in enumerate(read_chunk(task.chunk, task.images.max_bytes)):
+    for unit, found in enumerate(reading(worker, read_chunk(task.chunk, task.images.max_bytes), task.chunk.base)):
         if isinstance(found, Rejected):
             rejected.append(found)
             continue
@@ -43,7 +67,7 @@ def scan(task: ScanChunk, worker: Worker) -> ScanResult:
         if unit in condemned:
             rejected.append(Rejected(uri=item.uri, reason=condemned[unit], detail="while it was decoded"))
             continue
-        span = Span(step="scan", start=unit, stop=unit + 1)
+        span = Span(step=SCANNING, start=unit, stop=unit + 1)
         worker.report(span, 0)
         if (identity := image_id(sha256_hex(data))) in removed:
             rejected = [one for one in rejected if item.uri not in (one.uri, one.of_image)]
@@ -54,14 +78,7 @@ def scan(task: ScanChunk, worker: Worker) -> ScanResult:
             except UnreadableImage as error:
                 rejected.append(Rejected(uri=item.uri, reason=error.reason, detail=error.detail))
         worker.report(span, 1)
-    quarantine = [{"source": name, **one.model_dump()} for one in rejected]
-    files = {
-        "scan": store.write_table(f"{task.out}.scan.parquet", pa.Table.from_pylist(rows, schema=SCAN)),
-        "quarantine": store.write_table(
-            f"{task.out}.quarantine.parquet", pa.Table.from_pylist(quarantine, schema=QUARANTINE)
-        ),
-    }
-    return ScanResult(index=task.index, files=files)
+    return rows, rejected
 
 
 def _row(task: ScanChunk, item: SourceItem, data: bytes) -> Row:

@@ -8,29 +8,39 @@ from typing import ClassVar
 from fld_engine.engine.data.journal import IngestRecord, read_journal, totals
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.data.tombstones import read_tombstones
+from fld_engine.engine.data.unread import UnreadCount, counts, read_unread
 from fld_engine.engine.plan.keeps import Holding
 from fld_engine.engine.plan.libraries import Made
 from fld_engine.engine.plan.plan import Plan
 from fld_engine.engine.plan.stages import Driver, Removal, Worker
 from fld_engine.engine.plan.tasks import Task
+from fld_engine.engine.stages.ingest.again import chunks_again, refused_before
 from fld_engine.engine.stages.ingest.deduplicate import deduplicate
 from fld_engine.engine.stages.ingest.find_twins import group_twins
 from fld_engine.engine.stages.ingest.forget import forget_ingested
-from fld_engine.engine.stages.ingest.ingest import STAGE, ingest, new_chunks
-from fld_engine.engine.stages.ingest.pack import add_to_partition, pack
+from fld_engine.engine.stages.ingest.gone import find_gone
+from fld_engine.engine.stages.ingest.ingest import ingest, new_chunks
+from fld_engine.engine.stages.ingest.pack import pack
+from fld_engine.engine.stages.ingest.revise import revise
 from fld_engine.engine.stages.ingest.scan import scan
+from fld_engine.engine.stages.ingest.scanning import STAGE
 from fld_engine.engine.stages.ingest.tasks import (
-    AddToPartition,
     DeduplicateBucket,
+    FindGone,
     GroupTwins,
     PackPartition,
+    RevisePartition,
     ScanChunk,
 )
 from fld_engine.schemas.annotations import Frozen
 
 
 class IngestStatus(Frozen):
-    """found = ingested + duplicates + known + quarantined; `removed` of those that were ingested are gone."""
+    """found = ingested + duplicates + known + quarantined; `removed` of those that were ingested are gone.
+
+    `refused_before` of the quarantined ones would be accepted under the limits of the config. `unread` was left for the
+    next run, by kind of failure; it is no part of what was found.
+    """
 
     found: int
     ingested: int
@@ -40,6 +50,8 @@ class IngestStatus(Frozen):
     quarantined: Mapping[str, int]
     rejected_annotations: Mapping[str, int]
     partitions: int
+    refused_before: int
+    unread: Mapping[str, UnreadCount]
 
 
 class Ingest:
@@ -57,7 +69,9 @@ class Ingest:
     )
 
     def is_current(self, plan: Plan) -> bool:
-        return not new_chunks(plan.config, read_journal(plan.store))
+        journal = read_journal(plan.store)
+        again = chunks_again(plan.store, journal)
+        return not new_chunks(plan.config, journal, again) and not read_unread(plan.store)
 
     def run(self, driver: Driver) -> IngestRecord | None:
         """The journal of this ingest; `None` where nothing is new."""
@@ -65,9 +79,15 @@ class Ingest:
 
     def numbers(self, result: IngestRecord | None) -> Mapping[str, int]:
         if result is None:
-            return {"found": 0, "new": 0, "duplicates": 0, "quarantined": 0}
+            return {"found": 0, "new": 0, "duplicates": 0, "revised": 0, "quarantined": 0}
         quarantined = sum(result.quarantined.values())
-        return {"found": result.found, "new": result.new, "duplicates": result.duplicates, "quarantined": quarantined}
+        return {
+            "found": result.found,
+            "new": result.new,
+            "duplicates": result.duplicates,
+            "revised": result.revised,
+            "quarantined": quarantined,
+        }
 
     def work(self, task: Task, worker: Worker) -> Frozen:
         match task.payload:
@@ -79,8 +99,10 @@ class Ingest:
                 return group_twins(worker.store, payload)
             case PackPartition() as payload:
                 return pack(payload, worker)
-            case AddToPartition() as payload:
-                return add_to_partition(worker.store, payload)
+            case FindGone() as payload:
+                return find_gone(worker.store, payload)
+            case RevisePartition() as payload:
+                return revise(worker.store, payload)
         raise TypeError(f"stage {STAGE} has no task for {type(task.payload).__name__}")
 
     def forget(self, store: Store, removal: Removal, tick: Callable[[], None]) -> None:
@@ -100,4 +122,6 @@ class Ingest:
             quarantined=dict(sorted(found.quarantined.items())),
             rejected_annotations=dict(sorted(found.rejected_annotations.items())),
             partitions=len(plan.partitions),
+            refused_before=len(refused_before(plan.store, plan.config, journal)),
+            unread=counts(read_unread(plan.store)),
         )

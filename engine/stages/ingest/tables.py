@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from fld_engine.engine.data.records import FileRecord
 from fld_engine.schemas.annotations import Frozen
+from fld_engine.schemas.errors import Trouble
 
 _string = pa.string()
 
@@ -42,11 +43,36 @@ MATCHES = pa.schema(
 )
 
 
+class ScanTrouble(Frozen):
+    """Why a chunk could not be read; the next run tries again."""
+
+    kind: Trouble
+    detail: str
+
+
+LISTED = pa.schema(
+    [
+        ("file", _string),  # its URI
+        ("read", pa.bool_()),  # by this ingest
+    ]
+)
+
+GONE = pa.schema(
+    [
+        ("id", _string),
+        ("uri", _string),
+        ("partition", _string),
+        ("moved", pa.bool_()),  # counts only where the source has the image at another place now
+    ]
+)
+
+
 class ScanResult(Frozen):
-    """Files of one scanned chunk: `scan` and `quarantine`."""
+    """Files of one scanned chunk: `scan` and `quarantine`; none where it could not be read, for `unread`."""
 
     index: int
     files: Mapping[str, FileRecord]
+    unread: ScanTrouble | None = None
 
 
 class DeduplicateResult(Frozen):
@@ -57,3 +83,10 @@ class TwinResult(Frozen):
     """How many hashes a part of a step leaves for another round."""
 
     unsettled: int
+
+
+class GoneResult(Frozen):
+    """A table `GONE`, and the partitions that it speaks of."""
+
+    file: FileRecord
+    partitions: tuple[str, ...]

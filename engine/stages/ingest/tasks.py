@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fld_engine.engine.data.images import ImageLimits
+from fld_engine.engine.data.records import PartitionRecord
 from fld_engine.engine.sources.item import SourceChunk
 from fld_engine.schemas.annotations import Frozen
 
@@ -58,10 +59,36 @@ class PackPartition(Frozen):
     twins: str  # folder of the tables with the twin groups
 
 
-class AddToPartition(Frozen):
-    """Write what a later ingest found out about images that are already in a partition."""
+class RevisePartition(Frozen):
+    """Write what sources say now of images that are already in a partition, where it is something else than before.
 
-    partition: str
+    `names` are the sources of the config; `gone` are tables of places that no longer say anything. `unrevised` is the
+    fingerprint of all that was said before any revision; `broken` are files that could not be read to their ends.
+    """
+
+    record: PartitionRecord
+    unrevised: str
     ingest: int
     scans: tuple[str, ...]
     matches: tuple[str, ...]
+    gone: tuple[str, ...]
+    broken: tuple[str, ...]
+    names: tuple[str, ...]
+
+
+class FindGone(Frozen):
+    """Find places of earlier ingests which sources that were read again have no more, in one hash-prefix bucket.
+
+    `relisted` are sources that were listed again, `listings` tables of their files; COCO jsons, `whole`, mention no
+    others. `quarantines` and `scans` are what was found in them.
+    """
+
+    bucket: int
+    num_buckets: int
+    relisted: tuple[str, ...]
+    whole: tuple[str, ...]
+    listings: tuple[str, ...]
+    scans: tuple[str, ...]
+    quarantines: tuple[str, ...]
+    indexes: tuple[str, ...]
+    out: str

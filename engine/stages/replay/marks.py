@@ -1,10 +1,19 @@
-"""Give failed images another chance: the done ones keep their rows, models run on the failed ones alone."""
+"""Give what failed another chance.
+
+Of an annotator's output, the done images keep their rows and models run on the failed ones alone. Images that were
+refused under limits that have changed are looked at again with the chunk of the source that they are in.
+"""
 
 from __future__ import annotations
 
 from fld_engine.engine.data.hashing import fingerprint
+from fld_engine.engine.data.journal import read_journal
 from fld_engine.engine.data.records import OutputRecord, record_path
 from fld_engine.engine.plan.plan import REPLAYED, Plan
+from fld_engine.engine.stages.ingest.again import REPLAY, Replay, refused_before
+from fld_engine.engine.stages.ingest.gone import file_uris, files_of
+from fld_engine.engine.stages.ingest.ingest import listed_chunks
+from fld_engine.engine.stages.ingest.scanning import chunk_fingerprint
 
 
 def mark_failed(plan: Plan) -> int:
@@ -26,3 +35,28 @@ def mark_failed(plan: Plan) -> int:
                 plan.store.write_bytes(f"stages/{step}/{record.id}-{old}{REPLAYED}{new}", b"")
                 marked += output.failed
     return marked
+
+
+def mark_refused(plan: Plan) -> int:
+    """Have the next ingest read the chunks again that hold images refused under other limits; returns their number.
+
+    Raises `SourceError` where there are such images and a source cannot be listed.
+    """
+    journal = read_journal(plan.store)
+    wanted: dict[str, list[int]] = {}
+    for number, row in enumerate(refused_before(plan.store, plan.config, journal)):
+        for uri in files_of(row["uri"]):
+            wanted.setdefault(uri, []).append(number)
+    if not wanted:
+        return 0
+    chunks: set[str] = set()
+    found: set[int] = set()
+    for source in listed_chunks(plan.config, journal):
+        for chunk, _ in source:
+            mine = {number for uri in file_uris(chunk) for number in wanted.get(uri, ())}
+            if mine:
+                chunks.add(chunk_fingerprint(chunk))
+                found |= mine
+    if chunks:
+        plan.store.write_model(REPLAY, Replay(after=len(journal), chunks=tuple(sorted(chunks))))
+    return len(found)

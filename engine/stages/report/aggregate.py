@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fld_engine.engine.data.kept_rows import exported, is_ordinary, judged
-from fld_engine.engine.data.region_names import class_names
+from fld_engine.engine.data.region_names import region_classes
 from fld_engine.engine.data.view import PartitionView
 from fld_engine.engine.stages.coverage.boxes import MAX_PER_IMAGE
 from fld_engine.engine.stages.report.agreement import COVERED, agreement_counts, reference_counts
@@ -66,7 +66,7 @@ def _dropped_classes(view: PartitionView) -> pa.Table:
     regions = judged(view, "regions").filter(is_ordinary(view, "regions"))
     gone = pc.and_(pc.invert(regions["kept"]), pc.not_equal(regions["reason"], COVERED))
     regions = regions.filter(pc.and_(gone, pc.equal(regions["kind"], "object")))
-    names = class_names(regions, view.annotations["region_texts"])
+    names = region_classes(regions, view.annotations["region_texts"], lower=True)
     image = pc.index_in(regions["image_id"], value_set=view.images["id"].combine_chunks())
     table = pa.table(
         {

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from fld_engine.engine.data.columns import boxes_xyxy, codes, floats
 from fld_engine.engine.data.geometry import Bools, Floats, Ints, pairwise_iou
 from fld_engine.engine.data.kept_rows import is_ordinary, judged
-from fld_engine.engine.data.region_names import class_names
+from fld_engine.engine.data.region_names import region_classes
 from fld_engine.engine.data.view import PartitionView
 from fld_engine.engine.stages.report.bins import IOU_BINS, iou_bins
 from fld_engine.engine.stages.report.tables import count_rows
@@ -90,7 +90,7 @@ def _references(view: PartitionView) -> Iterator[tuple[str, pa.Table, np.ndarray
     ):
         if regions is not None and texts is not None and regions.num_rows:
             objects = regions.filter(pc.equal(regions["kind"], "object"))
-            yield group, objects, _strings(class_names(objects, texts))
+            yield group, objects, _strings(region_classes(objects, texts, lower=True))
 
 
 def disagreement(view: PartitionView, derived: frozenset[tuple[str, str]]) -> dict[str, int]:
@@ -126,7 +126,7 @@ def sure_regions(view: PartitionView) -> tuple[pa.Table, np.ndarray]:
 def _named(view: PartitionView, regions: pa.Table) -> tuple[pa.Table, np.ndarray]:
     """The object regions among these, and their classes."""
     objects = regions.filter(pc.equal(regions["kind"], "object"))
-    return objects, _strings(class_names(objects, view.annotations["region_texts"]))
+    return objects, _strings(region_classes(objects, view.annotations["region_texts"], lower=True))
 
 
 def _done(view: PartitionView, annotator: str) -> set[str]:

@@ -19,7 +19,7 @@ from fld_engine.engine.data.columns import boxes_xyxy
 from fld_engine.engine.data.geometry import pairwise_iou
 from fld_engine.engine.data.kept_rows import exported
 from fld_engine.engine.data.partition import load_view
-from fld_engine.engine.data.region_names import class_names
+from fld_engine.engine.data.region_names import region_classes
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.data.view import PartitionView
 from fld_engine.engine.stages.report.tasks import ComparePartition
@@ -93,7 +93,7 @@ def kept_by_image(view: PartitionView) -> dict[str, Kept]:
     kept = exported(view)
     found = {image_id: Kept([], [], []) for image_id in kept["images"]["id"].to_pylist()}
     regions = kept["regions"]
-    names = class_names(regions, kept["region_texts"]).to_pylist()
+    names = region_classes(regions, kept["region_texts"], lower=True).to_pylist()
     readings, boxes = _readings(kept["region_texts"]), boxes_xyxy(regions).tolist()
     for i, row in enumerate(regions.select(["id", "image_id", "kind"]).to_pylist()):
         label = names[i] if row["kind"] == "object" else readings.get(row["id"], "")

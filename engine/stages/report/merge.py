@@ -133,7 +133,8 @@ def _identity(name: str, payload: Frozen) -> dict[str, Any]:
 def _gallery_task(plan: Plan, record: PartitionRecord, image_ids: tuple[str, ...]) -> DrawGallery:
     reads = committed(plan, record)
     out = _out("gallery", [identity_of(reads), list(image_ids)])
-    return DrawGallery(partition=record, reads=reads, image_ids=image_ids, images=plan.config.images, out=out)
+    limits = record.limits or plan.config.images
+    return DrawGallery(partition=record, reads=reads, image_ids=image_ids, images=limits, out=out)
 
 
 def _aggregate_files(plan: Plan, record: PartitionRecord) -> dict[str, str]:

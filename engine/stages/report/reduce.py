@@ -98,7 +98,7 @@ def read_vocabulary(store: Store, results: Sequence[MergeResult]) -> Vocabulary:
 
 def _buckets(store: Store, path: str, low: int, high: int) -> pa.Table:
     """Rows of a gathered file in a run of buckets; only their row groups are fetched."""
-    with store.fs.open(store.path(path), "rb") as stream:
+    with store.open_read(path) as stream:
         file = pq.ParquetFile(stream)
         column = file.schema_arrow.get_field_index("bucket")
         statistics = [file.metadata.row_group(i).column(column).statistics for i in range(file.num_row_groups)]

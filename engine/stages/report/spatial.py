@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from fld_engine.engine.data.columns import boxes_xyxy, codes, floats, positions
 from fld_engine.engine.data.geometry import Bools, Floats, Ints, areas, mask_area, pairwise_iou
 from fld_engine.engine.data.kept_rows import box_families
-from fld_engine.engine.data.region_names import class_names
+from fld_engine.engine.data.region_names import region_classes
 from fld_engine.engine.stages.coverage.boxes import AREA_EDGES, ASPECT_EDGES, count_boxes
 from fld_engine.engine.stages.report.bins import IOU_BINS, iou_bins
 from fld_engine.engine.stages.report.tables import count_rows
@@ -48,7 +48,7 @@ def class_rows(kept: Mapping[str, pa.Table], masks: pa.Table) -> pa.Table:
     regions = next(boxes for family, boxes in box_families(kept) if family == "region-text")
     image = positions(regions["image_id"], kept["images"]["id"])
     source = kept["images"]["source"].combine_chunks().take(pa.array(image))
-    names = class_names(regions, kept["region_texts"])
+    names = region_classes(regions, kept["region_texts"], lower=True)
     boxes, images = boxes_xyxy(regions), kept["images"]
     image_wh = np.stack([floats(images, "width"), floats(images, "height")], axis=1)[image]
     sides = boxes[:, 2:] - boxes[:, :2]

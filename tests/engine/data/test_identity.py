@@ -13,7 +13,7 @@ from fld_engine.engine.data.images import ImageLimits
 from fld_engine.engine.plan.config import RunConfig
 from fld_engine.engine.sources.item import Rejected, SourceChunk, SourceSpec
 from fld_engine.engine.stages.export.task import ExportGroup
-from fld_engine.engine.stages.ingest.ingest import chunk_fingerprint, scan_fingerprint
+from fld_engine.engine.stages.ingest.scanning import chunk_fingerprint, scan_fingerprint
 from fld_engine.engine.stages.report.tasks import ComparePartition, DrawGallery, Gather, Reduce
 from fld_engine.refinement.loop.settings import RefineConfig, SparseConfig
 from fld_engine.schemas.annotations import Frozen

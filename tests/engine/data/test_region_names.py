@@ -5,7 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pytest
 
-from fld_engine.engine.data.region_names import class_names, region_classes
+from fld_engine.engine.data.region_names import class_rank, region_classes
 from tests.tables import rows
 
 
@@ -14,8 +14,8 @@ from tests.tables import rows
     [
         # in the order of the regions, not of their texts
         ([("r2", "phrase", "cat"), ("r1", "phrase", "dog")], ["dog", "cat"]),
-        # the first of several
-        ([("r1", "phrase", "dog"), ("r1", "phrase", "puppy"), ("r2", "phrase", "cat")], ["dog", "cat"]),
+        # of several that are as sure, the first in the alphabet
+        ([("r1", "phrase", "puppy"), ("r1", "phrase", "dog"), ("r2", "phrase", "cat")], ["dog", "cat"]),
         # a brief text, a chunk or what is read is no class
         ([("r1", "brief", "a dog"), ("r1", "chunk", "dog"), ("r2", "ocr", "STOP")], ["", ""]),
         # one of two has a name
@@ -43,13 +43,18 @@ def test_classes_of_tables_read_in_pieces() -> None:
     assert region_classes(regions, region_texts).to_pylist() == ["dog", "cat"]
 
 
-def test_a_figure_shows_the_surest_name_and_a_filter_the_first() -> None:
-    """A ranker may add a better name to a region; its own detector's is what overlaps are compared by."""
-    regions = rows("regions", {"id": "r1"}, {"id": "r2"})
-    said = [("r2", "Cat", 0.9), ("r1", "Dog", 0.4), ("r1", "Puppy", 0.6), ("r2", "Kitten", 0.9)]
-    region_texts = rows(
-        "region_texts", *({"region_id": r, "kind": "phrase", "text": text, "score": score} for r, text, score in said)
-    )
-    assert region_classes(regions, region_texts).to_pylist() == ["Dog", "Cat"]
-    assert class_names(regions, region_texts).to_pylist() == ["puppy", "cat"]
-    assert class_names(regions, region_texts, lower=False).to_pylist() == ["Puppy", "Cat"]
+def test_the_surest_name_is_the_class() -> None:
+    """A ranker may add a better name to a region: filters, figures and `<OD>` go by it, in the order of samples."""
+    regions = rows("regions", {"id": "r1"}, {"id": "r2"}, {"id": "r3"})
+    said = [
+        ("r2", "phrase", "Cat", 0.9, "m"), ("r1", "brief", "a dog", 1.0, "m"), ("r1", "phrase", "Dog", 0.4, "m"),
+        ("r1", "phrase", "Puppy", 0.6, "m"), ("r2", "phrase", "Kitten", 0.9, "m"), ("r3", "phrase", "cow", 1.0, "m"),
+        ("r3", "phrase", "ox", 1.0, "human"),
+    ]  # fmt: skip
+    columns = ("region_id", "kind", "text", "score", "annotator")
+    table = rows("region_texts", *(dict(zip(columns, row, strict=True)) for row in said))
+    assert region_classes(regions, table).to_pylist() == ["Puppy", "Cat", "ox"], "a person's before a model's"
+    assert region_classes(regions, table, lower=True).to_pylist() == ["puppy", "cat", "ox"]
+    ranked = sorted(table.to_pylist(), key=class_rank)
+    first = {row["region_id"]: row["text"] for row in reversed(ranked) if row["kind"] == "phrase"}
+    assert first == {"r1": "Puppy", "r2": "Cat", "r3": "ox"}

@@ -10,10 +10,10 @@ import pytest
 from fld_engine.engine.plan.limits import Limits
 from fld_engine.engine.plan.protocols import Resources
 from fld_engine.engine.plan.tasks import ARITHMETIC, Isolation, Lane, Span, Task
-from fld_engine.engine.run.messages import Broken, Cause, Done, Event, Loading, Lost, Progress, Ready
+from fld_engine.engine.run.messages import Broken, Cause, Done, Event, Failed, Loading, Lost, Progress, Ready
 from fld_engine.engine.run.supervisor import Supervisor, WorkerHandle
 from fld_engine.schemas.annotations import Frozen
-from fld_engine.schemas.errors import RunnerError
+from fld_engine.schemas.errors import RunnerError, TransportError
 
 
 class Nothing(Frozen):
@@ -197,3 +197,28 @@ def test_a_step_that_nothing_works_for_is_told_so() -> None:
     machine = Machine(script)
     run(machine, Limits(), "p000000", "p000001")
     assert [isolation.patient for isolation in machine.isolations()] == [(), (), (), ("s",), ("s",)]
+
+
+UNREACHED: list[Event] = [
+    Failed(error="TransportError", detail="s3://b/p.tar: the store could not answer", fatal=False)
+]
+
+
+def test_bytes_that_could_not_be_had_are_asked_for_by_another_try_of_the_task() -> None:
+    assert run(Machine([UNREACHED, UNREACHED]), Limits(task_retries=2), "group 0") == ["group 0"]
+
+
+def test_bytes_that_cannot_be_had_stop_the_run_under_their_own_name() -> None:
+    """Whoever drives can tell a store that is away, which passes by waiting, from a task that cannot be done."""
+    with pytest.raises(TransportError, match=r"export group 0.*s3://b/p\.tar"):
+        run(Machine([UNREACHED] * 3), Limits(task_retries=2), "group 0")
+
+
+def test_a_worker_that_is_busy_for_a_run_that_was_given_up_is_ended() -> None:
+    """What it says of the old task would be taken for the new one of the same label."""
+    machine = Machine([[Progress(span=Span(step="x", start=0, stop=1))]])
+    supervisor = Supervisor(machine, Limits())
+    next(supervisor.run([lane()]))
+    (event,) = (event for _, event in supervisor.run([lane()]))
+    assert isinstance(event, Done)
+    assert [process.killed for process in machine.processes] == [True, False]

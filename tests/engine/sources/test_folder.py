@@ -94,7 +94,7 @@ def test_what_cannot_be_read_is_named_and_the_rest_goes_on(tmp_path: Path) -> No
     assert [item.uri for item, _ in items] == ["odd/good.jpg", "odd/linked.jpg"]
     assert {(r.uri, r.reason) for r in rejected} == {
         ("odd/\\udcff\\udcfe.jpg", "bad_name"),
-        ("odd/broken.jpg", "unreadable"),
+        ("odd/broken.jpg", "not_a_file"),
         ("odd/large.jpg", "too_many_bytes"),
         ("odd/pipe.jpg", "not_a_file"),
     }

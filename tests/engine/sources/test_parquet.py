@@ -70,7 +70,7 @@ def test_uris_are_followed_beside_the_table_and_no_further(tmp_path: Path) -> No
     items, rejected = scan(tmp_path / "x.parquet")
     assert [data for _, data in items] == [jpeg(), jpeg(quality=80), jpeg(quality=70), jpeg(quality=80)]
     assert [(r.uri, r.reason) for r in rejected] == [
-        ("x.parquet#4", "unreadable"),
+        ("x.parquet#4", "gone"),
         ("x.parquet#5", "bad_uri"),
         ("x.parquet#6", "bad_uri"),
         ("x.parquet#7", "bad_uri"),

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import ClassVar
 
-from fld_engine.engine.sources.files import Listing, list_files, locate
+from fld_engine.engine.sources.files import Listing, list_files, open_random
 from fld_engine.engine.sources.item import (
     IMAGE_EXTENSIONS,
     Locator,
@@ -51,7 +51,10 @@ class ZippedImages:
         zips = listing.ending({"zip"})
         if not zips:
             raise SourceError(f"source {spec.url} holds no .zip among its {len(listing.files)} files")
-        return [SourceChunk(spec=spec, kind=KIND, base=listing.base, files=(file,)) for file in zips]
+        return [
+            SourceChunk(spec=spec, kind=KIND, base=listing.base, files=(file,), stamp=listing.stamp([file]))
+            for file in zips
+        ]
 
     def read(self, chunk: SourceChunk, max_bytes: int) -> Iterator[ScannedItem]:
         """Images in the order of the zip's own list."""
@@ -87,9 +90,8 @@ class ZippedImages:
 
 @contextmanager
 def _opened(url: str) -> Iterator[zipfile.ZipFile]:
-    fs, path = locate(url)
     try:
-        with fs.open(path, "rb") as stream, zipfile.ZipFile(stream) as archive:
+        with open_random(url) as stream, zipfile.ZipFile(stream) as archive:
             yield archive
-    except (OSError, KeyError) as error:
+    except KeyError as error:
         raise SourceError(f"{url} cannot be read: {error}") from error

@@ -11,13 +11,13 @@ from fld_engine.refinement.student.presets import PRESETS, preset
 from fld_engine.refinement.student.settings import StudentConfig
 from fld_engine.schemas.errors import ConfigError, ModelError
 from fld_engine.schemas.target_language import (
-    SPECIAL_TOKENS,
     Instance,
     location_tokens,
     parse_answer,
     write_answer,
     write_prompt,
 )
+from fld_engine.schemas.tokens import SPECIAL_TOKENS
 from tests.refinement.tiny import IMAGE_PX, scenes, student, training_set
 
 

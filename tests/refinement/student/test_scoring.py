@@ -93,7 +93,7 @@ def test_true_caption_is_likelier_than_another_image_s(scorer: Scorer) -> None:
 def test_what_cannot_be_said_is_not_scored(scorer: Scorer) -> None:
     nothing = Regions(0, np.zeros((0, 4)), [])
     unsayable = Regions(0, np.array([[1.0, 1.0, 9.0, 9.0]]), ["日本"])
-    assert scorer.texts([(0, "brief", "a < b")]) == [NOT_ASKED]
+    assert scorer.texts([(0, "brief", "a <loc_1> b")]) == [NOT_ASKED]
     assert scorer.boxes([unsayable]) == [[NOT_ASKED]]
     assert scorer.regions([nothing], LABELS) == [[]]
 

@@ -84,7 +84,7 @@ class EnergonIndex:
 def remove_energon_index(out: Store) -> None:
     """Leave no database of an earlier export that speaks of other shards."""
     if out.exists(PATH):
-        out.fs.rm_file(out.path(PATH))
+        out.delete(PATH)
 
 
 @contextmanager

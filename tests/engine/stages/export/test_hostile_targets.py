@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from fld_engine.engine.stages.export.targets import write_targets
 from fld_engine.schemas.sample import SAMPLE_VERSION, Sample, TargetEntry
-from fld_engine.schemas.target_language import most_tokens, normalise_text, parse_answer, quantise
+from fld_engine.schemas.target_language import normalise_text, parse_answer, quantise
 from fld_engine.schemas.tasks import TASKS
-from tests.florence2_processor import build_processor
+from fld_engine.schemas.tokens import num_tokens
+from tests.florence2_processor import build_processor, published_tokenizer
 
 WH = (640, 480)
 SOURCE = {"annotator": "a", "model": "m", "revision": "1", "round": 0}
@@ -39,6 +40,11 @@ MASKS = st.lists(POLYGONS, max_size=2)
 @pytest.fixture(scope="module")
 def processor() -> Any:
     return build_processor()
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Any:
+    return published_tokenizer()
 
 
 @st.composite
@@ -137,28 +143,40 @@ def check(processor: Any, sample: Sample, target: TargetEntry) -> None:
 
 @settings(max_examples=150, suppress_health_check=list(HealthCheck))
 @given(samples(), st.sampled_from([12, 60, 300, 1000]))
-def test_targets_of_any_sample(processor: Any, sample: Sample, max_tokens: int) -> None:
-    targets = write_targets(sample, max_tokens)
+def test_targets_of_any_sample(processor: Any, tokenizer: Any, sample: Sample, max_tokens: int) -> None:
+    targets, unsaid = write_targets(sample, max_tokens, max_prompt_tokens=50)
     assert len({(t.task, t.prompt, t.target) for t in targets}) == len(targets)
     for target in targets:
         for text in (target.prompt, target.target):
-            ids = processor.tokenizer(text, add_special_tokens=False).input_ids
-            assert len(ids) <= most_tokens(text) <= max_tokens, "never longer than was said"
+            ids = tokenizer(text, add_special_tokens=False).input_ids
+            assert len(ids) <= num_tokens(text) <= max_tokens, "never longer than was said"
             assert "\n" not in text
+        assert num_tokens(target.prompt) <= 50
         check(processor, sample, target)
-    assert write_targets(sample, max_tokens) == targets
+    assert write_targets(sample, max_tokens, max_prompt_tokens=50) == (targets, unsaid)
+    check_all_told(sample, [target.task for target in targets], [entry.task for entry in unsaid])
+
+
+def check_all_told(sample: Sample, said: list[str], unsaid: list[str]) -> None:
+    """Of every annotation there is a target of its task, or word that there is none."""
+    granularities = {"brief": "<CAPTION>", "detailed": "<DETAILED_CAPTION>", "more_detailed": "<MORE_DETAILED_CAPTION>"}
+    for text in sample.texts:
+        assert granularities[text.granularity] in said + unsaid
+    for region in sample.regions:
+        if region.texts and region.kind == "text":
+            assert {"<OCR>", "<OCR_WITH_REGION>", "<REGION_TO_OCR>"} <= {*said, *unsaid}
+        if region.kind == "object":
+            assert "<REGION_PROPOSAL>" in said + unsaid
+        if region.kind == "object" and any(text.kind == "phrase" for text in region.texts):
+            assert {"<OD>", "<OPEN_VOCABULARY_DETECTION>", "<REGION_TO_CATEGORY>"} <= {*said, *unsaid}
 
 
 @settings(max_examples=30, suppress_health_check=list(HealthCheck))
 @given(samples())
 def test_a_shorter_limit_says_less_and_nothing_else(sample: Sample) -> None:
-    """What is listed under a short limit is listed under a long one, by the same annotations."""
-    longer = write_targets(sample, 100_000)
-    whole = {(t.task, t.prompt, t.annotation_ids) for t in longer}
-    lists = ("<OD>", "<DENSE_REGION_CAPTION>", "<REGION_PROPOSAL>", "<OCR>", "<OCR_WITH_REGION>")
-    for target in write_targets(sample, 80):
-        if target.task in lists:
-            (listed,) = [t for t in longer if t.task == target.task]
-            assert set(target.annotation_ids) <= set(listed.annotation_ids)
-        elif TASKS[target.task].answer != "text":
-            assert (target.task, target.prompt, target.annotation_ids) in whole, "named things are told whole"
+    """An answer is whole or not there: one that names some of what is asked for would teach to stop early."""
+    longer = write_targets(sample, 100_000).targets
+    shorter = write_targets(sample, 80)
+    assert set(shorter.targets) <= set(longer)
+    missing = {target.task for target in longer} - {target.task for target in shorter.targets}
+    assert missing <= {entry.task for entry in shorter.unsaid if entry.reason == "too_long"}

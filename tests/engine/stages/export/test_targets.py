@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from fld_engine.engine.stages.export.assemble import assemble
-from fld_engine.schemas.sample import Sample, TargetEntry
+from fld_engine.schemas.sample import Sample, TargetEntry, canonical_json, parse_sample
 from fld_engine.schemas.target_language import parse_answer
 from fld_engine.schemas.tasks import TASKS
 from tests.engine.stages.export.view_builder import box, image_row, make_view, small_jpeg
@@ -94,12 +95,72 @@ def test_detection_names_its_regions_in_spoken_order(sample: Sample) -> None:
     assert proposals.annotation_ids == ("cat-top", "dog", "cat-low")  # a box needs no name
 
 
-def test_scene_text_that_cannot_be_said_is_left_out(sample: Sample) -> None:
+def test_scene_text_is_said_as_it_stands(sample: Sample) -> None:
+    """A `<` that begins no token is a sign like any other."""
     (words,) = of(sample, "<OCR>")
-    assert (words.target, words.annotation_ids) == ("OPEN", ("sign",))
+    assert (words.target, words.annotation_ids) == ("OPEN AB <3 12", ("sign", "plate"))
     (quads,) = of(sample, "<OCR_WITH_REGION>")
-    assert quads.annotation_ids == ("sign",)
-    assert [target.target for target in of(sample, "<REGION_TO_OCR>")] == ["OPEN"]
+    assert quads.annotation_ids == ("sign", "plate")
+    assert [target.target for target in of(sample, "<REGION_TO_OCR>")] == ["OPEN", "AB <3 12"]
+
+
+def test_what_is_in_no_target_is_told_by_task_and_reason(sample: Sample) -> None:
+    """A dog whose name has no spelling in ASCII, and a caption with a token in it; `it` is no thing to be counted."""
+    told = {(entry.task, entry.reason, entry.annotation_ids) for entry in sample.unsaid}
+    assert told == {
+        ("<MORE_DETAILED_CAPTION>", "not_representable", ("long",)),
+        ("<OD>", "not_representable", ("dog",)),
+        ("<DENSE_REGION_CAPTION>", "not_representable", ("dog",)),
+        ("<OPEN_VOCABULARY_DETECTION>", "not_representable", ("dog",)),
+    }
+
+
+def crowd(number: int, *names: str) -> Sample:
+    """A sample of as many boxes, whose names take turns."""
+    places = [{"x1": float(i), "y1": 0.0, "x2": i + 1.0, "y2": 9.0} for i in range(number)]
+    regions = [{"id": f"r{i}", "image_id": ID, "kind": "object", **at} for i, at in enumerate(places)]
+    region_texts = [
+        {"id": f"n{i}", "image_id": ID, "region_id": f"r{i}", "kind": "phrase", "text": names[i % len(names)]}
+        for i in range(number)
+    ]
+    (made,) = assemble(make_view([IMAGE], {"regions": regions, "region_texts": region_texts}), lambda group: "train")
+    return made
+
+
+@pytest.mark.parametrize(
+    ("number", "names", "whole"),
+    [
+        (255, ("bolt",), True),  # 255 boxes and the word: 1,021 tokens
+        (256, ("bolt",), False),
+        (300, ("bolt", "nut"), False),
+    ],
+)
+def test_a_crowded_picture_is_asked_for_its_classes(number: int, names: tuple[str, ...], whole: bool) -> None:
+    """A list that ends early teaches to stop early; each class that fits is told whole, and every box by its place."""
+    made = crowd(number, *names)
+    assert {t.task for t in made.targets if t.task == "<OD>"} == ({"<OD>"} if whole else set())
+    told = [len(target.annotation_ids) for target in of(made, "<OPEN_VOCABULARY_DETECTION>")]
+    assert told == ([255] if whole else [150, 150] if len(names) == 2 else [])
+    assert len(of(made, "<REGION_TO_CATEGORY>")) == number
+    unsaid = {entry.task: (entry.reason, len(entry.annotation_ids)) for entry in made.unsaid}
+    lists = {"<OD>", "<DENSE_REGION_CAPTION>", "<OPEN_VOCABULARY_DETECTION>"}
+    proposals = set() if number <= 255 else {"<REGION_PROPOSAL>"}
+    expected = (
+        proposals
+        if whole
+        else lists | proposals
+        if len(names) == 1
+        else (lists | proposals) - {"<OPEN_VOCABULARY_DETECTION>"}
+    )
+    assert unsaid == dict.fromkeys(expected, ("too_long", number))
+
+
+def test_a_sample_of_an_older_export_reads_and_writes_as_it_was(sample: Sample) -> None:
+    """Shards of version 1.0 have no `unsaid`: they are whole all the same, byte for byte."""
+    old = json.loads(canonical_json(sample))
+    del old["unsaid"]
+    data = json.dumps(old, separators=(",", ":"), ensure_ascii=False).encode()
+    assert canonical_json(parse_sample(data)) == data
 
 
 def test_grounding_follows_the_caption(sample: Sample) -> None:

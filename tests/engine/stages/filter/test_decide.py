@@ -187,7 +187,7 @@ def test_thresholds_stand_once_in_the_metadata_of_their_target() -> None:
     assert stored == {
         "sure": {
             "filter": "filters.region:RegionConfidence",
-            "version": 1,
+            "version": 2,
             "params": {"objects": 0.35, "scene_text": 0.5, "annotators": {}, "classes": {}},
         }
     }

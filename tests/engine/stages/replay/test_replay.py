@@ -10,7 +10,7 @@ from fld_engine.engine.data.journal import read_journal
 from fld_engine.engine.inspect.explain import explain
 from fld_engine.engine.inspect.status import read_status
 from fld_engine.engine.stages.replay.marks import mark_failed
-from tests.roots import digest, fake_config, run_pipeline, write_photographs
+from tests.roots import digest, fake_config, opened, run_pipeline, write_photographs
 
 pytestmark = pytest.mark.long
 
@@ -25,7 +25,8 @@ def test_a_replay_runs_the_failed_images_alone_and_ends_where_an_undisturbed_run
     first = run_pipeline(tmp_path / "root", config)
     assert read_status(first.plan(), read_journal(first.store)).annotated["first"].failed == 1
     flag.unlink()
-    assert mark_failed(first.plan()) == 1
+    with opened(tmp_path / "root", config) as pipeline:
+        assert mark_failed(pipeline.plan()) == 1
     replayed = run_pipeline(tmp_path / "root", config)
     assert replayed.work.images_read == 1
     assert read_status(replayed.plan(), read_journal(replayed.store)).annotated["first"].failed == 0

@@ -1,0 +1,42 @@
+"""Secrets by reference: `${NAME}` in an address stands for an environment variable, looked up where it is opened.
+
+What is written down, in a config, a journal, a task or a table, has the reference; the value is nowhere but in the
+environment of the process that opens the address.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+
+import fsspec
+
+from fld_engine.schemas.errors import ConfigError
+
+_REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+def resolved(address: str) -> str:
+    """An address with the values of its references. Raises `ConfigError` where one is not set in this process."""
+    for name in _REFERENCE.findall(address):
+        if name not in os.environ:
+            raise ConfigError(
+                f"{address} refers to environment variable {name}, which is not set in this process: set it where the "
+                "run is driven and where its workers run"
+            )
+    return _REFERENCE.sub(lambda found: os.environ[found[1]], address)
+
+
+def referring(address: str, given: str) -> str:
+    """An address that was made from `given`, resolved, with the references of `given` again."""
+    for name in _REFERENCE.findall(given):
+        if value := os.environ.get(name):
+            address = address.replace(value, f"${{{name}}}")
+    return address
+
+
+def url_to_fs(address: str, **options: Any) -> tuple[Any, str]:
+    """The file system of an address with references, and the path on it. Raises `ConfigError` as `resolved` does."""
+    fs, path = fsspec.core.url_to_fs(resolved(address), **options)
+    return fs, path
