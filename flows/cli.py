@@ -10,8 +10,10 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from fld_engine.engine.data.libraries import MadeWith
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.plan.config import ExporterConfig, RunConfig
+from fld_engine.engine.plan.libraries import check_libraries, mark_made_with
 from fld_engine.engine.plan.plan import Plan
 from fld_engine.engine.plan.registry import build_exporter, exporter_names, pin, stages_of_run
 from fld_engine.engine.run.logs import configure_logging
@@ -124,26 +126,43 @@ def export(
             wrote = ", ".join(f"{number} {what}" for what, number in numbers.items())
             out.print(f"{wrote}: {url}/{exporter.folder(plan)}")
             return
+        check_libraries(plan, [Export()])
         summary = pipeline.run(Export())
     out.print(f"{summary.num_samples} samples in {summary.num_shards} shards: {url}/{export_folder(plan)}")
 
 
 @app.command()
-def replay(root: Root, set_: Set = None) -> None:
+def replay(
+    root: Root,
+    made_with: Annotated[
+        str | None,
+        typer.Option(
+            help="Instead, make whole outputs again that were made with this library, such as torch==2.13.0; "
+            "`other`: with other versions than are installed here."
+        ),
+    ] = None,
+    set_: Set = None,
+) -> None:
     """Run the annotators again on the images that failed, and take in those that were refused under other limits."""
     from fld_engine.engine.stages.replay.marks import mark_failed, mark_refused
 
     store, config = existing_root(root, set_)
+    wanted = MadeWith(made_with) if made_with is not None else None
     with Pipeline(store, config) as pipeline:
         plan = pipeline.plan()
-        failed, refused = mark_failed(plan), mark_refused(plan)
-    if not failed and not refused:
-        out.print("nothing to replay: no annotator failed on any image, and none was refused under other limits")
+        if wanted is not None:
+            marked = [(mark_made_with(plan, wanted), "making {} outputs again")]
+            nothing = f"no output was made with {made_with}"
+        else:
+            refused = "looking again at {} images that were refused under other limits"
+            marked = [(mark_failed(plan), "replaying {} failed images"), (mark_refused(plan), refused)]
+            nothing = "no annotator failed on any image, and none was refused under other limits"
+    if not any(number for number, _ in marked):
+        out.print(f"nothing to replay: {nothing}", markup=False)
         return
-    if failed:
-        out.print(f"replaying {failed} failed images")
-    if refused:
-        out.print(f"looking again at {refused} images that were refused under other limits")
+    for number, what in marked:
+        if number:
+            out.print(what.format(number))
     _run_flow(config, root)
     print_status(plan_of_root(store, config))
 

@@ -11,6 +11,7 @@ from rich.table import Table
 from fld_engine.engine.data.journal import read_journal
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.plan.estimate import estimate
+from fld_engine.engine.plan.libraries import tell_of_libraries
 from fld_engine.engine.plan.plan import Steps
 from fld_engine.engine.plan.protocols import Resources
 from fld_engine.engine.plan.registry import pin, stages_of_run
@@ -78,6 +79,8 @@ def plan(
         return
     out.print(f"{root}: {total} images ingested, {chunks} new source chunks to read")
     warn_of_work_sets(planned)
+    if libraries := tell_of_libraries(planned, stages_of_run(config)):
+        out.print(f"note: {libraries}", markup=False)
     table = Table("step", "model", "revision", "images to do", "of")
     for step, number in missing.items():
         model = planned.annotators[step].model if step in planned.annotators else None

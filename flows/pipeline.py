@@ -117,8 +117,8 @@ def _run_stages(config: RunConfig, root: str, only: str = "") -> RunSummary:
     rows: dict[str, Row] = {}
     store.open_root(create=True)
     with progress_bars() as watch, Pipeline(store, config, watch) as pipeline:
-        keep_config(pipeline.store, config)
         pipeline.preflight()
+        keep_config(pipeline.store, config)
         for stage in stages:
             if stage == "report":  # it tells of the very run that makes it
                 record_attempt(pipeline.store, started, _summary(pipeline, root, rows, seconds))

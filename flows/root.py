@@ -10,12 +10,15 @@ from fld_engine.engine.data.journal import note_limits
 from fld_engine.engine.data.lease import LeaseHolder
 from fld_engine.engine.data.store import CONFIG_FILE, Store
 from fld_engine.engine.plan.config import RunConfig, dump_config, with_overrides
+from fld_engine.schemas.errors import RootError
 
 
 def existing_root(root: str, overrides: Sequence[str] | None) -> tuple[Store, RunConfig]:
-    """Open a root. Raises `RootError` where there is none, `ConfigError` for overrides that do not fit."""
+    """Open a root. Raises `RootError` where none is or no run began, `ConfigError` for overrides that do not fit."""
     store = Store(root)
     store.open_root(create=False)
+    if not store.exists(CONFIG_FILE):
+        raise RootError(f"{root} has no {CONFIG_FILE}: no run has begun its work on it; run `fld run` first")
     tree = yaml.safe_load(store.read_bytes(CONFIG_FILE))
     return store, with_overrides(tree, overrides or (), where=f"{root}/{CONFIG_FILE}")
 

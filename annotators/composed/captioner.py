@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from fld_engine.annotators.composed.composition import Wording, compose
 from fld_engine.annotators.composed.scene import SceneParams, scene_of
@@ -27,6 +28,7 @@ class ComposedCaptioner:
     produces: frozenset[Kind] = frozenset({"brief_texts", "detailed_texts"})
     resources = Resources(cpus=1, memory_mb=100)
     batch_size = 64
+    libraries: ClassVar[tuple[str, ...]] = ()
     model = ModelIdentity(id="composed-captioner", revision="1", licence="Apache-2.0")
 
     def __init__(self, params: Params | None = None) -> None:

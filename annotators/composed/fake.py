@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -44,6 +45,7 @@ class FakeAnnotator:
     produces: frozenset[Kind] = frozenset({"objects"})
     resources = Resources(cpus=1, memory_mb=100)
     batch_size = 8
+    libraries: ClassVar[tuple[str, ...]] = ()
     model = ModelIdentity(id="fake", revision="1", licence="Apache-2.0")
 
     def __init__(self, params: Params | None = None) -> None:

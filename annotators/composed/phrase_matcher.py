@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from fld_engine.annotators.common.libraries import SENTENCES
 from fld_engine.annotators.common.places import place
 from fld_engine.annotators.composed.english import quotable
 from fld_engine.annotators.composed.lexicon import NOT_OF_THEIR_HEAD, SYNONYMS
@@ -47,6 +48,7 @@ class PhraseMatcher:
     produces: frozenset[Kind] = frozenset({"groundings"})
     resources = Resources(cpus=1, memory_mb=400)
     batch_size = 32
+    libraries: ClassVar[tuple[str, ...]] = SENTENCES
     model = ModelIdentity(**{**MiniLM.model.model_dump(), "id": f"phrase-matcher({MiniLM.model.id})"})
     packaged: ClassVar[tuple[str, ...]] = ("minilm",)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -33,6 +34,7 @@ class EndpointCaptioner:
     produces: frozenset[Kind] = frozenset({"detailed_texts"})
     resources = Resources(cpus=1, memory_mb=500)
     batch_size = 32
+    libraries: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, params: Params) -> None:
         self.params = params

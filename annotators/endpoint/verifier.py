@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from fld_engine.annotators.common import prompts
 from fld_engine.annotators.endpoint.answers import Answer, GarbledAnswer
@@ -30,6 +31,7 @@ class EndpointVerifier:
     produces: frozenset[Kind] = frozenset({"checks"})
     resources = Resources(cpus=1, memory_mb=500)
     batch_size = 8
+    libraries: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, params: Params) -> None:
         self.params = params

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from fld_engine.annotators.checkpoints.loading import Loaded, load
 from fld_engine.annotators.checkpoints.params import HubParams
 from fld_engine.annotators.checkpoints.passes import Inputs
 from fld_engine.annotators.common.crops import pixels_of
+from fld_engine.annotators.common.libraries import CHECKPOINTS
 from fld_engine.annotators.common.polygons import PolygonParams, outlines
 from fld_engine.engine.plan.protocols import Resources, Sample
 from fld_engine.schemas.annotations import Annotations, Mask, Region
@@ -37,6 +38,7 @@ class HubBoxMasks:
     produces: frozenset[Kind] = frozenset({"masks"})
     resources = Resources(cpus=1, memory_mb=4000)
     batch_size = 8
+    libraries: ClassVar[tuple[str, ...]] = (*CHECKPOINTS, "opencv")
 
     def __init__(self, params: Params) -> None:
         self.params = params

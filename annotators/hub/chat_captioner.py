@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from pydantic import Field
 
 from fld_engine.annotators.checkpoints.generation import GenerationParams
 from fld_engine.annotators.common import prompts
 from fld_engine.annotators.common.crops import pixels_of
+from fld_engine.annotators.common.libraries import CHECKPOINTS
 from fld_engine.annotators.hub.chat_model import ChatModel, Turn
 from fld_engine.engine.plan.protocols import Resources, Sample
 from fld_engine.schemas.annotations import Annotations, Text
@@ -33,6 +35,7 @@ class HubChatCaptioner:
     produces: frozenset[Kind] = frozenset({"detailed_texts"})
     resources = Resources(cpus=1, memory_mb=6000)
     batch_size = 16
+    libraries: ClassVar[tuple[str, ...]] = CHECKPOINTS
 
     def __init__(self, params: Params) -> None:
         self.params = params

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from fld_engine.annotators.checkpoints.params import HubParams
 from fld_engine.annotators.common import prompts
 from fld_engine.annotators.common.crops import pixels_of
+from fld_engine.annotators.common.libraries import CHECKPOINTS
 from fld_engine.annotators.hub.chat_model import ChatModel, Turn
 from fld_engine.engine.plan.protocols import Resources, Sample
 from fld_engine.schemas.annotations import Annotations, Check
@@ -27,6 +29,7 @@ class HubChatVerifier:
     produces: frozenset[Kind] = frozenset({"checks"})
     resources = Resources(cpus=1, memory_mb=6000)
     batch_size = 8
+    libraries: ClassVar[tuple[str, ...]] = CHECKPOINTS
 
     def __init__(self, params: Params) -> None:
         self.params = params

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -12,6 +12,7 @@ from fld_engine.annotators.checkpoints.loading import Loaded, load
 from fld_engine.annotators.checkpoints.params import HubParams
 from fld_engine.annotators.checkpoints.passes import Inputs
 from fld_engine.annotators.common.crops import crop, pixels_of
+from fld_engine.annotators.common.libraries import CHECKPOINTS
 from fld_engine.engine.data.geometry import Floats
 from fld_engine.engine.data.images import RGB
 from fld_engine.engine.plan.protocols import Resources, Sample
@@ -46,6 +47,7 @@ class HubDualEncoder:
     produces: frozenset[Kind] = frozenset({"similarities"})
     resources = Resources(cpus=1, memory_mb=3000)
     batch_size = 16
+    libraries: ClassVar[tuple[str, ...]] = CHECKPOINTS
 
     def __init__(self, params: Params) -> None:
         self.params = params

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Self
+from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -12,6 +12,7 @@ from fld_engine.annotators.checkpoints.generation import GenerationParams, gener
 from fld_engine.annotators.checkpoints.loading import Loaded, load
 from fld_engine.annotators.checkpoints.passes import Inputs
 from fld_engine.annotators.common.crops import pixels_of
+from fld_engine.annotators.common.libraries import CHECKPOINTS
 from fld_engine.annotators.hub.florence2_answers import spelled
 from fld_engine.annotators.hub.florence2_questions import PRODUCES, REQUIRES, Question, questions
 from fld_engine.engine.plan.protocols import Resources, Sample
@@ -50,6 +51,7 @@ class HubFlorence2:
     version = 1
     resources = Resources(cpus=1, memory_mb=4000)
     batch_size = 16
+    libraries: ClassVar[tuple[str, ...]] = CHECKPOINTS
 
     def __init__(self, params: Params) -> None:
         self.params = params

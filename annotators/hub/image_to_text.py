@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Self
+from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
 from fld_engine.annotators.checkpoints.generation import GenerationParams, generate
 from fld_engine.annotators.checkpoints.loading import Loaded, load
 from fld_engine.annotators.common.crops import crop, pixels_of
+from fld_engine.annotators.common.libraries import CHECKPOINTS
 from fld_engine.engine.data.images import RGB
 from fld_engine.engine.plan.protocols import Resources, Sample
 from fld_engine.schemas.annotations import Annotations, Region, RegionText, Text
@@ -43,6 +44,7 @@ class HubImageToText:
     optional: frozenset[Kind] = frozenset()
     resources = Resources(cpus=1, memory_mb=3000)
     batch_size = 16
+    libraries: ClassVar[tuple[str, ...]] = CHECKPOINTS
 
     def __init__(self, params: Params) -> None:
         self.params = params

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -13,6 +13,7 @@ from fld_engine.annotators.checkpoints.params import HubParams
 from fld_engine.annotators.checkpoints.passes import Inputs
 from fld_engine.annotators.common.crops import pixels_of
 from fld_engine.annotators.common.detections import DetectorParams, object_regions
+from fld_engine.annotators.common.libraries import CHECKPOINTS
 from fld_engine.engine.plan.protocols import Resources, Sample
 from fld_engine.schemas.annotations import Annotations, Region
 from fld_engine.schemas.kinds import Kind
@@ -37,6 +38,7 @@ class HubObjectDetector:
     produces: frozenset[Kind] = frozenset({"objects"})
     resources = Resources(cpus=1, memory_mb=2000)
     batch_size = 16
+    libraries: ClassVar[tuple[str, ...]] = CHECKPOINTS
 
     def __init__(self, params: Params) -> None:
         self.params = params

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -15,6 +15,7 @@ from fld_engine.annotators.checkpoints.params import HubParams
 from fld_engine.annotators.checkpoints.passes import Inputs
 from fld_engine.annotators.common.crops import pixels_of
 from fld_engine.annotators.common.detections import DetectorParams, object_regions
+from fld_engine.annotators.common.libraries import CHECKPOINTS
 from fld_engine.annotators.hub.phrase_queries import answers_of, phrase_queries, spoken
 from fld_engine.annotators.parse.noun_chunks import unlocated_phrases
 from fld_engine.engine.plan.protocols import Resources, Sample
@@ -48,6 +49,7 @@ class HubZeroShotDetector:
     version = 1
     resources = Resources(cpus=1, memory_mb=3000)
     batch_size = 16
+    libraries: ClassVar[tuple[str, ...]] = CHECKPOINTS
 
     def __init__(self, params: Params) -> None:
         self.params = params

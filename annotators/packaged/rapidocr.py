@@ -17,6 +17,7 @@ from pydantic import Field
 from fld_engine.annotators.assets.catalogue import PACKAGED
 from fld_engine.annotators.assets.prepare import ensure
 from fld_engine.annotators.common.crops import pixels_of
+from fld_engine.annotators.common.libraries import NETWORKS
 from fld_engine.engine.data.geometry import from_top_left, polygon_area, quad_bounds
 from fld_engine.engine.data.images import RGB
 from fld_engine.engine.plan.protocols import Resources, Sample
@@ -45,6 +46,7 @@ class RapidOcr:
     produces: frozenset[Kind] = frozenset({"scene_text"})
     resources = Resources(cpus=1, memory_mb=1200)
     batch_size = 4
+    libraries: ClassVar[tuple[str, ...]] = (*NETWORKS, "rapidocr-onnxruntime", "pyclipper", "shapely")
     model = PACKAGED["rapidocr"].identity
     packaged: ClassVar[tuple[str, ...]] = ("rapidocr",)
 

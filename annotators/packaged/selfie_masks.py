@@ -18,6 +18,7 @@ from fld_engine.annotators.assets.catalogue import PACKAGED
 from fld_engine.annotators.assets.prepare import ensure
 from fld_engine.annotators.common.coco_classes import PERSON
 from fld_engine.annotators.common.crops import pixels_of
+from fld_engine.annotators.common.libraries import NETWORKS
 from fld_engine.annotators.common.polygons import PolygonParams, outlines
 from fld_engine.annotators.packaged.onnx_session import OnnxSession, open_session
 from fld_engine.engine.data.images import RGB
@@ -46,6 +47,7 @@ class SelfieMasks:
     produces: frozenset[Kind] = frozenset({"masks"})
     resources = Resources(cpus=1, memory_mb=300)
     batch_size = 8
+    libraries: ClassVar[tuple[str, ...]] = NETWORKS
     model = PACKAGED["selfie"].identity
     packaged: ClassVar[tuple[str, ...]] = ("selfie",)
 

@@ -52,6 +52,8 @@ class SpacyParser:
         self._pipeline = self.params.pipeline or (OFFICIAL if _is_installed(OFFICIAL) else PACKAGED_PIPELINE.module)
         self.model = _identity(self._pipeline)
         self.packaged = (PACKAGED_PIPELINE.name,) if self._pipeline == PACKAGED_PIPELINE.module else ()
+        package = PACKAGED_PIPELINE.package if self.packaged else self._pipeline
+        self.libraries: tuple[str, ...] = ("spacy", package)
         self._nlp: Language | None = None
 
     def load(self) -> None:

@@ -104,7 +104,13 @@ def read_output(store: Store, step: str, partition: str, fingerprint: str) -> Ou
 
 
 def write_output(
-    store: Store, step: str, partition: PartitionRecord, fingerprint: str, tables: Mapping[str, pa.Table]
+    store: Store,
+    step: str,
+    partition: PartitionRecord,
+    fingerprint: str,
+    tables: Mapping[str, pa.Table],
+    *,
+    made_with: tuple[Mapping[str, str], ...] = (),
 ) -> OutputRecord:
     """Write the tables of a step for a partition, under names of this attempt.
 
@@ -116,7 +122,9 @@ def write_output(
     if "status" in tables:
         states = tables["status"]["status"].to_pylist()
         counts = {state: states.count(state) for state in ("done", "failed", "not_run")}
-    return OutputRecord(step=step, partition=partition.id, fingerprint=fingerprint, files=files, **counts)
+    return OutputRecord(
+        step=step, partition=partition.id, fingerprint=fingerprint, files=files, made_with=made_with, **counts
+    )
 
 
 def read_tables(store: Store, output: OutputRecord) -> dict[str, pa.Table]:

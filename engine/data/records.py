@@ -37,7 +37,11 @@ class FileRecord(Frozen):
 
 
 class OutputRecord(Frozen):
-    """A committed output of one step for one partition: its files by table name, and what became of the images."""
+    """A committed output of one step for one partition: its files by table name, and what became of the images.
+
+    `made_with` are the versions of the libraries that decided it (`engine.data.libraries`): several where a replay took
+    over what an earlier run had made; none where they are not known, as in roots of 0.1.0, or none decides.
+    """
 
     step: str
     partition: str
@@ -46,6 +50,7 @@ class OutputRecord(Frozen):
     done: int = 0
     failed: int = 0
     not_run: int = 0
+    made_with: tuple[Mapping[str, str], ...] = ()
 
 
 class PartitionRecord(Frozen):
@@ -53,14 +58,14 @@ class PartitionRecord(Frozen):
 
     `fingerprint` covers the images; `annotations_fingerprint` all that sources say of them, later additions included,
     and `labels_fingerprint` of that the annotations and gold marks alone; empty where it is the same. `limits` are what
-    the images were accepted under, where the journal knows.
+    the images were accepted under, where the journal knows, and `made_with` the versions of what read them.
     """
 
     in_fingerprints: ClassVar[Fields] = Fields(
         always=(
             "id", "ingest", "fingerprint", "annotations_fingerprint", "num_images", "num_bytes", "files", "additions",
         ),
-        never=("limits",),
+        never=("limits", "made_with"),
     )  # fmt: skip
 
     id: str
@@ -71,6 +76,7 @@ class PartitionRecord(Frozen):
     num_bytes: int
     files: Mapping[str, FileRecord]
     additions: tuple[Mapping[str, FileRecord], ...] = ()
+    made_with: tuple[Mapping[str, str], ...] = ()
     labels_fingerprint: str = ""
     limits: ImageLimits | None = None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -37,4 +37,8 @@ class Limits(Frozen):
     max_failed_share: float = Field(default=0.01, ge=0, le=1)
     max_quarantined_share: float = Field(default=0.05, ge=0, le=1)
     max_rejected_share: float = Field(default=0.01, ge=0, le=1)
+    library_change: Literal["warn", "refuse"] = Field(
+        default="warn",
+        description="where a root would go on with other versions of libraries than it was made with: say so, or stop",
+    )
     max_unread_share: float = Field(default=0.1, ge=0, le=1)

@@ -26,6 +26,9 @@ from fld_engine.schemas.annotations import Frozen
 from fld_engine.schemas.kinds import BOXED, FAMILIES, Kind, kinds_of
 
 REPLAYED = ".replayed-"
+"""In the name of a mark: another output stands in for this one, and takes over what was done."""
+REMADE = ".remade-"
+"""The same, for an output that is made anew."""
 
 Known = TypeVar("Known")
 
@@ -166,9 +169,15 @@ class Plan:
         return described
 
     def replays(self, step: str) -> dict[str, str]:
-        """PARTITION-FINGERPRINT of an output → fingerprint of the one that stands in for it."""
-        marks = [(name.split(REPLAYED)[0], name.split(REPLAYED)[1]) for name in self._listing(step) if REPLAYED in name]
-        return dict(marks)
+        """PARTITION-FINGERPRINT of an output → fingerprint of the one that stands in for it and takes over its rows."""
+        return self._marks(step, REPLAYED)
+
+    def _marks(self, step: str, kind: str) -> dict[str, str]:
+        def find() -> dict[str, str]:
+            names = (name.partition(kind) for name in self._listing(step) if kind in name)
+            return {old: new for old, _, new in names}
+
+        return self.once(f"{kind}{step}", find)
 
     def once(self, key: str, find: Callable[[], Known]) -> Known:
         """What stages ask the root for again and again, such as a small file: found once a plan."""
@@ -184,9 +193,9 @@ class Plan:
 
     def _replayed(self, step: str, partition: str, identity: str) -> str:
         """Follow the marks that replays left: the newest fingerprint that stands in for this one."""
-        marks = self.replays(step)
-        while f"{partition}-{identity}" in marks:
-            identity = marks[f"{partition}-{identity}"]
+        replayed, remade = self._marks(step, REPLAYED), self._marks(step, REMADE)
+        while new := replayed.get(f"{partition}-{identity}") or remade.get(f"{partition}-{identity}"):
+            identity = new
         return identity
 
 

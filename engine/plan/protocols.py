@@ -59,8 +59,8 @@ class Annotator(Protocol):
     `version` is bumped whenever the output for the same input changes. `optional` kinds are read when something
     produces them. Constructors are cheap; `load` runs once per worker.
 
-    An annotator may say more: it may be `Remembering`, `Reducing` or `Packaged`, and its `params` may be
-    `RuntimeParams` or `Pinnable`.
+    An annotator may say more: it may be `Remembering`, `Reducing`, `Packaged` or `NamesLibraries`, and its `params` may
+    be `RuntimeParams` or `Pinnable`.
     """
 
     version: int
@@ -124,6 +124,19 @@ class Packaged(Protocol):
     @property
     def packaged(self) -> tuple[str, ...]:
         """Their names, as the catalogue of packaged models has them."""
+        ...
+
+
+@runtime_checkable
+class NamesLibraries(Protocol):
+    """An annotator that names the libraries whose versions decide what it writes, by the names of their distributions.
+
+    The versions are recorded with its outputs; for any other annotator, those of all that may decide anything.
+    """
+
+    @property
+    def libraries(self) -> tuple[str, ...]:
+        """Without the one that decodes images, which the engine knows of. Empty where none decides."""
         ...
 
 

@@ -10,14 +10,16 @@ from types import TracebackType
 
 from fld_engine.engine.data.journal import IngestRecord, read_journal
 from fld_engine.engine.data.lease import LeaseHolder
+from fld_engine.engine.data.libraries import Versions, note_seen
 from fld_engine.engine.data.records import OutputRecord, record_path
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.plan.config import RunConfig, RunnerConfig
 from fld_engine.engine.plan.holdings import declare
+from fld_engine.engine.plan.libraries import check_libraries
 from fld_engine.engine.plan.plan import Plan
-from fld_engine.engine.plan.registry import installed_stages, pin, stage_named
+from fld_engine.engine.plan.registry import installed_stages, pin, stage_named, stages_of_run
 from fld_engine.engine.plan.rounds import plan_of
-from fld_engine.engine.plan.stages import Answer, Opens, Result, Stage
+from fld_engine.engine.plan.stages import Answer, Opens, Result, Stage, StepStage
 from fld_engine.engine.plan.tasks import Lane, Task
 from fld_engine.engine.run.local import LocalBackend
 from fld_engine.engine.run.messages import Committed, Done, Progress
@@ -86,6 +88,7 @@ class Pipeline:
         self._lease = LeaseHolder(store)
         self.store = store.guarded(self._lease)
         self._declared: set[str] = set()  # stages whose holdings this driver has noted
+        self._noted: list[tuple[str, Versions]] = []  # libraries of steps, likewise
 
     def __enter__(self) -> Pipeline:
         self._lease.__enter__()
@@ -121,12 +124,15 @@ class Pipeline:
         return plan_of(self.store, self.config, self._round)
 
     def preflight(self) -> None:
-        """Before any work is done, pin what the config left open, and see whether the workers fit.
+        """Before any work, pin what the config left open, look at the libraries, and see whether the workers fit.
 
-        Raises `ModelError` for a checkpoint that cannot be pinned, `RunnerError` for a worker that fits nowhere.
+        Raises `ModelError` for a checkpoint that cannot be pinned, `ConfigError` for libraries that the config refuses,
+        `RunnerError` for a worker that fits nowhere.
         """
         self.config = pin(self.config, strict=True)
-        if requests := self.plan().requests:
+        plan = self.plan()
+        check_libraries(plan, stages_of_run(self.config))
+        if requests := plan.requests:
             self._workers_of().fit(requests)
 
     def run(self, stage: Stage[Result]) -> Result:
@@ -139,12 +145,21 @@ class Pipeline:
         for task, event in self._run(lanes):
             if isinstance(event, Committed):
                 check_accounts(event.output, task.units[event.output.step])
+                self._note(event.output)
                 path = record_path(event.output.step, event.output.partition, event.output.fingerprint)
                 self.store.write_model(path, event.output)
                 self.work.add(event)
                 written += 1
         self.work.outputs_written += written
         return written
+
+    def complete(self, plan: Plan, stage: StepStage) -> int:
+        """Make the outputs of a stage that a plan of the caller's lacks; returns their number.
+
+        Raises `ConfigError` for libraries that the config refuses.
+        """
+        check_libraries(plan, [stage])
+        return self.record(plan.lanes(stage))
 
     def answers(self, lane: Lane, kind: type[Answer]) -> Iterator[tuple[Task, Answer]]:
         """Run tasks that answer with a `kind` each, in the order in which they get done."""
@@ -176,6 +191,12 @@ class Pipeline:
             if isinstance(event, Done):
                 self.work.tasks_done += 1
             yield task, event
+
+    def _note(self, output: OutputRecord) -> None:
+        """Note in the root which libraries were at work, where this driver has not done so."""
+        new = [versions for versions in output.made_with if (output.step, versions) not in self._noted]
+        note_seen(self.store, output.step, new)
+        self._noted += [(output.step, versions) for versions in new]
 
     def _workers_of(self) -> Backend:
         """The runner, made when it is first needed: a run without work starts no cluster."""

@@ -170,7 +170,7 @@ class Loop:
     def annotate_again(self, number: int, before: RoundRecord) -> Plan:
         """The students as an annotator on all images; returns the plan of their outputs."""
         plan = self.plan_of_students(number, before)
-        self.pipeline.record(plan.lanes(Annotate()))
+        self.pipeline.complete(plan, Annotate())
         return plan
 
     def plan_of_students(self, number: int, before: RoundRecord) -> Plan:

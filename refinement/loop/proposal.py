@@ -43,7 +43,7 @@ class Proposal:
         )
         records = [record for record in drafts if record is not None]
         plan = plan_of_labels(self.pipeline.store, self.pipeline.config, records)
-        self.pipeline.record(plan.lanes(Annotate()))
+        self.pipeline.complete(plan, Annotate())
         self.pipeline.record(plan.lanes(Filter()))
         found: dict[str, Dependents] = {}
         for record in records:

@@ -76,7 +76,7 @@ class SparseStep:
             return there
         learned = self.count(before)
         plan = self.plan(number, before, self.teach(number, before, identity))
-        self.loop.pipeline.record(plan.lanes(Annotate()))
+        self.loop.pipeline.complete(plan, Annotate())
         self.loop.pipeline.record(plan.lanes(Filter()))
         return self._decide(number, before, plan, identity, learned)
 

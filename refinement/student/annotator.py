@@ -42,6 +42,7 @@ class StudentAnnotator:
     produces: frozenset[Kind] = frozenset({"objects", "brief_texts", "checks", "region_categories"})
     resources = Resources(cpus=1, memory_mb=3000)
     batch_size = 8
+    libraries: ClassVar[tuple[str, ...]] = ("torch", "torchvision", "transformers", "tokenizers")
 
     def __init__(self, params: Params) -> None:
         self.params = params

@@ -84,7 +84,7 @@ class Teacher:
     def standing(self, before: RoundRecord) -> Plan:
         """The root as it stands after a round, annotated and decided: what students are trained on."""
         standing = plan_of(self.store, self.pipeline.config, before.number)
-        self.pipeline.record(standing.lanes(Annotate()))
+        self.pipeline.complete(standing, Annotate())
         self.pipeline.record(standing.lanes(Filter()))
         return standing
 

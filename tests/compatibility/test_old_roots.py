@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 from fld_engine.engine.data.journal import read_journal
 from fld_engine.engine.inspect.explain import explain
 from fld_engine.engine.inspect.status import read_status
+from fld_engine.engine.plan.libraries import tell_of_libraries
 from fld_engine.engine.plan.plan import Plan
 from fld_engine.engine.plan.registry import installed_stages
 from fld_engine.engine.plan.rounds import read_round
@@ -62,6 +63,7 @@ REWRITTEN: Mapping[str, str] = {
     "stages/appearance/*": "views of the images, which they are looked up by",
     "stages/contamination/*": "what shows gold: nothing",
     "*coco/coco.json": "what the COCO files were made from, which old roots did not note: these are written once more",
+    "libraries.json": "versions of the libraries that were at work, noted before the first output of theirs counts",
     "*.html": "pages, which are drawn anew from the same tables; the old roots came without",
     "report/data/accounts.*": "a table that reports have since: old journals keep no accounts, so it has no rows",
 }
@@ -193,6 +195,7 @@ def test_an_old_root_goes_on_with_the_images_that_are_new(place: Path) -> None:
     store, config = existing_root(str(root), ())
     with Pipeline(store, config) as pipeline:
         again = run_again(pipeline.plan())
+        assert not tell_of_libraries(pipeline.plan(), every_run()), "what it was made with is not known"
         record = pipeline.run(Ingest())
         assert record is not None
         assert (record.new, record.known, record.found) == (1, 4, 5)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fld_engine.engine.data.journal import IngestRecord, read_journal, read_partitions
+from fld_engine.engine.data.libraries import note_seen
 from fld_engine.engine.data.records import record_path
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.plan.config import RunConfig, parse_config
@@ -84,6 +85,7 @@ class Root:
         committed = [event for event in events if isinstance(event, Committed)]
         for event in committed:
             output = event.output
+            note_seen(self.store, output.step, output.made_with)
             self.store.write_model(record_path(output.step, output.partition, output.fingerprint), output)
         return [*committed, events[-1]]
 

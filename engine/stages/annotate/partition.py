@@ -9,12 +9,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fld_engine.engine.data.images import ImageLimits
+from fld_engine.engine.data.libraries import Versions, versions_here
 from fld_engine.engine.data.partition import PartitionImages, read_output, read_tables, source_tables, write_output
 from fld_engine.engine.data.records import OutputRecord, PartitionRecord
 from fld_engine.engine.data.rows import annotations_by_image, concat
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.data.work_set import cut_to_work_set, select_kinds
 from fld_engine.engine.plan.config import AnnotatorConfig
+from fld_engine.engine.plan.libraries import libraries_of
 from fld_engine.engine.plan.reading import begin_reading
 from fld_engine.engine.plan.stages import Worker
 from fld_engine.engine.plan.tasks import Span, Spent
@@ -59,6 +61,7 @@ def _annotate(
     store = worker.store
     images = PartitionImages(store, task.partition, task.images)
     runs, loaded, old_rows, taken_over = [], {}, {}, {}
+    made_with: dict[str, tuple[Versions, ...]] = {}
     for step in group:
         annotator, loaded[step.name] = worker.annotator(step.name, step.config)
         upstream = {
@@ -66,10 +69,12 @@ def _annotate(
             for name, fingerprint in step.upstream.items()
         }
         outcomes = _blocked(step, upstream, images)
-        taken_over[step.name] = 0
+        taken_over[step.name], made_with[step.name] = 0, ()
         if step.replays:
-            taken, old_rows[step.name] = _taken_over(store, task, step)
+            before = read_output(store, step.name, task.partition.id, step.replays)
+            taken, old_rows[step.name] = _taken_over(store, before)
             outcomes |= taken
+            made_with[step.name] = before.made_with if taken else ()
             taken_over[step.name] = len(taken)
             worker.report(Span(step=step.name, start=0, stop=len(images)), len(taken))
         known = _known(store, task, step, upstream)
@@ -84,7 +89,9 @@ def _annotate(
         tables = outcome_tables(run, images, source)
         if step.replays:
             tables = _with_old_rows(tables, old_rows[step.name], [images.identity(i)[0] for i in range(len(images))])
-        output = write_output(store, step.name, task.partition, step.fingerprint, tables)
+        here = versions_here(libraries_of(run.annotator))
+        every = (*made_with[step.name], *((here,) if here and here not in made_with[step.name] else ()))
+        output = write_output(store, step.name, task.partition, step.fingerprint, tables, made_with=every)
         spent = Spent(
             models_loaded=int(loaded[step.name]),
             images_read=images.num_read if number == 0 else 0,
@@ -118,11 +125,9 @@ def _blocked(
     return blocked
 
 
-def _taken_over(
-    store: Store, task: AnnotatePartition, step: AnnotateStep
-) -> tuple[dict[int, Outcome], dict[str, pa.Table]]:
+def _taken_over(store: Store, output: OutputRecord) -> tuple[dict[int, Outcome], dict[str, pa.Table]]:
     """Images that were done in the output that is replayed, and the rows they had."""
-    before = read_tables(store, read_output(store, step.name, task.partition.id, step.replays))
+    before = read_tables(store, output)
     done = pc.equal(before["status"]["status"], "done")
     ids = before["status"]["image_id"].filter(done)
     rows = {name: table.filter(pc.is_in(table["image_id"], ids)) for name, table in before.items()}

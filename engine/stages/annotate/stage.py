@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
+from fld_engine.engine.data.hashing import fingerprint
 from fld_engine.engine.data.identity import identity_of
 from fld_engine.engine.data.journal import IngestRecord
 from fld_engine.engine.data.records import OutputRecord, PartitionRecord, record_path
@@ -13,7 +14,8 @@ from fld_engine.engine.data.status import StepStatus
 from fld_engine.engine.data.work_set import MORE_NAMES, WORK_SET_VERSION
 from fld_engine.engine.plan.graph import Group, lanes_of, together
 from fld_engine.engine.plan.keeps import Holding
-from fld_engine.engine.plan.plan import Found, Plan, reads, written_params
+from fld_engine.engine.plan.libraries import Made
+from fld_engine.engine.plan.plan import REMADE, Found, Plan, reads, written_params
 from fld_engine.engine.plan.stages import Driver, Worker
 from fld_engine.engine.plan.tasks import Lane, Task
 from fld_engine.engine.stages.annotate.partition import AnnotatePartition, AnnotateStep, annotate_partition
@@ -86,6 +88,19 @@ class Annotate:
     def work(self, task: Task, worker: Worker) -> None:
         assert isinstance(task.payload, AnnotatePartition), "a task of another stage"
         annotate_partition(task.payload, worker)
+
+    def made(self, plan: Plan, steps: Collection[str]) -> Iterator[Made]:
+        for step in (name for name in plan.graph.order if name in steps):
+            missing = {record.id for record in plan.missing(step)}
+            for record in (one for one in plan.partitions if one.id not in missing):
+                identity = plan.fingerprints[step, record.id]
+                output: OutputRecord = plan.store.read_model(record_path(step, record.id, identity), OutputRecord)
+                yield Made(step, f"{record.id}-{identity}", output.made_with)
+
+    def make_again(self, plan: Plan, outputs: Collection[Made]) -> None:
+        for made in outputs:
+            mark = f"stages/{made.step}/{made.output}{REMADE}{fingerprint({'remakes': made.output})}"
+            plan.store.write_bytes(mark, b"")
 
     def status(self, plan: Plan, journal: Sequence[IngestRecord]) -> AnnotateStatus:
         return AnnotateStatus(annotated={name: _status(plan, name) for name in plan.graph.order})

@@ -54,5 +54,15 @@ def mark_placed(store: Store, folder: str, record: str) -> None:
     store.write_bytes(_mark(record, folder), b"")
 
 
+def forget_records(store: Store, records: Collection[str]) -> None:
+    """Let groups be written again in every folder: in one they may get other bytes under the same name."""
+    stems = tuple(record.removesuffix(".json") + MARK for record in records)
+    for name in sorted(store.list_names(RECORDS)):
+        if f"{RECORDS}/{name}".startswith(stems):
+            store.delete(f"{RECORDS}/{name}")
+    for record in records:
+        store.delete(record)
+
+
 def _mark(record: str, folder: str) -> str:
     return record.removesuffix(".json") + MARK + folder.replace("/", "+")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import ClassVar
 
 import pyarrow.compute as pc
@@ -12,11 +12,13 @@ from pydantic import Field, ValidationError
 from fld_engine.engine.data.hashing import fingerprint
 from fld_engine.engine.data.identity import identity_of
 from fld_engine.engine.data.journal import IngestRecord, read_journal
+from fld_engine.engine.data.libraries import note_seen
 from fld_engine.engine.data.partition import PartitionImages, read_output
 from fld_engine.engine.data.records import ModelIdentity, PartitionRecord, record_path
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.data.tombstones import finish_removal, read_tombstones
 from fld_engine.engine.plan.keeps import Holding
+from fld_engine.engine.plan.libraries import Made
 from fld_engine.engine.plan.plan import Plan
 from fld_engine.engine.plan.stages import Driver, Publication, Removal, Worker
 from fld_engine.engine.plan.tasks import ARITHMETIC, Lane, Task
@@ -25,7 +27,7 @@ from fld_engine.engine.stages.coverage.stage import committed
 from fld_engine.engine.stages.export.facts import FACTS_VERSION, ExcludedFacts, export_facts
 from fld_engine.engine.stages.export.forget import FOLDER, RECORDS, forget_exported
 from fld_engine.engine.stages.export.manifest import IDX, MANIFEST, SHARDS, Manifest, make_manifest
-from fld_engine.engine.stages.export.placed import Placed, clear_marks, mark_placed
+from fld_engine.engine.stages.export.placed import Placed, clear_marks, forget_records, mark_placed
 from fld_engine.engine.stages.export.publish import withdraw_manifest, write_export_index
 from fld_engine.engine.stages.export.task import ExportGroup, GroupResult, export_group
 from fld_engine.schemas.annotations import Frozen
@@ -97,6 +99,17 @@ class Export:
         manifest: Manifest = store.read_model(f"{FOLDER}/{MANIFEST}", Manifest)
         return Publication(files={shard.name: shard.sha256 for shard in manifest.shards}, samples=manifest.samples)
 
+    def made(self, plan: Plan, steps: Collection[str]) -> Iterator[Made]:
+        recorded = plan.store.list_names(RECORDS) if self.name in steps else set()
+        for number, records in enumerate(_groups(plan, read_journal(plan.store))):
+            path = _record_path(_task(plan, number, records))
+            if path.rsplit("/", 1)[-1] in recorded:
+                result: GroupResult = plan.store.read_model(path, GroupResult)
+                yield Made(self.name, path, result.made_with)
+
+    def make_again(self, plan: Plan, outputs: Collection[Made]) -> None:
+        forget_records(plan.store, [made.output for made in outputs])
+
     def status(self, plan: Plan, journal: Sequence[IngestRecord]) -> ExportStatus:
         path = f"{export_folder(plan)}/{MANIFEST}"
         if not plan.store.exists(path):
@@ -136,6 +149,7 @@ def export_root(driver: Driver) -> ExportSummary:
     ]
     for task, result in driver.answers(Lane(name="export", resources=ARITHMETIC, tasks=tasks), GroupResult):
         assert isinstance(task.payload, ExportGroup), "the export lane ran another task"
+        note_seen(plan.store, Export.name, result.made_with)
         plan.store.write_model(_record_path(task.payload), result)
         mark_placed(plan.store, export_folder(plan), _record_path(task.payload))
     results = [plan.store.read_model(_record_path(task), GroupResult) for task in groups]

@@ -9,6 +9,7 @@ from typing import ClassVar
 from fld_engine.engine.data.hashing import fingerprint
 from fld_engine.engine.data.identity import Fields
 from fld_engine.engine.data.images import ImageLimits
+from fld_engine.engine.data.libraries import PILLOW, Versions, versions_here
 from fld_engine.engine.data.partition import PartitionImages, load_view
 from fld_engine.engine.data.records import FileRecord, PartitionOutputs, PartitionRecord
 from fld_engine.engine.data.store import Store
@@ -26,7 +27,8 @@ from fld_engine.schemas.annotations import Frozen
 class GroupResult(Frozen):
     """The shards of one group of partitions, and what was counted on the way.
 
-    `index` is a table of the root, the rows of their samples for `index.parquet`; `partitions` are ids.
+    `index` is a table of the root, the rows of their samples for `index.parquet`; `partitions` are ids. `made_with` are
+    the versions of what encoded images anew, where any was.
     """
 
     group: int
@@ -34,6 +36,7 @@ class GroupResult(Frozen):
     index: FileRecord
     partitions: tuple[str, ...]
     facts: GroupFacts
+    made_with: tuple[Versions, ...] = ()
 
 
 class ExportGroup(Frozen):
@@ -78,8 +81,9 @@ def export_group(task: ExportGroup, worker: Worker) -> GroupResult:
         images, index = places[image_id]
         return images.view(index)
 
+    prepared = list(_prepared(store, task, facts))
     written = write_group(
-        _prepared(store, task, facts),
+        prepared,
         read_image,
         store.within(task.out),
         group=task.group,
@@ -97,6 +101,7 @@ def export_group(task: ExportGroup, worker: Worker) -> GroupResult:
         index=index,
         partitions=tuple(record.id for record in task.partitions),
         facts=add(facts),
+        made_with=(versions_here([PILLOW]),) if any(sample.reencoded for sample in prepared) else (),
     )
 
 

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from fld_engine.engine.data.hashing import fingerprint, sha256_hex
 from fld_engine.engine.data.journal import annotations_fingerprint
+from fld_engine.engine.data.libraries import PILLOW, versions_here
 from fld_engine.engine.data.places import Place, places_table
 from fld_engine.engine.data.records import FileRecord, PartitionRecord
 from fld_engine.engine.data.rows import RowWriter
@@ -69,6 +70,7 @@ def pack(task: PackPartition, worker: Worker) -> PartitionRecord:
         num_images=len(images),
         num_bytes=sum(image["num_bytes"] for image in images),
         files=files,
+        made_with=(versions_here([PILLOW]),),
     )
 
 

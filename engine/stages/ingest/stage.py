@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import ClassVar
 
 from fld_engine.engine.data.journal import IngestRecord, read_journal, totals
@@ -11,6 +11,7 @@ from fld_engine.engine.data.store import Store
 from fld_engine.engine.data.tombstones import read_tombstones
 from fld_engine.engine.data.unread import UnreadCount, counts, read_unread
 from fld_engine.engine.plan.keeps import Holding
+from fld_engine.engine.plan.libraries import Made
 from fld_engine.engine.plan.plan import Plan
 from fld_engine.engine.plan.stages import Driver, Removal, Worker
 from fld_engine.engine.plan.tasks import Task
@@ -108,6 +109,9 @@ class Ingest:
 
     def forget(self, store: Store, removal: Removal, tick: Callable[[], None]) -> None:
         forget_ingested(store, removal, tick)
+
+    def made(self, plan: Plan, steps: Collection[str]) -> Iterator[Made]:
+        yield from (Made(STAGE, record.id, record.made_with) for record in plan.partitions)
 
     def status(self, plan: Plan, journal: Sequence[IngestRecord]) -> IngestStatus:
         found = totals(journal)
