@@ -28,6 +28,11 @@ def resolved(address: str) -> str:
     return _REFERENCE.sub(lambda found: os.environ[found[1]], address)
 
 
+def refers(name: str) -> bool:
+    """Whether a name that came out of data would be taken for a reference: such a name must not be opened."""
+    return _REFERENCE.search(name) is not None
+
+
 def referring(address: str, given: str) -> str:
     """An address that was made from `given`, resolved, with the references of `given` again."""
     for name in _REFERENCE.findall(given):

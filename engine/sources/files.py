@@ -8,9 +8,9 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from fld_engine.engine.data.secrets import url_to_fs
 from fld_engine.engine.data.transport import DEFINITE, Range, StoredFile, asked, read_side_by_side, streamed
 from fld_engine.engine.sources.item import Locator, Rejected, SourceChunk, too_large
 from fld_engine.schemas.errors import SourceError, TransportError
@@ -21,12 +21,14 @@ READ_BYTES = 64 * 2**20
 
 
 def locate(url: str) -> tuple[Any, str]:
-    """The file system of a URL and the path on it. Local names are taken literally, whatever characters they have."""
+    """The file system of a URL and the path on it. Local names are taken literally, whatever characters they have.
+
+    References to secrets in other addresses are resolved: what comes out of data must have none (`refers`).
+    """
     if "://" not in url or url.startswith("file://"):
         fs = LocalFileSystem()
         return fs, fs._strip_protocol(url)
-    fs, path = fsspec.core.url_to_fs(url, use_listings_cache=False)
-    return fs, path
+    return url_to_fs(url, use_listings_cache=False)
 
 
 def read_ranges(

@@ -13,6 +13,7 @@ from braceexpand import braceexpand
 from fsspec.implementations.local import LocalFileSystem
 
 from fld_engine.engine.data.hashing import fingerprint
+from fld_engine.engine.data.secrets import referring, refers, resolved
 from fld_engine.engine.data.source_account import Counting, Example, Reasons
 from fld_engine.engine.data.transport import DEFINITE, asked
 from fld_engine.engine.sources.files import irregular, locate
@@ -79,8 +80,9 @@ def list_files(url: str, name: str, *, allow_outside: bool = False) -> Listing:
         info = _info(fs, path, url)
         if info is None:
             return asked(url, lambda: _list_pattern(url, allow_outside))
+        base = referring(fs.unstrip_protocol(path), url)
         if info["type"] != "directory":
-            return Listing(fs.unstrip_protocol(path), (("", int(info["size"] or 0)),), versions={"": _version(info)})
+            return Listing(base, (("", int(info["size"] or 0)),), versions={"": _version(info)})
         # without it, a local folder that may not be entered would be left out in silence
         strict = {"on_error": "raise"} if isinstance(fs, LocalFileSystem) else {}
         found = asked(url, lambda: fs.find(path, detail=True, **strict))
@@ -101,7 +103,7 @@ def list_files(url: str, name: str, *, allow_outside: bool = False) -> Listing:
     prefix = path.rstrip("/") + "/"
     links = _links_aside(path, found, prefix, allow_outside)
     entries = {full.removeprefix(prefix): entry for full, entry in found.items()}
-    return _checked(fs.unstrip_protocol(path).rstrip("/"), entries, name, links)
+    return _checked(base.rstrip("/"), entries, name, links)
 
 
 def _info(fs: Any, path: str, url: str) -> Any:
@@ -144,12 +146,13 @@ def cut(files: Files, size: int = CHUNK_FILES) -> list[Files]:
 
 
 def _list_pattern(url: str, allow_outside: bool) -> Listing:
-    base = re.split(r"[*?\[{]", url)[0].rpartition("/")[0] or "."
+    pattern = resolved(url)
+    base = re.split(r"[*?\[{]", pattern)[0].rpartition("/")[0] or "."
     fs, root = locate(base)
     prefix = root.rstrip("/") + "/"
     entries: dict[str, Any] = {}
     aside: dict[str, str] = {}
-    for one in braceexpand(url):
+    for one in braceexpand(pattern):
         path = locate(one)[1]
         found = fs.glob(path, detail=True) if re.search(r"[*?\[]", path) else {path: fs.info(path)}
         aside |= _links_aside(root, found, prefix, allow_outside)
@@ -157,7 +160,8 @@ def _list_pattern(url: str, allow_outside: bool) -> Listing:
     listed = {path: entry for path, entry in sorted(entries.items()) if path not in aside}
     files = [(path, int(entry["size"] or 0)) for path, entry in listed.items()]
     versions = {path: _version(entry) for path, entry in listed.items()}
-    listing = Listing(fs.unstrip_protocol(root).rstrip("/"), files, set_aside=aside, versions=versions)
+    where = referring(fs.unstrip_protocol(root), url).rstrip("/")
+    listing = Listing(where, files, set_aside=aside, versions=versions)
     if not files:
         raise SourceError(f"source {url} matches no file; list {base} to see what is there{listing.outside()}")
     return listing
@@ -191,11 +195,13 @@ def _checked(base: str, entries: Mapping[str, Any], name: str, links: Mapping[st
     hidden = {p: "hidden" for p in entries if any(part.startswith(".") for part in p.split("/"))}
     aside = {**links, **hidden}
     shown = sorted(p for p in entries if p and p not in aside)
-    bad = [p for p in shown if printable(p) != p]
+    bad = {p: "the file's name is not UTF-8" for p in shown if printable(p) != p}
+    if not base.startswith("file://"):  # elsewhere they would be looked up
+        bad |= {p: "the file's name refers to a variable" for p in shown if refers(p)}
     rejected = tuple(
-        Rejected(uri=f"{name}/{p}", reason="bad_name", detail="the file's name is not UTF-8; rename it") for p in bad
+        Rejected(uri=f"{name}/{p}", reason="bad_name", detail=f"{why}; rename it") for p, why in sorted(bad.items())
     )
-    good = [p for p in shown if printable(p) == p]
+    good = [p for p in shown if p not in bad]
     files = tuple((p, int(entries[p]["size"] or 0)) for p in good)
     versions = {p: _version(entries[p]) for p in good}
     return Listing(base, files, rejected, set_aside=aside, versions=versions)

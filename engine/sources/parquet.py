@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fld_engine.engine.data.secrets import refers
 from fld_engine.engine.data.transport import Range
 from fld_engine.engine.sources.arrow_text import flat, text_values
 from fld_engine.engine.sources.files import changed, locate, open_random, out_of_reach, read_ranges
@@ -252,7 +253,7 @@ def _resolve(link: str, chunk: SourceChunk) -> tuple[str, str]:
     if "://" in link:
         if _protocol(link) not in PROTOCOLS or "::" in link:
             return "", f"expected a relative name or one of {', '.join(PROTOCOLS)}"
-        if _protocol(link) in WEB_ADDRESSES:
+        if _protocol(link) in WEB_ADDRESSES and not refers(link):
             return link, ""
     table = chunk.url(chunk.files[0][0])
     return resolve(link, posixpath.dirname(table), allow_outside=chunk.spec.allow_outside)

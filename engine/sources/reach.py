@@ -7,6 +7,7 @@ import posixpath
 
 from fsspec.implementations.local import LocalFileSystem
 
+from fld_engine.engine.data.secrets import referring, refers
 from fld_engine.engine.sources.files import locate
 from fld_engine.engine.sources.item import printable
 
@@ -19,6 +20,8 @@ def resolve(name: str, folder: str, *, allow_outside: bool) -> tuple[str, str]:
     Names are relative to the folder, absolute, or URLs of its own file system. Without `allow_outside`, whatever lies
     out of the folder is refused: by an absolute name, `..`, another file system, or a link.
     """
+    if refers(name):
+        return "", "a name with a reference to a variable is not followed"
     if printable(name) != name:
         return "", "a name that is not UTF-8 is not followed"
     protocol, separator, _ = name.partition("://")
@@ -33,7 +36,7 @@ def resolve(name: str, folder: str, *, allow_outside: bool) -> tuple[str, str]:
         path = posixpath.normpath(path)
     if not allow_outside and not _is_under(path, base, local=local):
         return "", OUTSIDE
-    return fs.unstrip_protocol(path), ""
+    return referring(fs.unstrip_protocol(path), folder), ""
 
 
 def _is_under(path: str, base: str, *, local: bool) -> bool:

@@ -5,12 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from fld_engine.engine.data.secrets import referring, resolved
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.plan.config import dump_config
-from fld_engine.engine.sources.files import list_files
+from fld_engine.engine.sources.item import Rejected, SourceSpec
+from fld_engine.engine.sources.listing import list_files
+from fld_engine.engine.sources.open import open_source, read_chunk
+from fld_engine.engine.sources.reach import resolve
 from fld_engine.flows.root import keep_config
 from fld_engine.schemas.errors import ConfigError
 from tests.object_store import served_bucket
@@ -52,3 +57,17 @@ def test_references_are_put_back_where_their_values_stand(monkeypatch: pytest.Mo
     assert resolved(given) == "ftp://alice:p/w@host/photos"
     assert referring(resolved(given) + "/a.jpg", given) == given + "/a.jpg"
     assert resolved("no reference, $HOME and {braces}") == "no reference, $HOME and {braces}"
+
+
+def test_no_name_in_data_is_taken_for_a_reference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table from the web that names `https://elsewhere/${AWS_SECRET_ACCESS_KEY}` would have the key sent there."""
+    monkeypatch.setenv("KEY", "s3cret")
+    for name in ("https://elsewhere.example.org/${KEY}.jpg", "s3://elsewhere/${KEY}", "${KEY}.jpg"):
+        assert resolve(name, str(tmp_path), allow_outside=True)[0] == ""
+    table = pa.table({"url": ["https://${KEY}.example.org/a.jpg", "${KEY}.jpg"]})
+    pq.write_table(table, tmp_path / "links.parquet")
+    (chunk,) = open_source(SourceSpec(url=str(tmp_path / "links.parquet"), kind="parquet")).chunks()
+    found = [item for item in read_chunk(chunk) if isinstance(item, Rejected)]
+    assert len(found) == 2
+    assert all("reference to a variable" in item.detail for item in found)
+    assert "s3cret" not in str(found)
