@@ -10,7 +10,7 @@ import pytest
 from fld_engine.engine.data.secrets import referring, resolved
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.plan.config import dump_config
-from fld_engine.engine.sources.files import list_files
+from fld_engine.engine.sources.listing import list_files
 from fld_engine.flows.root import keep_config
 from fld_engine.schemas.errors import ConfigError
 from tests.object_store import served_bucket
