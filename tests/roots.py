@@ -21,7 +21,6 @@ from fld_engine.engine.stages.export.stage import Export
 from fld_engine.engine.stages.filter.stage import Filter
 from fld_engine.engine.stages.ingest.stage import Ingest
 
-
 NOT_BY_PARTITION = ("export", "report-merge")
 """Steps whose records are of other kinds; what they are for is compared itself, shards and pages."""
 

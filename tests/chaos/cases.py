@@ -8,7 +8,14 @@ from dataclasses import dataclass
 
 from tests.chaos.ground import DISK, STAGES, Ground
 
-PLAYED = (("local", "driver"), ("local", "worker"), ("local", DISK), ("ray", "driver"), ("ray", "worker"), ("ray", "raylet"))  # fmt: skip
+PLAYED = (
+    ("local", "driver"),
+    ("local", "worker"),
+    ("local", DISK),
+    ("ray", "driver"),
+    ("ray", "worker"),
+    ("ray", "raylet"),
+)
 
 
 @dataclass(frozen=True, slots=True)

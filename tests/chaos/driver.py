@@ -100,7 +100,8 @@ def two_nodes() -> Iterator[str]:
 def main(order: dict[str, str]) -> None:
     """`order` names `root`, `folder` (for counts), `photographs`, `stage`, `image_id`, and `runner`.
 
-    Without a stage it is a survey: every stage counts, and the root is copied to `folder/before` before each. Runner `nodes` is a Ray cluster of its own, with a worker on one of its two nodes.
+    Without a stage it is a survey: every stage counts, and the root is copied to `folder/before` before each. Runner
+    `nodes` is a Ray cluster of its own, with a worker on one of its two nodes.
     """
     kind, stage, folder = order["runner"], order["stage"], Path(order["folder"])
     with two_nodes() if kind == "nodes" else nullcontext("") as address:

@@ -18,6 +18,8 @@ STAGES = (*WHOLE_RUN, *LATER)
 PAGE = 4096
 DISK = "disk"
 """A victim that is no process: a disk with so many free pages, which is given more once the run has ended."""
+WRITTEN_ANEW = 8
+"""Pages that a removal needs for a while, though it leaves fewer than there were."""
 UNNAMED = (".tmp", ".pt")
 """What is left of a write that did not end, and checkpoints of a student: nothing names them."""
 FOLDERS = ("partitions", "quarantine", "coverage", "contamination", "report", "rounds")
@@ -71,7 +73,7 @@ def lay(folder: Path, stages: Collection[str] = STAGES) -> Ground:
         copy_root(root, after)
         _survey(ground, after, stage)
         ground.ends[stage] = everything(after)
-        ground.pages[stage] = num_pages(after) - sizes[-1]
+        ground.pages[stage] = max(num_pages(after) - sizes[-1], WRITTEN_ANEW)
     return ground
 
 

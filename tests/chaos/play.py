@@ -22,7 +22,7 @@ FULL = "No space left on device"
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`kills` are those that fell: a moment may lie behind the end of a resumed run. `wrong` is empty if all is well."""
+    """`kills` are those that fell: a moment may lie behind the end of a resumed run. All is well without `wrong`."""
 
     kills: int
     resumed: bool
