@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.chaos.cases import PLAYED, Case, draw
-from tests.chaos.ground import DISK, STAGES, Ground, lay
+from tests.chaos.ground import DISK, STAGES, lay
 from tests.chaos.play import Verdict, play, why_no_disk
 
 
@@ -45,10 +45,10 @@ def main(arguments: Sequence[str]) -> int:
 
     with ThreadPoolExecutor(given.side_by_side) as several:
         verdicts = [*several.map(played, enumerate(cases, 1))]
-    return tell(out, ground, verdicts, folder)
+    return tell(out, verdicts, folder)
 
 
-def tell(out: Console, ground: Ground, verdicts: Sequence[tuple[Case, Verdict]], folder: Path) -> int:
+def tell(out: Console, verdicts: Sequence[tuple[Case, Verdict]], folder: Path) -> int:
     """Print the table and the verdict; the exit status."""
     rows: dict[tuple[str, str, str], list[tuple[Case, Verdict]]] = defaultdict(list)
     for case, verdict in verdicts:
