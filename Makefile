@@ -1,11 +1,13 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 SIDE_BY_SIDE ?= 4 # processes that share the tests; they mostly wait for processes of their own, so two a core
+KILLS ?= 200
+SEED ?= 0
 export PREFECT_SERVER_ANALYTICS_ENABLED = false
 export DO_NOT_TRACK = 1
 export RAY_USAGE_STATS_ENABLED = 0
 
-.PHONY: run test quick faults check setup models clean
+.PHONY: run test quick faults chaos check setup models clean
 
 run: models  ## set up, then run recipe `demo` on the sample photographs into runs/demo
 	$(BIN)/fld run demo --root runs/demo
@@ -20,6 +22,9 @@ quick: setup  ## while writing: lint, types, and the tests that take little time
 
 faults: setup  ## show the known faults that take long, and say how many stand, are mended, or fail otherwise
 	$(BIN)/pytest tests/known_faults -m faults_slow -q -rfE
+
+chaos: setup  ## kill runs at KILLS moments, resume them, and say whether anything came out otherwise (SEED, CASE)
+	$(BIN)/python -m tests.chaos --kills $(KILLS) --seed $(SEED) $(addprefix --case ,$(CASE))
 
 check: setup  ## format, lint, types, import rules
 	$(BIN)/ruff format --check .

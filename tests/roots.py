@@ -21,6 +21,9 @@ from fld_engine.engine.stages.export.stage import Export
 from fld_engine.engine.stages.filter.stage import Filter
 from fld_engine.engine.stages.ingest.stage import Ingest
 
+NOT_BY_PARTITION = ("export", "report-merge")
+"""Steps whose records are of other kinds; what they are for is compared itself, shards and pages."""
+
 
 def write_photographs(folder: Path, num: int, *, seed: int = 0) -> list[str]:
     """Write `num` small JPEGs of coloured noise; returns their image ids in name order."""
@@ -81,7 +84,7 @@ def digest(root: Path | str) -> dict[str, str]:
     for folder in store.fs.ls(store.path("stages"), detail=False):
         step = str(folder).rsplit("/", 1)[-1]
         for name in sorted(store.list_names(f"stages/{step}")):
-            if step != "export" and name.endswith(".json") and not name.endswith(".aggregate.json"):
+            if step not in NOT_BY_PARTITION and name.endswith(".json") and not name.endswith(".aggregate.json"):
                 record: OutputRecord = store.read_model(f"stages/{step}/{name}", OutputRecord)
                 found |= {f"{step}/{name}/{table}": file.sha256 for table, file in record.files.items()}
     for path in sorted(store.fs.find(store.path("export"))):

@@ -234,6 +234,6 @@ def student_folder(number: int, name: str) -> str:
 
 
 def _described(training_set: RootTrainingSet) -> Any:
-    """What a training set holds, wherever its root stands."""
+    """What a training set holds, wherever its root stands. How tokens are counted follows from the student's base."""
     named = ((field.name, getattr(training_set, field.name)) for field in fields(training_set))
-    return to_jsonable_python({name: value for name, value in named if name != "root"})
+    return to_jsonable_python({name: value for name, value in named if name not in ("root", "count")})

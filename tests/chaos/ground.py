@@ -1,0 +1,100 @@
+"""What every case of the chaos table begins with and must end with: roots of 8 images, made once, undisturbed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from fld_engine.engine.data.store import Store
+from tests.chaos.driver import LATER, ROLES, WHOLE_RUN, copy_root
+from tests.chaos.starting import Ended, start
+from tests.engine.stages.removal.removal_roots import VICTIM, write_coco
+from tests.roots import digest, write_photographs
+
+NUM_IMAGES = 8
+STAGES = (*WHOLE_RUN, *LATER)
+PAGE = 4096
+DISK = "disk"
+"""A victim that is no process: a disk with so many free pages, which is given more once the run has ended."""
+WRITTEN_ANEW = 8
+"""Pages that a removal needs for a while, though it leaves fewer than there were."""
+UNNAMED = (".tmp", ".pt")
+"""What is left of a write that did not end, and checkpoints of a student: nothing names them."""
+FOLDERS = ("partitions", "quarantine", "coverage", "contamination", "report", "rounds")
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """Photographs, roots as they stand before each stage, and what becomes of them undisturbed.
+
+    `moments` of (stage, role) counts those of its driver and of its workers, `pages` what a stage adds to a disk, in
+    pages of 4 KiB; `ends` is the digest at the end of the command that a stage belongs to.
+    """
+
+    folder: Path
+    image_id: str
+    moments: dict[tuple[str, str], int]
+    pages: dict[str, int]
+    ends: dict[str, dict[str, str]]
+
+    def before(self, stage: str) -> Path:
+        return self.folder / "before" / stage
+
+    def most(self, stage: str, victim: str) -> int:
+        """The last moment that there is; of a disk, the most pages that are too few."""
+        if victim == DISK:
+            return self.pages[stage] - 1
+        return self.moments[stage, "driver" if victim == "driver" else "worker"]
+
+    def drive(self, root: Path, stage: str, runner: str, *, victim: str = "", moment: int = 0) -> Ended:
+        return start(
+            root, self.folder / "photographs", stage, runner, image_id=self.image_id, victim=victim, moment=moment
+        )  # fmt: skip
+
+
+def lay(folder: Path, stages: Collection[str] = STAGES) -> Ground:
+    """Drive a root undisturbed, and keep what is needed of it; of what follows a run, only the `stages` asked for."""
+    photographs = folder / "photographs"
+    ids = write_photographs(photographs, NUM_IMAGES)
+    write_coco(photographs, sorted(path.name for path in photographs.iterdir()))
+    ground, root = Ground(folder, ids[VICTIM], {}, {}, {}), folder / "root"
+    _survey(ground, root, "")
+    end = everything(root)
+    sizes = [num_pages(place) for place in (*map(ground.before, WHOLE_RUN), root)]
+    for i, stage in enumerate(WHOLE_RUN):
+        ground.ends[stage], ground.pages[stage] = end, sizes[i + 1] - sizes[i]
+    for stage in LATER:
+        if stage not in stages:
+            continue
+        after = folder / stage / "root"
+        copy_root(root, ground.before(stage))
+        copy_root(root, after)
+        _survey(ground, after, stage)
+        ground.ends[stage] = everything(after)
+        ground.pages[stage] = max(num_pages(after) - sizes[-1], WRITTEN_ANEW)
+    return ground
+
+
+def _survey(ground: Ground, root: Path, stage: str) -> None:
+    ended = ground.drive(root, stage, "local")
+    assert ended.status == 0, ended.said
+    for name in [stage] if stage else WHOLE_RUN:
+        for role in ROLES:
+            ground.moments[name, role] = (root.parent / f"{name}.{role}").stat().st_size
+
+
+def num_pages(root: Path) -> int:
+    return sum(-(-path.stat().st_size // PAGE) for path in root.rglob("*") if path.is_file())
+
+
+def everything(root: Path) -> dict[str, str]:
+    """sha256 of all that counts in a root, wherever it stands."""
+    found = digest(root)
+    paths = [path for folder in FOLDERS for path in (root / folder).rglob("*")]
+    for path in [*paths, *root.glob("ingest/*.json"), root / "removed.json", root / "config.yaml"]:
+        if path.is_file() and path.suffix not in UNNAMED:
+            data = path.read_bytes().replace(Store(str(root)).url.encode(), b"ROOT")
+            found[str(path.relative_to(root))] = hashlib.sha256(data).hexdigest()
+    return found
