@@ -108,7 +108,7 @@ def _before(root: str, overrides: Sequence[str], round_: int | None) -> tuple[Pl
     store, config = existing_root(root, overrides)
     with Pipeline(store, config, round_=round_) as pipeline:
         facts = _facts(pipeline, (), 0, about=_about(overrides, round_))
-        return pipeline.plan(), facts
+    return pipeline.plan(), facts  # in nobody's hands: pictures of it are drawn while the other root is held
 
 
 def _about(overrides: Sequence[str], round_: int | None) -> str:

@@ -53,7 +53,7 @@ def revise(store: Store, task: RevisePartition) -> AdditionResult:
         places = _revised(before[identity], sound, gone.get(identity, {}), task.names)
         places = [_as_at_first(place, first[identity]) for place in places]
         row = _row(image, places, [place.uri for place in said])
-        if row != _only(image) or _words(places) != _words(before[identity]):
+        if row != _only(image) or not _say_the_same(places, before[identity]):
             revised[identity], rows[identity] = places, row
     if not revised:
         return AdditionResult(partition=task.record.id, files={})
@@ -117,6 +117,13 @@ def _revised(
             places[where] = new
     standing = {place.source for place in places if place.uri not in gone}
     return [p for p in places if p.uri not in gone or (gone[p.uri] and p.source not in standing)]
+
+
+def _say_the_same(places: Sequence[Place], others: Sequence[Place]) -> bool:
+    """Whether the same places say the same. A mark that another place has, too, must be known to be gone here."""
+    return [(p.source, p.uri) for p in places] == [(p.source, p.uri) for p in others] and all(
+        place.says_what(other) for place, other in zip(places, others, strict=True)
+    )
 
 
 def _renamed(old: Place, new: Place, names: Sequence[str]) -> bool:

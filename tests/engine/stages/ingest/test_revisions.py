@@ -133,6 +133,16 @@ def test_any_sequence_of_revisions_ends_where_a_fresh_root_does(steps: list[Revi
         assert ingest_here(place / "root", config_of(*first, *sources.values()))[1] is None
 
 
+def test_gold_that_two_sources_took_back_one_after_the_other_is_none(tmp_path: Path) -> None:
+    """While the other one still says gold, the first one's word changes nothing of the image, and must be kept."""
+    (name,) = photographs(tmp_path / "photos", 1)
+    one, two = (write_coco(tmp_path / "photos", {name: ()}, labels) for labels in ("one", "two"))
+    for first, second in ((True, True), (False, True), (False, False)):
+        config = config_of({**one, "gold": first}, {**two, "gold": second})
+        store, _ = ingest_here(tmp_path / "root", config)
+        assert [row["gold"] for row in rows(store)] == [first or second]
+
+
 # ------------------------------------------------------------------------------------------------------ what is redone
 
 
