@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from prefect.settings import PREFECT_API_URL
 
-from fld_engine.engine.data.store import Store
 from fld_engine.engine.plan.config import RunConfig
 from fld_engine.flows.pipeline import STAGE_FLOWS, run_flow
 from fld_engine.schemas.errors import SourceError
@@ -36,12 +35,11 @@ def prefect_server() -> Iterator[None]:
 @pytest.fixture
 def config(tmp_path: Path) -> RunConfig:
     write_photographs(tmp_path / "photos", 5)
-    Store(str(tmp_path / "root")).open_root(create=True)
     return fake_config(tmp_path / "photos")
 
 
 def test_one_flow_runs_the_whole_road_and_leaves_its_numbers(config: RunConfig, tmp_path: Path) -> None:
-    summary = run_flow(config.model_dump(mode="json"), str(tmp_path / "root"))
+    summary = run_flow(str(tmp_path / "root"), recipe=config.model_dump(mode="json"))
     assert (summary.ingested, summary.num_samples, summary.problems) == (5, 5, 0)
     assert list(summary.seconds) == list(STAGE_FLOWS)
     request = urllib.request.Request(
@@ -59,15 +57,14 @@ def test_one_flow_runs_the_whole_road_and_leaves_its_numbers(config: RunConfig, 
 
 
 def test_stage_by_stage_makes_the_same_and_a_repeated_stage_does_nothing(config: RunConfig, tmp_path: Path) -> None:
-    parameters = config.model_dump(mode="json")
-    summaries = {stage: flow(parameters, str(tmp_path / "root"), stage) for stage, flow in STAGE_FLOWS.items()}
+    root, recipe = str(tmp_path / "root"), config.model_dump(mode="json")
+    summaries = {stage: flow(root, stage=stage, recipe=recipe) for stage, flow in STAGE_FLOWS.items()}
     assert summaries["export"].num_samples == 5
-    again = STAGE_FLOWS["annotate"](parameters, str(tmp_path / "root"), "annotate")
+    again = STAGE_FLOWS["annotate"](root, stage="annotate")
     assert (again.models_loaded, again.images_read, again.outputs_written) == (0, 0, 0)
 
 
 def test_an_error_of_ours_is_not_retried(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    Store(str(tmp_path / "root")).open_root(create=True)
     with pytest.raises(SourceError):
-        run_flow(fake_config(tmp_path / "empty").model_dump(mode="json"), str(tmp_path / "root"))
+        run_flow(str(tmp_path / "root"), recipe=fake_config(tmp_path / "empty").model_dump(mode="json"))
