@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from fld_engine.engine.data.settings import parse_settings
-from fld_engine.engine.plan.config import RunConfig
 from fld_engine.engine.plan.layers import is_file, parse_override
 from fld_engine.engine.sources.item import SourceSpec
 from fld_engine.flows.origins import Given
+from fld_engine.flows.places import absolute
 from fld_engine.schemas.annotations import Frozen
 
 RunnerKind = Literal["local", "ray"]
@@ -43,9 +43,9 @@ class Asked(Frozen):
         recipe = self.recipe
         if isinstance(recipe, str) and is_file(recipe):
             recipe = os.path.abspath(recipe)
-        sources = tuple(_absolute(one) if isinstance(one, str) else one for one in self.sources)
-        gold = tuple(map(_absolute, self.gold))
-        changed = {"root": _absolute(self.root), "recipe": recipe, "sources": sources, "gold": gold}
+        sources = tuple(absolute(one) if isinstance(one, str) else one for one in self.sources)
+        gold = tuple(map(absolute, self.gold))
+        changed = {"root": absolute(self.root), "recipe": recipe, "sources": sources, "gold": gold}
         return self.model_copy(update=changed)
 
     @property
@@ -76,37 +76,6 @@ class Asked(Frozen):
         return [_placed(parse_settings(SourceSpec, tree, under="sources")) for tree in trees]
 
 
-def with_sources(there: Sequence[SourceSpec], new: Sequence[SourceSpec]) -> list[SourceSpec]:
-    """Sources with new ones after them. One of the same place or name takes over what the new one says."""
-    known = {spec.name: spec for spec in there}
-    for spec in new:
-        same = next((one for one in known.values() if same_place(one.url, spec.url)), known.get(spec.name))
-        if same is None:
-            known[spec.name] = spec
-            continue
-        said = {key: getattr(spec, key) for key in spec.model_fields_set - {"name", "url"}}
-        place = {} if same_place(same.url, spec.url) else {"url": spec.url}
-        known[same.name] = same.model_copy(update={**said, **place})
-    return list(known.values())
-
-
-def same_place(one: str, other: str) -> bool:
-    """Whether two addresses lead to the same files, seen from here."""
-    return _absolute(one) == _absolute(other)
-
-
-def sources_in(config: RunConfig, names: Sequence[str]) -> list[SourceSpec]:
-    """The sources of a config that have one of these names."""
-    return [spec for spec in config.sources if spec.name in names]
-
-
 def _placed(spec: SourceSpec) -> SourceSpec:
-    changed = {"url": _absolute(spec.url)} if _absolute(spec.url) != spec.url else {}
+    changed = {"url": absolute(spec.url)} if absolute(spec.url) != spec.url else {}
     return spec.model_copy(update=changed)
-
-
-def _absolute(url: str) -> str:
-    """A local path from the root of the file system; any other address as it is."""
-    if "://" in url or "::" in url or url.startswith("${"):
-        return url
-    return os.path.abspath(os.path.expanduser(url))

@@ -7,27 +7,24 @@ or the flow itself. `begin` touches nothing; the flow opens the root and keeps t
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import yaml
-
-from fld_engine.annotators.common.cache import cache_folder
 from fld_engine.engine.data.journal import read_journal
-from fld_engine.engine.data.store import CONFIG_FILE, ROOT_FILE, Store
+from fld_engine.engine.data.store import CONFIG_FILE, Store
 from fld_engine.engine.plan.config import RunConfig, parse_config
-from fld_engine.engine.plan.layers import MAPPING, Layer, Tree, layers_of, merge, merged, nested, said_by, within
+from fld_engine.engine.plan.layers import MAPPING, Layer, layers_of, merge, merged, nested, said_by, within
 from fld_engine.engine.plan.plan import Plan
-from fld_engine.engine.plan.registry import build_annotator, check_extensions, pin, runtime_params, stages_of_run
+from fld_engine.engine.plan.registry import check_extensions, pin, stages_of_run
 from fld_engine.engine.plan.rounds import plan_of
-from fld_engine.engine.sources.item import SourceSpec
 from fld_engine.engine.sources.open import check_spec
-from fld_engine.flows.asked import Asked, sources_in, with_sources
+from fld_engine.flows.asked import Asked
 from fld_engine.flows.changes import Change, changes_between, how_it_runs, told
-from fld_engine.flows.origins import Given, Origins, open_params, read_origins
+from fld_engine.flows.kept import Kept, read_kept, repinned, unpinned
+from fld_engine.flows.origins import Given, Origins
 from fld_engine.flows.root import keep_config
-from fld_engine.flows.samples import sample_sources
+from fld_engine.flows.run_sources import check_new, own_sources, sources_of
 from fld_engine.flows.terminal import work_set_note
 from fld_engine.schemas.errors import ConfigError, RootError
 
@@ -35,18 +32,6 @@ if TYPE_CHECKING:
     from fld_engine.flows.summary import RunSummary
 
 log = logging.getLogger(__name__)
-
-DEMO = "demo"
-"""The recipe that brings its own photographs."""
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """What a root goes by until now: its config as it was read, and the origins, if it keeps them."""
-
-    text: bytes
-    config: RunConfig
-    origins: Origins | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,13 +93,13 @@ def begin(asked: Asked) -> Begun:
     there.
     """
     store = Store(asked.root)
-    kept = _kept(store)
+    kept = read_kept(store)
     given = asked.given
     if asked.recipe is None:
         if kept is None:
             store.open_root(create=False)  # tells what is there instead
             raise RootError(f"{asked.root} has no {CONFIG_FILE}: no run has begun its work on it; give a recipe")
-        layers = [Layer("", _unpinned(kept))]
+        layers = [Layer("", unpinned(kept))]
         before, where = kept.origins or Origins(), f"{asked.root}/{CONFIG_FILE}"
         earlier, said = dict(before.given), dict(before.said)
         recipe = before.recipe
@@ -125,15 +110,16 @@ def begin(asked: Asked) -> Begun:
         earlier, said = _staying(kept, given), {"sources": layers[-1].origin, **said_by(layers)}
     tree = merged(layers)
     over = given if asked.recipe is None else {**earlier, **given}
-    sources, added, instead = _sources(asked, kept, _own_sources(asked, kept, tree, where), over)
+    sources, added, instead = sources_of(asked, kept, own_sources(asked, kept, tree, where), over)
     for path, one in over.items():
-        if path != "sources":
+        if not within(path, "sources"):
             tree = merge(tree, nested(path, one.value))
     tree["sources"] = [spec.model_dump(mode="json") for spec in sources]
     config = parse_config(tree, where=where)
     for number, spec in enumerate(config.sources):
         check_spec(spec, where=f"{where}: sources.{number}")
     check_extensions(config)
+    check_new(asked, kept)
     origins = Origins(
         recipe=recipe, said=_without(said, given), given=_over(earlier, given), added=added, instead=instead
     )
@@ -141,7 +127,7 @@ def begin(asked: Asked) -> Begun:
     begun = Begun(asked, store, config, origins, kept, staying=staying)
     if kept is None:
         return begun
-    config = _repinned(config, kept)
+    config = repinned(config, kept)
     found = changes_between((kept.config, kept.origins), (config, origins), tuple(given))
     return replace(begun, config=config, changes=tuple(found))
 
@@ -193,60 +179,11 @@ def lines_about(begun: Begun) -> list[str]:
     return lines
 
 
-def _kept(store: Store) -> Kept | None:
-    if not store.exists(ROOT_FILE):
-        return None
-    store.open_root(create=False)
-    if not store.exists(CONFIG_FILE):
-        return None
-    text = store.read_bytes(CONFIG_FILE)
-    config = parse_config(yaml.safe_load(text), where=f"{store.url}/{CONFIG_FILE}")
-    return Kept(text, config, read_origins(store))
-
-
 def _staying(kept: Kept | None, given: Mapping[str, Given]) -> dict[str, Given]:
     """What was given earlier and holds beside a recipe, too: how the root is run."""
     before = kept.origins.given if kept and kept.origins else {}
     replaced = [path for path in before if any(within(path, now) for now in given)]
     return {path: one for path, one in before.items() if how_it_runs(path) and path not in replaced}
-
-
-def _own_sources(asked: Asked, kept: Kept | None, tree: Tree, where: str) -> list[SourceSpec]:
-    """The sources that a recipe or a root says itself; the demo has its photographs, where they are wanted."""
-    own = list(parse_config({"sources": tree.get("sources") or []}, where=where).sources)
-    instead = bool(asked.new_sources) if kept is None else bool(kept.origins and kept.origins.instead)
-    if asked.recipe == DEMO and not own and not instead:
-        return [SourceSpec.model_validate(one) for one in sample_sources(cache_folder() / "samples")]
-    return own
-
-
-def _sources(
-    asked: Asked, kept: Kept | None, own: Sequence[SourceSpec], over: Mapping[str, Given]
-) -> tuple[list[SourceSpec], tuple[str, ...], bool]:
-    """The sources of a run, the names of those that were given, and whether they stand instead of the recipe's own.
-
-    Those given with the first run do; those given later are added.
-    """
-    new = asked.new_sources
-    before = (kept.origins if kept else None) or Origins()
-    added: tuple[str, ...]
-    if "sources" in over:
-        value: Any = over["sources"].value or []
-        start = list(parse_config({"sources": value}, where="--set sources").sources)
-        added, instead = tuple(spec.name for spec in start), True
-    elif kept is None:
-        start, added, instead = ([] if new else list(own)), (), bool(new)
-    elif asked.recipe is None:
-        start, added, instead = list(kept.config.sources), before.added, bool(before.instead)
-    elif before.instead is None:  # nobody knows: those of the root stay, unless the recipe says which there are
-        instead = bool(new) or not own
-        start, added = (list(kept.config.sources) if instead else list(own)), ()
-    else:
-        instead, added = before.instead, before.added
-        start = with_sources([] if instead else own, sources_in(kept.config, added))
-    sources = with_sources(start, new)
-    known = {spec.name for spec in start}
-    return sources, (*added, *(spec.name for spec in sources if spec.name not in known)), instead
 
 
 def _without(said: Mapping[str, str], given: Mapping[str, Given]) -> dict[str, str]:
@@ -256,37 +193,4 @@ def _without(said: Mapping[str, str], given: Mapping[str, Given]) -> dict[str, s
 def _over(earlier: Mapping[str, Given], given: Mapping[str, Given]) -> dict[str, Given]:
     """What is given now over what was given earlier; sources that are given are kept apart, by their names."""
     left = {path: one for path, one in earlier.items() if not any(within(path, now) for now in given)}
-    return {path: one for path, one in {**left, **given}.items() if path != "sources"}
-
-
-def _unpinned(kept: Kept) -> Tree:
-    """The config of a root without what a run filled in, so that other checkpoints are not taken for these."""
-    tree: Tree = kept.config.model_dump(mode="json")
-    said = kept.origins.said if kept.origins else {}
-    given = kept.origins.given if kept.origins else {}
-    for name, config in kept.config.annotators.items():
-        for key in open_params(name, config):
-            path = f"annotators.{name}.params.{key}"
-            if path not in said and path not in given:
-                tree["annotators"][name]["params"].pop(key, None)
-    return tree
-
-
-def _repinned(config: RunConfig, kept: Kept) -> RunConfig:
-    """With what the root's runs filled in, where the config leaves it open and means the same checkpoint.
-
-    So a branch that moved makes nothing again.
-    """
-    found = dict(config.annotators)
-    plain = _unpinned(kept)["annotators"]
-    for name, now in config.annotators.items():
-        before = kept.config.annotators.get(name)
-        filling = open_params(name, now) - now.params.keys()
-        if before is None or before.use != now.use or not filling or filling & plain[name]["params"].keys():
-            continue
-        runtime = runtime_params(build_annotator(name, now))
-        if all(before.params.get(key, value) == value for key, value in now.params.items() if key in runtime):
-            filled = {key: before.params[key] for key in filling if before.params.get(key)}
-            ours = {key: value for key, value in filled.items() if value != kept.config.models_root}
-            found[name] = now.model_copy(update={"params": {**now.params, **ours}})
-    return config.model_copy(update={"annotators": found})
+    return {path: one for path, one in {**left, **given}.items() if not within(path, "sources")}
