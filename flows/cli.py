@@ -21,6 +21,7 @@ from fld_engine.engine.stages.export.stage import Export, export_folder
 from fld_engine.engine.stages.filter.stage import Filter
 from fld_engine.engine.stages.removal.request import parse_ids
 from fld_engine.engine.stages.removal.stage import Remove
+from fld_engine.flows import settings
 from fld_engine.flows.asked import Asked
 from fld_engine.flows.inspect import inspect_app
 from fld_engine.flows.installed import config_app, installed_app
@@ -57,6 +58,8 @@ app.add_typer(inspect_app)
 app.add_typer(installed_app)
 app.add_typer(models_app, name="models")
 app.add_typer(config_app, name="config")
+config_app.command("show")(settings.show)
+app.command("init")(settings.init)
 
 SHARDS = "shards"
 

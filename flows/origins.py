@@ -58,8 +58,9 @@ class Origins(Frozen):
         for known, given in self.given.items():
             if within(path, known) or within(known, path):
                 return given.by
+        in_list = path.partition(".")[0] in NAMED_LISTS  # which is one value where it is said
         for known, origin in self.said.items():
-            if within(path, known) or within(known, path):
+            if path == known or within(known, path) or (in_list and within(path, known)):
                 return origin
         return DEFAULT
 

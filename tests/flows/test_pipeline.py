@@ -61,7 +61,7 @@ def test_an_error_of_ours_is_not_retried(found: dict[str, Any]) -> None:
 
 
 def test_a_deployment_makes_a_root_that_every_command_goes_on_with(found: dict[str, Any], folder: Path) -> None:
-    """Its run makes the root, and says in it where each setting came from; what it is given is checked by the server."""
+    """Its run makes the root, and says in it where each setting came from; the server checks what it is given."""
     deployed = found["deployed"]
     assert deployed["state"] == "Completed"
     assert set(deployed["wrong"]) == {"workers", "runner", "sauces"}, "parameters that there are not are refused"
