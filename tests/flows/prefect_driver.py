@@ -6,8 +6,9 @@ Writes what it found to `FOLDER/found.json`, for `test_pipeline.py`.
 
 from __future__ import annotations
 
-import asyncio
 import json
+import os
+import subprocess
 import sys
 import urllib.request
 from pathlib import Path
@@ -15,8 +16,8 @@ from typing import Any
 
 import yaml
 from prefect.deployments import run_deployment
-from prefect.runner import Runner
-from prefect.settings import PREFECT_API_URL
+from prefect.deployments.runner import RunnerDeployment
+from prefect.settings import PREFECT_API_URL, get_current_settings
 from prefect.testing.utilities import prefect_test_harness
 
 from fld_engine.flows.pipeline import STAGE_FLOWS, run_flow
@@ -34,19 +35,24 @@ def known_to_the_server(what: str) -> list[dict[str, Any]]:
 
 
 def deployed(root: Path, recipe: Path, source: Path) -> dict[str, Any]:
-    """A deployment of the flow, whose run a runner of Prefect starts in a process of its own, as a worker would."""
+    """A deployment of the flow, whose run is done in a process of its own, as a worker of a process pool does it."""
     parameters = {"root": str(root), "recipe": str(recipe), "sources": [str(source)], "overrides": ["seed=7"]}
-    runner = Runner(name="test", pause_on_shutdown=False)
-    runner.add_flow(run_flow, name="nightly", parameters=parameters)  # type: ignore[unused-coroutine]
+    entrypoint = "fld_engine.flows.pipeline.run_flow"
+    RunnerDeployment.from_entrypoint(entrypoint, name="nightly", parameters=parameters).apply()
     wrong = dict[str, str]()
-    for given in ({"workers": "many"}, {"runner": "slurm"}, {"sauces": []}):
+    for given in ({"workers": "many"}, {"runner": "slurm"}):
         try:
-            run_deployment("fld-run/nightly", parameters=given, timeout=0)  # type: ignore[unused-coroutine]
+            run_deployment("fld-run/nightly", parameters=given, timeout=0)
         except Exception as error:  # noqa: BLE001 - the server's answer, whatever its class
             wrong[next(iter(given))] = str(error)
-    run = run_deployment("fld-run/nightly", timeout=0)
-    asyncio.run(runner.start(run_once=True))
-    (ended,) = [one for one in known_to_the_server("flow_runs") if one["id"] == str(run.id)]  # type: ignore[union-attr]
+    run: Any = run_deployment("fld-run/nightly", timeout=0)
+    environment = {
+        **os.environ,
+        **get_current_settings().to_environment_variables(),
+        "PREFECT__FLOW_RUN_ID": str(run.id),
+    }
+    subprocess.run([sys.executable, "-m", "prefect.engine"], env=environment, check=True, timeout=PATIENCE_S)
+    (ended,) = [one for one in known_to_the_server("flow_runs") if one["id"] == str(run.id)]
     return {"state": ended["state_name"], "wrong": wrong}
 
 

@@ -133,7 +133,7 @@ def test_sources_are_added_and_stay(place: Place) -> None:
     again = place.run(recipe=place.recipe, sources=[f"{place.source('more')}/"], gold=[place.source("photos")])
     assert [(spec.name, spec.gold) for spec in again.sources] == [("photos", True), ("more", False)]
     write_photographs(place.folder / "elsewhere/more", 1)
-    with pytest.raises(ConfigError, match="sources.more.url"):
+    with pytest.raises(ConfigError, match=r"sources\.more\.url"):
         place.run(sources=[place.source("elsewhere/more")])
     moved = place.run(sources=[place.source("elsewhere/more")], yes=True)
     assert moved.sources[1].url == place.source("elsewhere/more")
@@ -161,7 +161,7 @@ def test_sources_of_a_file_follow_the_file(tmp_path: Path) -> None:
     place.write(**FILE, sources=[one, two])
     assert names(place.run(recipe=place.recipe)) == ["photos", "more"], "another one asks nobody"
     place.write(**FILE, sources=[two])
-    with pytest.raises(ConfigError, match="sources.photos"):
+    with pytest.raises(ConfigError, match=r"sources\.photos"):
         place.run(recipe=place.recipe)
 
 
