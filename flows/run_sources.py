@@ -99,6 +99,17 @@ def sources_in(config: RunConfig, names: Sequence[str]) -> list[SourceSpec]:
     return [spec for spec in config.sources if spec.name in names]
 
 
+def paths_named(asked: Asked, config: RunConfig) -> list[str]:
+    """Paths of the settings of sources that are given by themselves, such as that one is gold."""
+    return [
+        f"sources.{spec.name}.{key}"
+        for new in asked.new_sources
+        for spec in config.sources
+        if same_place(spec.url, new.url)
+        for key in new.model_fields_set - {"name", "url"}
+    ]
+
+
 def check_new(asked: Asked, kept: Kept | None) -> None:
     """Raises `SourceError` for a source that is given and not there: a slip of the pen would stay in the root."""
     known = kept.config.sources if kept else ()

@@ -257,3 +257,26 @@ def test_a_config_written_out_by_a_root_begins_another_one_that_is_the_same(plac
     config = place.begin().config
     (tmp_path / "copy.yaml").write_text(dump_config(config))
     assert begin(Asked(root=str(tmp_path / "second"), recipe=str(tmp_path / "copy.yaml"))).config == config
+
+
+def test_a_commit_that_a_run_looked_up_stays_as_long_as_its_checkpoint(tmp_path: Path) -> None:
+    """A branch that moved makes nothing again, and another checkpoint is not looked for under this one's commit."""
+    place = Place(tmp_path)
+    detector = {"use": "object-detection", "params": {"checkpoint": "org/name"}}
+    place.write(name="mine", annotators={"detector": detector})
+    place.run(recipe=place.recipe, sources=[place.source("photos")])
+    file = Path(place.root) / "config.yaml"
+    tree = yaml.safe_load(file.read_text())
+    tree["annotators"]["detector"]["params"] |= {"revision": "a" * 40, "licence": "mit", "trust_remote_code": False}
+    file.write_text(yaml.safe_dump(tree))  # as a run leaves it that has asked the hub
+
+    def revision(**asked: Any) -> Any:
+        return place.begin(**asked).config.annotators["detector"].params.get("revision")
+
+    assert revision() == revision(recipe=place.recipe) == "a" * 40
+    assert place.begin(recipe=place.recipe).changes == ()
+    assert revision(overrides=["annotators.detector.params.items_per_pass=4"]) == "a" * 40
+    assert revision(overrides=["annotators.detector.params.checkpoint=org/other"]) is None
+    assert revision(recipe=place.recipe, overrides=["annotators.detector.params.revision=main"]) == "main"
+    rows = origin_rows(place.begin().config, place.begin().origins)
+    assert ("annotators.detector.params.revision", "a" * 40, "pinned by a run") in rows
