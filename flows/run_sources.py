@@ -83,7 +83,7 @@ def with_settings(sources: Sequence[SourceSpec], given: Mapping[str, Given]) -> 
             continue
         name = next((name for name in known if within(path, f"sources.{name}")), None)
         if name is None:
-            raise ConfigError(f"--set {path}: {unknown_name('source', path.removeprefix('sources.'), known)}")
+            raise ConfigError(f"--set {path}: {unknown_name('source', path.split('.')[1], known)}")
         setting = path.removeprefix(f"sources.{name}").removeprefix(".")
         spec = known.pop(name)
         if setting:
