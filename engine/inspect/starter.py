@@ -66,7 +66,7 @@ def _setting(row: Parameter, key: str, tree: Mapping[str, Any], rows: Sequence[P
 def _extensions(group: Group, row: Parameter, given: Mapping[str, Any], rows: Sequence[Parameter]) -> Iterator[str]:
     """Annotators, filters or exporters, each with what it is, and the parameters that it may have."""
     yield from _comment(about(row), "")
-    shared = [one for one in rows if one.name.startswith(f"{row.name}.NAME.") and one.type != "settings"]
+    shared = [one for one in rows if one.name.startswith(f"{row.name}.NAME.")]
     yield from _comment("Each may have:", "")
     for one in shared:
         yield from _comment(f"  {one.name.removeprefix(f'{row.name}.NAME.')}: {about(one)}", "")
