@@ -10,10 +10,12 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from fld_engine.engine.data.extras import missing_sentence
 from fld_engine.engine.data.libraries import MadeWith
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.plan.config import ExporterConfig, RunConfig
 from fld_engine.engine.plan.libraries import check_libraries, mark_made_with
+from fld_engine.engine.plan.needs import check_needs
 from fld_engine.engine.plan.plan import Plan
 from fld_engine.engine.plan.registry import build_exporter, exporter_names, pin, stages_of_run
 from fld_engine.engine.run.logs import configure_logging
@@ -68,6 +70,11 @@ def main() -> None:
     configure_logging()
     try:
         app()
+    except ImportError as error:
+        if not (said := missing_sentence(error)):
+            raise
+        Console(stderr=True, soft_wrap=True, highlight=False).print(f"error: {said}", style="red", markup=False)
+        sys.exit(ConfigError.exit_code)
     except FldError as error:
         Console(stderr=True, soft_wrap=True, highlight=False).print(f"error: {error}", style="red", markup=False)
         sys.exit(error.exit_code)
@@ -85,9 +92,9 @@ def run(
     set_: Set = None,
 ) -> None:
     """Run the whole pipeline, doing only what is missing."""
-    config = pin(
-        config_of(recipe, set_, source, gold, runner=runner, workers=workers, address=ray_address), strict=True
-    )
+    asked = config_of(recipe, set_, source, gold, runner=runner, workers=workers, address=ray_address)
+    check_needs(asked, [root])
+    config = pin(asked, strict=True)
     store = Store(root)
     store.open_root(create=True)
     plan = plan_of_root(store, config)
@@ -198,6 +205,7 @@ def refine(
     from fld_engine.flows.rounds import print_rounds
 
     _, config = existing_root(root, set_)
+    check_needs(config, [root], refine=True)
     with prefect_api():
         from fld_engine.flows.refine import refine_flow
 
