@@ -1,4 +1,4 @@
-"""What is declared is what is imported: no extra lacks a library that its code asks for, none brings what nobody does."""
+"""What is declared is what is imported: no extra lacks a library that its code asks for, none brings an unused one."""
 
 from __future__ import annotations
 
