@@ -25,6 +25,8 @@ from fld_engine.engine.stages.export.stage import Export, export_folder
 from fld_engine.engine.stages.filter.stage import Filter
 from fld_engine.engine.stages.removal.request import parse_ids
 from fld_engine.engine.stages.removal.stage import Remove
+from fld_engine.flows.doctor.command import doctor_app
+from fld_engine.flows.doctor.machine import release
 from fld_engine.flows.inspect import inspect_app
 from fld_engine.flows.installed import config_app, installed_app
 from fld_engine.flows.models import models_app
@@ -52,8 +54,9 @@ HELP = """The data engine: specialists annotate, filters decide, verified shards
 Exit codes: 0 done; 1 failed; 2 bad usage, config or source; 3 done, with more lost, by failures, quarantine or refused
 labels, than the config allows, or with chunks of the sources that could not be read and are left for the next run.
 """
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=HELP)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=HELP)
 app.add_typer(inspect_app)
+app.add_typer(doctor_app)
 app.add_typer(installed_app)
 app.add_typer(models_app, name="models")
 app.add_typer(config_app, name="config")
@@ -78,6 +81,21 @@ def main() -> None:
     except FldError as error:
         Console(stderr=True, soft_wrap=True, highlight=False).print(f"error: {error}", style="red", markup=False)
         sys.exit(error.exit_code)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        out.print(f"fld-engine {release()}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version, and end.")
+    ] = False,
+) -> None:
+    """What comes before any command."""
 
 
 @app.command()
