@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -76,34 +76,34 @@ def absent(libraries: Iterable[str]) -> tuple[str, ...]:
     return tuple(library for library, name in by_name.items() if here[name] == NONE)
 
 
-def cure(libraries: Iterable[str], room: str = "") -> str:
-    """How libraries are had: by the extra of the part of the code that asks (`room`, a module), else by any with them.
-
-    Empty where no extra brings all of them.
+def extra_for(libraries: Iterable[str], room: str = "", preferred: Collection[str] = ()) -> str:
+    """The extra to have libraries by: a preferred one that brings them all, that of the part of the code that asks
+    (`room`, a module), or any. Empty where none brings all of them.
     """
     found = extras_with(libraries)
-    if not found:
-        return ""
     of_room = next((extra for prefix, extra in ROOMS.items() if room.startswith(prefix)), "")
-    extra = of_room if of_room in found else found[0]
-    others = [f"`{other}`" for other in found if other not in (extra, "demo")] if extra != of_room else []
-    return f"needs the extra {' or '.join([f'`{extra}`', *others])}: {install_command(extra)}"
+    wanted = [extra for extra in (of_room, *sorted(preferred)) if extra in found]
+    return next(iter((*wanted, *found)), "")
 
 
-def install_command(extra: str) -> str:
-    """What a person types to have an extra, by the tool that made this environment."""
+def needs_extra(extra: str) -> str:
+    """What is to be done, after the words for who needs it."""
+    return f"needs the extra `{extra}`: {install_command(extra)}"
+
+
+def install_command(*names: str) -> str:
+    """What a person types to have extras, by the tool that made this environment."""
     tools = {"uv-receipt.toml": "uv tool install", "pipx_metadata.json": "pipx install --force"}
     made_by = next((command for file, command in tools.items() if Path(sys.prefix, file).is_file()), "pip install")
-    return f"{made_by} '{PACKAGE}[{extra}]'"
+    return f"{made_by} '{PACKAGE}[{','.join(names)}]'"
 
 
 def missing_sentence(error: ImportError) -> str:
     """What to install where an import failed; empty where the module is none that an extra brings."""
     cause = error.__cause__ if isinstance(error.__cause__, ImportError) else error  # fsspec says it in its own words
     name = (cause.name or "").partition(".")[0]
-    if not name or not (said := cure([name], _asker(error))):
-        return ""
-    return f"{name} is not installed in {sys.prefix}: this {said}"
+    extra = extra_for([name], _asker(error)) if name else ""
+    return f"{name} is not installed in {sys.prefix}: this {needs_extra(extra)}" if extra else ""
 
 
 def _asker(error: ImportError) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from braceexpand import braceexpand
 from fsspec.implementations.local import LocalFileSystem
 
+from fld_engine.engine.data.extras import missing_sentence
 from fld_engine.engine.data.hashing import fingerprint
 from fld_engine.engine.data.secrets import referring, refers, resolved
 from fld_engine.engine.data.source_account import Counting, Example, Reasons
@@ -97,7 +98,7 @@ def list_files(url: str, name: str, *, allow_outside: bool = False) -> Listing:
             ) from error
         raise
     except ImportError as error:
-        raise SourceError(f"source {url} cannot be read: {error}; install fld-engine[s3] or fld-engine[gcs]") from error
+        raise SourceError(f"source {url} cannot be read: {missing_sentence(error) or error}") from error
     except (OSError, ValueError) as error:
         raise SourceError(f"source {url} cannot be read: {error}; check the URL and the access rights") from error
     prefix = path.rstrip("/") + "/"

@@ -58,11 +58,10 @@ def _checks(recipe: str, root: str, sources: list[str], overrides: list[str] | N
     config: RunConfig | None = None
     if recipe or (root and _has_config(root)):
         config = config_of(recipe, overrides, sources) if recipe else existing_root(root, overrides)[1]
-    on_ray = config is not None and config.runner.kind == "ray"
     yield from machine.python()
     yield from machine.installed_extras()
     yield from machine.devices()
-    yield from machine.ray(config.runner.ray_address if config is not None else "", needed=on_ray)
+    yield from machine.ray(config.runner.ray_address if config is not None else "")
     yield from tried("Prefect", machine.prefect, "install fld-engine again")
     yield from machine.cache()
     yield from machine.disk(root)

@@ -101,11 +101,11 @@ def _for_cards(cards: list[str]) -> str:
     return install_command("hub") if cards else ""
 
 
-def ray(address: str, *, needed: bool) -> Iterator[Check]:
+def ray(address: str) -> Iterator[Check]:
     if absent(["ray"]):
         yield Check(
             name="Ray",
-            state="missing" if needed else "absent",
+            state="absent",
             found="not installed: runs are done by processes of this machine",
             cure=install_command("cluster"),
         )

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from fld_engine.annotators.assets.prepare import listing
+from fld_engine.engine.data.extras import install_command
 from fld_engine.engine.data.store import ROOT_FILE, Store
 from fld_engine.engine.plan.config import RunConfig
 from fld_engine.engine.plan.needs import missing_for
@@ -23,8 +24,8 @@ def libraries(config: RunConfig, addresses: list[str]) -> Iterator[Check]:
     """What no extra that is installed here brings; one line where all is there."""
     missing = missing_for(config, addresses, refine="refine" in config.sections)
     for need in missing:
-        found = f"not installed: {', '.join(need.libraries)}"
-        yield Check(name=need.who, state="missing", found=found, cure=need.cure)
+        found = f"asked for by {', '.join(need.who)}; not installed: {', '.join(need.libraries)}"
+        yield Check(name=f"needs {need.extra}", state="missing", found=found, cure=install_command(need.extra))
     if not missing:
         yield Check(name="libraries", state="ok", found=f"all that config {config.name!r} asks for are here")
 
