@@ -31,6 +31,7 @@ from fld_engine.engine.stages.ingest.stage import Ingest
 from fld_engine.flows.progress import progress_bars
 from fld_engine.flows.report import make_report
 from fld_engine.flows.root import keep_config
+from fld_engine.flows.stoppable import stoppable
 from fld_engine.flows.summary import RunSummary, make_summary, record_attempt
 from fld_engine.schemas.errors import FldError, SourceError, TransportError, VerificationError
 
@@ -53,7 +54,7 @@ def _task(name: str, do: Callable[[Pipeline], Row]) -> PrefectTask[[Pipeline], R
         cache_policy=NO_CACHE,
         persist_result=False,
     )
-    return as_task(do)
+    return as_task(stoppable(do))
 
 
 def _stage(stage: Stage[Any]) -> PrefectTask[[Pipeline], Row]:
@@ -174,12 +175,14 @@ def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
 
 
 @flow(name="fld-run", flow_run_name="run of {root}", validate_parameters=False, persist_result=False)
+@stoppable
 def run_flow(config: dict[str, Any], root: str) -> RunSummary:
     """The whole pipeline. `config` is a resolved `RunConfig` as a mapping: a deployment can be scheduled with it."""
     return _run_stages(parse_config(config, where="flow parameter `config`"), root)
 
 
 @flow(name="fld-stage", flow_run_name="{stage} {root}", validate_parameters=False, persist_result=False)
+@stoppable
 def stage_flow(config: dict[str, Any], root: str, stage: str) -> RunSummary:
     """One stage alone."""
     return _run_stages(parse_config(config, where="flow parameter `config`"), root, stage)
