@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
-from fld_engine.engine.run.interrupt import end_at_once, interruptible
+from fld_engine.engine.run.interrupt import end_at_any_signal, end_at_once, interruptible
 from fld_engine.schemas.errors import Interrupted
 
 
@@ -18,3 +19,6 @@ def main() -> None:
     except Interrupted as stopped:
         sys.stderr.write(f"{stopped}\n")
         sys.exit(stopped.exit_code)
+    finally:
+        end_at_any_signal()
+        gc.freeze()  # else Python goes through all that was imported once more, which took 1.5 s here

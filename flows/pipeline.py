@@ -24,6 +24,7 @@ from fld_engine.engine.inspect.losses import lost_sources
 from fld_engine.engine.plan.config import RunConfig, parse_config
 from fld_engine.engine.plan.registry import stages_of_run
 from fld_engine.engine.plan.stages import Stage
+from fld_engine.engine.run.interrupt import interrupts
 from fld_engine.engine.run.pipeline import Pipeline
 from fld_engine.engine.stages.export.stage import export_folder
 from fld_engine.engine.stages.export.verify import verify
@@ -54,7 +55,7 @@ def _task(name: str, do: Callable[[Pipeline], Row]) -> PrefectTask[[Pipeline], R
         cache_policy=NO_CACHE,
         persist_result=False,
     )
-    return as_task(stoppable(do))
+    return as_task(do)
 
 
 def _stage(stage: Stage[Any]) -> PrefectTask[[Pipeline], Row]:
@@ -123,7 +124,7 @@ def _run_stages(config: RunConfig, root: str, only: str = "") -> RunSummary:
         for stage in stages:
             if stage == "report":  # it tells of the very run that makes it
                 record_attempt(pipeline.store, started, _summary(pipeline, root, rows, seconds))
-            with _timed(seconds, stage):
+            with _timed(seconds, stage), interrupts().at(f"in {stage}"):
                 rows[stage] = tasks[stage](pipeline)
             if stage == Ingest.name:
                 refuse_lost_sources(pipeline)

@@ -1,4 +1,4 @@
-"""How a flow or task of Prefect ends that is asked to stop: in state `Cancelled`, which says where."""
+"""How a flow of Prefect ends that is asked to stop: in state `Cancelled`, which says where."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ R = TypeVar("R")
 
 
 def stoppable(do: Callable[P, R]) -> Callable[P, R]:
-    """Hear SIGINT and SIGTERM meanwhile, as the command line does, whoever started the flow.
+    """Let a flow hear SIGINT and SIGTERM as the command line does, whoever started it.
 
     Prefect's own handler of SIGTERM would raise wherever it finds the flow, and its engine would call an interrupted
-    run crashed; the state that is returned in the place of a result makes it cancelled, for a caller `CancelledRun`.
+    flow crashed (as it does its task). The state returned in the place of a result makes it cancelled, and its caller
+    gets Prefect's `CancelledRun`.
     """
 
     @functools.wraps(do)

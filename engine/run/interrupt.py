@@ -145,13 +145,24 @@ def unheard(*signals: signal.Signals) -> Iterator[None]:
 
 
 def end_at_once(error: Interrupted) -> None:
-    """End this process and all that it has started, without a further word of theirs."""
+    """End this process and all that it has started, with one line, and without a further word of theirs."""
+    cursor = SHOW_CURSOR if sys.stderr.isatty() else ""
+    os.write(2, f"{cursor}{error}\n".encode())
+    _end(error.signum)
+
+
+def end_at_any_signal() -> None:
+    """From now on the first signal ends this process at once: its work is over, and it only clears away."""
+    for one in SIGNALS:
+        if signal.getsignal(one) is not signal.SIG_IGN:
+            signal.signal(one, lambda signum, frame: _end(signum))
+
+
+def _end(signum: int) -> None:
     for process in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):
             process.kill()
-    cursor = SHOW_CURSOR if sys.stderr.isatty() else ""
-    os.write(2, f"{cursor}{error}\n".encode())
-    os._exit(error.exit_code)
+    os._exit(Interrupted(signum).exit_code)
 
 
 def _raise(error: Interrupted) -> None:

@@ -11,6 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
@@ -44,6 +45,7 @@ class LocalWorker:
         saved = {name: os.environ.get(name) for name in environment}
         os.environ.update(environment)
         try:
+            resource_tracker.ensure_running()  # it would let the signals in again
             with unheard(signal.SIGINT):
                 self.process.start()
         finally:
