@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from fld_engine.engine.run.interrupt import SIGNALS, interruptible, interrupts, unheard
 from fld_engine.schemas.errors import RunnerError
 
 START_LIMIT_S = 120.0
@@ -26,27 +27,32 @@ EVENTS_LIMIT_S = 10.0
 def prefect_api() -> Iterator[None]:
     """Use the server that `PREFECT_API_URL` names, or a temporary one of our own.
 
-    Prefect's own temporary server survives a driver killed with -9; ours watches its parent and ends with it.
-    Raises `RunnerError` when it does not answer in time.
+    Prefect's own temporary server survives a driver killed with -9; ours watches its parent and ends with it. It hears
+    no signal that the driver hears, too: the driver has still to tell it how the run ended. Raises `Interrupted` for a
+    run that a signal ended, and `RunnerError` when the server does not answer in time.
     """
     from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 
     if PREFECT_API_URL.value():
-        yield
+        with interruptible():
+            yield
         return
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     # -P: a folder or file of the working directory must not stand in for a module of ours
     command = [sys.executable, "-P", "-m", "fld_engine.flows.prefect_server", str(os.getpid()), str(port)]
-    server = subprocess.Popen(command)
+    with unheard(*SIGNALS):  # such as a stop of a whole group of processes, by a scheduler
+        server = subprocess.Popen(command, start_new_session=True)
     url = f"http://127.0.0.1:{port}/api"
     try:
-        _wait_until_healthy(url, server)
+        with interrupts().at("while Prefect starts"):
+            _wait_until_healthy(url, server)
         # nobody reads the logs of a server that ends with the run
         with temporary_settings(updates={PREFECT_API_URL: url, PREFECT_LOGGING_TO_API_ENABLED: False}):
             try:
-                yield
+                with interruptible():
+                    yield
             finally:
                 _send_events()
     finally:

@@ -11,6 +11,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
@@ -20,6 +21,7 @@ from fld_engine.engine.plan.fit import fit_workers
 from fld_engine.engine.plan.protocols import Resources
 from fld_engine.engine.plan.registry import names_of_stages
 from fld_engine.engine.plan.tasks import Task
+from fld_engine.engine.run.interrupt import unheard
 from fld_engine.engine.run.logs import configure_logging
 from fld_engine.engine.run.memory import num_oom_kills, peak_memory_mb
 from fld_engine.engine.run.messages import Event, Lost, Ready
@@ -43,7 +45,9 @@ class LocalWorker:
         saved = {name: os.environ.get(name) for name in environment}
         os.environ.update(environment)
         try:
-            self.process.start()
+            resource_tracker.ensure_running()  # it would let the signals in again
+            with unheard(signal.SIGINT):
+                self.process.start()
         finally:
             for name, value in saved.items():
                 os.environ.pop(name) if value is None else os.environ.update({name: value})
