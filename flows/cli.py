@@ -27,6 +27,7 @@ from fld_engine.engine.stages.removal.request import parse_ids
 from fld_engine.engine.stages.removal.stage import Remove
 from fld_engine.flows.doctor.command import doctor_app
 from fld_engine.flows.doctor.machine import release
+from fld_engine.flows.gc import gc_app
 from fld_engine.flows.inspect import inspect_app
 from fld_engine.flows.installed import config_app, installed_app
 from fld_engine.flows.models import models_app
@@ -57,6 +58,7 @@ labels, than the config allows, or with chunks of the sources that could not be 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=HELP)
 app.add_typer(inspect_app)
 app.add_typer(doctor_app)
+app.add_typer(gc_app)
 app.add_typer(installed_app)
 app.add_typer(models_app, name="models")
 app.add_typer(config_app, name="config")
