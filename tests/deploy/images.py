@@ -1,7 +1,7 @@
 """Stages of a Dockerfile built by hand where no Docker daemon runs: in a chroot, each an overlay on a bare Debian.
 
 Every RUN is run as it is written, every COPY copies, and ENV, ARG, WORKDIR and USER hold as Docker has them. Needs
-root, debootstrap and overlays. What Docker's base image has beyond a bare Debian with Python's venv and pip is not there.
+root, debootstrap and overlays. What Docker's base image has beyond a bare Debian with Python's venv and pip is absent.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 import shlex
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,15 +36,17 @@ class Stage:
     folder: str = "/"
     user: str = "0"
 
-    def run(self, command: list[str], *, check: bool = True, **variables: str) -> subprocess.CompletedProcess[str]:
-        """What a command in this stage says; what it writes stays in the topmost layer."""
+    def run(
+        self, command: list[str], *, check: bool = True, mounted: Sequence[Path] = (), **variables: str
+    ) -> subprocess.CompletedProcess[str]:
+        """What a command in this stage says; what it writes stays in the topmost layer. Folders are `mounted` to read."""
         work, root = self.layers[0].with_suffix(".work"), self.layers[0].with_suffix(".root")
         for path in (work, root):
             path.mkdir(exist_ok=True)
         lower = ":".join(map(str, self.layers[1:]))
         lent = "".join(
             f"mkdir -p {root}{path} && mount --bind {path} {root}{path} && mount -o remount,bind,ro {root}{path}\n"
-            for path in _lent_folders()
+            for path in [*_lent_folders(), *mounted]
         )
         script = (
             f"set -e\nmount -t overlay overlay -o lowerdir={lower},upperdir={self.layers[0]},workdir={work} {root}\n"
@@ -63,21 +65,21 @@ class Stage:
         )
 
 
-def build(dockerfile: Path, context: Path, folder: Path, target: str, **arguments: str) -> Stage:
-    """The stage `target` with all that it needs. Raises `CalledProcessError` where a step fails."""
+def build(dockerfile: Path, context: Path, folder: Path, targets: list[str], **arguments: str) -> dict[str, Stage]:
+    """Targets by name, with the stages that they need. Raises `AssertionError` with what a failed step said."""
     if os.geteuid() != 0 or not shutil.which("debootstrap"):
         raise Unbuildable("needs root and debootstrap: apt-get install debootstrap")
     blocks = _stages(dockerfile.read_text())
     given = dict(_argument(value, arguments) for word, value in blocks.pop("") if word == "ARG")
     stages = {given["PYTHON_IMAGE"]: Stage([_bare_debian(folder / "debian")])}
-    for name in _needed(blocks, target):
+    for name in dict.fromkeys(name for target in targets for name in _needed(blocks, target)):
         parent = stages[_filled(blocks[name][0][1], given).split()[0]]
         layer = folder / name
         layer.mkdir()
         stage = stages[name] = Stage([layer, *parent.layers], dict(parent.environment), {}, parent.folder, parent.user)
         for word, value in blocks[name][1:]:
             _step(stage, stages, word, value, context, {**given, **arguments})
-    return stages[target]
+    return stages
 
 
 def _step(
@@ -94,7 +96,8 @@ def _step(
     elif word == "USER":
         stage.user = _filled(value, known)
     elif word == "RUN":
-        stage.run(["/bin/bash", "-o", "pipefail", "-c", value])
+        done = stage.run(["/bin/bash", "-o", "pipefail", "-c", value], check=False)
+        assert done.returncode == 0, f"RUN {value}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     elif word == "COPY":
         _copy(stage, stages, shlex.split(value), context)
     elif word not in ("SHELL", "CMD", "ENTRYPOINT"):
