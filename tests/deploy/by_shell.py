@@ -23,6 +23,7 @@ class ByShell:
 
 def run_in_a_shell(folder: Path) -> ByShell:
     """Twelve photographs, fake specialists whose answers depend on the pixels, and a root of them."""
+    folder.chmod(0o755)  # for the user of an image, too
     write_photographs(folder / "photos", 12)
     config = folder / "small.yaml"
     config.write_text(yaml.safe_dump(fake_config(folder / "photos").model_dump(mode="json", exclude_defaults=True)))

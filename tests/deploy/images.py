@@ -39,7 +39,7 @@ class Stage:
     def run(
         self, command: list[str], *, check: bool = True, mounted: Sequence[Path] = (), **variables: str
     ) -> subprocess.CompletedProcess[str]:
-        """What a command in this stage says; what it writes stays in the topmost layer. Folders are `mounted` to read."""
+        """What a command in this stage says; what it writes stays in the topmost layer, but for `mounted` folders."""
         work, root = self.layers[0].with_suffix(".work"), self.layers[0].with_suffix(".root")
         for path in (work, root):
             path.mkdir(exist_ok=True)
