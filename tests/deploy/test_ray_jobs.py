@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.by_shell import ByShell, exported
-from tests.waiting import PATIENCE_S
+from tests.waiting import PATIENCE_S, wait_until
 
 pytestmark = pytest.mark.deploy
 
@@ -56,11 +56,17 @@ def head(tmp_path: Path) -> Iterator[Head]:
             stderr=log,
         )
     try:
+        wait_until(lambda: listens(ports[1]), driver=process)
         yield Head(f"http://127.0.0.1:{ports[1]}", environment)
     finally:
         process.terminate()
         process.wait(PATIENCE_S)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def submitted(head: Head, working_folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
