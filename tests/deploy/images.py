@@ -71,7 +71,12 @@ def build(dockerfile: Path, context: Path, folder: Path, targets: list[str], **a
         raise Unbuildable("needs root and debootstrap: apt-get install debootstrap")
     blocks = _stages(dockerfile.read_text())
     given = dict(_argument(value, arguments) for word, value in blocks.pop("") if word == "ARG")
-    stages = {given["PYTHON_IMAGE"]: Stage([_bare_debian(folder / "debian")])}
+    debian = _bare_debian(folder / "debian")
+    (folder / "probe").mkdir()
+    mounted = Stage([folder / "probe", debian]).run(["true"], check=False)
+    if mounted.returncode:
+        raise Unbuildable(f"overlays cannot be mounted here: {mounted.stderr}")
+    stages = {given["PYTHON_IMAGE"]: Stage([debian])}
     for name in dict.fromkeys(name for target in targets for name in _needed(blocks, target)):
         parent = stages[_filled(blocks[name][0][1], given).split()[0]]
         layer = folder / name

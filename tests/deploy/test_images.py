@@ -66,4 +66,12 @@ def test_the_cluster_image_has_what_kuberay_asks_nodes_with(images: dict[str, St
     """Its probes are `wget` in `bash`, and its jobs are submitted to a dashboard by the same image."""
     run = images["cluster"].run
     run(["bash", "-c", "wget --version && ray job submit --help"])
-    run(["python", "-c", "import opencensus, s3fs, gcsfs, openai, torchvision"])
+    run(["python", "-c", "import opencensus, s3fs, gcsfs, openai"])
+
+
+@pytest.mark.deploy
+@pytest.mark.parametrize("target", ["laptop", "cluster"])
+def test_what_is_installed_fits_together(images: dict[str, Stage], target: str) -> None:
+    """torchvision above all, which is installed without a look at what it needs, and loads beside one torch alone."""
+    checked = images[target].run(["/opt/fld/bin/pip", "check"], check=False)
+    assert checked.returncode == 0, checked.stdout

@@ -61,6 +61,19 @@ def test_a_run_over_two_nodes(nodes: Mapping[str, str], by_shell: ByShell, tmp_p
     assert not list(Path("/tmp").glob(f"fld-*-{job}"))
 
 
+def test_a_job_whose_time_is_up_goes_on_when_it_is_submitted_again(
+    nodes: Mapping[str, str], by_shell: ByShell, tmp_path: Path
+) -> None:
+    """Slurm signals the batch script alone, as `--signal=B:TERM` asks it to before the end; the driver is told."""
+    job = submitted(nodes, tmp_path, str(by_shell.config), "--root", "root")
+    wait_until((tmp_path / "root/ingest/000001.json").exists)
+    subprocess.run(["scancel", "--batch", "--signal=TERM", job], env=nodes, check=True)
+    assert ended(nodes, job) == "FAILED 143:0"
+    again = submitted(nodes, tmp_path, str(by_shell.config), "--root", "root")
+    assert ended(nodes, again) == "COMPLETED 0:0", (tmp_path / f"fld-{again}.log").read_text()
+    assert exported(tmp_path / "root") == exported(by_shell.root)
+
+
 def test_the_job_s_exit_code_is_the_run_s(nodes: Mapping[str, str], tmp_path: Path) -> None:
     job = submitted(nodes, tmp_path, "demo", "--root", "root", "--set", "partitions.max_imges=2")
     assert ended(nodes, job) == "FAILED 2:0"

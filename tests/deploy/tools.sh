@@ -5,7 +5,7 @@ cd "$(dirname "$0")/../.."
 python=$1
 
 packages=()
-for pair in slurmctld:slurm-wlm munged:munge prometheus:prometheus shellcheck:shellcheck; do
+for pair in slurmctld:slurm-wlm munged:munge prometheus:prometheus shellcheck:shellcheck debootstrap:debootstrap; do
   command -v "${pair%%:*}" >/dev/null || packages+=("${pair#*:}")
 done
 if [ "${#packages[@]}" -gt 0 ]; then
