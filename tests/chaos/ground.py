@@ -89,12 +89,14 @@ def num_pages(root: Path) -> int:
     return sum(-(-path.stat().st_size // PAGE) for path in root.rglob("*") if path.is_file())
 
 
-def everything(root: Path) -> dict[str, str]:
+def everything(root: Path | str) -> dict[str, str]:
     """sha256 of all that counts in a root, wherever it stands."""
-    found = digest(root)
-    paths = [path for folder in FOLDERS for path in (root / folder).rglob("*")]
-    for path in [*paths, *root.glob("ingest/*.json"), root / "removed.json", root / "config.yaml"]:
-        if path.is_file() and path.suffix not in UNNAMED:
-            data = path.read_bytes().replace(Store(str(root)).url.encode(), b"ROOT")
-            found[str(path.relative_to(root))] = hashlib.sha256(data).hexdigest()
+    found, store = digest(root), Store(str(root))
+    paths = [path for folder in FOLDERS for path in store.list_below(folder)]
+    journals = [f"ingest/{name}" for name in store.list_names("ingest") if name.endswith(".json")]
+    single = [name for name in ("removed.json", "config.yaml") if store.exists(name)]
+    for path in [*paths, *journals, *single]:
+        if not path.endswith(UNNAMED):
+            data = store.read_bytes(path).replace(store.url.encode(), b"ROOT")
+            found[path] = hashlib.sha256(data).hexdigest()
     return found
