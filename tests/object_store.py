@@ -144,6 +144,6 @@ def _failing(app: Application, troubles: list[Weather]) -> Application:
         status, code = _ANSWERS[kind]
         body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>as S3 says it</Message></Error>".encode()
         start_response(status, [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))])
-        return [body]
+        return [body] if environ["REQUEST_METHOD"] != "HEAD" else []
 
     return answer

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fld_engine.engine.data.journal import read_journal
+from fld_engine.engine.data.journal import read_journal, totals
 from fld_engine.engine.stages.export.manifest import Manifest
 from fld_engine.engine.stages.ingest.stage import Ingest
 from fld_engine.engine.stages.removal.stage import Remove
@@ -148,6 +148,8 @@ def test_a_json_that_reads_the_same_revises_nothing(tmp_path: Path) -> None:
     assert record is not None
     assert (record.known, record.revised) == (3, 0)
     assert partitions(store) == before
+    found = totals(read_journal(store))
+    assert (found.found, found.new, found.known) == (6, 3, 3), "seen again twice, and counted once"
 
 
 def test_only_images_of_which_something_else_is_said_are_revised(tmp_path: Path) -> None:
