@@ -14,7 +14,7 @@ from fld_engine.engine.data.extras import missing_sentence
 from fld_engine.engine.data.libraries import MadeWith
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.plan.config import ExporterConfig, RunConfig
-from fld_engine.engine.plan.libraries import check_libraries, mark_made_with
+from fld_engine.engine.plan.libraries import check_libraries, mark_made_with, not_made_again
 from fld_engine.engine.plan.needs import check_needs
 from fld_engine.engine.plan.plan import Plan
 from fld_engine.engine.plan.registry import build_exporter, exporter_names, pin, stages_of_run
@@ -179,6 +179,8 @@ def replay(
         plan = pipeline.plan()
         if wanted is not None:
             marked = [(mark_made_with(plan, wanted), "making {} outputs again")]
+            for what in not_made_again(plan, wanted):
+                out.print(what, markup=False)
             nothing = f"no output was made with {made_with}"
         else:
             refused = "looking again at {} images that were refused under other limits"

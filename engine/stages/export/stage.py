@@ -216,7 +216,7 @@ def _record_path(task: ExportGroup) -> str:
 def _missing(plan: Plan, groups: Sequence[ExportGroup]) -> list[ExportGroup]:
     """Groups without a record, or whose shards and their offsets are not all there, as they were written for it."""
     recorded = plan.store.list_names(RECORDS)
-    sizes = _shard_sizes(plan.store, export_folder(plan))
+    sizes = plan.store.list_sizes(f"{export_folder(plan)}/{SHARDS}")
     placed = Placed(plan.store, export_folder(plan), recorded)
     missing = []
     for task in groups:
@@ -234,15 +234,6 @@ def _missing(plan: Plan, groups: Sequence[ExportGroup]) -> list[ExportGroup]:
         ):
             missing.append(task)
     return missing
-
-
-def _shard_sizes(store: Store, folder: str) -> dict[str, int]:
-    """Bytes of every shard file, in one listing."""
-    try:
-        entries = store.fs.ls(store.path(f"{folder}/{SHARDS}"), detail=True)
-    except FileNotFoundError:
-        return {}
-    return {str(entry["name"]).rsplit("/", 1)[-1]: int(entry["size"]) for entry in entries}
 
 
 def _models(plan: Plan) -> dict[str, ModelIdentity]:

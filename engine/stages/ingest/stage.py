@@ -65,6 +65,9 @@ class Ingest:
     after: ClassVar[tuple[str, ...]] = ()
     every_run: ClassVar[bool] = True
     restores: ClassVar[bool] = False
+    stays: ClassVar[str] = (
+        "partitions are cut once; were an earlier image hashed anew, it could change its twins, and with them its split"
+    )
     rank: ClassVar[int] = 90  # it names the places of images in everything else
     holdings: ClassVar[tuple[Holding, ...]] = (
         Holding(glob="ingest", how="own"),
