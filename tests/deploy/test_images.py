@@ -37,7 +37,7 @@ def test_nothing_but_sources_is_sent_to_a_builder() -> None:
 def images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Stage]:
     folder = tmp_path_factory.mktemp("images")
     try:
-        return build(DOCKERFILE, REPOSITORY, folder, ["laptop", "cluster"], TORCH_INDEX="https://pypi.org/simple")
+        return build(DOCKERFILE, REPOSITORY, folder, ["laptop", "cluster"])
     except Unbuildable as why:
         pytest.skip(str(why))
 
@@ -57,7 +57,7 @@ def test_an_image_makes_the_root_that_a_shell_makes(images: dict[str, Stage], by
 
 @pytest.mark.deploy
 def test_the_laptop_image_brings_its_models(images: dict[str, Stage]) -> None:
-    told = images["laptop"].run(["fld", "models", "pull", "laptop"], HTTPS_PROXY="http://127.0.0.1:1")
+    told = images["laptop"].run(["fld", "models", "pull", "demo"], HTTPS_PROXY="http://127.0.0.1:1")
     assert "ready" not in told.stdout, "nothing is fetched where the image runs"
 
 
