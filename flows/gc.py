@@ -56,12 +56,12 @@ def _print(found: Mapping[Leftover, int], root: str, *, deleted: bool) -> None:
     files: Counter[tuple[str, str]] = Counter()
     sizes: Counter[tuple[str, str]] = Counter()
     for one, num_bytes in found.items():
-        key = (one.path.rpartition("/")[0] or ".", one.why)
+        key: tuple[str, str] = (one.path.rpartition("/")[0] or ".", one.why)
         files[key] += 1
         sizes[key] += num_bytes
     table = Table("folder", "why", "files", "MB")
-    for key in sorted(files):
-        table.add_row(*key, str(files[key]), f"{sizes[key] / 1e6:.1f}")
+    for (folder, why), num in sorted(files.items()):
+        table.add_row(folder, why, str(num), f"{sizes[folder, why] / 1e6:.1f}")
     out.print(table)
     total = f"{sum(files.values())} files, {sum(sizes.values()) / 1e6:.1f} MB"
     out.print(f"freed {total}" if deleted else f"would free {total}; `fld gc {root} --yes` does", markup=False)
