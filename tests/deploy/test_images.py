@@ -12,6 +12,8 @@ import pytest
 from tests.deploy.by_shell import ByShell, exported
 from tests.deploy.images import Stage, Unbuildable, build, files_of_context
 
+pytestmark = pytest.mark.timeout(3600)  # whichever test is the first builds both images
+
 REPOSITORY = Path(__file__).parents[2]
 DOCKERFILE = REPOSITORY / "deploy/Dockerfile"
 
@@ -43,7 +45,6 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Stage]:
 
 
 @pytest.mark.deploy
-@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("target", ["laptop", "cluster"])
 def test_an_image_makes_the_root_that_a_shell_makes(images: dict[str, Stage], by_shell: ByShell, target: str) -> None:
     """As the user who is not root, with photographs in a folder that is mounted at the same place."""
