@@ -130,12 +130,18 @@ def _copy(stage: Stage, stages: Mapping[str, Stage], words: list[str], context: 
 
 
 def files_of_context(context: Path, sources: list[str]) -> Iterator[Path]:
-    """What of some files and folders is sent to a builder: all that `.dockerignore` leaves, links as links."""
+    """What of some files and folders is sent to a builder: all that `.dockerignore` leaves, links as links.
+
+    No exception in that file may name what is inside a folder that it leaves out: such folders are not looked into.
+    """
     lines = (context / ".dockerignore").read_text().splitlines()
     patterns = [line for line in lines if line and not line.startswith("#")]
     for source in sources:
         base = context / source
         for where, folders, files in os.walk(base) if base.is_dir() else [(str(context), [], [source])]:
+            folders[:] = [
+                name for name in folders if not _is_ignored((Path(where) / name).relative_to(context), patterns)
+            ]
             linked = [name for name in folders if (Path(where) / name).is_symlink()]
             for name in [*files, *linked]:
                 path = (Path(where) / name).relative_to(context)

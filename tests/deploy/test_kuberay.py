@@ -6,6 +6,9 @@ import copy
 import json
 import re
 import shlex
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +104,16 @@ def test_the_cluster_is_of_the_version_that_the_image_has() -> None:
     pinned = re.search(r"^ray==(.*)$", (REPOSITORY / "constraints.txt").read_text(), re.MULTILINE)
     assert pinned
     assert {cluster_spec(manifest(name))["rayVersion"] for name in ("rayjob.yaml", "raycluster.yaml")} == {pinned[1]}
+
+
+@pytest.mark.deploy
+def test_the_volume_is_what_kubernetes_takes() -> None:
+    validate = shutil.which("kubernetes-validate", path=Path(sys.executable).parent)
+    if not validate:
+        pytest.skip("kubernetes-validate is not installed: pip install kubernetes-validate")
+    command = [validate, "--strict", MANIFESTS / "storage.yaml"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_job_s_command_is_one_of_ours() -> None:
