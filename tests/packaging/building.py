@@ -91,4 +91,3 @@ def write_tiny(folder: Path, changes: dict[str, object] | None = None, *, num_im
     write_photographs(folder / "photos", num_images)
     config = fake_config(folder / "photos", **(changes or {})).model_dump(mode="json", exclude_defaults=True)
     (folder / "tiny.yaml").write_text(yaml.safe_dump(config))
-
