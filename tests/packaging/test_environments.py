@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -141,8 +142,8 @@ def test_tools_that_install_commands_install_ours(wheel: Path, tmp_path: Path, t
     subprocess.run([sys.executable, "-m", "venv", str(made)], check=True, timeout=PATIENCE_S)
     subprocess.run([made / "bin/pip", "install", "--quiet", tool], check=True, timeout=PATIENCE_S)
     where = {"PIPX_HOME": "home", "PIPX_BIN_DIR": "bin", "UV_TOOL_DIR": "home", "UV_TOOL_BIN_DIR": "bin"}
-    environment = {"PATH": f"{made}/bin:/usr/bin:/bin", "HOME": str(tmp_path)}
-    environment |= {name: str(tmp_path / folder) for name, folder in where.items()}
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    environment = kept | {name: str(tmp_path / folder) for name, folder in where.items()}
     command = {"pipx": ["pipx", "install", "--python"], "uv": ["uv", "tool", "install", "--python"]}[tool]
     install = [str(made / "bin" / command[0]), *command[1:], sys.executable, f"{wheel}[packaged]"]
     done = subprocess.run(install, env=environment, capture_output=True, text=True, timeout=1800, check=False)
