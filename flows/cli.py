@@ -5,25 +5,19 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from fld_engine.engine.data.extras import missing_sentence
 from fld_engine.engine.data.libraries import MadeWith
-from fld_engine.engine.plan.config import ExporterConfig, RunConfig
-from fld_engine.engine.plan.libraries import check_libraries, mark_made_with, not_made_again
-from fld_engine.engine.plan.needs import check_needs
-from fld_engine.engine.plan.registry import build_exporter, exporter_names
+from fld_engine.engine.plan.libraries import mark_made_with, not_made_again
 from fld_engine.engine.run.logs import configure_logging
 from fld_engine.engine.run.pipeline import Pipeline
-from fld_engine.engine.stages.annotate.stage import Annotate
-from fld_engine.engine.stages.export.stage import Export, export_folder
-from fld_engine.engine.stages.filter.stage import Filter
 from fld_engine.engine.stages.removal.request import parse_ids
 from fld_engine.engine.stages.removal.stage import Remove
-from fld_engine.flows import settings
+from fld_engine.flows import api, settings
 from fld_engine.flows.asked import Asked
 from fld_engine.flows.doctor.command import doctor_app
 from fld_engine.flows.doctor.machine import release
@@ -51,7 +45,7 @@ from fld_engine.flows.progress import progress_bars
 from fld_engine.flows.root import existing_root
 from fld_engine.flows.start import begin, run_root, start_flow
 from fld_engine.flows.terminal import confirm, leave, out, print_status, print_times, tell
-from fld_engine.schemas.errors import ConfigError, FldError, unknown_name
+from fld_engine.schemas.errors import ConfigError, FldError
 
 HELP = """The data engine: specialists annotate, filters decide, verified shards come out.
 
@@ -68,14 +62,10 @@ app.add_typer(config_app, name="config")
 config_app.command("show")(settings.show)
 app.command("init")(settings.init)
 
-SHARDS = "shards"
-
 
 def main() -> None:
     """Entry point of the console command."""
-    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
-    os.environ.setdefault("DO_NOT_TRACK", "1")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    api.tell_nobody()
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")  # errors are reported here, once
     configure_logging()
     try:
@@ -146,26 +136,16 @@ def export(
     set_: Set = None,
     format_: Annotated[
         str, typer.Option("--format", help="`shards`, or an exporter: `fld exporters` lists them.")
-    ] = SHARDS,
+    ] = api.SHARDS,
     images: Annotated[bool, typer.Option("--images", help="Write the image files too, if the format can.")] = False,
     round_: AfterRound = None,
 ) -> None:
     """Write the shards and the manifest again from what is annotated, doing only what is missing; or another format."""
-    store, config = existing_root(root, set_)
-    exporter = None if format_ == SHARDS else _exporter(config, format_, images=images)
-    with Pipeline(store, config, round_=round_) as pipeline:
-        if round_ is not None:
-            pipeline.run(Annotate())
-        pipeline.run(Filter())
-        plan, url = pipeline.plan(), root.rstrip("/")
-        if exporter is not None:
-            numbers = exporter.numbers(pipeline.run(exporter))
-            wrote = ", ".join(f"{number} {what}" for what, number in numbers.items())
-            out.print(f"{wrote}: {url}/{exporter.folder(plan)}")
-            return
-        check_libraries(plan, [Export()])
-        summary = pipeline.run(Export())
-    out.print(f"{summary.num_samples} samples in {summary.num_shards} shards: {url}/{export_folder(plan)}")
+    done = api.export(root, format=format_, images=images, round=round_, overrides=set_ or ())
+    if format_ == api.SHARDS:
+        out.print(f"{done.numbers['samples']} samples in {done.numbers['shards']} shards: {done.url}")
+    else:
+        out.print(f"{', '.join(f'{number} {what}' for what, number in done.numbers.items())}: {done.url}")
 
 
 @app.command()
@@ -234,15 +214,9 @@ def refine(
     as_json: AsJson = False,
 ) -> None:
     """Train students on the labels, let them look again, and take over what gold finds better, round after round."""
-    from fld_engine.flows.prefect_server import prefect_api
     from fld_engine.flows.rounds import print_rounds
 
-    check_needs(begin(Asked(root=root, overrides=set_ or ())).config, [root], refine=True)
-    with prefect_api():
-        from fld_engine.flows.refine import refine_flow
-
-        summary = refine_flow(root, rounds=rounds, overrides=set_)
-    print_rounds(out, summary, as_json=as_json)
+    print_rounds(out, api.refine(root, rounds=rounds, overrides=set_ or ()), as_json=as_json)
 
 
 @app.command()
@@ -262,12 +236,3 @@ def serve(
     asked = Asked(root=place, recipe=recipe, sources=source or (), overrides=set_ or ()).from_anywhere()
     name = begin(asked).config.name
     run_flow.serve(name=f"fld-{name}", parameters=asked.parameters, cron=cron)
-
-
-def _exporter(config: RunConfig, name: str, *, images: bool) -> Any:
-    """An exporter with the parameters that the config has for it, and with `--images`."""
-    if name not in exporter_names():
-        raise ConfigError(unknown_name("format", name, [SHARDS, *exporter_names()]))
-    given = config.exporters.get(name, ExporterConfig())
-    params = {**given.params, **({"images": True} if images else {})}
-    return build_exporter(name, given.model_copy(update={"params": params}))

@@ -116,6 +116,7 @@ def _run_stages(asked: Asked, only: str = "") -> RunSummary:
     begun = begin(asked)
     begun.require_yes()
     begun.require_work()
+    begun.require_libraries()
     tasks = tasks_of(begun.config)
     stages = (only,) if only else tuple(tasks)
     seconds: dict[str, float] = {}

@@ -57,6 +57,7 @@ def refine_flow(root: str, *, rounds: int = 1, overrides: list[str] | None = Non
         overrides: Settings over the root's own, each `key.path=value`; they stay until they are changed.
     """
     begun = begin(Asked(root=root, overrides=overrides or ()))
+    begun.require_libraries(refine=True)
     with progress_bars() as watch, Pipeline(begun.store, begun.config, watch) as pipeline:
         require_annotated(pipeline.plan())
         begun.keep(pipeline.store, begun.config)

@@ -73,6 +73,10 @@ class Begun:
         if not self.config.sources and not (self.kept and read_journal(self.store)):
             raise ConfigError("nothing to run on: the root is empty and no --source was given")
 
+    def require_libraries(self, *, refine: bool = False) -> None:
+        """Raises `ConfigError` that names the extras which the run needs and this environment lacks."""
+        check_needs(self.config, [self.asked.root], refine=refine)
+
     def keep(self, store: Store, config: RunConfig) -> None:
         """Have the root go by this config from now on; `config` may be pinned, `store` be guarded by a lease.
 
@@ -120,7 +124,6 @@ def begin(asked: Asked) -> Begun:
     for number, spec in enumerate(config.sources):
         check_spec(spec, where=f"{where}: sources.{number}")
     check_extensions(config)
-    check_needs(config, [asked.root])
     check_new(asked, kept)
     origins = Origins(
         recipe=recipe, said=_without(said, given), given=_over(earlier, given), added=added, instead=instead
@@ -147,6 +150,7 @@ def run_root(
         begun = replace(begun, asked=asked.model_copy(update={"yes": True}))
     begun.require_yes()
     begun.require_work()
+    begun.require_libraries()
     # a new root misses everything: what its config leaves open is looked up by the flow alone
     config = begun.config if begun.kept is None else pin(begun.config, strict=True)
     plan = begun.plan(config)
