@@ -31,6 +31,7 @@ from fld_engine.flows.options import (
     AfterRound,
     AsJson,
     Gold,
+    MetricsPort,
     Recipe,
     Root,
     Runner,
@@ -82,12 +83,14 @@ def run(
     runner: Runner = None,
     workers: Workers = None,
     ray_address: Address = None,
+    metrics_port: MetricsPort = None,
     set_: Set = None,
 ) -> None:
     """Run the whole pipeline, doing only what is missing."""
-    config = pin(
-        config_of(recipe, set_, source, gold, runner=runner, workers=workers, address=ray_address), strict=True
+    asked = config_of(
+        recipe, set_, source, gold, runner=runner, workers=workers, address=ray_address, metrics_port=metrics_port
     )
+    config = pin(asked, strict=True)
     store = Store(root)
     store.open_root(create=True)
     plan = plan_of_root(store, config)

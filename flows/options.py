@@ -24,6 +24,9 @@ Runner = Annotated[str | None, typer.Option("--runner", help="local or ray.")]
 Workers = Annotated[int | None, typer.Option("--workers", help="Worker processes; local: 1, ray: all that fit.")]
 Address = Annotated[str | None, typer.Option("--ray-address", help="A running Ray cluster; `auto` finds it.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="key.path=value, over the recipe.")]
+MetricsPort = Annotated[
+    int | None, typer.Option(help="Serve metrics for Prometheus at this port of 127.0.0.1.", min=0, max=65535)
+]
 AfterRound = Annotated[
     int | None, typer.Option("--round", help="The root as it stands after this round of refinement.", min=0)
 ]
@@ -39,13 +42,15 @@ def config_of(
     runner: str | None = None,
     workers: int | None = None,
     address: str | None = None,
+    metrics_port: int | None = None,
 ) -> RunConfig:
     """A recipe with what the command line says over it, checked; the demo brings its own photographs."""
     extra: dict[str, Any] = {"runner": {}}
     given = [{"url": url} for url in sources or ()] + [{"url": url, "gold": True} for url in gold or ()]
     if given:
         extra["sources"] = given
-    for key, value in (("kind", runner), ("workers", workers), ("ray_address", address)):
+    said = {"kind": runner, "workers": workers, "ray_address": address, "metrics_port": metrics_port}
+    for key, value in said.items():
         if value is not None:
             extra["runner"][key] = value
     config = load_config(recipe, overrides or (), extra=extra)

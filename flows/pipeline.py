@@ -28,10 +28,11 @@ from fld_engine.engine.run.pipeline import Pipeline
 from fld_engine.engine.stages.export.stage import export_folder
 from fld_engine.engine.stages.export.verify import verify
 from fld_engine.engine.stages.ingest.stage import Ingest
+from fld_engine.flows.attempts import recorded
 from fld_engine.flows.progress import progress_bars
 from fld_engine.flows.report import make_report
 from fld_engine.flows.root import keep_config
-from fld_engine.flows.summary import RunSummary, make_summary, record_attempt
+from fld_engine.flows.summary import RunSummary, make_summary
 from fld_engine.schemas.errors import FldError, SourceError, TransportError, VerificationError
 
 Row = dict[str, Any]
@@ -116,21 +117,23 @@ def _run_stages(config: RunConfig, root: str, only: str = "") -> RunSummary:
     seconds: dict[str, float] = {}
     rows: dict[str, Row] = {}
     store.open_root(create=True)
-    with progress_bars() as watch, Pipeline(store, config, watch) as pipeline:
+    with (
+        progress_bars() as watch,
+        Pipeline(store, config, watch) as pipeline,
+        recorded(pipeline, started, lambda: _summary(pipeline, root, rows, seconds)) as record,
+    ):
         pipeline.preflight()
         keep_config(pipeline.store, config)
         for stage in stages:
-            if stage == "report":  # it tells of the very run that makes it
-                record_attempt(pipeline.store, started, _summary(pipeline, root, rows, seconds))
+            record()  # the report tells of the very run that makes it
             with _timed(seconds, stage):
                 rows[stage] = tasks[stage](pipeline)
             if stage == Ingest.name:
                 refuse_lost_sources(pipeline)
         table = [{"stage": s, "seconds": round(seconds[s], 1), **_flat(rows[s])} for s in stages]
         create_table_artifact(key="fld-road", table=table, description=f"Stages of {root}")
-        summary = _summary(pipeline, root, rows, seconds)
-        record_attempt(pipeline.store, started, summary)
-    return summary
+        record()
+        return _summary(pipeline, root, rows, seconds)
 
 
 def refuse_lost_sources(pipeline: Pipeline) -> None:
@@ -159,6 +162,7 @@ def _summary(pipeline: Pipeline, root: str, rows: Mapping[str, Row], seconds: Ma
         (exported.get("samples", 0), exported.get("shards", 0)),
         rows.get("verify", {}).get("problems", 0),
         seconds,
+        pipeline.meter.costs,
     )
 
 
