@@ -38,7 +38,7 @@ def print_costs(out: Console, report: CostReport) -> None:
 def _cost(cost: Cost | None) -> tuple[str, ...]:
     if cost is None:
         return (UNKNOWN, *[NOTHING] * 5)
-    hours = (f"{cost.gpu_s / 3600:.4g}", f"{cost.cpu_s / 3600:.4g}")
+    hours = (f"{cost.gpu_s / 3600:.4f}", f"{cost.cpu_s / 3600:.4f}")
     return (*hours, str(cost.questions), str(cost.requests), decimal(cost.read_bytes), decimal(cost.written_bytes))
 
 

@@ -132,16 +132,16 @@ class Meter:
         self._stages[task.stage] = self._stages.get(task.stage, Cost()) + Cost(**rest)
 
     def look(self, lanes: Sequence[LaneState], workers: Sequence[WorkerState]) -> None:
-        """Tell of lanes and workers, if it is time; of lanes that are no more, at once."""
-        now = time.monotonic()
-        if not self._sinks or (lanes and now - self._looked_at < LOOK_S):
+        """Tell of lanes and workers, if it is time; of lanes that begin, or are no more, at once."""
+        now, names = time.monotonic(), {lane.name for lane in lanes}
+        if not self._sinks or (names == self._lanes and now - self._looked_at < LOOK_S):
             return
         self._looked_at = now
         for attempt in self._attempts.values():
             self._hold(attempt, now)
-        for name in self._lanes - {lane.name for lane in lanes}:
+        for name in self._lanes - names:
             self._gauges(name, 0, 0, 0, 0, 0)
-        self._lanes = {lane.name for lane in lanes}
+        self._lanes = names
         for lane in lanes:
             mine = [worker for worker in workers if worker.queue is lane]
             num_up = sum(worker.stages is not None for worker in mine)

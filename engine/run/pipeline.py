@@ -86,7 +86,7 @@ class Pipeline:
     ) -> None:
         self.config, self.watch, self._round = config, watch, round_
         self.work = Work()
-        self.meter = Meter(store.url)
+        self.meter = Meter(store.base if store.local else store.url)
         self._backend: Backend | None = None
         self._supervisor: Supervisor | None = None
         self._lease = LeaseHolder(store)
