@@ -147,6 +147,14 @@ def all_panels_draw(
         assert sum(prometheus.last('{__name__=~"(ray_)?fld_gpu_seconds_total"}', began).values()) > 0
 
 
+def names_on(dashboard: int, kind: str, token: str) -> set[str]:
+    """What Ray's dashboard lists."""
+    address = f"http://127.0.0.1:{dashboard}/api/v0/{kind}?limit=5000"
+    request = urllib.request.Request(address, headers={"Authorization": f"Bearer {token}"})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return {one["name"] for one in json.load(answer)["data"]["result"]["result"]}
+
+
 def test_a_local_run(tmp_path: Path) -> None:
     port, scraped = free_ports(2)
     prometheus = Prometheus(port, scraped, tmp_path)
@@ -174,5 +182,9 @@ def test_a_run_on_a_ray_cluster(tmp_path: Path) -> None:
             wait_until(lambda: b"Ray runtime started" in (tmp_path / "head.log").read_bytes())
             options = ["--runner", "ray", "--ray-address", f"127.0.0.1:{gcs}"]
             all_panels_draw(prometheus, tmp_path, options, environment, empty=NEVER_COUNTED)
+            actors = names_on(dashboard, "actors", environment["RAY_AUTH_TOKEN"])
+            assert {"first", "scan"} <= {name.rsplit(" ", 1)[0] for name in actors}, actors
+            tasks = names_on(dashboard, "tasks", environment["RAY_AUTH_TOKEN"])
+            assert "annotate p000003 first" in tasks, "by stage, partition and specialist"
         finally:
             shutil.rmtree(folder, ignore_errors=True)
