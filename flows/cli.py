@@ -10,10 +10,12 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from fld_engine.engine.data.extras import missing_sentence
 from fld_engine.engine.data.libraries import MadeWith
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.plan.config import ExporterConfig, RunConfig
-from fld_engine.engine.plan.libraries import check_libraries, mark_made_with
+from fld_engine.engine.plan.libraries import check_libraries, mark_made_with, not_made_again
+from fld_engine.engine.plan.needs import check_needs
 from fld_engine.engine.plan.plan import Plan
 from fld_engine.engine.plan.registry import build_exporter, exporter_names, pin, stages_of_run
 from fld_engine.engine.run.logs import configure_logging
@@ -23,6 +25,9 @@ from fld_engine.engine.stages.export.stage import Export, export_folder
 from fld_engine.engine.stages.filter.stage import Filter
 from fld_engine.engine.stages.removal.request import parse_ids
 from fld_engine.engine.stages.removal.stage import Remove
+from fld_engine.flows.doctor.command import doctor_app
+from fld_engine.flows.doctor.machine import release
+from fld_engine.flows.gc import gc_app
 from fld_engine.flows.inspect import inspect_app
 from fld_engine.flows.installed import config_app, installed_app
 from fld_engine.flows.models import models_app
@@ -51,8 +56,10 @@ HELP = """The data engine: specialists annotate, filters decide, verified shards
 Exit codes: 0 done; 1 failed; 2 bad usage, config or source; 3 done, with more lost, by failures, quarantine or refused
 labels, than the config allows, or with chunks of the sources that could not be read and are left for the next run.
 """
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=HELP)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=HELP)
 app.add_typer(inspect_app)
+app.add_typer(doctor_app)
+app.add_typer(gc_app)
 app.add_typer(installed_app)
 app.add_typer(models_app, name="models")
 app.add_typer(config_app, name="config")
@@ -69,9 +76,29 @@ def main() -> None:
     configure_logging()
     try:
         app()
+    except ImportError as error:
+        if not (said := missing_sentence(error)):
+            raise
+        Console(stderr=True, soft_wrap=True, highlight=False).print(f"error: {said}", style="red", markup=False)
+        sys.exit(ConfigError.exit_code)
     except FldError as error:
         Console(stderr=True, soft_wrap=True, highlight=False).print(f"error: {error}", style="red", markup=False)
         sys.exit(error.exit_code)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        out.print(f"fld-engine {release()}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version, and end.")
+    ] = False,
+) -> None:
+    """What comes before any command."""
 
 
 @app.command()
@@ -90,6 +117,7 @@ def run(
     asked = config_of(
         recipe, set_, source, gold, runner=runner, workers=workers, address=ray_address, metrics_port=metrics_port
     )
+    check_needs(asked, [root])
     config = pin(asked, strict=True)
     store = Store(root)
     store.open_root(create=True)
@@ -155,6 +183,8 @@ def replay(
         plan = pipeline.plan()
         if wanted is not None:
             marked = [(mark_made_with(plan, wanted), "making {} outputs again")]
+            for what in not_made_again(plan, wanted):
+                out.print(what, markup=False)
             nothing = f"no output was made with {made_with}"
         else:
             refused = "looking again at {} images that were refused under other limits"
@@ -201,6 +231,7 @@ def refine(
     from fld_engine.flows.rounds import print_rounds
 
     _, config = existing_root(root, set_)
+    check_needs(config, [root], refine=True)
     with prefect_api():
         from fld_engine.flows.refine import refine_flow
 

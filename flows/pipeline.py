@@ -24,6 +24,7 @@ from fld_engine.engine.inspect.losses import lost_sources
 from fld_engine.engine.plan.config import RunConfig, parse_config
 from fld_engine.engine.plan.registry import stages_of_run
 from fld_engine.engine.plan.stages import Stage
+from fld_engine.engine.run.interrupt import interrupts
 from fld_engine.engine.run.pipeline import Pipeline
 from fld_engine.engine.stages.export.stage import export_folder
 from fld_engine.engine.stages.export.verify import verify
@@ -32,6 +33,7 @@ from fld_engine.flows.attempts import recorded
 from fld_engine.flows.progress import progress_bars
 from fld_engine.flows.report import make_report
 from fld_engine.flows.root import keep_config
+from fld_engine.flows.stoppable import stoppable
 from fld_engine.flows.summary import RunSummary, make_summary
 from fld_engine.schemas.errors import FldError, SourceError, TransportError, VerificationError
 
@@ -126,7 +128,7 @@ def _run_stages(config: RunConfig, root: str, only: str = "") -> RunSummary:
         keep_config(pipeline.store, config)
         for stage in stages:
             record()  # the report tells of the very run that makes it
-            with _timed(seconds, stage):
+            with _timed(seconds, stage), interrupts().at(f"in {stage}"):
                 rows[stage] = tasks[stage](pipeline)
             if stage == Ingest.name:
                 refuse_lost_sources(pipeline)
@@ -178,12 +180,14 @@ def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
 
 
 @flow(name="fld-run", flow_run_name="run of {root}", validate_parameters=False, persist_result=False)
+@stoppable
 def run_flow(config: dict[str, Any], root: str) -> RunSummary:
     """The whole pipeline. `config` is a resolved `RunConfig` as a mapping: a deployment can be scheduled with it."""
     return _run_stages(parse_config(config, where="flow parameter `config`"), root)
 
 
 @flow(name="fld-stage", flow_run_name="{stage} {root}", validate_parameters=False, persist_result=False)
+@stoppable
 def stage_flow(config: dict[str, Any], root: str, stage: str) -> RunSummary:
     """One stage alone."""
     return _run_stages(parse_config(config, where="flow parameter `config`"), root, stage)

@@ -35,6 +35,7 @@ class EndpointCaptioner:
     resources = Resources(cpus=1, memory_mb=500)
     batch_size = 32
     libraries: ClassVar[tuple[str, ...]] = ()
+    needs: ClassVar[tuple[str, ...]] = ("openai",)
 
     def __init__(self, params: Params) -> None:
         self.params = params

@@ -32,6 +32,7 @@ class EndpointVerifier:
     resources = Resources(cpus=1, memory_mb=500)
     batch_size = 8
     libraries: ClassVar[tuple[str, ...]] = ()
+    needs: ClassVar[tuple[str, ...]] = ("openai",)
 
     def __init__(self, params: Params) -> None:
         self.params = params

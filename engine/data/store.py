@@ -119,6 +119,10 @@ class Store:
             return open(self.path(relative), "rb")
         return self.asked(relative, lambda: streamed(self.fs, self.path(relative), self._url(relative)))
 
+    def fetch(self, relative: str, to: str) -> None:
+        """Copy a file to this machine, whatever its size."""
+        self.asked(relative, lambda: self.fs.get_file(self.path(relative), to))
+
     def read_table(self, relative: str, columns: list[str] | None = None, filters: Any = None) -> pa.Table:
         return pq.read_table(io.BytesIO(self.read_bytes(relative)), columns=columns, filters=filters)
 
@@ -141,6 +145,24 @@ class Store:
         except FileNotFoundError:
             return set()
         return {str(e["name"]).rstrip("/").rsplit("/", 1)[-1] for e in entries if e["type"] == "directory"}
+
+    def list_sizes(self, folder: str) -> dict[str, int]:
+        """Bytes of the files directly in a folder, in one listing; empty where there is no such folder."""
+        try:
+            entries = self.asked(folder, lambda: self.fs.ls(self.path(folder), detail=True))
+        except FileNotFoundError:
+            return {}
+        return {str(e["name"]).rsplit("/", 1)[-1]: int(e["size"] or 0) for e in entries if e["type"] == "file"}
+
+    def list_below(self, folder: str) -> list[str]:
+        """Files at any depth below a folder, as sorted paths in the root; empty where there is no such folder."""
+        # without it, a folder of a disk that may not be entered would be left out in silence
+        strict = {"on_error": "raise"} if self.local else {}
+        try:
+            found = self.asked(folder, lambda: self.fs.find(self.path(folder), **strict))
+        except FileNotFoundError:
+            return []
+        return sorted(str(path)[len(self.base) + 1 :] for path in found)
 
     # ------------------------------------------------------------------ writing
 

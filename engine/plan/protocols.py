@@ -150,6 +150,16 @@ class NamesLibraries(Protocol):
         ...
 
 
+@runtime_checkable
+class NeedsLibraries(Protocol):
+    """An annotator that cannot run without more libraries, whose versions decide nothing of what it writes."""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """By the names of their distributions."""
+        ...
+
+
 Tables = Mapping[str, pa.Table]
 """Tables of one partition by name (`schemas.tables`); parse and parents included, whole."""
 

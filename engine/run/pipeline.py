@@ -22,6 +22,7 @@ from fld_engine.engine.plan.rounds import plan_of
 from fld_engine.engine.plan.stages import Answer, Opens, Result, Stage, StepStage
 from fld_engine.engine.plan.tasks import Lane, Task
 from fld_engine.engine.run.exporter import exporter_of
+from fld_engine.engine.run.interrupt import interrupts
 from fld_engine.engine.run.local import LocalBackend
 from fld_engine.engine.run.messages import Committed, Done, Progress
 from fld_engine.engine.run.meter import Meter
@@ -89,7 +90,7 @@ class Pipeline:
         self.meter = Meter(store.base if store.local else store.url)
         self._backend: Backend | None = None
         self._supervisor: Supervisor | None = None
-        self._lease = LeaseHolder(store)
+        self._lease, self._interrupts = LeaseHolder(store), interrupts()
         self.store = store.guarded(self._lease)
         self._declared: set[str] = set()  # stages whose holdings this driver has noted
         self._noted: list[tuple[str, Versions]] = []  # libraries of steps, likewise
@@ -109,12 +110,13 @@ class Pipeline:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        try:
-            self.release_workers()
-        finally:
-            self.meter.close()
-            self._lease.__exit__(kind, error, tb)
-            self.store = self.store.guarded(None)  # for whoever looks at what was made
+        with self._interrupts.held():
+            try:
+                self.release_workers()
+            finally:
+                self.meter.close()
+                self._lease.__exit__(kind, error, tb)
+                self.store = self.store.guarded(None)  # for whoever looks at what was made
 
     def release_workers(self) -> None:
         """End the workers, so that others can have their processors; a stage that needs some starts them anew."""
@@ -145,7 +147,8 @@ class Pipeline:
 
     def run(self, stage: Stage[Result]) -> Result:
         """Do what a stage finds missing."""
-        result = stage.run(self)
+        with self._interrupts.at(f"in {stage.name}"):
+            result = stage.run(self)
         if self.meter.is_watched:
             self.meter.refused(totals(self.journal()))
         return result
@@ -188,20 +191,28 @@ class Pipeline:
             declare(self.store, stage_named(name))
             self._declared.add(name)
         if self._supervisor is None:
-            self._supervisor = Supervisor(self._workers_of(), self.config.limits, self._lease.check, self.meter)
+            self._supervisor = Supervisor(self._workers_of(), self.config.limits, self._check, self.meter)
         totals: Counter[str] = Counter()
         for task in tasks:
             totals.update(task.units)
         for step, total in totals.items():
             self.watch(step, 0, total)
-        for task, event in self._supervisor.run(lanes):
-            if isinstance(event, Progress):
-                if event.finished:
-                    self.watch(event.span.step, event.finished, 0)
-                continue
-            if isinstance(event, Done):
-                self.work.tasks_done += 1
-            yield task, event
+        self._interrupts.begin(totals.total())
+        with self._interrupts.held():  # what is done is recorded before anything ends
+            for task, event in self._supervisor.run(lanes):
+                if isinstance(event, Progress):
+                    if event.finished:
+                        self.watch(event.span.step, event.finished, 0)
+                        self._interrupts.advance(event.finished)
+                    continue
+                if isinstance(event, Done):
+                    self.work.tasks_done += 1
+                yield task, event
+
+    def _check(self) -> None:
+        """Whether more work may be given out."""
+        self._interrupts.check()
+        self._lease.check()
 
     def _note(self, output: OutputRecord) -> None:
         """Note in the root which libraries were at work, where this driver has not done so."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import queue
+import signal
 import socket
 import threading
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import ray
@@ -26,6 +28,7 @@ from fld_engine.engine.plan.fit import fit_workers
 from fld_engine.engine.plan.protocols import Resources
 from fld_engine.engine.plan.registry import names_of_stages
 from fld_engine.engine.plan.tasks import Task
+from fld_engine.engine.run.interrupt import interrupts
 from fld_engine.engine.run.logs import LEVEL_VARIABLE, configure_logging
 from fld_engine.engine.run.memory import peak_memory_mb
 from fld_engine.engine.run.messages import Cause, Event, Lost, Ready
@@ -114,12 +117,13 @@ class RayBackend:
             return
         try:
             _check_reachable(address)
-            ray.init(
-                address=address or "local",
-                log_to_driver=False,
-                logging_level=logging.WARNING,
-                include_dashboard=False if not address else None,
-            )
+            with interrupts().at("while Ray starts"), interrupts().held(), _our_signals():
+                ray.init(
+                    address=address or "local",
+                    log_to_driver=False,
+                    logging_level=logging.WARNING,
+                    include_dashboard=False if not address else None,
+                )
         except (OSError, RayError, RuntimeError, ValueError) as error:
             raise RunnerError(
                 f"cannot join a Ray cluster at {address!r}: {error}; start one with `ray start --head`, give its "
@@ -218,6 +222,24 @@ def cause_of(error: RayError) -> Cause:
     if left or (isinstance(error, RayActorError) and (error.preempted or NODE_DIED in str(error))):
         return "node"
     return "process"
+
+
+@contextmanager
+def _our_signals() -> Iterator[None]:
+    """Put our handler of SIGTERM back: Ray puts its own in the place of it, which ends the process by `SystemExit`."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    ours = signal.getsignal(signal.SIGTERM)
+    ended = False
+    try:
+        yield
+    except SystemExit:  # Ray's handler has cleaned up; now it is for ours
+        ended = True
+    finally:
+        signal.signal(signal.SIGTERM, ours)
+    if ended:
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _check_reachable(address: str) -> None:

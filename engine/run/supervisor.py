@@ -138,7 +138,9 @@ class Supervisor:
             for queue in queues:
                 self._assign(queue)
             self._meter.look(queues, self._workers)
-            for handle, event in self._backend.poll([w.handle for w in self._workers], POLL_S) + self._overdue():
+            events = self._backend.poll([w.handle for w in self._workers], POLL_S) + self._overdue()
+            events.sort(key=lambda found: isinstance(found[1], Lost))  # what was done first: a loss may end the run
+            for handle, event in events:
                 worker = next((w for w in self._workers if w.handle is handle), None)
                 if worker is None:
                     continue
@@ -246,7 +248,11 @@ class Supervisor:
         return hung
 
     def _lose(self, worker: _Busy, event: Lost) -> None:
-        """Replace a lost worker; its job goes back first in line, with what was learnt."""
+        """Replace a lost worker; its job goes back first in line, with what was learnt.
+
+        Nothing is learnt where no more work is given out: what ends a run from outside may end all its processes.
+        """
+        self._check()
         if (job := self._give_back(worker, event.cause)) is None:
             return
         why = f"{WHAT[event.cause]} {worker.scene().doing} {event.detail}"

@@ -9,6 +9,7 @@ import time
 import traceback
 from collections.abc import Callable
 
+from fld_engine.engine.data.extras import missing_sentence
 from fld_engine.engine.data.records import OutputRecord
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.plan.config import AnnotatorConfig
@@ -67,6 +68,10 @@ class WorkerLoop:
         except FldError as error:
             fatal = not isinstance(error, TransportError)
             self._say(Failed(error=type(error).__name__, detail=str(error), fatal=fatal))
+        except ImportError as error:
+            lacking = missing_sentence(error)
+            detail = lacking or traceback.format_exc()
+            self._say(Failed(error=type(error).__name__, detail=detail, fatal=bool(lacking)))
         except Exception as error:  # noqa: BLE001 - the worker boundary: the driver decides whether to try again
             detail = f"{error}\n{traceback.format_exc()}"
             if is_device_error(error):
