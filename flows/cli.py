@@ -30,6 +30,7 @@ from fld_engine.flows.options import (
     AfterRound,
     AsJson,
     Gold,
+    MetricsPort,
     Root,
     RootIfRecipe,
     RootOrRecipe,
@@ -104,6 +105,7 @@ def run(
     runner: Runner = None,
     workers: Workers = None,
     ray_address: Address = None,
+    metrics_port: MetricsPort = None,
     set_: Set = None,
     yes: Yes = False,
 ) -> None:
@@ -118,6 +120,7 @@ def run(
         runner=runner,
         workers=workers,
         ray_address=ray_address,
+        metrics_port=metrics_port,
         yes=yes,
     )
     summary = run_root(asked, tell, confirm)
