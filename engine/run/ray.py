@@ -117,13 +117,14 @@ class RayBackend:
             return
         try:
             _check_reachable(address)
-            with interrupts().at("while Ray starts"), interrupts().held(), _our_signals():
+            with interrupts().at("while Ray starts"), _our_signals():
                 ray.init(
                     address=address or "local",
                     log_to_driver=False,
                     logging_level=logging.WARNING,
                     include_dashboard=False if not address else None,
                 )
+                interrupts().check()  # Ray passes over what is raised while its C++ waits
         except (OSError, RayError, RuntimeError, ValueError) as error:
             raise RunnerError(
                 f"cannot join a Ray cluster at {address!r}: {error}; start one with `ray start --head`, give its "
