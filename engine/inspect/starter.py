@@ -21,7 +21,8 @@ WIDTH = 110
 OF_EXTENSIONS: Mapping[str, Group] = {group.plural: group for group in GROUPS if group.plural != "sources"}
 OPENING = """What a run makes: specialists (annotators), what decides (filters), and what comes out (export). It
 began as recipe {recipe}. A line such as `#seed: 0` is a setting at its default: take the # away to change it. All
-settings, with those of everything that is installed: `fld config reference`. Where a value comes from: `fld config show FILE --origin`."""
+settings, with those of everything that is installed: `fld config reference`.
+Where a value comes from: `fld config show FILE --origin`."""
 
 
 def starter(tree: Tree, recipe: str) -> str:
