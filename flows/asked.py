@@ -31,6 +31,7 @@ class Asked(Frozen):
     runner: RunnerKind | None = None
     workers: int | None = None
     ray_address: str | None = None
+    metrics_port: int | None = None
     yes: bool = False
 
     @property
@@ -60,6 +61,7 @@ class Asked(Frozen):
             ("runner.kind", "--runner", self.runner),
             ("runner.workers", "--workers", self.workers),
             ("runner.ray_address", "--ray-address", self.ray_address),
+            ("runner.metrics_port", "--metrics-port", self.metrics_port),
         ):
             if value is not None:
                 found[path] = Given(value=value, by=by)

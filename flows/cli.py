@@ -5,24 +5,23 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from fld_engine.engine.data.extras import missing_sentence
 from fld_engine.engine.data.libraries import MadeWith
-from fld_engine.engine.plan.config import ExporterConfig, RunConfig
-from fld_engine.engine.plan.libraries import check_libraries, mark_made_with
-from fld_engine.engine.plan.registry import build_exporter, exporter_names
+from fld_engine.engine.plan.libraries import mark_made_with, not_made_again
 from fld_engine.engine.run.logs import configure_logging
 from fld_engine.engine.run.pipeline import Pipeline
-from fld_engine.engine.stages.annotate.stage import Annotate
-from fld_engine.engine.stages.export.stage import Export, export_folder
-from fld_engine.engine.stages.filter.stage import Filter
 from fld_engine.engine.stages.removal.request import parse_ids
 from fld_engine.engine.stages.removal.stage import Remove
-from fld_engine.flows import settings
+from fld_engine.flows import api, settings
 from fld_engine.flows.asked import Asked
+from fld_engine.flows.doctor.command import doctor_app
+from fld_engine.flows.doctor.machine import release
+from fld_engine.flows.gc import gc_app
 from fld_engine.flows.inspect import inspect_app
 from fld_engine.flows.installed import config_app, installed_app
 from fld_engine.flows.models import models_app
@@ -31,6 +30,7 @@ from fld_engine.flows.options import (
     AfterRound,
     AsJson,
     Gold,
+    MetricsPort,
     Root,
     RootIfRecipe,
     RootOrRecipe,
@@ -46,36 +46,54 @@ from fld_engine.flows.progress import progress_bars
 from fld_engine.flows.root import existing_root
 from fld_engine.flows.start import begin, run_root, start_flow
 from fld_engine.flows.terminal import confirm, leave, out, print_status, print_times, tell
-from fld_engine.schemas.errors import ConfigError, FldError, unknown_name
+from fld_engine.schemas.errors import ConfigError, FldError
 
 HELP = """The data engine: specialists annotate, filters decide, verified shards come out.
 
 Exit codes: 0 done; 1 failed; 2 bad usage, config or source; 3 done, with more lost, by failures, quarantine or refused
 labels, than the config allows, or with chunks of the sources that could not be read and are left for the next run.
 """
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=HELP)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=HELP)
 app.add_typer(inspect_app)
+app.add_typer(doctor_app)
+app.add_typer(gc_app)
 app.add_typer(installed_app)
 app.add_typer(models_app, name="models")
 app.add_typer(config_app, name="config")
 config_app.command("show")(settings.show)
 app.command("init")(settings.init)
 
-SHARDS = "shards"
-
 
 def main() -> None:
     """Entry point of the console command."""
-    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
-    os.environ.setdefault("DO_NOT_TRACK", "1")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    api.tell_nobody()
     os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")  # errors are reported here, once
     configure_logging()
     try:
         app()
+    except ImportError as error:
+        if not (said := missing_sentence(error)):
+            raise
+        Console(stderr=True, soft_wrap=True, highlight=False).print(f"error: {said}", style="red", markup=False)
+        sys.exit(ConfigError.exit_code)
     except FldError as error:
         Console(stderr=True, soft_wrap=True, highlight=False).print(f"error: {error}", style="red", markup=False)
         sys.exit(error.exit_code)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        out.print(f"fld-engine {release()}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version, and end.")
+    ] = False,
+) -> None:
+    """What comes before any command."""
 
 
 @app.command()
@@ -87,6 +105,7 @@ def run(
     runner: Runner = None,
     workers: Workers = None,
     ray_address: Address = None,
+    metrics_port: MetricsPort = None,
     set_: Set = None,
     yes: Yes = False,
 ) -> None:
@@ -101,6 +120,7 @@ def run(
         runner=runner,
         workers=workers,
         ray_address=ray_address,
+        metrics_port=metrics_port,
         yes=yes,
     )
     summary = run_root(asked, tell, confirm)
@@ -119,26 +139,16 @@ def export(
     set_: Set = None,
     format_: Annotated[
         str, typer.Option("--format", help="`shards`, or an exporter: `fld exporters` lists them.")
-    ] = SHARDS,
+    ] = api.SHARDS,
     images: Annotated[bool, typer.Option("--images", help="Write the image files too, if the format can.")] = False,
     round_: AfterRound = None,
 ) -> None:
     """Write the shards and the manifest again from what is annotated, doing only what is missing; or another format."""
-    store, config = existing_root(root, set_)
-    exporter = None if format_ == SHARDS else _exporter(config, format_, images=images)
-    with Pipeline(store, config, round_=round_) as pipeline:
-        if round_ is not None:
-            pipeline.run(Annotate())
-        pipeline.run(Filter())
-        plan, url = pipeline.plan(), root.rstrip("/")
-        if exporter is not None:
-            numbers = exporter.numbers(pipeline.run(exporter))
-            wrote = ", ".join(f"{number} {what}" for what, number in numbers.items())
-            out.print(f"{wrote}: {url}/{exporter.folder(plan)}")
-            return
-        check_libraries(plan, [Export()])
-        summary = pipeline.run(Export())
-    out.print(f"{summary.num_samples} samples in {summary.num_shards} shards: {url}/{export_folder(plan)}")
+    done = api.export(root, format=format_, images=images, round=round_, overrides=set_ or ())
+    if format_ == api.SHARDS:
+        out.print(f"{done.numbers['samples']} samples in {done.numbers['shards']} shards: {done.url}")
+    else:
+        out.print(f"{', '.join(f'{number} {what}' for what, number in done.numbers.items())}: {done.url}")
 
 
 @app.command()
@@ -163,6 +173,8 @@ def replay(
         plan = pipeline.plan()
         if wanted is not None:
             marked = [(mark_made_with(plan, wanted), "making {} outputs again")]
+            for what in not_made_again(plan, wanted):
+                out.print(what, markup=False)
             nothing = f"no output was made with {made_with}"
         else:
             refused = "looking again at {} images that were refused under other limits"
@@ -205,15 +217,9 @@ def refine(
     as_json: AsJson = False,
 ) -> None:
     """Train students on the labels, let them look again, and take over what gold finds better, round after round."""
-    from fld_engine.flows.prefect_server import prefect_api
     from fld_engine.flows.rounds import print_rounds
 
-    begin(Asked(root=root, overrides=set_ or ()))
-    with prefect_api():
-        from fld_engine.flows.refine import refine_flow
-
-        summary = refine_flow(root, rounds=rounds, overrides=set_)
-    print_rounds(out, summary, as_json=as_json)
+    print_rounds(out, api.refine(root, rounds=rounds, overrides=set_ or ()), as_json=as_json)
 
 
 @app.command()
@@ -233,12 +239,3 @@ def serve(
     asked = Asked(root=place, recipe=recipe, sources=source or (), overrides=set_ or ()).from_anywhere()
     name = begin(asked).config.name
     run_flow.serve(name=f"fld-{name}", parameters=asked.parameters, cron=cron)
-
-
-def _exporter(config: RunConfig, name: str, *, images: bool) -> Any:
-    """An exporter with the parameters that the config has for it, and with `--images`."""
-    if name not in exporter_names():
-        raise ConfigError(unknown_name("format", name, [SHARDS, *exporter_names()]))
-    given = config.exporters.get(name, ExporterConfig())
-    params = {**given.params, **({"images": True} if images else {})}
-    return build_exporter(name, given.model_copy(update={"params": params}))

@@ -38,7 +38,7 @@ from fld_engine.flows.options import (
     root_and_recipe,
 )
 from fld_engine.flows.progress import progress_bars
-from fld_engine.flows.report import NUM_IMAGES, report_root
+from fld_engine.flows.report import NUM_IMAGES, read_runs, report_root
 from fld_engine.flows.root import existing_root
 from fld_engine.flows.start import begin, lines_about
 from fld_engine.flows.terminal import out, print_explanation, print_status, tell, work_set_note
@@ -107,10 +107,28 @@ def plan(
 
 
 @inspect_app.command()
-def status(root: Root, set_: Set = None, as_json: AsJson = False) -> None:
+def status(
+    root: Root,
+    set_: Set = None,
+    costs: Annotated[
+        bool, typer.Option("--costs", help="Instead, hours, requests and bytes, also for each kept annotation.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Say what was found, and what became of it."""
     store, config = existing_root(root, set_)
-    print_status(plan_of_root(store, config), as_json=as_json)
+    planned = plan_of_root(store, config)
+    if not costs:
+        print_status(planned, as_json=as_json)
+        return
+    from fld_engine.engine.inspect.costs import read_costs
+    from fld_engine.flows.costs import print_costs
+
+    spent = read_costs(planned, read_runs(store))
+    if as_json:
+        out.print_json(spent.model_dump_json())
+    else:
+        print_costs(out, spent)
 
 
 @inspect_app.command()

@@ -29,6 +29,9 @@ Runner = Annotated[RunnerKind | None, typer.Option("--runner", help="Where tasks
 Workers = Annotated[int | None, typer.Option("--workers", help="Worker processes; local: 1, ray: all that fit.")]
 Address = Annotated[str | None, typer.Option("--ray-address", help="A running Ray cluster; `auto` finds it.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="key.path=value, over the recipe or the root's own.")]
+MetricsPort = Annotated[
+    int | None, typer.Option(help="Serve metrics for Prometheus at this port of 127.0.0.1.", min=0, max=65535)
+]
 AfterRound = Annotated[
     int | None, typer.Option("--round", help="The root as it stands after this round of refinement.", min=0)
 ]

@@ -24,15 +24,18 @@ from fld_engine.engine.inspect.losses import lost_sources
 from fld_engine.engine.plan.config import RunConfig
 from fld_engine.engine.plan.registry import stages_of_run
 from fld_engine.engine.plan.stages import Stage
+from fld_engine.engine.run.interrupt import interrupts
 from fld_engine.engine.run.pipeline import Pipeline
 from fld_engine.engine.stages.export.stage import export_folder
 from fld_engine.engine.stages.export.verify import verify
 from fld_engine.engine.stages.ingest.stage import Ingest
 from fld_engine.flows.asked import Asked, RunnerKind
+from fld_engine.flows.attempts import recorded
 from fld_engine.flows.progress import progress_bars
 from fld_engine.flows.report import make_report
 from fld_engine.flows.start import begin
-from fld_engine.flows.summary import RunSummary, make_summary, record_attempt
+from fld_engine.flows.stoppable import stoppable
+from fld_engine.flows.summary import RunSummary, make_summary
 from fld_engine.schemas.errors import FldError, SourceError, TransportError, VerificationError
 
 Row = dict[str, Any]
@@ -114,26 +117,29 @@ def _run_stages(asked: Asked, only: str = "") -> RunSummary:
     begun = begin(asked)
     begun.require_yes()
     begun.require_work()
+    begun.require_libraries()
     tasks = tasks_of(begun.config)
     stages = (only,) if only else tuple(tasks)
     seconds: dict[str, float] = {}
     rows: dict[str, Row] = {}
     begun.store.open_root(create=True)
-    with progress_bars() as watch, Pipeline(begun.store, begun.config, watch) as pipeline:
+    with (
+        progress_bars() as watch,
+        Pipeline(begun.store, begun.config, watch) as pipeline,
+        recorded(pipeline, started, lambda: _summary(pipeline, root, rows, seconds)) as record,
+    ):
         pipeline.preflight()
         begun.keep(pipeline.store, pipeline.config)
         for stage in stages:
-            if stage == "report":  # it tells of the very run that makes it
-                record_attempt(pipeline.store, started, _summary(pipeline, root, rows, seconds))
-            with _timed(seconds, stage):
+            record()  # the report tells of the very run that makes it
+            with _timed(seconds, stage), interrupts().at(f"in {stage}"):
                 rows[stage] = tasks[stage](pipeline)
             if stage == Ingest.name:
                 refuse_lost_sources(pipeline)
         table = [{"stage": s, "seconds": round(seconds[s], 1), **_flat(rows[s])} for s in stages]
         create_table_artifact(key="fld-road", table=table, description=f"Stages of {root}")
-        summary = _summary(pipeline, root, rows, seconds)
-        record_attempt(pipeline.store, started, summary)
-    return summary
+        record()
+        return _summary(pipeline, root, rows, seconds)
 
 
 def refuse_lost_sources(pipeline: Pipeline) -> None:
@@ -162,6 +168,7 @@ def _summary(pipeline: Pipeline, root: str, rows: Mapping[str, Row], seconds: Ma
         (exported.get("samples", 0), exported.get("shards", 0)),
         rows.get("verify", {}).get("problems", 0),
         seconds,
+        pipeline.meter.costs,
     )
 
 
@@ -177,6 +184,7 @@ def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
 
 
 @flow(name="fld-run", flow_run_name="run of {root}", persist_result=False)
+@stoppable
 def run_flow(
     root: str,
     *,
@@ -187,6 +195,7 @@ def run_flow(
     runner: RunnerKind | None = None,
     workers: int | None = None,
     ray_address: str | None = None,
+    metrics_port: int | None = None,
     yes: bool = False,
 ) -> RunSummary:
     """The whole pipeline on a root, doing only what is missing.
@@ -200,6 +209,7 @@ def run_flow(
         runner: Where tasks run, `local` or `ray`; it stays until it is changed.
         workers: Worker processes; 0 is one with `local`, all that fit with `ray`.
         ray_address: A running Ray cluster; `auto` finds it.
+        metrics_port: Where the local runner serves metrics for Prometheus, a port of 127.0.0.1.
         yes: Change settings of the root that are not named here, such as overrides of earlier runs.
     """
     return _run_stages(
@@ -212,12 +222,14 @@ def run_flow(
             runner=runner,
             workers=workers,
             ray_address=ray_address,
+            metrics_port=metrics_port,
             yes=yes,
         )
     )
 
 
 @flow(name="fld-stage", flow_run_name="{stage} {root}", persist_result=False)
+@stoppable
 def stage_flow(
     root: str,
     *,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import fcntl
 import os
 import socket
 import subprocess
@@ -13,10 +15,12 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from fld_engine.engine.run.interrupt import SIGNALS, interruptible, interrupts, unheard
 from fld_engine.schemas.errors import RunnerError
 
-START_LIMIT_S = 120.0
-"""A first start in a fresh home migrates a database, which took 10 to 16 s on two cores."""
+START_LIMIT_S = 300.0
+"""A first start in a fresh home makes a database: 10 to 16 s on two cores, 75 s where ten other processes are busy.
+One that dies is not waited for."""
 
 EVENTS_LIMIT_S = 10.0
 """They take less than a second; a server that died would be waited for in vain."""
@@ -26,27 +30,32 @@ EVENTS_LIMIT_S = 10.0
 def prefect_api() -> Iterator[None]:
     """Use the server that `PREFECT_API_URL` names, or a temporary one of our own.
 
-    Prefect's own temporary server survives a driver killed with -9; ours watches its parent and ends with it.
-    Raises `RunnerError` when it does not answer in time.
+    Prefect's own temporary server survives a driver killed with -9; ours watches its parent and ends with it. It hears
+    no signal that the driver hears, too: the driver has still to tell it how the run ended. Raises `Interrupted` for a
+    run that a signal ended, and `RunnerError` when the server does not answer in time.
     """
     from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 
     if PREFECT_API_URL.value():
-        yield
+        with interruptible():
+            yield
         return
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    # -P: a folder or file of the working directory must not stand in for a module of ours
-    command = [sys.executable, "-P", "-m", "fld_engine.flows.prefect_server", str(os.getpid()), str(port)]
-    server = subprocess.Popen(command)
-    url = f"http://127.0.0.1:{port}/api"
+    with socket.create_server(("127.0.0.1", 0)) as listening:  # handed over: a free port may be taken before it is used
+        # -P: a folder or file of the working directory must not stand in for a module of ours
+        command = [sys.executable, "-P", "-m", "fld_engine.flows.prefect_server", str(os.getpid())]
+        with unheard(*SIGNALS):  # such as a stop of a whole group of processes, by a scheduler
+            server = subprocess.Popen(
+                [*command, str(listening.fileno())], pass_fds=[listening.fileno()], start_new_session=True
+            )
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/api"
     try:
-        _wait_until_healthy(url, server)
+        with interrupts().at("while Prefect starts"):
+            _wait_until_healthy(url, server)
         # nobody reads the logs of a server that ends with the run
         with temporary_settings(updates={PREFECT_API_URL: url, PREFECT_LOGGING_TO_API_ENABLED: False}):
             try:
-                yield
+                with interruptible():
+                    yield
             finally:
                 _send_events()
     finally:
@@ -71,22 +80,39 @@ def _wait_until_healthy(url: str, server: subprocess.Popen[bytes]) -> None:
         if server.poll() is not None:
             raise RunnerError(f"the temporary Prefect server ended with code {server.returncode}; see its output above")
         try:
-            with urllib.request.urlopen(f"{url}/health", timeout=2):
+            with urllib.request.urlopen(f"{url}/health", timeout=10):
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.2)
     raise RunnerError(f"the temporary Prefect server did not answer within {START_LIMIT_S:.0f} s; set PREFECT_API_URL")
 
 
-def _serve(parent_pid: int, port: int) -> None:
+def _serve(parent_pid: int, listening: socket.socket) -> None:
     os.environ["PREFECT_UI_ENABLED"] = "0"
     os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
+    os.environ["PREFECT_API_BLOCKS_REGISTER_ON_START"] = "false"  # nothing uses one; two servers that do both complain
     threading.Thread(target=_end_with_parent, args=(parent_pid,), daemon=True).start()
     import uvicorn
     from prefect.server.api.server import create_app
 
+    _migrate()
     app = create_app(ephemeral=True, final=True)
-    uvicorn.run(app, host="127.0.0.1", port=port, log_level="error", lifespan="on")
+    uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="on")).run(sockets=[listening])
+
+
+def _migrate() -> None:
+    """Bring the database of the home up to date, one process at a time.
+
+    Of two that make the same tables at the same moment, such as the first two runs on a machine, one fails.
+    """
+    from prefect.server.database import provide_database_interface
+    from prefect.settings import get_current_settings
+
+    home = get_current_settings().home
+    home.mkdir(parents=True, exist_ok=True)
+    with open(home / "fld-migrate.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        asyncio.run(provide_database_interface().create_db())
 
 
 def _end_with_parent(parent_pid: int) -> None:
@@ -96,4 +122,4 @@ def _end_with_parent(parent_pid: int) -> None:
 
 
 if __name__ == "__main__":
-    _serve(int(sys.argv[1]), int(sys.argv[2]))
+    _serve(int(sys.argv[1]), socket.socket(fileno=int(sys.argv[2])))

@@ -10,12 +10,14 @@ from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
 from fld_engine.engine.plan.rounds import RoundRecord
+from fld_engine.engine.run.interrupt import interrupts
 from fld_engine.engine.run.pipeline import Pipeline
 from fld_engine.engine.stages.annotate.stage import require_annotated
 from fld_engine.engine.stages.filter.stage import Filter
 from fld_engine.flows.asked import Asked
 from fld_engine.flows.progress import progress_bars
 from fld_engine.flows.start import begin
+from fld_engine.flows.stoppable import stoppable
 from fld_engine.refinement.loop.details import round_details
 from fld_engine.refinement.loop.loop import Loop
 from fld_engine.refinement.loop.settings import RefineConfig
@@ -26,20 +28,24 @@ from fld_engine.refinement.loop.summary import RefineSummary
 
 @task(name="initial-labels", task_run_name="round 0", cache_policy=NO_CACHE, persist_result=False)
 def initial_round(loop: Loop) -> RoundRecord:
-    return loop.initial_round()
+    with interrupts().at("in round 0"):
+        return loop.initial_round()
 
 
 @task(name="round", task_run_name="round {number}", cache_policy=NO_CACHE, persist_result=False)
 def refine_round(loop: Loop, number: int, before: RoundRecord) -> RoundRecord:
-    return loop.round(number, before)
+    with interrupts().at(f"in round {number}"):
+        return loop.round(number, before)
 
 
 @task(name="sparse", task_run_name="round {number}: sparse tasks", cache_policy=NO_CACHE, persist_result=False)
 def write_sparse(step: SparseStep, number: int, before: RoundRecord) -> RoundRecord:
-    return step.round(number, before)
+    with interrupts().at(f"in round {number}"):
+        return step.round(number, before)
 
 
 @flow(name="fld-refine", flow_run_name="refinement of {root}", persist_result=False)
+@stoppable
 def refine_flow(root: str, *, rounds: int = 1, overrides: list[str] | None = None) -> RefineSummary:
     """Up to `rounds` rounds; ends before where gold finds nothing better, or the labels drift away.
 
@@ -51,6 +57,7 @@ def refine_flow(root: str, *, rounds: int = 1, overrides: list[str] | None = Non
         overrides: Settings over the root's own, each `key.path=value`; they stay until they are changed.
     """
     begun = begin(Asked(root=root, overrides=overrides or ()))
+    begun.require_libraries(refine=True)
     with progress_bars() as watch, Pipeline(begun.store, begun.config, watch) as pipeline:
         require_annotated(pipeline.plan())
         begun.keep(pipeline.store, begun.config)

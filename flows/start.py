@@ -15,6 +15,7 @@ from fld_engine.engine.data.journal import read_journal
 from fld_engine.engine.data.store import CONFIG_FILE, Store
 from fld_engine.engine.plan.config import RunConfig, parse_config
 from fld_engine.engine.plan.layers import MAPPING, Layer, layers_of, merge, merged, nested, said_by, within
+from fld_engine.engine.plan.needs import check_needs
 from fld_engine.engine.plan.plan import Plan
 from fld_engine.engine.plan.registry import check_extensions, pin, stages_of_run
 from fld_engine.engine.plan.rounds import plan_of
@@ -71,6 +72,10 @@ class Begun:
         """Raises `ConfigError` where there is no image, and no source of any."""
         if not self.config.sources and not (self.kept and read_journal(self.store)):
             raise ConfigError("nothing to run on: the root is empty and no --source was given")
+
+    def require_libraries(self, *, refine: bool = False) -> None:
+        """Raises `ConfigError` that names the extras which the run needs and this environment lacks."""
+        check_needs(self.config, [self.asked.root], refine=refine)
 
     def keep(self, store: Store, config: RunConfig) -> None:
         """Have the root go by this config from now on; `config` may be pinned, `store` be guarded by a lease.
@@ -145,6 +150,7 @@ def run_root(
         begun = replace(begun, asked=asked.model_copy(update={"yes": True}))
     begun.require_yes()
     begun.require_work()
+    begun.require_libraries()
     # a new root misses everything: what its config leaves open is looked up by the flow alone
     config = begun.config if begun.kept is None else pin(begun.config, strict=True)
     plan = begun.plan(config)

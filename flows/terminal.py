@@ -112,7 +112,9 @@ def print_explanation(found: Explanation) -> None:
         what = " ".join(str(v) for v in a.what.values() if v != "")
         values = ", ".join(f"{name} {value:g}" for name, value in a.values.items())
         score = "" if a.score is None else f"{a.score:.2f}"
-        table.add_row(a.target, what, score, a.source, "kept" if a.kept else a.reason, values)
+        by = f"{a.source} ({a.said_in})" if a.said_in else a.source
+        verdict = ("kept" if a.kept else a.reason) + (f", one with {a.one_with}" if a.one_with else "")
+        table.add_row(a.target, what, score, by, verdict, values)
     out.print(table, markup=False)
     out.print(f"thresholds: {json.dumps(found.thresholds)}", markup=False)
 

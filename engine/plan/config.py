@@ -75,6 +75,13 @@ class RunnerConfig(Frozen):
     workers: int = Field(default=0, ge=0)
     ray_address: str = ""
     lane_memory_mb: int = Field(default=8192, gt=0)
+    metrics_port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65535,
+        description="where the driver serves metrics for Prometheus; 0: nowhere; null: where FLD_METRICS_PORT says",
+    )
+    metrics_host: str = Field(default="127.0.0.1", description="where the port is opened; 0.0.0.0 is for everybody")
 
 
 class RunConfig(Frozen):

@@ -13,12 +13,13 @@ from typing import Any
 from braceexpand import braceexpand
 from fsspec.implementations.local import LocalFileSystem
 
+from fld_engine.engine.data.extras import missing_sentence
 from fld_engine.engine.data.hashing import fingerprint
 from fld_engine.engine.data.secrets import referring, refers, resolved
 from fld_engine.engine.data.source_account import Counting, Example, Reasons
 from fld_engine.engine.data.transport import DEFINITE, asked
 from fld_engine.engine.sources.files import irregular, locate
-from fld_engine.engine.sources.item import Rejected, extension, printable
+from fld_engine.engine.sources.item import Rejected, SourceChunk, SourceSpec, extension, printable
 from fld_engine.schemas.errors import SourceError, TransportError
 
 CHUNK_FILES = 1000
@@ -57,6 +58,16 @@ class Listing:
         for path, why in sorted({**self.set_aside, **others}.items()):
             counting.add("images", "passed_over", why, 1, Example(uri=printable(f"{name}/{path}")))
         return counting.account().images.passed_over
+
+    def chunk_a_file(self, spec: SourceSpec, kind: str, files: Sequence[tuple[str, int]]) -> list[SourceChunk]:
+        """A chunk for each of these files; whatever else is listed is passed over."""
+        passed_over = self.passed_over(spec.name, {path for path, _ in files})
+        return [
+            SourceChunk(
+                spec=spec, kind=kind, base=self.base, files=(file,), stamp=self.stamp([file]), passed_over=passed_over
+            )
+            for file in files
+        ]
 
     def outside(self) -> str:
         """Half a sentence where links lead out of the folder, for errors that say that nothing was found."""
@@ -116,7 +127,7 @@ def _telling(url: str) -> Iterator[None]:
             ) from error
         raise
     except ImportError as error:
-        raise SourceError(f"source {url} cannot be read: {error}; install fld-engine[s3] or fld-engine[gcs]") from error
+        raise SourceError(f"source {url} cannot be read: {missing_sentence(error) or error}") from error
     except (OSError, ValueError) as error:
         raise SourceError(f"source {url} cannot be read: {error}; check the URL and the access rights") from error
 
