@@ -7,7 +7,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED = false
 export DO_NOT_TRACK = 1
 export RAY_USAGE_STATS_ENABLED = 0
 
-.PHONY: run test test-deploy quick faults chaos check setup models clean
+.PHONY: run test test-deploy quick faults chaos check dist setup models clean
 
 run: models  ## set up, then run recipe `demo` on the sample photographs into runs/demo
 	$(BIN)/fld run demo --root runs/demo
@@ -39,6 +39,10 @@ check: setup  ## format, lint, types, import rules
 	$(BIN)/lint-imports
 
 setup: .venv/ready
+
+dist: setup  ## build the source distribution, and the wheel from it, into dist/
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation --outdir dist
 
 models: setup
 	$(BIN)/fld models pull demo

@@ -50,6 +50,10 @@ class EndpointCaptioner:
     def load(self) -> None:
         self._client.open()
 
+    @property
+    def num_requests(self) -> int:
+        return self._client.num_requests
+
     def annotate(self, batch: Sequence[Sample]) -> Sequence[Annotations]:
         """At most one text per granularity and image, in the order of `granularities`."""
         params = self.params

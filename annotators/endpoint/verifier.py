@@ -46,6 +46,10 @@ class EndpointVerifier:
     def load(self) -> None:
         self._client.open()
 
+    @property
+    def num_requests(self) -> int:
+        return self._client.num_requests
+
     def annotate(self, batch: Sequence[Sample]) -> Sequence[Annotations]:
         """Checks of regions, the surest first, then of phrases; equal questions about an image are asked once."""
         asked = [(i, doubt) for i, sample in enumerate(batch) for doubt in prompts.doubts(sample, self.params)]

@@ -70,7 +70,9 @@ def extras_with(libraries: Iterable[str]) -> tuple[str, ...]:
 def absent(libraries: Iterable[str]) -> tuple[str, ...]:
     """Those that some extra brings and that are not installed here; nothing is imported."""
     asked = [library for library in libraries if extras_with([library])]
-    as_recorded = {canonicalize_name(build): library for library, builds in BUILDS.items() for build in builds}
+    as_recorded: dict[str, str] = {
+        canonicalize_name(build): library for library, builds in BUILDS.items() for build in builds
+    }
     by_name = {library: as_recorded.get(DISTRIBUTIONS.get(library, library), library) for library in asked}
     here = versions_here(by_name.values())
     return tuple(library for library, name in by_name.items() if here[name] == NONE)

@@ -59,8 +59,8 @@ class Annotator(Protocol):
     `version` is bumped whenever the output for the same input changes. `optional` kinds are read when something
     produces them. Constructors are cheap; `load` runs once per worker.
 
-    An annotator may say more: it may be `Remembering`, `Reducing`, `Packaged` or `NamesLibraries`, and its `params` may
-    be `RuntimeParams` or `Pinnable`.
+    An annotator may say more: it may be `Remembering`, `Asking`, `Reducing`, `Packaged` or `NamesLibraries`, and its
+    `params` may be `RuntimeParams` or `Pinnable`.
     """
 
     version: int
@@ -104,6 +104,16 @@ class Remembering(Protocol):
 
     def remember_at(self, url: str) -> None:
         """Called before `load` with a folder of the root, an fsspec URL, for this annotator alone."""
+        ...
+
+
+@runtime_checkable
+class Asking(Protocol):
+    """An annotator that sends requests to a service which counts or bills them, such as a chat endpoint."""
+
+    @property
+    def num_requests(self) -> int:
+        """How many this process has sent since `load`, those that were made again included."""
         ...
 
 

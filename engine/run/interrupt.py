@@ -16,8 +16,6 @@ from contextvars import ContextVar
 from types import FrameType
 from typing import Any
 
-import psutil
-
 from fld_engine.schemas.errors import Interrupted
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -159,6 +157,8 @@ def end_at_any_signal() -> None:
 
 
 def _end(signum: int) -> None:
+    import psutil  # takes longer than all the rest that is loaded before signals are heard
+
     for process in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.Error):
             process.kill()

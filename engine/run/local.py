@@ -98,7 +98,7 @@ class LocalBackend:
         places = Resources(cpus=self._workers, gpus=gpus, memory_mb=max(r.memory_mb for r in requests) * self._workers)
         return fit_workers([places], [request.model_copy(update={"cpus": 1.0}) for request in requests])
 
-    def start(self, resources: Resources) -> WorkerHandle:
+    def start(self, resources: Resources, *, lane: str = "") -> WorkerHandle:
         environment = worker_environment(resources.cpus)
         if resources.gpus and num_gpus():
             there = os.environ.get(VISIBLE_GPUS) or ",".join(map(str, range(num_gpus())))

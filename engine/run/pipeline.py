@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 
-from fld_engine.engine.data.journal import IngestRecord, read_journal
+from fld_engine.engine.data.journal import IngestRecord, read_journal, totals
 from fld_engine.engine.data.lease import LeaseHolder
 from fld_engine.engine.data.libraries import Versions, note_seen
 from fld_engine.engine.data.records import OutputRecord, record_path
@@ -21,9 +21,12 @@ from fld_engine.engine.plan.registry import installed_stages, pin, stage_named, 
 from fld_engine.engine.plan.rounds import plan_of
 from fld_engine.engine.plan.stages import Answer, Opens, Result, Stage, StepStage
 from fld_engine.engine.plan.tasks import Lane, Task
+from fld_engine.engine.run.exporter import exporter_of
 from fld_engine.engine.run.interrupt import interrupts
 from fld_engine.engine.run.local import LocalBackend
 from fld_engine.engine.run.messages import Committed, Done, Progress
+from fld_engine.engine.run.meter import Meter
+from fld_engine.engine.run.metrics import Counting
 from fld_engine.engine.run.supervisor import Backend, Supervisor
 from fld_engine.schemas.errors import AccountingError
 
@@ -84,6 +87,7 @@ class Pipeline:
     ) -> None:
         self.config, self.watch, self._round = config, watch, round_
         self.work = Work()
+        self.meter = Meter(store.base if store.local else store.url)
         self._backend: Backend | None = None
         self._supervisor: Supervisor | None = None
         self._lease, self._interrupts = LeaseHolder(store), interrupts()
@@ -94,10 +98,13 @@ class Pipeline:
     def __enter__(self) -> Pipeline:
         self._lease.__enter__()
         try:
+            if exporter := exporter_of(self.config.runner):
+                self.meter.tell(exporter, self.config.annotators)
             for stage in installed_stages():
                 if isinstance(stage, Opens):
                     stage.open(self)
         except BaseException as error:
+            self.meter.close()
             self._lease.__exit__(type(error), error, error.__traceback__)
             raise
         return self
@@ -107,6 +114,7 @@ class Pipeline:
             try:
                 self.release_workers()
             finally:
+                self.meter.close()
                 self._lease.__exit__(kind, error, tb)
                 self.store = self.store.guarded(None)  # for whoever looks at what was made
 
@@ -140,7 +148,10 @@ class Pipeline:
     def run(self, stage: Stage[Result]) -> Result:
         """Do what a stage finds missing."""
         with self._interrupts.at(f"in {stage.name}"):
-            return stage.run(self)
+            result = stage.run(self)
+        if self.meter.is_watched:
+            self.meter.refused(totals(self.journal()))
+        return result
 
     def record(self, lanes: Sequence[Lane]) -> int:
         """Run tasks that commit outputs, and record every output as it is committed; returns their number."""
@@ -180,7 +191,7 @@ class Pipeline:
             declare(self.store, stage_named(name))
             self._declared.add(name)
         if self._supervisor is None:
-            self._supervisor = Supervisor(self._workers_of(), self.config.limits, self._check)
+            self._supervisor = Supervisor(self._workers_of(), self.config.limits, self._check, self.meter)
         totals: Counter[str] = Counter()
         for task in tasks:
             totals.update(task.units)
@@ -213,6 +224,8 @@ class Pipeline:
         """The runner, made when it is first needed: a run without work starts no cluster."""
         if self._backend is None:
             self._backend = make_backend(self.config.runner)
+            if isinstance(self._backend, Counting) and (sink := self._backend.sink()):
+                self.meter.tell(sink, self.config.annotators)
         return self._backend
 
 

@@ -15,7 +15,8 @@ from fld_engine.engine.plan.registry import package_of_stage
 from fld_engine.engine.plan.tasks import Lane, Span, Task
 from fld_engine.engine.run.failures import FailureWatch
 from fld_engine.engine.run.jobs import WHAT, Job, Scene
-from fld_engine.engine.run.messages import Broken, Committed, Done, Event, Failed, Loading, Lost, Progress, Ready
+from fld_engine.engine.run.messages import Broken, Cause, Committed, Done, Event, Failed, Loading, Lost, Progress, Ready
+from fld_engine.engine.run.meter import Meter
 from fld_engine.schemas.errors import FldError, ModelError, RunnerError, TransportError
 
 log = logging.getLogger(__name__)
@@ -45,7 +46,9 @@ class Backend(Protocol):
         """
         ...
 
-    def start(self, resources: Resources) -> WorkerHandle: ...
+    def start(self, resources: Resources, *, lane: str = "") -> WorkerHandle:
+        """Begin a worker for the tasks of a lane, which it may be called after."""
+        ...
 
     def poll(self, workers: Sequence[WorkerHandle], timeout_s: float) -> list[tuple[WorkerHandle, Event]]:
         """Events since the last call, in order for each worker; `Lost` when its process ended."""
@@ -56,6 +59,7 @@ class Backend(Protocol):
 class _Queue:
     """A lane at work. A job waits while a lane before has one of the same label to finish: it may read its output."""
 
+    name: str
     resources: Resources
     size: int  # workers
     jobs: deque[Job]
@@ -96,11 +100,13 @@ class _Busy:
 class Supervisor:
     """Runs lanes of tasks on a backend's workers, which stay up between calls until `close`.
 
-    `check` is called before work is given out, and raises where there must be no more.
+    `check` is called before work is given out, and raises where there must be no more. `meter` is told of everything.
     """
 
-    def __init__(self, backend: Backend, limits: Limits, check: Callable[[], None] = lambda: None) -> None:
-        self._backend, self._limits, self._check = backend, limits, check
+    def __init__(
+        self, backend: Backend, limits: Limits, check: Callable[[], None] = lambda: None, meter: Meter | None = None
+    ) -> None:
+        self._backend, self._limits, self._check, self._meter = backend, limits, check, meter or Meter()
         self._workers: list[_Busy] = []
         self._failures = FailureWatch(limits.max_failed_share)
 
@@ -125,12 +131,13 @@ class Supervisor:
         for lane, size in zip(lanes, sizes, strict=True):
             jobs = deque(Job(task) for task in lane.tasks)
             labels = {task.label for task in lane.tasks}
-            queues.append(_Queue(lane.resources, min(size, len(jobs)), jobs, labels, before=tuple(queues)))
+            queues.append(_Queue(lane.name, lane.resources, min(size, len(jobs)), jobs, labels, before=tuple(queues)))
         self._move_workers(queues)
         while any(queue.unfinished for queue in queues):
             self._check()
             for queue in queues:
                 self._assign(queue)
+            self._meter.look(queues, self._workers)
             events = self._backend.poll([w.handle for w in self._workers], POLL_S) + self._overdue()
             events.sort(key=lambda found: isinstance(found[1], Lost))  # what was done first: a loss may end the run
             for handle, event in events:
@@ -159,6 +166,7 @@ class Supervisor:
         for worker in self._workers:
             worker.handle.kill()
         self._workers.clear()
+        self._meter.look((), ())
 
     def _move_workers(self, queues: Sequence[_Queue]) -> None:
         """Keep the workers that are large enough for a lane, with their models; end the others.
@@ -187,7 +195,8 @@ class Supervisor:
                 if len(mine) >= queue.size:  # all of them have done something, and this job asks for one that has not
                     mine.remove(idle[0])
                     self._end(idle.pop(0))
-                worker = _Busy(self._backend.start(queue.resources), queue.resources, queue, time.monotonic())
+                handle = self._backend.start(queue.resources, lane=queue.name)
+                worker = _Busy(handle, queue.resources, queue, time.monotonic())
                 self._workers.append(worker)
                 mine.append(worker)
             else:
@@ -202,6 +211,7 @@ class Supervisor:
 
     def _submit(self, worker: _Busy, job: Job) -> None:
         isolation = job.task.isolation.model_copy(update={"patient": self._failures.hopeless()})
+        self._meter.given(worker.queue.name, worker.resources, job.task)
         worker.handle.submit(job.task.model_copy(update={"isolation": isolation}))
 
     def _welcome(self, worker: _Busy, event: Ready) -> None:
@@ -217,6 +227,7 @@ class Supervisor:
         self._submit(worker, worker.job)
 
     def _note(self, worker: _Busy, job: Job, event: Event) -> None:
+        self._meter.heard(job.task, event)
         if isinstance(event, Progress):
             worker.begun = None if event.finished else event.span
             worker.loading, worker.at = "", f"{event.span.step} {event.span.start}"
@@ -242,7 +253,7 @@ class Supervisor:
         Nothing is learnt where no more work is given out: what ends a run from outside may end all its processes.
         """
         self._check()
-        if (job := self._give_back(worker)) is None:
+        if (job := self._give_back(worker, event.cause)) is None:
             return
         why = f"{WHAT[event.cause]} {worker.scene().doing} {event.detail}"
         log.warning("%s %s: %s", job.task.stage, job.task.label, why)
@@ -250,7 +261,7 @@ class Supervisor:
 
     def _break(self, worker: _Busy, event: Broken) -> None:
         """End a process that cannot be trusted; its job is done again in a fresh one."""
-        if (job := self._give_back(worker)) is None:
+        if (job := self._give_back(worker, "device")) is None:
             return
         log.warning(
             "%s %s: process ended, for it may fail on anything: %s", job.task.stage, job.task.label, event.detail
@@ -259,10 +270,11 @@ class Supervisor:
             self._failures.guilty(span.step)
         job.break_(event, worker.scene(), self._limits)
 
-    def _give_back(self, worker: _Busy) -> Job | None:
+    def _give_back(self, worker: _Busy, cause: Cause) -> Job | None:
         """End a worker; its job, if it has one, is the next of its lane."""
         self._end(worker)
         if (job := worker.job) is not None:
+            self._meter.over(job.task, lost=cause)
             self._failures.forget(job.counted)
             worker.queue.jobs.appendleft(job)
         return job
@@ -277,6 +289,7 @@ class Supervisor:
         assert job is not None, "an idle worker reported a failure"
         worker.job, worker.begun = None, None
         self._failures.forget(job.counted)
+        self._meter.over(job.task, lost="error")
         job.attempts += 1
         log.warning("%s %s failed: %s", job.task.stage, job.task.label, event.detail)
         if event.fatal or job.attempts > self._limits.task_retries:

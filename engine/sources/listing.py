@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import zlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -86,7 +87,7 @@ def list_files(url: str, name: str, *, allow_outside: bool = False) -> Listing:
     unless `allow_outside`. Raises `SourceError` where nothing is there or it may not be read, `TransportError` where
     the store does not answer.
     """
-    try:
+    with _telling(url):
         fs, path = locate(url)
         info = _info(fs, path, url)
         if info is None:
@@ -97,6 +98,24 @@ def list_files(url: str, name: str, *, allow_outside: bool = False) -> Listing:
         # without it, a local folder that may not be entered would be left out in silence
         strict = {"on_error": "raise"} if isinstance(fs, LocalFileSystem) else {}
         found = asked(url, lambda: fs.find(path, detail=True, **strict))
+    prefix = path.rstrip("/") + "/"
+    links = _links_aside(path, found, prefix, allow_outside)
+    entries = {full.removeprefix(prefix): entry for full, entry in found.items()}
+    return _checked(base.rstrip("/"), entries, name, links)
+
+
+def check_there(url: str) -> None:
+    """Raises what `list_files` does where nothing is at a URL or it may not be read; a pattern is taken as it is."""
+    with _telling(url):
+        fs, path = locate(url)
+        _info(fs, path, url)
+
+
+@contextmanager
+def _telling(url: str) -> Iterator[None]:
+    """What goes wrong at a source, as an error that says what to do."""
+    try:
+        yield
     except TransportError as error:
         if error.kind == "gone":
             raise SourceError(
@@ -111,10 +130,6 @@ def list_files(url: str, name: str, *, allow_outside: bool = False) -> Listing:
         raise SourceError(f"source {url} cannot be read: {missing_sentence(error) or error}") from error
     except (OSError, ValueError) as error:
         raise SourceError(f"source {url} cannot be read: {error}; check the URL and the access rights") from error
-    prefix = path.rstrip("/") + "/"
-    links = _links_aside(path, found, prefix, allow_outside)
-    entries = {full.removeprefix(prefix): entry for full, entry in found.items()}
-    return _checked(base.rstrip("/"), entries, name, links)
 
 
 def _info(fs: Any, path: str, url: str) -> Any:

@@ -12,13 +12,16 @@ from rich.table import Table
 
 from fld_engine.engine.data.store import CONFIG_FILE, Store
 from fld_engine.engine.plan.config import RunConfig
+from fld_engine.flows.asked import Asked
 from fld_engine.flows.doctor import machine, work
 from fld_engine.flows.doctor.check import Check, tried
-from fld_engine.flows.options import AsJson, Set, Sources, config_of
-from fld_engine.flows.root import existing_root
+from fld_engine.flows.options import AsJson, Set, Sources
+from fld_engine.flows.start import begin
 from fld_engine.flows.terminal import out
 
 doctor_app = typer.Typer()
+NOWHERE = "memory://doctor"
+"""Stands for a root where a recipe is looked at without one."""
 COLOURS = {"ok": "green", "absent": "dim", "warning": "yellow", "missing": "red"}
 
 
@@ -57,7 +60,8 @@ def doctor(
 def _checks(recipe: str, root: str, sources: list[str], overrides: list[str] | None) -> Iterator[Check]:
     config: RunConfig | None = None
     if recipe or (root and _has_config(root)):
-        config = config_of(recipe, overrides, sources) if recipe else existing_root(root, overrides)[1]
+        asked = Asked(root=root or NOWHERE, recipe=recipe or None, sources=sources, overrides=overrides or ())
+        config = begin(asked).config
     yield from machine.python()
     yield from machine.installed_extras()
     yield from machine.devices()

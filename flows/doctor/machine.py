@@ -190,7 +190,12 @@ def existing(folder: Path) -> Path:
 
 
 def is_writable(folder: Path) -> bool:
-    return os.access(existing(folder), os.W_OK | os.X_OK)
+    """Whether a file can be made there, which rights alone do not tell: nobody may write where a disk is read-only."""
+    try:
+        with tempfile.TemporaryFile(dir=existing(folder)):
+            return True
+    except OSError:
+        return False
 
 
 def _listens(host: str, port: int) -> bool:

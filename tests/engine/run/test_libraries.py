@@ -211,7 +211,7 @@ def test_the_commands_say_it_refuse_it_and_mend_it(tmp_path: Path, install: Any)
 
     refusing = config_of(photos, limits={"library_change": "refuse"})
     with pytest.raises(ConfigError, match=change):
-        run_flow.fn(refusing.model_dump(mode="json"), str(root))
+        run_flow.fn(str(root), recipe=refusing.model_dump(mode="json"))
     assert (root / "config.yaml").read_bytes() == config, "a run that is refused leaves the root as it was"
 
     replay = [*FLD, "replay", "--root", str(root), "--made-with", "fld-colours<2"]  # Prefect, in a process of its own

@@ -43,7 +43,7 @@ class Nodes:
     def fit(self, requests: Sequence[Resources]) -> list[int]:
         return [1 for _ in requests]
 
-    def start(self, resources: Resources) -> WorkerHandle:
+    def start(self, resources: Resources, *, lane: str = "") -> WorkerHandle:
         return self.worker
 
     def poll(self, workers: Sequence[WorkerHandle], timeout_s: float) -> list[tuple[WorkerHandle, Event]]:
@@ -98,7 +98,7 @@ class Machine:
     def fit(self, requests: Sequence[Resources]) -> list[int]:
         return [self._workers for _ in requests]
 
-    def start(self, resources: Resources) -> WorkerHandle:
+    def start(self, resources: Resources, *, lane: str = "") -> WorkerHandle:
         self.processes.append(Process(self._script))
         return self.processes[-1]
 
