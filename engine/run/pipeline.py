@@ -21,15 +21,19 @@ from fld_engine.engine.plan.registry import installed_stages, pin, stage_named, 
 from fld_engine.engine.plan.rounds import plan_of
 from fld_engine.engine.plan.stages import Answer, Opens, Result, Stage, StepStage
 from fld_engine.engine.plan.tasks import Lane, Task
+from fld_engine.engine.run.crew import Crew
 from fld_engine.engine.run.local import LocalBackend
-from fld_engine.engine.run.messages import Committed, Done, Progress
+from fld_engine.engine.run.messages import Committed, Done, Progress, Undone
 from fld_engine.engine.run.supervisor import Backend, Supervisor
 from fld_engine.schemas.errors import AccountingError
 
 log = logging.getLogger(__name__)
 
 Watch = Callable[[str, int, int], None]
-"""Told of progress: (step, units finished now, units in all). A step begins with 0 finished; 0 in all is not known."""
+"""Told of progress: (step, units finished now, units in all). A step begins with 0 finished; 0 in all is not known.
+
+Fewer than 0 finished are units that come again, for the attempt at them came to nothing.
+"""
 
 
 @dataclass(slots=True)
@@ -40,6 +44,8 @@ class Work:
     images_read: int = 0
     tasks_done: int = 0
     outputs_written: int = 0
+    failed: Counter[str] = field(default_factory=Counter)
+    """Step → units that it failed on."""
     annotated: dict[str, tuple[int, float]] = field(default_factory=dict)
     """Annotator → (images, seconds spent on them in the annotator, over all workers)."""
 
@@ -107,6 +113,10 @@ class Pipeline:
         finally:
             self._lease.__exit__(kind, error, tb)
             self.store = self.store.guarded(None)  # for whoever looks at what was made
+
+    def crew(self) -> Crew:
+        """The workers as they are now; asked from any thread."""
+        return self._supervisor.crew() if self._supervisor is not None else Crew()
 
     def release_workers(self) -> None:
         """End the workers, so that others can have their processors; a stage that needs some starts them anew."""
@@ -185,8 +195,13 @@ class Pipeline:
             self.watch(step, 0, total)
         for task, event in self._supervisor.run(lanes):
             if isinstance(event, Progress):
+                self.work.failed[event.span.step] += len(event.failed)
                 if event.finished:
                     self.watch(event.span.step, event.finished, 0)
+                continue
+            if isinstance(event, Undone):
+                self.work.failed[event.step] -= event.failed
+                self.watch(event.step, -event.finished, 0)
                 continue
             if isinstance(event, Done):
                 self.work.tasks_done += 1

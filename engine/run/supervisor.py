@@ -13,9 +13,23 @@ from fld_engine.engine.plan.limits import Limits
 from fld_engine.engine.plan.protocols import Resources
 from fld_engine.engine.plan.registry import package_of_stage
 from fld_engine.engine.plan.tasks import Lane, Span, Task
+from fld_engine.engine.run.crew import Crew, crew_of
 from fld_engine.engine.run.failures import FailureWatch
 from fld_engine.engine.run.jobs import WHAT, Job, Scene
-from fld_engine.engine.run.messages import Broken, Committed, Done, Event, Failed, Loading, Lost, Progress, Ready
+from fld_engine.engine.run.messages import (
+    Broken,
+    Committed,
+    Done,
+    Event,
+    Failed,
+    Loading,
+    Lost,
+    Progress,
+    Ready,
+    Said,
+    Undone,
+)
+from fld_engine.engine.run.said import retell
 from fld_engine.schemas.errors import FldError, ModelError, RunnerError, TransportError
 
 log = logging.getLogger(__name__)
@@ -103,8 +117,13 @@ class Supervisor:
         self._backend, self._limits, self._check = backend, limits, check
         self._workers: list[_Busy] = []
         self._failures = FailureWatch(limits.max_failed_share)
+        self._undone: list[tuple[Task, Undone]] = []
 
-    def run(self, lanes: Sequence[Lane]) -> Iterator[tuple[Task, Committed | Progress | Done]]:
+    def crew(self) -> Crew:
+        """The workers as they are now; asked from any thread."""
+        return crew_of((w.stages is not None, w.loading if w.job is not None else "") for w in list(self._workers))
+
+    def run(self, lanes: Sequence[Lane]) -> Iterator[tuple[Task, Committed | Progress | Done | Undone]]:
         """Do every task of the lanes, yielding what workers report; each task ends with its `Done`.
 
         Lanes stand in the order of the graph. Those that fit side by side run together, the others after them; tasks
@@ -120,7 +139,7 @@ class Supervisor:
 
     def _run_together(
         self, lanes: Sequence[Lane], sizes: Sequence[int]
-    ) -> Iterator[tuple[Task, Committed | Progress | Done]]:
+    ) -> Iterator[tuple[Task, Committed | Progress | Done | Undone]]:
         queues: list[_Queue] = []
         for lane, size in zip(lanes, sizes, strict=True):
             jobs = deque(Job(task) for task in lane.tasks)
@@ -132,6 +151,9 @@ class Supervisor:
             for queue in queues:
                 self._assign(queue)
             for handle, event in self._backend.poll([w.handle for w in self._workers], POLL_S) + self._overdue():
+                if isinstance(event, Said):  # no sign of life: one that waits for something may say so for ever
+                    retell(event)
+                    continue
                 worker = next((w for w in self._workers if w.handle is handle), None)
                 if worker is None:
                     continue
@@ -151,6 +173,8 @@ class Supervisor:
                         yield job.task, event
                         if isinstance(event, Done):  # recorded by now: what reads its outputs may begin
                             worker.queue.unfinished.discard(job.task.label)
+            while self._undone:
+                yield self._undone.pop()
 
     def close(self) -> None:
         """End all workers."""
@@ -239,16 +263,15 @@ class Supervisor:
         if (job := self._give_back(worker)) is None:
             return
         why = f"{WHAT[event.cause]} {worker.scene().doing} {event.detail}"
-        log.warning("%s %s: %s", job.task.stage, job.task.label, why)
+        log.warning("%s %s: %s", job.task.stage, job.task.label, why, extra=job.about)
         job.lose(event, worker.begun, worker.scene(), self._limits)
 
     def _break(self, worker: _Busy, event: Broken) -> None:
         """End a process that cannot be trusted; its job is done again in a fresh one."""
         if (job := self._give_back(worker)) is None:
             return
-        log.warning(
-            "%s %s: process ended, for it may fail on anything: %s", job.task.stage, job.task.label, event.detail
-        )
+        told = "%s %s: process ended, for it may fail on anything: %s"
+        log.warning(told, job.task.stage, job.task.label, event.detail, extra=job.about)
         for span, _ in event.guilty:
             self._failures.guilty(span.step)
         job.break_(event, worker.scene(), self._limits)
@@ -257,9 +280,14 @@ class Supervisor:
         """End a worker; its job, if it has one, is the next of its lane."""
         self._end(worker)
         if (job := worker.job) is not None:
-            self._failures.forget(job.counted)
+            self._forget(job)
             worker.queue.jobs.appendleft(job)
         return job
+
+    def _forget(self, job: Job) -> None:
+        """An attempt came to nothing: what it has reported is not done."""
+        self._undone += [(job.task, undone) for undone in job.undone()]
+        self._failures.forget(job.counted)
 
     def _end(self, worker: _Busy) -> None:
         self._workers.remove(worker)
@@ -270,9 +298,9 @@ class Supervisor:
         job = worker.job
         assert job is not None, "an idle worker reported a failure"
         worker.job, worker.begun = None, None
-        self._failures.forget(job.counted)
+        self._forget(job)
         job.attempts += 1
-        log.warning("%s %s failed: %s", job.task.stage, job.task.label, event.detail)
+        log.warning("%s %s failed: %s", job.task.stage, job.task.label, event.detail, extra=job.about)
         if event.fatal or job.attempts > self._limits.task_retries:
             raise _ERRORS.get(event.error, RunnerError)(
                 f"{job.task.stage} {job.task.label}: {event.error}: {event.detail}"
