@@ -21,10 +21,11 @@ from fld_engine.engine.plan.registry import installed_stages, pin, stage_named, 
 from fld_engine.engine.plan.rounds import plan_of
 from fld_engine.engine.plan.stages import Answer, Opens, Result, Stage, StepStage
 from fld_engine.engine.plan.tasks import Lane, Task
+from fld_engine.engine.run.backend import Backend
 from fld_engine.engine.run.crew import Crew
 from fld_engine.engine.run.local import LocalBackend
 from fld_engine.engine.run.messages import Committed, Done, Progress, Undone
-from fld_engine.engine.run.supervisor import Backend, Supervisor
+from fld_engine.engine.run.supervisor import Supervisor
 from fld_engine.schemas.errors import AccountingError
 
 log = logging.getLogger(__name__)

@@ -24,11 +24,11 @@ from fld_engine.engine.plan.fit import fit_workers
 from fld_engine.engine.plan.protocols import Resources
 from fld_engine.engine.plan.registry import names_of_stages
 from fld_engine.engine.plan.tasks import Task
+from fld_engine.engine.run.backend import WorkerHandle
 from fld_engine.engine.run.logs import LEVEL_VARIABLE
 from fld_engine.engine.run.memory import peak_memory_mb
 from fld_engine.engine.run.messages import Cause, Event, Lost, Ready
 from fld_engine.engine.run.said import tell_driver
-from fld_engine.engine.run.supervisor import WorkerHandle
 from fld_engine.engine.run.worker import WorkerLoop, worker_environment
 from fld_engine.schemas.errors import RunnerError
 

@@ -7,12 +7,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from fld_engine.engine.plan.limits import Limits
 from fld_engine.engine.plan.protocols import Resources
 from fld_engine.engine.plan.registry import package_of_stage
 from fld_engine.engine.plan.tasks import Lane, Span, Task
+from fld_engine.engine.run.backend import Backend, WorkerHandle
 from fld_engine.engine.run.crew import Crew, crew_of
 from fld_engine.engine.run.failures import FailureWatch
 from fld_engine.engine.run.jobs import WHAT, Job, Scene
@@ -37,33 +37,6 @@ log = logging.getLogger(__name__)
 POLL_S = 0.2
 _ERRORS: dict[str, type[FldError]] = {kind.__name__: kind for kind in (ModelError, TransportError)}
 """Errors of workers that stay what they are; any other one is the runner's."""
-
-
-class WorkerHandle(Protocol):
-    """One worker process, seen from the driver."""
-
-    def submit(self, task: Task) -> None: ...
-
-    def kill(self) -> None:
-        """End it at once, whatever it does."""
-        ...
-
-
-class Backend(Protocol):
-    """Where workers live: this machine's processes, or a Ray cluster's actors."""
-
-    def fit(self, requests: Sequence[Resources]) -> list[int]:
-        """Workers of each size that run side by side; 0 for those that must wait for the earlier ones.
-
-        Raises `RunnerError` when a single worker fits nowhere.
-        """
-        ...
-
-    def start(self, resources: Resources) -> WorkerHandle: ...
-
-    def poll(self, workers: Sequence[WorkerHandle], timeout_s: float) -> list[tuple[WorkerHandle, Event]]:
-        """Events since the last call, in order for each worker; `Lost` when its process ended."""
-        ...
 
 
 @dataclass(slots=True, eq=False)
@@ -131,6 +104,7 @@ class Supervisor:
         no worker comes up, or when a step fails on more than the limits allow.
         """
         self._failures = FailureWatch(self._limits.max_failed_share)
+        self._undone.clear()
         waiting = [lane for lane in lanes if lane.tasks]
         while waiting:
             sizes = [size for size in self._backend.fit([lane.resources for lane in waiting]) if size]
