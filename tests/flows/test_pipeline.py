@@ -2,72 +2,55 @@
 
 from __future__ import annotations
 
-import gc
 import json
-import urllib.request
-import warnings
-from collections.abc import Iterator
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
-from prefect.settings import PREFECT_API_URL
 
-from fld_engine.engine.data.store import Store
-from fld_engine.engine.plan.config import RunConfig
-from fld_engine.flows.pipeline import STAGE_FLOWS, run_flow
-from fld_engine.schemas.errors import SourceError
-from tests.roots import fake_config, write_photographs
+from fld_engine.flows.pipeline import STAGE_FLOWS
 from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.long
 
 
-@pytest.fixture(scope="module", autouse=True)
-def prefect_server() -> Iterator[None]:
-    from prefect.testing.utilities import prefect_test_harness  # a server: seconds, wherever tests are collected
-
-    with prefect_test_harness(server_startup_timeout=int(PATIENCE_S)):
-        yield
-    with warnings.catch_warnings():  # Prefect's clients leave sockets to the garbage collector
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("flows")
 
 
-@pytest.fixture
-def config(tmp_path: Path) -> RunConfig:
-    write_photographs(tmp_path / "photos", 5)
-    Store(str(tmp_path / "root")).open_root(create=True)
-    return fake_config(tmp_path / "photos")
-
-
-def test_one_flow_runs_the_whole_road_and_leaves_its_numbers(config: RunConfig, tmp_path: Path) -> None:
-    summary = run_flow(config.model_dump(mode="json"), str(tmp_path / "root"))
-    assert (summary.ingested, summary.num_samples, summary.problems) == (5, 5, 0)
-    assert list(summary.seconds) == list(STAGE_FLOWS)
-    request = urllib.request.Request(
-        f"{PREFECT_API_URL.value()}/artifacts/filter", data=b"{}", headers={"Content-Type": "application/json"}
+@pytest.fixture(scope="module")
+def found(folder: Path, pytestconfig: pytest.Config) -> dict[str, Any]:
+    """What the flows returned and left, each on a root of its own, with five photographs."""
+    driver = [sys.executable, "-m", "tests.flows.prefect_driver", str(folder)]
+    done = subprocess.run(
+        driver, capture_output=True, text=True, timeout=PATIENCE_S, check=False, cwd=pytestconfig.rootpath
     )
-    with urllib.request.urlopen(request, timeout=PATIENCE_S) as response:
-        artifacts = json.load(response)
-    found = {a["key"]: a["data"] for a in artifacts}
-    assert set(found) == {"fld-road", "fld-report"}
-    assert "samples 5" in found["fld-road"]
-    page = tmp_path / "root" / "report" / "index.html"
-    assert page.as_uri() in found["fld-report"]
+    assert done.returncode == 0, done.stderr
+    read: dict[str, Any] = json.loads((folder / "found.json").read_text())
+    return read
+
+
+def test_one_flow_runs_the_whole_road_and_leaves_its_numbers(found: dict[str, Any], folder: Path) -> None:
+    whole = found["whole"]
+    assert (whole["ingested"], whole["num_samples"], whole["problems"]) == (5, 5, 0)
+    assert list(whole["seconds"]) == list(STAGE_FLOWS)
+    assert set(found["artifacts"]) == {"fld-road", "fld-report"}
+    assert "samples 5" in found["artifacts"]["fld-road"]
+    page = folder / "whole/report/index.html"
+    assert page.as_uri() in found["artifacts"]["fld-report"]
     html = page.read_text(encoding="utf-8")
     assert "annotate" in html.split("<h2>Time</h2>")[1]  # the report knows the very run that made it
 
 
-def test_stage_by_stage_makes_the_same_and_a_repeated_stage_does_nothing(config: RunConfig, tmp_path: Path) -> None:
-    parameters = config.model_dump(mode="json")
-    summaries = {stage: flow(parameters, str(tmp_path / "root"), stage) for stage, flow in STAGE_FLOWS.items()}
-    assert summaries["export"].num_samples == 5
-    again = STAGE_FLOWS["annotate"](parameters, str(tmp_path / "root"), "annotate")
-    assert (again.models_loaded, again.images_read, again.outputs_written) == (0, 0, 0)
+def test_stage_by_stage_makes_the_same_and_a_repeated_stage_does_nothing(found: dict[str, Any]) -> None:
+    assert found["staged"]["export"]["num_samples"] == 5
+    again = found["again"]
+    assert (again["models_loaded"], again["images_read"], again["outputs_written"]) == (0, 0, 0)
 
 
-def test_an_error_of_ours_is_not_retried(tmp_path: Path) -> None:
-    (tmp_path / "empty").mkdir()
-    Store(str(tmp_path / "root")).open_root(create=True)
-    with pytest.raises(SourceError):
-        run_flow(fake_config(tmp_path / "empty").model_dump(mode="json"), str(tmp_path / "root"))
+def test_an_error_of_ours_is_not_retried(found: dict[str, Any]) -> None:
+    assert "empty" in found["refused"]
+    assert found["tries"] == 1, "no task of any of these flows ran twice"

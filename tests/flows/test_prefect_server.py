@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import urllib.request
 
 import pytest
@@ -44,3 +45,13 @@ def test_each_run_of_a_process_is_told_to_its_own_server() -> None:
         with prefect_api():
             counting()
             wait_until(lambda number=number: num_ended() == number)  # type: ignore[misc]
+
+
+def test_a_process_that_ran_a_flow_can_be_forked() -> None:
+    """A trainer's loader forks its workers; with what some versions of Prefect leave behind, each ended with 1."""
+    with prefect_api():
+        counting()
+    child = multiprocessing.get_context("fork").Process(target=num_ended.__name__.upper)
+    child.start()
+    child.join(PATIENCE_S)
+    assert child.exitcode == 0
