@@ -118,8 +118,8 @@ def where_to_look(store: Store, path: str) -> str:
     if store.local:
         page = Path(store.path(path)).absolute()
         return (
-            f"On `{socket.gethostname()}`, open `{page.as_uri()}` in a browser. From elsewhere, fetch its folder first: "
-            f"`scp -r {socket.gethostname()}:{page.parent} report`, then open `report/{page.name}`."
+            f"On `{socket.gethostname()}`, open `{page.as_uri()}` in a browser. From elsewhere, fetch its folder "
+            f"first: `scp -r {socket.gethostname()}:{page.parent} report`, then open `report/{page.name}`."
         )
     url, protocol = masked(store.url), store.url.partition("://")[0]
     bucket, _, key = masked(store.path(path)).partition("/")
@@ -139,7 +139,6 @@ def where_to_look(store: Store, path: str) -> str:
 
 def _own_endpoint(store: Store) -> bool:
     """Whether an S3 that is not Amazon's is meant: their console does not know it."""
-
 
     kwargs: Any = getattr(store.fs, "client_kwargs", None) or {}
     asked = (getattr(store.fs, "endpoint_url", None), kwargs.get("endpoint_url"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ from fld_engine.engine.plan.config import ExporterConfig, RunConfig
 from fld_engine.engine.plan.libraries import check_libraries, mark_made_with
 from fld_engine.engine.plan.plan import Plan
 from fld_engine.engine.plan.registry import build_exporter, exporter_names, pin, stages_of_run
-from fld_engine.engine.run.logs import configure_logging
+from fld_engine.engine.run.logs import configure_logging, writes_json
 from fld_engine.engine.run.pipeline import Pipeline
 from fld_engine.engine.stages.annotate.stage import Annotate
 from fld_engine.engine.stages.export.stage import Export, export_folder
@@ -31,6 +32,7 @@ from fld_engine.flows.options import (
     AfterRound,
     AsJson,
     Gold,
+    LogFormat,
     Recipe,
     Root,
     Runner,
@@ -44,6 +46,8 @@ from fld_engine.flows.progress import progress_bars
 from fld_engine.flows.root import existing_root, keep_config
 from fld_engine.flows.terminal import leave, out, print_status, warn_of_work_sets
 from fld_engine.schemas.errors import ConfigError, FldError, unknown_name
+
+log = logging.getLogger(__name__)
 
 HELP = """The data engine: specialists annotate, filters decide, verified shards come out.
 
@@ -64,11 +68,13 @@ def main() -> None:
     os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     os.environ.setdefault("DO_NOT_TRACK", "1")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")  # errors are reported here, once
-    configure_logging()
     try:
+        configure_logging()
         app()
     except FldError as error:
+        if writes_json():
+            log.error("%s", error)
+            sys.exit(error.exit_code)
         Console(stderr=True, soft_wrap=True, highlight=False).print(f"error: {error}", style="red", markup=False)
         sys.exit(error.exit_code)
 
@@ -83,6 +89,7 @@ def run(
     workers: Workers = None,
     ray_address: Address = None,
     set_: Set = None,
+    log_format: LogFormat = None,
 ) -> None:
     """Run the whole pipeline, doing only what is missing."""
     config = pin(
@@ -142,6 +149,7 @@ def replay(
         ),
     ] = None,
     set_: Set = None,
+    log_format: LogFormat = None,
 ) -> None:
     """Run the annotators again on the images that failed, and take in those that were refused under other limits."""
     from fld_engine.engine.stages.replay.marks import mark_failed, mark_refused
@@ -192,6 +200,7 @@ def refine(
     rounds: Annotated[int, typer.Option(help="At most how many rounds.", min=1)] = 1,
     set_: Set = None,
     as_json: AsJson = False,
+    log_format: LogFormat = None,
 ) -> None:
     """Train students on the labels, let them look again, and take over what gold finds better, round after round."""
     from fld_engine.flows.prefect_server import prefect_api

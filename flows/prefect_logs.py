@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from contextvars import copy_context
+from copy import copy
 
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.logging.handlers import APILogHandler
 
-from fld_engine.engine.run.logs import CHATTY, OURS, PROGRESS, TextLines, set_levels
+from fld_engine.engine.run.logs import CHATTY, FIELDS, OURS, PROGRESS, TextLines, fields_of, set_levels
 
 
 @contextmanager
@@ -36,16 +37,17 @@ class _RunLog(APILogHandler):
     def __init__(self, flow_run_id: str) -> None:
         super().__init__()
         self._flow_run_id = flow_run_id
-        self._task_run_id: str | None = None
+        self._context = copy_context()  # without it, a thread of ours would look for another server
         self.setFormatter(TextLines(head=""))
         extra = logging.getLogger(OURS).handlers  # PREFECT_LOGGING_EXTRA_LOGGERS: Prefect sends these already
         self._left_out = ("prefect", *CHATTY, *([OURS] if any(isinstance(h, APILogHandler) for h in extra) else []))
 
-    def filter(self, record: logging.LogRecord) -> bool | logging.LogRecord:
-        return record.name.partition(".")[0] not in self._left_out and super().filter(record)
+    def filter(self, record: logging.LogRecord) -> bool:
+        return record.name.partition(".")[0] not in self._left_out and bool(super().filter(record))
 
-    def prepare(self, record: logging.LogRecord) -> dict[str, Any]:
-        if (task := TaskRunContext.get()) is not None:
-            self._task_run_id = str(task.task_run.id)
-        record.flow_run_id, record.task_run_id = self._flow_run_id, self._task_run_id
-        return super().prepare(record)
+    def emit(self, record: logging.LogRecord) -> None:
+        task = TaskRunContext.get()
+        sent = copy(record)  # others go on to handle it
+        sent.flow_run_id, sent.task_run_id = self._flow_run_id, str(task.task_run.id) if task else None
+        setattr(sent, FIELDS, fields_of(record))
+        self._context.copy().run(super().emit, sent)

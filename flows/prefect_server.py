@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from fld_engine.flows.progress import waiting_for
 from fld_engine.schemas.errors import RunnerError
 
 START_LIMIT_S = 120.0
@@ -29,7 +30,9 @@ def prefect_api() -> Iterator[None]:
     Prefect's own temporary server survives a driver killed with -9; ours watches its parent and ends with it.
     Raises `RunnerError` when it does not answer in time.
     """
-    from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
+    with waiting_for("loading Prefect"):
+        import prefect.flows  # noqa: F401 - what whoever calls needs next
+        from prefect.settings import PREFECT_API_URL, temporary_settings
 
     if PREFECT_API_URL.value():
         yield
@@ -42,9 +45,9 @@ def prefect_api() -> Iterator[None]:
     server = subprocess.Popen(command)
     url = f"http://127.0.0.1:{port}/api"
     try:
-        _wait_until_healthy(url, server)
-        # nobody reads the logs of a server that ends with the run
-        with temporary_settings(updates={PREFECT_API_URL: url, PREFECT_LOGGING_TO_API_ENABLED: False}):
+        with waiting_for(f"starting Prefect's temporary server at {url}"):
+            _wait_until_healthy(url, server)
+        with temporary_settings(updates={PREFECT_API_URL: url}):
             try:
                 yield
             finally:
@@ -55,14 +58,16 @@ def prefect_api() -> Iterator[None]:
 
 
 def _send_events() -> None:
-    """Tell the server what is still to be told of the run, and end the thread that does.
+    """Tell the server what is still to be told of the run, its log too, and end the threads that do.
 
-    Left alone, it would go on to a server that is gone, a minute for each event, at the end of the process and in the
+    Left alone, they would go on to a server that is gone, a minute for each event, at the end of the process and in the
     next run of the same process.
     """
     from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
 
     EventsWorker.drain_all(timeout=EVENTS_LIMIT_S)
+    APILogWorker.drain_all(timeout=EVENTS_LIMIT_S)
 
 
 def _wait_until_healthy(url: str, server: subprocess.Popen[bytes]) -> None:

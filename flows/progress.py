@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from contextvars import copy_context
 from types import TracebackType
 from typing import Any
 
@@ -34,7 +35,8 @@ class Ticker:
     def __init__(self, every_s: float, do: Callable[[], None], *, end_limit_s: float | None = None) -> None:
         self._every_s, self._do, self._end_limit_s = every_s, do, end_limit_s
         self._ends = threading.Event()
-        self._thread = threading.Thread(target=self._tick, name="progress", daemon=True)
+        here = copy_context()  # where Prefect keeps which run this is, and which server it belongs to
+        self._thread = threading.Thread(target=here.run, args=(self._tick,), name="progress", daemon=True)
 
     def __enter__(self) -> Ticker:
         self._thread.start()
@@ -105,7 +107,8 @@ def _rest(now: Now) -> Iterator[str]:
     if now.failed:
         yield f"{now.failed} failed"
     if now.crew.up or now.crew.starting:
-        yield f"{now.crew.up + now.crew.starting} workers"
+        num = now.crew.up + now.crew.starting
+        yield f"{num} worker{'' if num == 1 else 's'}"
     if now.crew.starting:
         yield f"{now.crew.starting} of them starting"
     if now.crew.loading:

@@ -15,6 +15,8 @@ from fld_engine.engine.plan.rounds import RoundRecord
 from fld_engine.engine.run.pipeline import Pipeline
 from fld_engine.engine.stages.annotate.stage import require_annotated
 from fld_engine.engine.stages.filter.stage import Filter
+from fld_engine.flows.artifacts import key_of, progress_artifacts
+from fld_engine.flows.prefect_logs import prefect_logs
 from fld_engine.flows.progress import progress_bars
 from fld_engine.refinement.loop.details import round_details
 from fld_engine.refinement.loop.loop import Loop
@@ -46,24 +48,34 @@ def refine_flow(config: dict[str, Any], root: str, rounds: int) -> RefineSummary
     With `refine.sparse` one more round follows, in which a specialist writes the texts that are missing.
     """
     resolved = parse_config(config, where="flow parameter `config`")
-    with progress_bars() as watch, Pipeline(Store(root), resolved, watch) as pipeline:
+    store = Store(root)
+    with (
+        prefect_logs(),
+        progress_bars() as board,
+        progress_artifacts(store, board),
+        Pipeline(store, resolved, board) as pipeline,
+    ):
+        board.follow(pipeline)
         require_annotated(pipeline.plan())
         pipeline.run(Filter())
         loop = Loop(pipeline, resolved.section("refine", RefineConfig))
-        done = [initial_round(loop)]
+        with board.stage("round 0"):
+            done = [initial_round(loop)]
         sparse = SparseStep(loop, loop.settings.sparse) if loop.settings.sparse else None
         if sparse is not None:
             sparse.count(done[0])  # the rounds before it take long: too few texts are said now
         ended = why_not_teach(loop.taught_folds(done[0]))
         while not ended:
-            done.append(refine_round(loop, len(done), done[-1]))
+            with board.stage(f"round {len(done)}"):
+                done.append(refine_round(loop, len(done), done[-1]))
             ended = why_stop(done[-1]) or (
                 f"all {rounds} rounds are done" if len(done) > rounds else why_not_teach(loop.taught_folds(done[-1]))
             )
         final = loop.final(done)
         if sparse is not None:
-            done.append(write_sparse(sparse, len(done), done[-1]))
-        create_table_artifact(key="fld-refine", table=_rows(done), description=f"Rounds of {root}: {ended}")
+            with board.stage(f"round {len(done)}: sparse tasks"):
+                done.append(write_sparse(sparse, len(done), done[-1]))
+        create_table_artifact(key=key_of(store, "refine"), table=_rows(done), description=f"Rounds of {root}: {ended}")
         return RefineSummary(rounds=tuple(done), ended=ended, final=final, num_readings=loop.final_readings.count())
 
 

@@ -107,10 +107,10 @@ class StderrHandler(logging.StreamHandler[TextIO]):
     def stream(self, stream: TextIO) -> None:
         raise AttributeError("the stream is standard error, whatever that is")
 
-    def filter(self, record: logging.LogRecord) -> bool | logging.LogRecord:
+    def filter(self, record: logging.LogRecord) -> bool:
         # what Prefect says of its runs is in its own log; what went wrong is said by whoever ran it, once
         quiet = record.name.partition(".")[0] == "prefect" and record.levelno < logging.CRITICAL
-        return False if quiet or record.name in self.hides else super().filter(record)
+        return not quiet and record.name not in self.hides and bool(super().filter(record))
 
 
 class TextLines(logging.Formatter):
