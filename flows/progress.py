@@ -63,10 +63,16 @@ def progress_bars() -> Iterator[Board]:
     with ExitStack() as stack:
         if draws():
             stack.enter_context(_hidden())
-            console = Console(stderr=True)
+            console = Console(stderr=True, highlight=False)
             stack.enter_context(
-                Live(console=console, get_renderable=lambda: drawn(board.now(), console.height), refresh_per_second=4)
+                Live(
+                    console=console,
+                    get_renderable=lambda: drawn(board.now(), console.height),
+                    refresh_per_second=4,
+                    transient=True,
+                )
             )
+            board.listeners.append(lambda event, now: console.print(ended(now)) if event == "ended" else None)
         every_s = float(os.environ.get(EVERY_VARIABLE) or EVERY_S)
         stack.enter_context(Ticker(every_s, lambda: _line("progress", board.now())))
         yield board
@@ -91,12 +97,18 @@ def draws() -> bool:
 def told(now: Now) -> str:
     """A run at a moment, in a line."""
     if not now.steps:
-        return ", ".join([now.doing or now.stage, *_rest(now)])
+        return ", ".join(filter(None, [now.doing or now.stage, *_rest(now)]))
     share = "" if now.percent is None else f" {now.percent:.0f} %"
     line = ", ".join([f"{_counted(now.done, now.total)}", *_rest(now)])
     each = [f"{step.name} {_counted(step.done, step.total)}" for step in now.steps]
     several = f" ({', '.join(each)})" if len(each) > 1 else ""
     return f"{now.stage or now.steps[0].name}{share}: {line}{several}"
+
+
+def ended(now: Now) -> str:
+    """A stage at its end, in a line."""
+    counted = f": {told(now).partition(': ')[2]}" if now.steps else ""
+    return f"{now.stage} ended after {_duration(now.elapsed_s)}{counted}"
 
 
 def _rest(now: Now) -> Iterator[str]:
@@ -146,11 +158,12 @@ def fields(event: str, now: Now) -> dict[str, Any]:
 def drawn(now: Now, height: int) -> RenderableType:
     """Bars of the steps, under a line that says what goes on."""
     head = Spinner("dots", Text(told(Now(now.stage, now.doing, now.elapsed_s, (), now.crew)) or "…"))
-    at_work = [step for step in now.steps if not step.total or step.done < step.total]
     room = max(1, height - 4)
-    shown = [step for step in now.steps if step not in at_work][-max(0, room - len(at_work)) :] + at_work
+    at_work = [step for step in now.steps if not step.total or step.done < step.total][:room]
+    over = [step for step in now.steps if step.total and step.done >= step.total]
+    shown = over[len(over) - min(len(over), room - len(at_work)) :] + at_work
     bars = Table.grid(padding=(0, 1))
-    for step in shown[:room]:
+    for step in shown:
         failed = f"{step.failed} failed" if step.failed else ""
         left = _duration(step.left_s) if step.left_s else ""
         bar = ProgressBar(total=step.total or None, completed=step.done, width=40, pulse=not step.total)
@@ -166,9 +179,7 @@ def _line(event: str, now: Now) -> None:
     elif event == "began":
         log.info("%s began", now.stage, extra=about(**fields("stage_began", now)))
     elif event == "ended":
-        line = f"{now.stage} ended after {_duration(now.elapsed_s)}"
-        counted = f": {told(now).partition(': ')[2]}" if now.steps else ""
-        log.info("%s%s", line, counted, extra=about(**fields("stage_ended", now)))
+        log.info("%s", ended(now), extra=about(**fields("stage_ended", now)))
     elif now.stage or now.steps or now.doing:
         log.info("%s", told(now), extra=about(**fields(event, now)))
 

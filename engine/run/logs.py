@@ -61,7 +61,7 @@ def set_levels() -> None:
     logging.getLogger(OURS).setLevel(level or "WARNING")
     logging.getLogger(PROGRESS).setLevel(level or "INFO")
     for name in CHATTY:
-        logging.getLogger(name).setLevel("DEBUG" if level == "DEBUG" else "WARNING")
+        logging.getLogger(name).setLevel("WARNING" if level == "INFO" else level or "WARNING")
 
 
 def writes_json() -> bool:

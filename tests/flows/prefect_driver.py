@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
+import time
 import urllib.request
 from pathlib import Path
 from typing import Any
 
-from prefect.settings import PREFECT_API_URL
+from prefect.logging.handlers import APILogWorker
+from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 from prefect.testing.utilities import prefect_test_harness
 
 from fld_engine.engine.data.store import Store
+from fld_engine.flows import artifacts
 from fld_engine.flows.pipeline import STAGE_FLOWS, run_flow
 from fld_engine.schemas.errors import SourceError
 from tests.roots import fake_config, write_photographs
@@ -30,23 +34,40 @@ def known_to_the_server(what: str) -> list[dict[str, Any]]:
         return list(json.load(response))
 
 
+def watch_shares(key: str, seen: set[float]) -> None:
+    """Take note of what the progress artifact of that key says, until it says that all is done."""
+    while 100.0 not in seen:
+        seen |= {artifact["data"] for artifact in known_to_the_server("artifacts") if artifact["key"].startswith(key)}
+        time.sleep(0.05)
+
+
 def new_root(folder: Path) -> str:
     Store(str(folder)).open_root(create=True)
     return str(folder)
 
 
 def main(folder: Path) -> None:
-    write_photographs(folder / "photos", 5)
+    bad = write_photographs(folder / "photos", 5)[2]
     (folder / "empty").mkdir()
     config = fake_config(folder / "photos").model_dump(mode="json")
     found: dict[str, Any] = {}
 
-    whole = run_flow(config, new_root(folder / "whole"))
+    slow = {"use": "fake", "params": {"regions": 3, "seconds": 0.4, "raise_on": [bad]}, "batch_size": 1}
+    watched = fake_config(folder / "photos", annotators={"first": slow}).model_dump(mode="json")
+    seen: set[float] = set()
+    watcher = threading.Thread(target=watch_shares, args=("fld-progress-annotate-first-", seen), daemon=True)
+    watcher.start()
+    whole = run_flow(watched, new_root(folder / "whole"))
+    watcher.join()
     found["whole"] = whole.model_dump(mode="json")
+    found["shares"], found["bad"] = sorted(seen), bad
     found["artifacts"] = {artifact["key"]: artifact["data"] for artifact in known_to_the_server("artifacts")}
+    APILogWorker.drain_all()
+    found["logs"] = known_to_the_server("logs")
 
     root = new_root(folder / "staged")
     found["staged"] = {stage: flow(config, root, stage).model_dump(mode="json") for stage, flow in STAGE_FLOWS.items()}
+    found["keys"] = sorted({artifact["key"] for artifact in known_to_the_server("artifacts")})
     found["again"] = STAGE_FLOWS["annotate"](config, root, "annotate").model_dump(mode="json")
 
     try:
@@ -58,5 +79,9 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    with prefect_test_harness(server_startup_timeout=int(PATIENCE_S)):
+    artifacts.UPDATE_S = 0.1  # small runs are over before the usual first look
+    with (
+        prefect_test_harness(server_startup_timeout=int(PATIENCE_S)),
+        temporary_settings(updates={PREFECT_LOGGING_TO_API_ENABLED: True}),
+    ):
         main(Path(sys.argv[1]))
