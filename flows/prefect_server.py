@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import subprocess
@@ -13,6 +14,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from fld_engine.engine.run.logs import configure_logging
 from fld_engine.flows.progress import waiting_for
 from fld_engine.schemas.errors import RunnerError
 
@@ -87,11 +89,15 @@ def _serve(parent_pid: int, port: int) -> None:
     os.environ["PREFECT_UI_ENABLED"] = "0"
     os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
     threading.Thread(target=_end_with_parent, args=(parent_pid,), daemon=True).start()
+    configure_logging()
     import uvicorn
     from prefect.server.api.server import create_app
 
     app = create_app(ephemeral=True, final=True)
-    uvicorn.run(app, host="127.0.0.1", port=port, log_level="error", lifespan="on")
+    for name in ("uvicorn", "fastapi"):  # what they say goes where all that is said goes, in the same lines
+        logging.getLogger(name).handlers.clear()
+        logging.getLogger(name).propagate = True
+    uvicorn.run(app, host="127.0.0.1", port=port, log_config=None, log_level="error", lifespan="on")
 
 
 def _end_with_parent(parent_pid: int) -> None:

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 import urllib.request
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,8 @@ def main(folder: Path) -> None:
     slow = {"use": "fake", "params": {"regions": 3, "seconds": 0.4, "raise_on": [bad]}, "batch_size": 1}
     watched = fake_config(folder / "photos", annotators={"first": slow}).model_dump(mode="json")
     seen: set[float] = set()
-    watcher = threading.Thread(target=watch_shares, args=("fld-progress-annotate-first-", seen), daemon=True)
+    here = copy_context()  # it knows the server
+    watcher = threading.Thread(target=here.run, args=(watch_shares, "fld-progress-annotate-first-", seen), daemon=True)
     watcher.start()
     whole = run_flow(watched, new_root(folder / "whole"))
     watcher.join()
@@ -79,7 +81,7 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    artifacts.UPDATE_S = 0.1  # small runs are over before the usual first look
+    artifacts.UPDATE_S = 0.3  # small runs are over before the usual first look
     with (
         prefect_test_harness(server_startup_timeout=int(PATIENCE_S)),
         temporary_settings(updates={PREFECT_LOGGING_TO_API_ENABLED: True}),
