@@ -109,6 +109,8 @@ class RayBackend:
         self._workers = workers
         if ray.is_initialized():
             return
+        logging.getLogger("ray").handlers.clear()  # what it says goes where all that is said goes, in the same lines
+        logging.getLogger("ray").propagate = True
         try:
             _check_reachable(address)
             ray.init(
