@@ -30,7 +30,9 @@ class Backend(Protocol):
         """
         ...
 
-    def start(self, resources: Resources) -> WorkerHandle: ...
+    def start(self, resources: Resources, *, lane: str = "") -> WorkerHandle:
+        """Begin a worker for the tasks of a lane, which it may be called after."""
+        ...
 
     def poll(self, workers: Sequence[WorkerHandle], timeout_s: float) -> list[tuple[WorkerHandle, Event]]:
         """Events since the last call, in order for each worker; `Lost` when its process ended."""

@@ -31,7 +31,8 @@ class Progress(Frozen):
     """Work on a span is about to begin; `finished` counts the units completed since the last report.
 
     `failed` are those of them that failed through the fault of the step itself: image and reason of each. `worked` says
-    that others were done in this process, and not taken over from an earlier run.
+    that others were done in this process, and not taken over from an earlier run. `batch_s` are the seconds that each
+    batch of an annotator took.
     """
 
     event: Literal["progress"] = "progress"
@@ -39,6 +40,7 @@ class Progress(Frozen):
     finished: int = 0
     failed: tuple[str, ...] = ()
     worked: bool = False
+    batch_s: tuple[float, ...] = ()
 
 
 class Committed(Frozen):
@@ -50,10 +52,14 @@ class Committed(Frozen):
 
 
 class Done(Frozen):
-    """The task is complete. `result` is the JSON of its result type; empty where a task answers nothing."""
+    """The task is complete. `result` is the JSON of its result type; empty where a task answers nothing.
+
+    `spent` is what all of it cost, outputs that were committed included.
+    """
 
     event: Literal["done"] = "done"
     result: str = ""
+    spent: Spent = Spent()
 
 
 class Failed(Frozen):

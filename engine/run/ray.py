@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import queue
+import signal
 import socket
 import threading
-from collections.abc import Sequence
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import ray
@@ -19,15 +22,18 @@ from ray.exceptions import (
     RayActorError,
     RayError,
 )
+from ray.util.metrics import Counter, Gauge, Histogram
 
 from fld_engine.engine.plan.fit import fit_workers
 from fld_engine.engine.plan.protocols import Resources
 from fld_engine.engine.plan.registry import names_of_stages
 from fld_engine.engine.plan.tasks import Task
 from fld_engine.engine.run.backend import WorkerHandle
+from fld_engine.engine.run.interrupt import interrupts
 from fld_engine.engine.run.logs import LEVEL_VARIABLE
 from fld_engine.engine.run.memory import peak_memory_mb
 from fld_engine.engine.run.messages import Cause, Event, Lost, Ready
+from fld_engine.engine.run.metrics import METRICS, ROOT, Metric, Sink
 from fld_engine.engine.run.said import tell_driver
 from fld_engine.engine.run.worker import WorkerLoop, worker_environment
 from fld_engine.schemas.errors import RunnerError
@@ -93,7 +99,8 @@ class RayWorker:
         self.peak_mb = 0
 
     def submit(self, task: Task) -> None:
-        self._working = self.actor.work.remote(task)
+        name = " ".join([task.stage, task.label, "+".join(task.units)]).strip()  # as Ray's dashboard lists it
+        self._working = self.actor.work.options(name=name).remote(task)
 
     def kill(self) -> None:
         ray.kill(self.actor, no_restart=True)
@@ -106,19 +113,21 @@ class RayBackend:
     """
 
     def __init__(self, address: str = "", workers: int = 0) -> None:
-        self._workers = workers
+        self._workers, self._joined = workers, bool(address)
         if ray.is_initialized():
             return
         logging.getLogger("ray").handlers.clear()  # what it says goes where all that is said goes, in the same lines
         logging.getLogger("ray").propagate = True
         try:
             _check_reachable(address)
-            ray.init(
-                address=address or "local",
-                log_to_driver=False,
-                logging_level=logging.WARNING,
-                include_dashboard=False if not address else None,
-            )
+            with interrupts().at("while Ray starts"), _our_signals():
+                ray.init(
+                    address=address or "local",
+                    log_to_driver=False,
+                    logging_level=logging.WARNING,
+                    include_dashboard=False if not address else None,
+                )
+                interrupts().check()  # Ray passes over what is raised while its C++ waits
         except (OSError, RayError, RuntimeError, ValueError) as error:
             raise RunnerError(
                 f"cannot join a Ray cluster at {address!r}: {error}; start one with `ray start --head`, give its "
@@ -136,12 +145,26 @@ class RayBackend:
                 nodes.append(Resources(cpus=have["CPU"], gpus=have.get("GPU", 0), memory_mb=max(1, memory_mb)))
         return fit_workers(nodes, requests, limit=self._workers)
 
-    def start(self, resources: Resources) -> WorkerHandle:
+    def sink(self) -> Sink | None:
+        """The metrics of the cluster, which its node agents export. Without `ray[default]` there are no agents."""
+        here = ray.get_runtime_context().get_node_id()
+        listed: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]  # Ray leaves it untyped
+        if any(node["NodeID"] == here and node.get("MetricsAgentPort", 0) > 0 for node in listed):
+            return RayMetrics()
+        log.log(
+            logging.WARNING if self._joined else logging.INFO,
+            "no metrics and no dashboard: this node of the Ray cluster was started without ray[default]; install "
+            "fld-engine[cluster] on every node before `ray start`, or have the driver serve metrics: --metrics-port",
+        )
+        return None
+
+    def start(self, resources: Resources, *, lane: str = "") -> WorkerHandle:
         environment = worker_environment(resources.cpus)
         if level := os.environ.get(LEVEL_VARIABLE):
             environment[LEVEL_VARIABLE] = level
         remote: Any = ray.remote  # its stubs do not know concurrency groups
         actor = remote(concurrency_groups={"control": 1})(RemoteWorker).options(
+            name=f"{lane or 'worker'} {uuid.uuid4().hex[:6]}",  # names must differ, also from those of actors that went
             num_cpus=resources.cpus,
             num_gpus=resources.gpus,
             memory=resources.memory_mb * 2**20,
@@ -169,6 +192,32 @@ class RayBackend:
         return events
 
 
+class RayMetrics:
+    """Metrics of a Ray cluster. It counts in its own process; the agent of the node exports, a little later."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, Counter | Gauge | Histogram] = {}
+        for metric in METRICS:
+            labels = (ROOT, *metric.labels)
+            if metric.kind == "counter":
+                self._made[metric.name] = Counter(metric.name, metric.help, labels)
+            elif metric.kind == "gauge":
+                self._made[metric.name] = Gauge(metric.name, metric.help, labels)
+            else:
+                self._made[metric.name] = Histogram(metric.name, metric.help, list(metric.buckets), labels)
+
+    def add(self, metric: Metric, labels: Mapping[str, str], value: float) -> None:
+        made, tags = self._made[metric.name], dict(labels)
+        if isinstance(made, Gauge):
+            made.set(value, tags)
+        elif isinstance(made, Histogram):
+            made.observe(value, tags)
+        elif value > 0:  # Ray refuses to count nothing
+            made.inc(value, tags)
+
+    def close(self) -> None: ...
+
+
 def cause_of(error: RayError) -> Cause:
     """Why an actor does not answer any more."""
     if isinstance(error, OutOfMemoryError):
@@ -177,6 +226,24 @@ def cause_of(error: RayError) -> Cause:
     if left or (isinstance(error, RayActorError) and (error.preempted or NODE_DIED in str(error))):
         return "node"
     return "process"
+
+
+@contextmanager
+def _our_signals() -> Iterator[None]:
+    """Put our handler of SIGTERM back: Ray puts its own in the place of it, which ends the process by `SystemExit`."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    ours = signal.getsignal(signal.SIGTERM)
+    ended = False
+    try:
+        yield
+    except SystemExit:  # Ray's handler has cleaned up; now it is for ours
+        ended = True
+    finally:
+        signal.signal(signal.SIGTERM, ours)
+    if ended:
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _check_reachable(address: str) -> None:

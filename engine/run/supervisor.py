@@ -18,6 +18,7 @@ from fld_engine.engine.run.failures import FailureWatch
 from fld_engine.engine.run.jobs import WHAT, Job, Scene
 from fld_engine.engine.run.messages import (
     Broken,
+    Cause,
     Committed,
     Done,
     Event,
@@ -29,6 +30,7 @@ from fld_engine.engine.run.messages import (
     Said,
     Undone,
 )
+from fld_engine.engine.run.meter import Meter
 from fld_engine.engine.run.said import retell
 from fld_engine.schemas.errors import FldError, ModelError, RunnerError, TransportError
 
@@ -43,6 +45,7 @@ _ERRORS: dict[str, type[FldError]] = {kind.__name__: kind for kind in (ModelErro
 class _Queue:
     """A lane at work. A job waits while a lane before has one of the same label to finish: it may read its output."""
 
+    name: str
     resources: Resources
     size: int  # workers
     jobs: deque[Job]
@@ -83,11 +86,13 @@ class _Busy:
 class Supervisor:
     """Runs lanes of tasks on a backend's workers, which stay up between calls until `close`.
 
-    `check` is called before work is given out, and raises where there must be no more.
+    `check` is called before work is given out, and raises where there must be no more. `meter` is told of everything.
     """
 
-    def __init__(self, backend: Backend, limits: Limits, check: Callable[[], None] = lambda: None) -> None:
-        self._backend, self._limits, self._check = backend, limits, check
+    def __init__(
+        self, backend: Backend, limits: Limits, check: Callable[[], None] = lambda: None, meter: Meter | None = None
+    ) -> None:
+        self._backend, self._limits, self._check, self._meter = backend, limits, check, meter or Meter()
         self._workers: list[_Busy] = []
         self._failures = FailureWatch(limits.max_failed_share)
         self._undone: list[tuple[Task, Undone]] = []
@@ -118,13 +123,16 @@ class Supervisor:
         for lane, size in zip(lanes, sizes, strict=True):
             jobs = deque(Job(task) for task in lane.tasks)
             labels = {task.label for task in lane.tasks}
-            queues.append(_Queue(lane.resources, min(size, len(jobs)), jobs, labels, before=tuple(queues)))
+            queues.append(_Queue(lane.name, lane.resources, min(size, len(jobs)), jobs, labels, before=tuple(queues)))
         self._move_workers(queues)
         while any(queue.unfinished for queue in queues):
             self._check()
             for queue in queues:
                 self._assign(queue)
-            for handle, event in self._backend.poll([w.handle for w in self._workers], POLL_S) + self._overdue():
+            self._meter.look(queues, self._workers)
+            events = self._backend.poll([w.handle for w in self._workers], POLL_S) + self._overdue()
+            events.sort(key=lambda found: isinstance(found[1], Lost))  # what was done first: a loss may end the run
+            for handle, event in events:
                 if isinstance(event, Said):  # no sign of life: one that waits for something may say so for ever
                     retell(event)
                     continue
@@ -155,6 +163,7 @@ class Supervisor:
         for worker in self._workers:
             worker.handle.kill()
         self._workers.clear()
+        self._meter.look((), ())
 
     def _move_workers(self, queues: Sequence[_Queue]) -> None:
         """Keep the workers that are large enough for a lane, with their models; end the others.
@@ -183,7 +192,8 @@ class Supervisor:
                 if len(mine) >= queue.size:  # all of them have done something, and this job asks for one that has not
                     mine.remove(idle[0])
                     self._end(idle.pop(0))
-                worker = _Busy(self._backend.start(queue.resources), queue.resources, queue, time.monotonic())
+                handle = self._backend.start(queue.resources, lane=queue.name)
+                worker = _Busy(handle, queue.resources, queue, time.monotonic())
                 self._workers.append(worker)
                 mine.append(worker)
             else:
@@ -198,6 +208,7 @@ class Supervisor:
 
     def _submit(self, worker: _Busy, job: Job) -> None:
         isolation = job.task.isolation.model_copy(update={"patient": self._failures.hopeless()})
+        self._meter.given(worker.queue.name, worker.resources, job.task)
         worker.handle.submit(job.task.model_copy(update={"isolation": isolation}))
 
     def _welcome(self, worker: _Busy, event: Ready) -> None:
@@ -213,6 +224,7 @@ class Supervisor:
         self._submit(worker, worker.job)
 
     def _note(self, worker: _Busy, job: Job, event: Event) -> None:
+        self._meter.heard(job.task, event)
         if isinstance(event, Progress):
             worker.begun = None if event.finished else event.span
             worker.loading, worker.at = "", f"{event.span.step} {event.span.start}"
@@ -233,8 +245,12 @@ class Supervisor:
         return hung
 
     def _lose(self, worker: _Busy, event: Lost) -> None:
-        """Replace a lost worker; its job goes back first in line, with what was learnt."""
-        if (job := self._give_back(worker)) is None:
+        """Replace a lost worker; its job goes back first in line, with what was learnt.
+
+        Nothing is learnt where no more work is given out: what ends a run from outside may end all its processes.
+        """
+        self._check()
+        if (job := self._give_back(worker, event.cause)) is None:
             return
         why = f"{WHAT[event.cause]} {worker.scene().doing} {event.detail}"
         log.warning("%s %s: %s", job.task.stage, job.task.label, why, extra=job.about)
@@ -242,7 +258,7 @@ class Supervisor:
 
     def _break(self, worker: _Busy, event: Broken) -> None:
         """End a process that cannot be trusted; its job is done again in a fresh one."""
-        if (job := self._give_back(worker)) is None:
+        if (job := self._give_back(worker, "device")) is None:
             return
         told = "%s %s: process ended, for it may fail on anything: %s"
         log.warning(told, job.task.stage, job.task.label, event.detail, extra=job.about)
@@ -250,10 +266,11 @@ class Supervisor:
             self._failures.guilty(span.step)
         job.break_(event, worker.scene(), self._limits)
 
-    def _give_back(self, worker: _Busy) -> Job | None:
+    def _give_back(self, worker: _Busy, cause: Cause) -> Job | None:
         """End a worker; its job, if it has one, is the next of its lane."""
         self._end(worker)
         if (job := worker.job) is not None:
+            self._meter.over(job.task, lost=cause)
             self._forget(job)
             worker.queue.jobs.appendleft(job)
         return job
@@ -273,6 +290,7 @@ class Supervisor:
         assert job is not None, "an idle worker reported a failure"
         worker.job, worker.begun = None, None
         self._forget(job)
+        self._meter.over(job.task, lost="error")
         job.attempts += 1
         log.warning("%s %s failed: %s", job.task.stage, job.task.label, event.detail, extra=job.about)
         if event.fatal or job.attempts > self._limits.task_retries:

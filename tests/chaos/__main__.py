@@ -12,14 +12,16 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from tests.chaos.cases import PLAYED, Case, draw
-from tests.chaos.ground import DISK, STAGES, lay
+from tests.chaos.ground import DISK, S3, STAGES, Ground, lay
 from tests.chaos.play import Verdict, play, why_no_disk
+from tests.object_store import served_bucket
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -33,9 +35,14 @@ def main(arguments: Sequence[str]) -> int:
     refused = why_no_disk(folder)
     if refused:
         out.print(f"no full disks: {refused}")
-    ground = lay(folder / "ground", {case.stage for case in given.case} or STAGES)
-    victims = {victim for _, victim in PLAYED} - ({DISK} if refused else set())
-    cases = given.case or [*draw(ground, given.kills, given.seed, victims)]
+    is_far = not given.case or any(case.runner == S3 for case in given.case)
+    with served_bucket() if is_far else nullcontext("") as bucket:
+        ground = lay(folder / "ground", {case.stage for case in given.case} or STAGES, bucket)
+        victims = {victim for _, victim in PLAYED} - ({DISK} if refused else set())
+        return _play(given.case or [*draw(ground, given.kills, given.seed, victims)], ground, folder, given, out)
+
+
+def _play(cases: Sequence[Case], ground: Ground, folder: Path, given: argparse.Namespace, out: Console) -> int:
 
     def played(numbered: tuple[int, Case]) -> tuple[Case, Verdict]:
         number, case = numbered

@@ -6,6 +6,7 @@ Writes what it found to `FOLDER/found.json`, for `test_pipeline.py`.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 import threading
@@ -15,11 +16,13 @@ from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
+import yaml
+from prefect.deployments import run_deployment
 from prefect.logging.handlers import APILogWorker
+from prefect.runner import Runner
 from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 from prefect.testing.utilities import prefect_test_harness
 
-from fld_engine.engine.data.store import Store
 from fld_engine.flows import artifacts
 from fld_engine.flows.pipeline import STAGE_FLOWS, run_flow
 from fld_engine.schemas.errors import SourceError
@@ -42,9 +45,21 @@ def watch_shares(key: str, seen: set[float]) -> None:
         time.sleep(0.05)
 
 
-def new_root(folder: Path) -> str:
-    Store(str(folder)).open_root(create=True)
-    return str(folder)
+def deployed(root: Path, recipe: Path, source: Path) -> dict[str, Any]:
+    """A deployment of the flow, whose run a runner of Prefect starts in a process of its own, as a worker would."""
+    parameters = {"root": str(root), "recipe": str(recipe), "sources": [str(source)], "overrides": ["seed=7"]}
+    runner = Runner(name="test", pause_on_shutdown=False)
+    runner.add_flow(run_flow, name="nightly", parameters=parameters)  # type: ignore[unused-coroutine]
+    wrong = dict[str, str]()
+    for given in ({"workers": "many"}, {"runner": "slurm"}, {"sauces": []}):
+        try:
+            run_deployment("fld-run/nightly", parameters=given, timeout=0)  # type: ignore[unused-coroutine]
+        except Exception as error:  # noqa: BLE001 - the server's answer, whatever its class
+            wrong[next(iter(given))] = str(error)
+    run = run_deployment("fld-run/nightly", timeout=0)
+    asyncio.run(runner.start(run_once=True))
+    (ended,) = [one for one in known_to_the_server("flow_runs") if one["id"] == str(run.id)]  # type: ignore[union-attr]
+    return {"state": ended["state_name"], "wrong": wrong}
 
 
 def main(folder: Path) -> None:
@@ -59,7 +74,7 @@ def main(folder: Path) -> None:
     here = copy_context()  # it knows the server
     watcher = threading.Thread(target=here.run, args=(watch_shares, "fld-progress-annotate-first-", seen), daemon=True)
     watcher.start()
-    whole = run_flow(watched, new_root(folder / "whole"))
+    whole = run_flow(str(folder / "whole"), recipe=watched)
     watcher.join()
     found["whole"] = whole.model_dump(mode="json")
     found["shares"], found["bad"] = sorted(seen), bad
@@ -67,16 +82,22 @@ def main(folder: Path) -> None:
     APILogWorker.drain_all()
     found["logs"] = known_to_the_server("logs")
 
-    root = new_root(folder / "staged")
-    found["staged"] = {stage: flow(config, root, stage).model_dump(mode="json") for stage, flow in STAGE_FLOWS.items()}
+    root = str(folder / "staged")
+    found["staged"] = {
+        stage: flow(root, stage=stage, recipe=config).model_dump(mode="json") for stage, flow in STAGE_FLOWS.items()
+    }
     found["keys"] = sorted({artifact["key"] for artifact in known_to_the_server("artifacts")})
-    found["again"] = STAGE_FLOWS["annotate"](config, root, "annotate").model_dump(mode="json")
+    found["again"] = STAGE_FLOWS["annotate"](root, stage="annotate").model_dump(mode="json")
 
     try:
-        run_flow(fake_config(folder / "empty").model_dump(mode="json"), new_root(folder / "refused"))
+        run_flow(str(folder / "refused"), recipe=fake_config(folder / "empty").model_dump(mode="json"))
     except SourceError as error:
         found["refused"] = str(error)
     found["tries"] = max(run["run_count"] for run in known_to_the_server("task_runs"))
+
+    del config["sources"]
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    found["deployed"] = deployed(folder / "deployed", folder / "recipe.yaml", folder / "photos")
     (folder / "found.json").write_text(json.dumps(found), encoding="utf-8")
 
 

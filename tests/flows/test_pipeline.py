@@ -10,8 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from fld_engine.flows.asked import Asked
+from fld_engine.flows.cli import app
 from fld_engine.flows.pipeline import STAGE_FLOWS
+from fld_engine.flows.start import begin
 from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.long
@@ -84,3 +88,18 @@ def test_stage_by_stage_makes_the_same_and_a_repeated_stage_does_nothing(found: 
 def test_an_error_of_ours_is_not_retried(found: dict[str, Any]) -> None:
     assert "empty" in found["refused"]
     assert found["tries"] == 1, "no task of any of these flows ran twice"
+
+
+def test_a_deployment_makes_a_root_that_every_command_goes_on_with(found: dict[str, Any], folder: Path) -> None:
+    """Its run makes the root, and says in it where each setting came from; the server checks what it is given."""
+    deployed = found["deployed"]
+    assert deployed["state"] == "Completed"
+    assert set(deployed["wrong"]) == {"workers", "runner", "sauces"}, "parameters that there are not are refused"
+    root = str(folder / "deployed")
+    begun = begin(Asked(root=root))
+    assert (begun.config.seed, [spec.name for spec in begun.config.sources]) == (7, ["photos"])
+    assert begun.origins.of("seed") == "--set"
+    for command in (["status", "--root", root], ["run", root], ["export", "--root", root]):
+        done = CliRunner().invoke(app, command, catch_exceptions=False)
+        assert done.exit_code == 0, done.output
+    assert "nothing to do" in CliRunner().invoke(app, ["run", root], catch_exceptions=False).output
