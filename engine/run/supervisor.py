@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from fld_engine.engine.plan.fit import holds
 from fld_engine.engine.plan.limits import Limits
 from fld_engine.engine.plan.protocols import Resources
 from fld_engine.engine.plan.registry import package_of_stage
@@ -173,7 +174,7 @@ class Supervisor:
         room = {id(queue): queue.size for queue in queues}
         kept = []
         for worker in self._workers:
-            home = next((q for q in queues if room[id(q)] and _holds(worker.resources, q.resources)), None)
+            home = next((q for q in queues if room[id(q)] and holds(worker.resources, q.resources)), None)
             if home is None or worker.job is not None:
                 worker.handle.kill()
                 continue
@@ -298,8 +299,3 @@ class Supervisor:
                 f"{job.task.stage} {job.task.label}: {event.error}: {event.detail}"
             )
         worker.queue.jobs.append(job)
-
-
-def _holds(have: Resources, wanted: Resources) -> bool:
-    """Whether workers of one size can do the tasks of another."""
-    return have.cpus >= wanted.cpus and have.gpus >= wanted.gpus and have.memory_mb >= wanted.memory_mb
