@@ -77,14 +77,18 @@ def main() -> None:
     except ImportError as error:
         if not (said := missing_sentence(error)):
             raise
-        Console(stderr=True, soft_wrap=True, highlight=False).print(f"error: {said}", style="red", markup=False)
-        sys.exit(ConfigError.exit_code)
+        _fail(said, ConfigError.exit_code)
     except FldError as error:
-        if writes_json():
-            log.error("%s", error)
-            sys.exit(error.exit_code)
-        Console(stderr=True, soft_wrap=True, highlight=False).print(f"error: {error}", style="red", markup=False)
-        sys.exit(error.exit_code)
+        _fail(str(error), error.exit_code)
+
+
+def _fail(said: str, exit_code: int) -> NoReturn:
+    """Say what ends the command, and end it."""
+    if writes_json():
+        log.error("%s", said)
+    else:
+        Console(stderr=True, soft_wrap=True, highlight=False).print(f"error: {said}", style="red", markup=False)
+    sys.exit(exit_code)
 
 
 def _print_version(asked: bool) -> None:

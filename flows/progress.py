@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import sys
 import threading
@@ -21,6 +22,7 @@ from rich.text import Text
 
 from fld_engine.engine.run.logs import PROGRESS, StderrHandler, about, writes_json
 from fld_engine.flows.board import Board, Now
+from fld_engine.schemas.errors import ConfigError
 
 log = logging.getLogger(PROGRESS)
 
@@ -73,8 +75,7 @@ def progress_bars() -> Iterator[Board]:
                 )
             )
             board.listeners.append(lambda event, now: console.print(ended(now)) if event == "ended" else None)
-        every_s = float(os.environ.get(EVERY_VARIABLE) or EVERY_S)
-        stack.enter_context(Ticker(every_s, lambda: _line("progress", board.now())))
+        stack.enter_context(Ticker(_every_s(), lambda: _line("progress", board.now())))
         yield board
 
 
@@ -196,6 +197,17 @@ def _hidden() -> Iterator[None]:
     finally:
         for handler, hides in zip(handlers, before, strict=True):
             handler.hides = hides
+
+
+def _every_s() -> float:
+    given = os.environ.get(EVERY_VARIABLE, "").strip() or str(EVERY_S)
+    try:
+        every_s = float(given)
+    except ValueError:
+        every_s = math.nan
+    if not 0.05 <= every_s <= threading.TIMEOUT_MAX:
+        raise ConfigError(f"{EVERY_VARIABLE} is {given!r}: expected seconds between two lines of progress, such as 30")
+    return every_s
 
 
 def _counted(done: int, total: int) -> str:

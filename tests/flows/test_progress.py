@@ -9,7 +9,8 @@ from rich.console import Console
 
 from fld_engine.engine.run.crew import Crew, crew_of
 from fld_engine.flows.board import Board, Now
-from fld_engine.flows.progress import drawn, ended, fields, told
+from fld_engine.flows.progress import drawn, ended, fields, progress_bars, told
+from fld_engine.schemas.errors import ConfigError
 
 
 class Clock:
@@ -110,3 +111,10 @@ def test_bars_fit_the_terminal_and_show_what_is_at_work(board: Board, height: in
     lines = shown.getvalue().splitlines()
     assert len(lines) < height
     assert "first" in shown.getvalue()
+
+
+@pytest.mark.parametrize("given", ["soon", "-1", "0", "nan", "1e400"])
+def test_a_pace_that_is_none_is_refused_in_a_sentence(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
+    monkeypatch.setenv("FLD_LOG_EVERY_S", given)
+    with pytest.raises(ConfigError, match="FLD_LOG_EVERY_S"), progress_bars():
+        pass
