@@ -32,7 +32,7 @@ pytestmark = [
     ),
 ]
 
-FLD = [sys.executable, "-c", "from fld_engine.flows.cli import main; main()"]
+FLD = [sys.executable, "-c", "from fld_engine.flows.command import main; main()"]
 RAY = [sys.executable, "-m", "ray.scripts.scripts"]
 NEVER_COUNTED = {"fld_store_requests_total", "fld_questions_total"}
 """There is neither an object store nor a chat endpoint here; Ray knows no counter that stands at nothing."""
