@@ -17,8 +17,8 @@ def main() -> None:
 
             commands()
     except Interrupted as stopped:
-        sys.stderr.write(f"{stopped}\n")
-        sys.exit(stopped.exit_code)
+        sys.stdout.flush()
+        end_at_once(stopped)  # all that matters is written and let go; Ray, half started, does not always end well
     finally:
         end_at_any_signal()
         gc.freeze()  # else Python goes through all that was imported once more, which took 1.5 s here
