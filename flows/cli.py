@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from fld_engine.engine.data.libraries import MadeWith
 from fld_engine.engine.data.store import Store
@@ -23,6 +22,7 @@ from fld_engine.engine.stages.export.stage import Export, export_folder
 from fld_engine.engine.stages.filter.stage import Filter
 from fld_engine.engine.stages.removal.request import parse_ids
 from fld_engine.engine.stages.removal.stage import Remove
+from fld_engine.flows.errors import arguments_of, told_to_people
 from fld_engine.flows.inspect import inspect_app
 from fld_engine.flows.installed import config_app, installed_app
 from fld_engine.flows.models import models_app
@@ -42,13 +42,17 @@ from fld_engine.flows.options import (
 )
 from fld_engine.flows.progress import progress_bars
 from fld_engine.flows.root import existing_root, keep_config
+from fld_engine.flows.surroundings import prepare
 from fld_engine.flows.terminal import leave, out, print_status, warn_of_work_sets
-from fld_engine.schemas.errors import ConfigError, FldError, unknown_name
+from fld_engine.schemas.errors import ConfigError, unknown_name
 
 HELP = """The data engine: specialists annotate, filters decide, verified shards come out.
 
 Exit codes: 0 done; 1 failed; 2 bad usage, config or source; 3 done, with more lost, by failures, quarantine or refused
 labels, than the config allows, or with chunks of the sources that could not be read and are left for the next run.
+
+An error is one sentence; with --debug (anywhere, or FLD_DEBUG=1) its traceback is shown, too. docs/troubleshooting.md
+says what to do about each.
 """
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=HELP)
 app.add_typer(inspect_app)
@@ -61,16 +65,11 @@ SHARDS = "shards"
 
 def main() -> None:
     """Entry point of the console command."""
-    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
-    os.environ.setdefault("DO_NOT_TRACK", "1")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")  # errors are reported here, once
-    configure_logging()
-    try:
-        app()
-    except FldError as error:
-        Console(stderr=True, soft_wrap=True, highlight=False).print(f"error: {error}", style="red", markup=False)
-        sys.exit(error.exit_code)
+    arguments = arguments_of(sys.argv[1:])
+    with told_to_people():
+        prepare()
+        configure_logging()
+        app(args=arguments)
 
 
 @app.command()

@@ -24,6 +24,7 @@ from fld_engine.engine.plan.exclude import GOLD, ExcludeList
 from fld_engine.engine.plan.export_settings import ExportConfig
 from fld_engine.engine.plan.limits import Limits, PartitionLimits
 from fld_engine.engine.plan.protocols import Resources
+from fld_engine.engine.plan.yaml_text import mapping_of, read_mapping, value_of
 from fld_engine.engine.sources.item import SourceSpec
 from fld_engine.engine.sources.open import check_spec
 from fld_engine.schemas.annotations import Frozen
@@ -155,7 +156,7 @@ def with_overrides(tree: Mapping[str, Any], overrides: Iterable[str], *, where: 
         key, separator, value = override.partition("=")
         if not separator or not key:
             raise ConfigError(f"--set {override!r}: expected key.path=value, such as --set partitions.max_images=32")
-        merged = _merge(merged, _nested(key.split("."), yaml.safe_load(value)))
+        merged = _merge(merged, _nested(key.split("."), value_of(value, where=f"--set {override!r}: the value")))
     return parse_config(merged, where=where)
 
 
@@ -219,20 +220,16 @@ def _load_tree(recipe: str, seen: tuple[str, ...]) -> dict[str, Any]:
     if recipe in seen:
         raise ConfigError(f"extends: goes round in a circle: {' -> '.join((*seen, recipe))}")
     if recipe.endswith((".yaml", ".yml")):
-        path = Path(recipe)
-        if not path.is_file():
-            raise ConfigError(f"config file {recipe} does not exist; give a file, or a recipe: {recipe_names()}")
-        text = path.read_text(encoding="utf-8")
+        if not Path(recipe).exists():
+            raise ConfigError(
+                f"config file {recipe} does not exist; give a file, or a recipe: {', '.join(recipe_names())}"
+            )
+        tree = read_mapping(recipe)
     elif recipe in recipe_names():
-        text = resources.files(RECIPES).joinpath(f"{recipe}.yaml").read_text(encoding="utf-8")
+        tree = mapping_of(resources.files(RECIPES).joinpath(f"{recipe}.yaml").read_bytes(), where=recipe)
     else:
-        raise ConfigError(unknown_name("recipe", recipe, recipe_names()) + "; or give a .yaml file")
-    try:
-        tree = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{recipe} is not YAML: {error}") from None
-    if not isinstance(tree, dict):
-        raise ConfigError(f"{recipe}: expected a mapping of settings, got {type(tree).__name__}")
+        is_there = f"; {recipe} is there, but a config's name ends in .yaml" if Path(recipe).exists() else ""
+        raise ConfigError(unknown_name("recipe", recipe, recipe_names()) + f"; or give a .yaml file{is_there}")
     base = tree.pop(EXTENDS, None)
     return _merge(_load_tree(str(base), (*seen, recipe)), tree) if base else tree
 

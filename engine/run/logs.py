@@ -5,16 +5,26 @@ from __future__ import annotations
 import logging
 import os
 
+from fld_engine.schemas.errors import ConfigError, unknown_name
 from fld_engine.schemas.masking import masked
 
 LEVEL_VARIABLE = "FLD_LOG_LEVEL"
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
 def configure_logging() -> None:
-    """Let this process log to its standard error, where nothing else has set up logging."""
+    """Let this process log to its standard error, where nothing else has set up logging. Raises `ConfigError`."""
     handler = logging.StreamHandler()
     handler.setFormatter(_Masking("%(asctime)s %(levelname)s %(name)s [%(process)d] %(message)s"))
-    logging.basicConfig(level=os.environ.get(LEVEL_VARIABLE, "WARNING").upper(), handlers=[handler])
+    logging.basicConfig(level=_level(), handlers=[handler])
+
+
+def _level() -> str:
+    """Raises `ConfigError` for a level that there is not."""
+    given = os.environ.get(LEVEL_VARIABLE) or "WARNING"
+    if given.upper() not in logging.getLevelNamesMapping():
+        raise ConfigError(f"{LEVEL_VARIABLE}: {unknown_name('level', given, LEVELS)}")
+    return given.upper()
 
 
 class _Masking(logging.Formatter):

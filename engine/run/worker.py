@@ -6,9 +6,9 @@ import logging
 import math
 import os
 import time
-import traceback
 from collections.abc import Callable
 
+from fld_engine.engine.data.foreign import said
 from fld_engine.engine.data.records import OutputRecord
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.plan.config import AnnotatorConfig
@@ -65,7 +65,7 @@ class WorkerLoop:
             fatal = not isinstance(error, TransportError)
             self._say(Failed(error=type(error).__name__, detail=str(error), fatal=fatal))
         except Exception as error:  # noqa: BLE001 - the worker boundary: the driver decides whether to try again
-            detail = f"{error}\n{traceback.format_exc()}"
+            detail = said(error)
             if is_device_error(error):
                 self._say(Broken(detail=detail))
             else:

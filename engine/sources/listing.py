@@ -96,8 +96,6 @@ def list_files(url: str, name: str, *, allow_outside: bool = False) -> Listing:
                 f"source {url} cannot be read: {error.__cause__}; check the URL and the access rights"
             ) from error
         raise
-    except ImportError as error:
-        raise SourceError(f"source {url} cannot be read: {error}; install fld-engine[s3] or fld-engine[gcs]") from error
     except (OSError, ValueError) as error:
         raise SourceError(f"source {url} cannot be read: {error}; check the URL and the access rights") from error
     prefix = path.rstrip("/") + "/"
