@@ -9,12 +9,14 @@ from typing import Annotated, Any
 
 import typer
 
+from fld_engine.engine.data.discovery import installed
 from fld_engine.engine.data.libraries import MadeWith
 from fld_engine.engine.data.store import Store
+from fld_engine.engine.inspect.installed import settings_of
 from fld_engine.engine.plan.config import ExporterConfig, RunConfig
 from fld_engine.engine.plan.libraries import check_libraries, mark_made_with
 from fld_engine.engine.plan.plan import Plan
-from fld_engine.engine.plan.registry import build_exporter, exporter_names, pin, stages_of_run
+from fld_engine.engine.plan.registry import EXPORTERS, build_exporter, exporter_names, pin, stages_of_run
 from fld_engine.engine.run.logs import configure_logging
 from fld_engine.engine.run.pipeline import Pipeline
 from fld_engine.engine.stages.annotate.stage import Annotate
@@ -113,6 +115,8 @@ def export(
     round_: AfterRound = None,
 ) -> None:
     """Write the shards and the manifest again from what is annotated, doing only what is missing; or another format."""
+    if images and format_ == SHARDS:
+        raise ConfigError("--images is for exporters of other formats, and shards hold their images: leave it out")
     store, config = existing_root(root, set_)
     exporter = None if format_ == SHARDS else _exporter(config, format_, images=images)
     with Pipeline(store, config, round_=round_) as pipeline:
@@ -227,6 +231,11 @@ def _exporter(config: RunConfig, name: str, *, images: bool) -> Any:
     if name not in exporter_names():
         raise ConfigError(unknown_name("format", name, [SHARDS, *exporter_names()]))
     given = config.exporters.get(name, ExporterConfig())
+    model = settings_of(installed(EXPORTERS)[name], "exporter")
+    if images and (model is None or "images" not in model.model_fields):
+        raise ConfigError(
+            f"--images: exporter {name!r} has no parameter `images`; leave it out, see `fld exporters {name}`"
+        )
     params = {**given.params, **({"images": True} if images else {})}
     return build_exporter(name, given.model_copy(update={"params": params}))
 

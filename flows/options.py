@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -12,7 +13,9 @@ from fld_engine.engine.data.store import Store
 from fld_engine.engine.plan.config import RunConfig, load_config
 from fld_engine.engine.plan.plan import Plan, make_plan
 from fld_engine.engine.plan.registry import check_extensions
+from fld_engine.flows.runner_options import runner_settings
 from fld_engine.flows.samples import sample_sources
+from fld_engine.schemas.errors import ConfigError
 
 Recipe = Annotated[str, typer.Argument(help="A recipe (demo, laptop) or a YAML file.")]
 Sources = Annotated[
@@ -22,7 +25,9 @@ Gold = Annotated[list[str] | None, typer.Option("--gold", help="A COCO json whos
 Root = Annotated[str, typer.Option("--root", help="Dataset root: a folder or an fsspec URL.")]
 Runner = Annotated[str | None, typer.Option("--runner", help="local or ray.")]
 Workers = Annotated[int | None, typer.Option("--workers", help="Worker processes; local: 1, ray: all that fit.")]
-Address = Annotated[str | None, typer.Option("--ray-address", help="A running Ray cluster; `auto` finds it.")]
+Address = Annotated[
+    str | None, typer.Option("--ray-address", help="A running Ray cluster, for runner ray; `auto` finds it.")
+]
 Set = Annotated[list[str] | None, typer.Option("--set", help="key.path=value, over the recipe.")]
 AfterRound = Annotated[
     int | None, typer.Option("--round", help="The root as it stands after this round of refinement.", min=0)
@@ -41,19 +46,23 @@ def config_of(
     address: str | None = None,
 ) -> RunConfig:
     """A recipe with what the command line says over it, checked; the demo brings its own photographs."""
-    extra: dict[str, Any] = {"runner": {}}
+    extra: dict[str, Any] = {"runner": runner_settings(runner, workers, address)}
     given = [{"url": url} for url in sources or ()] + [{"url": url, "gold": True} for url in gold or ()]
     if given:
         extra["sources"] = given
-    for key, value in (("kind", runner), ("workers", workers), ("ray_address", address)):
-        if value is not None:
-            extra["runner"][key] = value
     config = load_config(recipe, overrides or (), extra=extra)
     if recipe == "demo" and not config.sources:
         extra["sources"] = sample_sources(cache_folder() / "samples")
         config = load_config(recipe, overrides or (), extra=extra)
     check_extensions(config)
     return config
+
+
+def require(other: str, value: object, given: Mapping[str, object]) -> None:
+    """Raises `ConfigError` for options that do nothing without the option `other`, where that has no `value`."""
+    for name, one in given.items():
+        if one is not None and not value:
+            raise ConfigError(f"{name} does nothing without {other}: give {other}, too, or leave {name} out")
 
 
 def plan_of_root(store: Store, config: RunConfig) -> Plan:

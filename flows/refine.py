@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -46,7 +47,9 @@ def refine_flow(config: dict[str, Any], root: str, rounds: int) -> RefineSummary
     With `refine.sparse` one more round follows, in which a specialist writes the texts that are missing.
     """
     resolved = parse_config(config, where="flow parameter `config`")
-    with progress_bars() as watch, Pipeline(Store(root), resolved, watch) as pipeline:
+    # workers of a training have a working directory of their own
+    store = Store(root if "://" in root else os.path.abspath(root))
+    with progress_bars() as watch, Pipeline(store, resolved, watch) as pipeline:
         require_annotated(pipeline.plan())
         pipeline.run(Filter())
         loop = Loop(pipeline, resolved.section("refine", RefineConfig))

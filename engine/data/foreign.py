@@ -105,7 +105,11 @@ def _of_parsers(error: BaseException) -> FldError | None:
         return None
     listed = getattr(error, "errors", None)
     first = listed()[0] if callable(listed) else None  # pydantic's
-    what = f"{'.'.join(map(str, first['loc']))}: {first['msg']}" if first else " ".join(str(error).split())[:200]
+    what = (
+        ".".join(map(str, first["loc"])) + ": " * bool(first["loc"]) + first["msg"]
+        if first
+        else " ".join(str(error).split())[:200]
+    )
     return RootError(
         f"{files[0]} is damaged, or something else wrote it ({what}): put it back from a copy of the root, or make the "
         "root anew"
@@ -126,7 +130,7 @@ def _of_disk(error: BaseException) -> FldError | None:
         )
     if number == errno.EROFS:
         return MachineError(
-            f"{where or 'a folder'} cannot be written, its file system is read-only: give a --root that can be written, "
+            f"{where or 'a folder'} cannot be written, its file system is read-only: give a --root that can be, "
             "TMPDIR, FLD_CACHE and PREFECT_HOME say where else something is written"
         )
     if number in NO_ACCESS and where:
@@ -146,7 +150,7 @@ def _of_disk(error: BaseException) -> FldError | None:
         return MachineError(f"{where}: {str(error.strerror).lower()}; check that this is the path that was meant")
     if number in (errno.EIO, errno.ESTALE, errno.ENODEV):
         return MachineError(
-            f"{where or 'a disk'} failed ({error.strerror}): look at the disk or its mount (dmesg), and run again; what "
+            f"{where or 'a disk'} failed ({error.strerror}): look at the disk or its mount, and run again; what "
             "is recorded stays"
         )
     return None

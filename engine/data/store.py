@@ -4,6 +4,7 @@
     ├── root.json                schema version
     ├── lease.json, lease.lock   who drives it now
     ├── config.yaml, run.json    the last resolved config; attempts, times and hosts of runs
+    ├── rates.json               how fast annotators were here, for plans
     ├── ingest/NNNNNN.json       journal of one ingest; its scan tables, needed until it is done, in ingest/NNNNNN/
     ├── partitions/              pPPPPPP-<fp>.tar, its tables, and one record per partition
     ├── stages/<step>/           pPPPPPP-<fp>.<attempt>.<table>.parquet, and one record per output

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from fld_engine.engine.data.discovery import import_entry, installed, package_of
 from fld_engine.engine.data.identity import Fields
@@ -72,6 +72,7 @@ class ExporterConfig(Frozen):
 class RunnerConfig(Frozen):
     """Where tasks run. Never part of a fingerprint. `workers` 0 means one (`local`), or all that fit (`ray`).
 
+    With a `ray_address` and no `kind`, it is `ray`; with `local`, the address is for the trainings of `refine` alone.
     Models that one worker holds side by side may take `lane_memory_mb` together.
     """
 
@@ -79,6 +80,13 @@ class RunnerConfig(Frozen):
     workers: int = Field(default=0, ge=0)
     ray_address: str = ""
     lane_memory_mb: int = Field(default=8192, gt=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _address_asks_for_ray(cls, given: Any) -> Any:
+        if isinstance(given, Mapping) and given.get("ray_address") and "kind" not in given:
+            return {**given, "kind": "ray"}
+        return given
 
 
 class RunConfig(Frozen):

@@ -32,7 +32,7 @@ def mapping_of(data: bytes | str, *, where: str) -> dict[str, Any]:
     tree = value_of(data, where=where)
     if not isinstance(tree, dict | None):
         raise ConfigError(
-            f"{where}: expected a mapping of settings, such as `name: run`, got {type(tree).__name__} {str(tree)[:60]!r}"
+            f"{where}: expected a mapping of settings, such as `name: run`, got {type(tree).__name__} {str(tree)[:50]}"
         )
     return tree or {}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 
@@ -23,8 +24,9 @@ from fld_engine.engine.plan.stages import Answer, Opens, Result, Stage, StepStag
 from fld_engine.engine.plan.tasks import Lane, Task
 from fld_engine.engine.run.local import LocalBackend
 from fld_engine.engine.run.messages import Committed, Done, Progress
+from fld_engine.engine.run.rates import note_rates
 from fld_engine.engine.run.supervisor import Backend, Supervisor
-from fld_engine.schemas.errors import AccountingError
+from fld_engine.schemas.errors import AccountingError, FldError
 
 log = logging.getLogger(__name__)
 
@@ -104,6 +106,8 @@ class Pipeline:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         try:
             self.release_workers()
+            with suppress(FldError, OSError):  # nobody's work depends on it
+                note_rates(self.store, self.config, self.work.annotated)
         finally:
             self._lease.__exit__(kind, error, tb)
             self.store = self.store.guarded(None)  # for whoever looks at what was made
