@@ -218,9 +218,12 @@ def serve(
 ) -> None:
     """Register a Prefect deployment of the whole pipeline and wait for its runs. Needs PREFECT_API_URL."""
     from fld_engine.flows.pipeline import run_flow
+    from fld_engine.flows.prefect_reachable import check_cron, check_reachable
 
-    if not os.environ.get("PREFECT_API_URL"):
+    if not (url := os.environ.get("PREFECT_API_URL")):
         raise ConfigError("fld serve needs a Prefect server: run `prefect server start` and set PREFECT_API_URL")
+    check_cron(cron)
+    check_reachable(url)
     config = config_of(recipe, set_, source)
     parameters: dict[str, Any] = {"config": config.model_dump(mode="json"), "root": root}
     run_flow.serve(name=f"fld-{config.name}", parameters=parameters, cron=cron)

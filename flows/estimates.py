@@ -142,8 +142,8 @@ def notes_of_estimate(config: RunConfig, asked: int, measured: Measured, *, on_p
     if asked and not any(spec.gold for spec in config.sources):
         notes.append(
             "--calibrate measured speed alone. No source is gold, so nothing tells how far scores are right: "
-            "`fld refine` can neither calibrate them nor measure a student. Give checked annotations, a COCO json, with "
-            "--gold FILE"
+            "`fld refine` can neither calibrate them nor measure a student. Give checked annotations with "
+            "--gold FILE, a COCO json"
         )
     if config.runner.kind == "ray" and config.runner.ray_address and not on_paper:
         notes.append(

@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from fld_engine.flows.prefect_reachable import check_reachable
 from fld_engine.schemas.errors import RunnerError
 
 START_LIMIT_S = 120.0
@@ -27,11 +28,12 @@ def prefect_api() -> Iterator[None]:
     """Use the server that `PREFECT_API_URL` names, or a temporary one of our own.
 
     Prefect's own temporary server survives a driver killed with -9; ours watches its parent and ends with it.
-    Raises `RunnerError` when it does not answer in time.
+    Raises `RunnerError` when it does not answer in time, `ConfigError` for an address that is none.
     """
     from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 
-    if PREFECT_API_URL.value():
+    if given := PREFECT_API_URL.value():
+        check_reachable(str(given))
         yield
         return
     with socket.socket() as probe:
