@@ -28,6 +28,7 @@ from fld_engine.engine.run.pipeline import Pipeline
 from fld_engine.engine.stages.export.stage import export_folder
 from fld_engine.engine.stages.export.verify import verify
 from fld_engine.engine.stages.ingest.stage import Ingest
+from fld_engine.flows.models_here import require_models
 from fld_engine.flows.progress import progress_bars
 from fld_engine.flows.report import make_report
 from fld_engine.flows.root import keep_config
@@ -118,6 +119,7 @@ def _run_stages(config: RunConfig, root: str, only: str = "") -> RunSummary:
     store.open_root(create=True)
     with progress_bars() as watch, Pipeline(store, config, watch) as pipeline:
         pipeline.preflight()
+        require_models(pipeline)
         keep_config(pipeline.store, config)
         for stage in stages:
             if stage == "report":  # it tells of the very run that makes it

@@ -6,13 +6,16 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import IO
 
+from fld_engine.engine.data.foreign import debugging
 from fld_engine.flows.prefect_reachable import check_reachable
 from fld_engine.schemas.errors import RunnerError
 
@@ -41,10 +44,11 @@ def prefect_api() -> Iterator[None]:
         port = probe.getsockname()[1]
     # -P: a folder or file of the working directory must not stand in for a module of ours
     command = [sys.executable, "-P", "-m", "fld_engine.flows.prefect_server", str(os.getpid()), str(port)]
-    server = subprocess.Popen(command)
+    output = tempfile.TemporaryFile(prefix="fld-prefect-")  # noqa: SIM115 - closed below
+    server = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
     url = f"http://127.0.0.1:{port}/api"
     try:
-        _wait_until_healthy(url, server)
+        _wait_until_healthy(url, server, output)
         # nobody reads the logs of a server that ends with the run
         with temporary_settings(updates={PREFECT_API_URL: url, PREFECT_LOGGING_TO_API_ENABLED: False}):
             try:
@@ -54,6 +58,7 @@ def prefect_api() -> Iterator[None]:
     finally:
         server.kill()
         server.wait()
+        output.close()
 
 
 def _send_events() -> None:
@@ -67,17 +72,29 @@ def _send_events() -> None:
     EventsWorker.drain_all(timeout=EVENTS_LIMIT_S)
 
 
-def _wait_until_healthy(url: str, server: subprocess.Popen[bytes]) -> None:
+def _wait_until_healthy(url: str, server: subprocess.Popen[bytes], output: IO[bytes]) -> None:
     deadline = time.monotonic() + START_LIMIT_S
     while time.monotonic() < deadline:
         if server.poll() is not None:
-            raise RunnerError(f"the temporary Prefect server ended with code {server.returncode}; see its output above")
+            raise RunnerError(_ended(server.returncode, output))
         try:
             with urllib.request.urlopen(f"{url}/health", timeout=2):
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.2)
     raise RunnerError(f"the temporary Prefect server did not answer within {START_LIMIT_S:.0f} s; set PREFECT_API_URL")
+
+
+def _ended(code: int, output: IO[bytes]) -> str:
+    """Why a server did not come up: the last thing that it says of an error, or all of it where that is asked for."""
+    output.seek(0)
+    said = output.read().decode(errors="replace").strip()
+    errors = [line.strip() for line in said.splitlines() if "error" in line.lower() and line[0] != "("]
+    last = said if debugging() else (errors or said.splitlines() or ["it said nothing"])[-1][:300]
+    return (
+        f"the temporary Prefect server ended with code {code}: {last}. Its files may be in use, or of another version: "
+        "set PREFECT_HOME to a new folder, or PREFECT_API_URL to a server that runs"
+    )
 
 
 def _serve(parent_pid: int, port: int) -> None:

@@ -30,7 +30,6 @@ DAMAGED = "not what was written there: "
 """Begins the note that names the file which a parser could not read."""
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 NO_ACCESS = {errno.EACCES, errno.EPERM}
-NO_ANSWER = {errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ETIMEDOUT, errno.ECONNRESET}
 
 
 def translated(error: BaseException) -> FldError | None:
