@@ -198,6 +198,23 @@ def _of_connections(error: BaseException) -> FldError | None:
     )
 
 
+def _of_prefect_and_ray(error: BaseException) -> FldError | None:
+    """What their own errors say, which reach us where a server or a cluster is not well."""
+    library = type(error).__module__.partition(".")[0]
+    if library not in ("prefect", "httpx", "ray"):
+        return None
+    what = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    if library == "ray":
+        return RunnerError(
+            f"the Ray cluster is not well ({what}): look at its nodes and logs (`ray status`), and run the same command "
+            "again: what is recorded stays"
+        )
+    return RunnerError(
+        f"the Prefect server is not well ({what}): look at its log and whether it is of the version that is installed here "
+        f"(`prefect version`){proxy_note()}, or unset PREFECT_API_URL, and run again: what is recorded stays"
+    )
+
+
 def _of_yaml(error: BaseException) -> FldError | None:
     if type(error).__module__.partition(".")[0] == "yaml":
         return ConfigError(f"what should be YAML is not: {' '.join(str(error).split())[:300]}; mend it there")
@@ -222,6 +239,7 @@ TELLERS: tuple[Callable[[BaseException], FldError | None], ...] = (
     _of_imports,
     _of_credentials,
     _of_connections,
+    _of_prefect_and_ray,
     _of_yaml,
     _of_threads,
 )
