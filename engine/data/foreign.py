@@ -206,12 +206,13 @@ def _of_prefect_and_ray(error: BaseException) -> FldError | None:
     what = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
     if library == "ray":
         return RunnerError(
-            f"the Ray cluster is not well ({what}): look at its nodes and logs (`ray status`), and run the same command "
-            "again: what is recorded stays"
+            f"the Ray cluster is not well ({what}): look at its nodes and logs (`ray status`), and run again, with the "
+            "same command: what is recorded stays"
         )
     return RunnerError(
-        f"the Prefect server is not well ({what}): look at its log and whether it is of the version that is installed here "
-        f"(`prefect version`){proxy_note()}, or unset PREFECT_API_URL, and run again: what is recorded stays"
+        f"the Prefect server is not well ({what}): look at its log and whether it is of the version that is "
+        f"installed here (`prefect version`){proxy_note()}, or unset PREFECT_API_URL, and run again: what is recorded "
+        "stays"
     )
 
 

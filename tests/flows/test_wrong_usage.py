@@ -266,7 +266,8 @@ def test_a_wrong_usage_that_a_flow_meets_is_said_in_a_sentence_too(place: Path) 
     walked = subprocess.run(
         [sys.executable, "walk.py"],
         input=json.dumps([[usage.command, dict(variables)] for usage, variables in WITH_FLOWS]),
-        capture_output=True, text=True, timeout=PATIENCE_S, check=False, cwd=place, env={**environment, "COLUMNS": "400"},
+        capture_output=True, text=True, timeout=PATIENCE_S, check=False, cwd=place,
+        env={**environment, "COLUMNS": "400"},
     )  # fmt: skip
     answers = [Answer(*json.loads(line)) for line in walked.stdout.splitlines()]
     assert len(answers) == len(WITH_FLOWS), walked.stderr
