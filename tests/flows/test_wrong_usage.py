@@ -56,7 +56,7 @@ USAGES = (
     Usage("run nowhere.yaml --root new", 2, ("nowhere.yaml does not exist", "give a file, or a recipe: cluster, demo")),
     Usage("run folder.yaml --root new", 2, ("folder.yaml is a folder", "inside.yaml")),
     Usage("run folder --root new", 2, ("folder is there", "ends in .yaml")),
-    Usage("run broken.yaml --root new", 2, ("broken.yaml is not YAML at line 2, column 3", "mend it")),
+    Usage("run broken.yaml --root new", 2, ("broken.yaml is not YAML at line 2, column 5", "mend it")),
     Usage("run list.yaml --root new", 2, ("list.yaml: expected a mapping", "name: run")),
     Usage("run binary.yaml --root new", 2, ("binary.yaml is not YAML", "UTF-8")),
     Usage("run circle.yaml --root new", 2, ("circle.yaml -> circle.yaml", "circle")),
@@ -105,8 +105,8 @@ USAGES = (
     Usage("diff root/export afile.txt", 1, ("afile.txt", "check that this is the path")),
     Usage("diff root/export root", 1, ("root has no manifest.json", "give the folder `export`")),
     Usage("plan recipe.yaml --root new --node-gpus 3", 2, ("--node-gpus 3", "Give --nodes N")),
-    Usage("plan recipe.yaml --root new --nodes -3", 2, ("--nodes", "x>=0")),
-    Usage("plan recipe.yaml --root new --nodes 1 --node-cpus 0", 2, ("--node-cpus", "x>=0.1")),
+    Usage("plan recipe.yaml --root new --nodes -3", 2, ("--nodes", "greater than or equal to 0")),
+    Usage("plan recipe.yaml --root new --nodes 1 --node-cpus 0", 2, ("--node-cpus", "greater than or equal to 0.1")),
     Usage("plan empty.yaml --root new --calibrate 3", 2, ("--calibrate 3", "give --source")),
     # what is installed
     Usage("annotators fakee", 2, ("'fakee'", "did you mean 'fake'")),
@@ -219,7 +219,7 @@ WITH_FLOWS: tuple[tuple[Usage, Mapping[str, str]], ...] = (
      {"PREFECT_API_URL": "http://127.0.0.1:1/api"}),
     (Usage("run models.yaml --root two", 1, ("nanodet", "`fld models pull`")), {"FLD_CACHE": "no/models/here"}),
     (Usage("run recipe.yaml --root three --ray-address 127.0.0.1:1", 1, ("'127.0.0.1:1'", "ray start --head")), {}),
-    (Usage("run text.yaml --root four", 2, ("source 'pages'", "Mend the source")), {}),
+    (Usage("run text.yaml --root four", 2, ("no readable image in text", "not_an_image 1", "Give a source")), {}),
 )  # fmt: skip
 WALK = """
 import json, os, sys, contextlib, io

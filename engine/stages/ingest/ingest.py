@@ -84,7 +84,14 @@ def ingest(driver: Driver) -> IngestRecord | None:
     new = _new_images(store, scanned)
     if not new and not journal:
         reasons = _quarantined(store, scanned.results, "image")
-        raise SourceError(f"no readable image in {', '.join(s.url for s in config.sources)}; rejected: {reasons}")
+        told = (
+            ", ".join(f"{reason} {number}" for reason, number in sorted(reasons.items()))
+            or "nothing, for none is there"
+        )
+        raise SourceError(
+            f"no readable image in {', '.join(s.url for s in config.sources)}; rejected: {told}. Give a source that holds "
+            "images, or raise what refuses them (images.*)"
+        )
     partitions = _pack(driver, number, scanned, new, read_partitions(journal))
     read = {chunk_fingerprint(chunk) for chunk in chunks}
     sources = [[(chunk, chunk_fingerprint(chunk) in read) for chunk, _ in source] for source in listed]
