@@ -89,8 +89,8 @@ def ingest(driver: Driver) -> IngestRecord | None:
             or "nothing, for none is there"
         )
         raise SourceError(
-            f"no readable image in {', '.join(s.url for s in config.sources)}; rejected: {told}. Give a source that holds "
-            "images, or raise what refuses them (images.*)"
+            f"no readable image in {', '.join(s.url for s in config.sources)}; rejected: {told}. Give a source that "
+            "holds images, or raise what refuses them (images.*)"
         )
     partitions = _pack(driver, number, scanned, new, read_partitions(journal))
     read = {chunk_fingerprint(chunk) for chunk in chunks}
