@@ -43,7 +43,7 @@ def _asked(url: str) -> BaseException | None:
         from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
         try:
-            settings = temporary_settings(updates={PREFECT_API_URL: url, PREFECT_CLIENT_MAX_RETRIES: 1})
+            settings = temporary_settings(updates={PREFECT_API_URL: url, PREFECT_CLIENT_MAX_RETRIES: 0})
             with settings, get_client(sync_client=True) as client:
                 client.hello().json()
             found.append(None)

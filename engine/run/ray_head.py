@@ -74,25 +74,26 @@ def token_cure() -> str:
 class Head:
     """Watches that the head of a running cluster is there, from time to time."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, *, pace_s: float = PACE_S, lost_after_s: float = LOST_AFTER_S) -> None:
         self._address, self.lost = address, False
+        self._pace_s, self._lost_after_s = pace_s, lost_after_s
         self._seen = self._asked = time.monotonic()
 
     def check(self) -> None:
-        """Raises `RunnerError` where nothing has listened there for `LOST_AFTER_S`."""
+        """Raises `RunnerError` where nothing has listened there for `lost_after_s`; looks once in `pace_s`."""
         now = time.monotonic()
-        if now - self._asked < PACE_S:
+        if now - self._asked < self._pace_s:
             return
         self._asked = now
         try:
             check_reachable(self._address)
         except OSError as error:
-            if time.monotonic() - self._seen < LOST_AFTER_S:
+            if time.monotonic() - self._seen < self._lost_after_s:
                 return
             self.lost = True
             raise RunnerError(
-                f"the head of the Ray cluster at {self._address} has not answered for {LOST_AFTER_S:.0f} s ({error}): "
-                f"see whether it runs (`ray status`) and can be reached from here{proxy_note()}. Start it again, and "
+                f"the head of the Ray cluster at {self._address} has not answered for {self._lost_after_s:.0f} s "
+                f"({error}): see whether it runs (`ray status`) and can be reached from here{proxy_note()}. Start it again, and "
                 "run the same command: what is recorded stays"
             ) from error
         self._seen = time.monotonic()

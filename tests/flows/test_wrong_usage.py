@@ -208,6 +208,14 @@ def test_a_level_of_logging_that_there_is_not_is_named(
     assert "FLD_LOG_LEVEL: level 'loud' is not known" in answer.err
 
 
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    """As with `fld config schema | head`: nothing is said, at the end of the process neither."""
+    command = f"{sys.executable} -c 'from fld_engine.flows.cli import main; main()' config schema | head -c 9"
+    piped = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    assert len(piped.stdout) == 9
+    assert piped.stderr == ""
+
+
 WITH_FLOWS: tuple[tuple[Usage, Mapping[str, str]], ...] = (
     (Usage("run recipe.yaml --root one", 1, ("127.0.0.1:1/api", "unset PREFECT_API_URL")),
      {"PREFECT_API_URL": "http://127.0.0.1:1/api"}),
@@ -255,6 +263,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.long(minutes=1)
 def test_a_wrong_usage_that_a_flow_meets_is_said_in_a_sentence_too(place: Path) -> None:
     """One process walks through them all, beside one Prefect server."""
     (place / "walk.py").write_text(WALK)
