@@ -93,7 +93,7 @@ class Head:
             self.lost = True
             raise RunnerError(
                 f"the head of the Ray cluster at {self._address} has not answered for {self._lost_after_s:.0f} s "
-                f"({error}): see whether it runs (`ray status`) and can be reached from here{proxy_note()}. Start it again, and "
-                "run the same command: what is recorded stays"
+                f"({error}): see whether it runs (`ray status`) and can be reached from here{proxy_note()}. Start it "
+                "again, and run the same command: what is recorded stays"
             ) from error
         self._seen = time.monotonic()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -97,6 +98,7 @@ def guarded_head(tmp_path: Path) -> Iterator[str]:
             if str(session) in " ".join(process.info["cmdline"] or ()):
                 with suppress(psutil.NoSuchProcess):
                     process.kill()
+        shutil.rmtree(session, ignore_errors=True)
 
 
 @pytest.mark.deploy
