@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import traceback
@@ -11,7 +12,10 @@ from contextlib import contextmanager
 from rich.console import Console
 
 from fld_engine.engine.data.foreign import DEBUG_VARIABLE, debugging, fault, translated
+from fld_engine.engine.run.logs import writes_json
 from fld_engine.schemas.masking import masked
+
+log = logging.getLogger(__name__)
 
 DEBUG = "--debug"
 
@@ -35,10 +39,13 @@ def told_to_people() -> Iterator[None]:
     except Exception as error:  # noqa: BLE001 - the last boundary: nobody above could tell the user
         known = translated(error)
         console = Console(stderr=True, soft_wrap=True, highlight=False)
-        if debugging():
+        if debugging() and not writes_json():
             console.print(masked("".join(traceback.format_exception(error))), markup=False)
         told = str(known) if known is not None else masked(fault(error))
-        console.print(f"error: {told}", style="red", markup=False)
+        if writes_json():
+            log.error("%s", told)
+        else:
+            console.print(f"error: {told}", style="red", markup=False)
         sys.exit(known.exit_code if known is not None else 1)
 
 

@@ -9,12 +9,13 @@ import typer
 from rich.table import Table
 
 from fld_engine.engine.data.journal import read_journal
-from fld_engine.engine.data.store import Store
+from fld_engine.engine.data.store import ROOT_FILE
 from fld_engine.engine.plan.estimate import estimate
 from fld_engine.engine.plan.libraries import tell_of_libraries
 from fld_engine.engine.plan.plan import Steps
 from fld_engine.engine.plan.registry import pin, stages_of_run
 from fld_engine.engine.stages.ingest.ingest import new_chunks
+from fld_engine.flows.asked import Asked
 from fld_engine.flows.estimates import (
     Measured,
     estimate_table,
@@ -30,19 +31,21 @@ from fld_engine.flows.options import (
     AfterRound,
     AsJson,
     Gold,
-    Recipe,
     Root,
+    RootIfRecipe,
+    RootOrRecipe,
     Set,
     Sources,
-    config_of,
     plan_of_root,
     require,
+    root_and_recipe,
 )
 from fld_engine.flows.progress import progress_bars
 from fld_engine.flows.rates import rates_for
-from fld_engine.flows.report import NUM_IMAGES, report_root
+from fld_engine.flows.report import NUM_IMAGES, read_runs, report_root
 from fld_engine.flows.root import existing_root
-from fld_engine.flows.terminal import out, print_explanation, print_status, warn_of_work_sets
+from fld_engine.flows.start import begin, lines_about
+from fld_engine.flows.terminal import out, print_explanation, print_status, tell, work_set_note
 
 inspect_app = typer.Typer()
 
@@ -53,8 +56,8 @@ Image = Annotated[
 
 @inspect_app.command()
 def plan(
-    recipe: Recipe,
-    root: Root,
+    root_or_recipe: RootOrRecipe = "",
+    root: RootIfRecipe = "",
     source: Sources = None,
     gold: Gold = None,
     set_: Set = None,
@@ -72,11 +75,10 @@ def plan(
 ) -> None:
     """Say what a run would do and how long it would take, touching nothing of the root."""
     on_paper = nodes_on_paper(nodes, cpus=node_cpus, gpus=node_gpus, memory_gb=node_memory_gb)
-    config = pin(config_of(recipe, set_, source, gold), strict=False)
-    store = Store(root)
-    there = store.exists("root.json")
-    if there:
-        store.open_root(create=False)
+    root, recipe = root_and_recipe(root_or_recipe, root)
+    begun = begin(Asked(root=root, recipe=recipe, sources=source or (), gold=gold or (), overrides=set_ or ()))
+    store, config = begun.store, pin(begun.config, strict=False)
+    there = store.exists(ROOT_FILE)
     planned = plan_of_root(store, config)
     chunks = len(new_chunks(config, read_journal(store)))
     missing = {step: sum(r.num_images for r in planned.missing(step)) for step in planned.steps}
@@ -104,7 +106,8 @@ def plan(
         out.print_json(json.dumps({**found, "lanes": [lane.model_dump(mode="json") for lane in lanes]}))
         return
     out.print(f"{root}: {total} images ingested, {chunks} new source chunks to read")
-    warn_of_work_sets(planned)
+    for line in (*lines_about(begun), work_set_note(planned)):
+        tell(line)
     if libraries := tell_of_libraries(planned, stages_of_run(config)):
         out.print(f"note: {libraries}", markup=False)
     table = Table("step", "model", "revision", "images to do", "of", "images/s", "s/image", "rate")
@@ -128,10 +131,28 @@ def plan(
 
 
 @inspect_app.command()
-def status(root: Root, set_: Set = None, as_json: AsJson = False) -> None:
+def status(
+    root: Root,
+    set_: Set = None,
+    costs: Annotated[
+        bool, typer.Option("--costs", help="Instead, hours, requests and bytes, also for each kept annotation.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Say what was found, and what became of it."""
     store, config = existing_root(root, set_)
-    print_status(plan_of_root(store, config), as_json=as_json)
+    planned = plan_of_root(store, config)
+    if not costs:
+        print_status(planned, as_json=as_json)
+        return
+    from fld_engine.engine.inspect.costs import read_costs
+    from fld_engine.flows.costs import print_costs
+
+    spent = read_costs(planned, read_runs(store))
+    if as_json:
+        out.print_json(spent.model_dump_json())
+    else:
+        print_costs(out, spent)
 
 
 @inspect_app.command()

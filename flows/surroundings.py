@@ -19,7 +19,6 @@ QUIET = {
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "DO_NOT_TRACK": "1",
     "RAY_USAGE_STATS_ENABLED": "0",
-    "PREFECT_LOGGING_LEVEL": "CRITICAL",  # errors are reported by the command line, once
 }
 """What libraries would say or send by themselves; a user's own settings stand."""
 

@@ -13,6 +13,8 @@ FldError
 ├── ReportError        a page of a report cannot be made; the others are written (exit code 1)
 ├── VerificationError  an export does not hold what its manifest promises        (exit code 1)
 └── UnreadableImage    bytes that are not an image we accept; becomes a quarantine row
+
+Beside it stands `Interrupted`, a `KeyboardInterrupt`: somebody asked the run to stop (exit code 130 or 143).
 """
 
 from __future__ import annotations
@@ -99,6 +101,23 @@ class UnreadableImage(FldError):
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
+
+
+class Interrupted(KeyboardInterrupt):
+    """SIGINT or SIGTERM asked the run to stop, and it has; what is recorded stays.
+
+    No `FldError`, nor an `Exception`: who handles errors and goes on does not go on after this. `where` names the work
+    that went on, such as `in annotate at 61 %`; empty before any.
+    """
+
+    def __init__(self, signum: int, where: str = "") -> None:
+        super().__init__(f"interrupted {where}; the same command goes on" if where else "interrupted")
+        self.signum, self.where = signum, where
+
+    @property
+    def exit_code(self) -> int:
+        """As a shell has it: 128 and the number of the signal."""
+        return 128 + self.signum
 
 
 def unknown_name(what: str, given: str, available: Iterable[str], *, under: str = "") -> str:

@@ -12,18 +12,12 @@ import shutil
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator
-from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
-
-from packaging.requirements import Requirement
 
 from fld_engine.schemas.errors import ConfigError, FldError, MachineError, RootError, RunnerError
 
 DEBUG_VARIABLE = "FLD_DEBUG"
 """Anything but nothing and 0: tracebacks are shown, in workers, too."""
-PACKAGE = "fld-engine"
-MODULES_OF = {"cv2": "opencv-python-headless", "PIL": "pillow", "yaml": "pyyaml", "botocore": "s3fs", "boto3": "s3fs"}
-"""What is imported → the distribution that brings it, where that is called otherwise."""
 FULL_BYTES = 50 << 20
 """A disk with less than this is named where a write does not say what it wrote to."""
 DAMAGED = "not what was written there: "
@@ -168,9 +162,15 @@ def _of_imports(error: BaseException) -> FldError | None:
     """A library that an extra brings, or that is simply not here."""
     if not isinstance(error, ImportError):
         return None
+    from fld_engine.engine.data.extras import missing_sentence  # as in `cure_of`
+
+    if lacking := missing_sentence(error):
+        return ConfigError(lacking)
     name = (error.name or "").partition(".")[0]
     if isinstance(error, ModuleNotFoundError) and name and name != "fld_engine":
-        return MachineError(f"library {name} is not installed here: {install_command(name)}, then run again")
+        return MachineError(
+            f"library {name} is not installed here: pip install {name.replace('_', '-')}, then run again"
+        )
     if not name or name == "fld_engine":
         return None
     return MachineError(
@@ -251,18 +251,11 @@ CREDENTIALS_CURE = (
 )
 
 
-def install_command(library: str) -> str:
+def cure_of(library: str) -> str:
     """How a library is had: by the extra of this package that brings it, else by its own name."""
-    wanted = MODULES_OF.get(library, library).replace("_", "-").lower()
-    try:
-        listed = [Requirement(line) for line in requires(PACKAGE) or ()]
-    except PackageNotFoundError:
-        listed = []
-    for one in listed:
-        for name in ("s3", "gcs", "hub", "refine", "packaged", "cluster"):
-            if one.name.lower() == wanted and one.marker is not None and one.marker.evaluate({"extra": name}):
-                return f"pip install '{PACKAGE}[{name}]'"
-    return f"pip install {wanted}"
+    from fld_engine.engine.data.extras import cure  # knows libraries by what stores record, and so comes after them
+
+    return cure([library]) or f"pip install {library.replace('_', '-')}"
 
 
 def proxy_note() -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import fsspec
 
-from fld_engine.engine.data.foreign import install_command
+from fld_engine.engine.data.foreign import cure_of
 from fld_engine.schemas.errors import ConfigError
 
 PROTOCOLS = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs", "az": "adlfs"}
@@ -55,8 +55,8 @@ def url_to_fs(address: str, **options: Any) -> tuple[Any, str]:
     except ImportError as error:
         library = PROTOCOLS.get(address.partition("://")[0], error.name or "")
         raise ConfigError(
-            f"{address} cannot be opened: {error}; {install_command(library) if library else 'install what it names'}, "
-            "where the run is driven and where its workers run"
+            f"{address} cannot be opened: {error}; this {cure_of(library) if library else 'needs that'}, where "
+            "the run is driven and where its workers run"
         ) from error
     except ValueError as error:
         if "rotocol not known" not in str(error):

@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import queue
+import signal
 import socket
 import threading
-from collections.abc import Sequence
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import ray
@@ -19,17 +22,21 @@ from ray.exceptions import (
     RayActorError,
     RayError,
 )
+from ray.util.metrics import Counter, Gauge, Histogram
 
 from fld_engine.engine.data.foreign import DEBUG_VARIABLE, proxy_note
 from fld_engine.engine.plan.fit import fit_workers
 from fld_engine.engine.plan.protocols import Resources
 from fld_engine.engine.plan.registry import names_of_stages
 from fld_engine.engine.plan.tasks import Task
-from fld_engine.engine.run.logs import LEVEL_VARIABLE, configure_logging
+from fld_engine.engine.run.backend import WorkerHandle
+from fld_engine.engine.run.interrupt import interrupts
+from fld_engine.engine.run.logs import LEVEL_VARIABLE
 from fld_engine.engine.run.memory import peak_memory_mb
 from fld_engine.engine.run.messages import Cause, Event, Lost, Ready
+from fld_engine.engine.run.metrics import METRICS, ROOT, Metric, Sink
 from fld_engine.engine.run.ray_head import Head, check_reachable, check_token, token_cure
-from fld_engine.engine.run.supervisor import WorkerHandle
+from fld_engine.engine.run.said import tell_driver
 from fld_engine.engine.run.worker import WorkerLoop, worker_environment
 from fld_engine.schemas.errors import RunnerError
 
@@ -44,11 +51,11 @@ class RemoteWorker:
     """The actor: one thread works, another answers the driver's questions for events."""
 
     def __init__(self) -> None:
-        configure_logging()
-        self._events: queue.Queue[Event] = queue.Queue()
+        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()  # takes log records anywhere, also in clean-up
         self._asked = threading.Condition()
         self._num_asked = 0
         self._worker = WorkerLoop(self._events.put, self._flush)
+        tell_driver(self._events.put, lambda: self._worker.doing)
         self._events.put(Ready(node=socket.gethostname(), stages=names_of_stages()))
 
     def work(self, task: Task) -> None:
@@ -93,7 +100,8 @@ class RayWorker:
         self.peak_mb = 0
 
     def submit(self, task: Task) -> None:
-        self._working = self.actor.work.remote(task)
+        name = " ".join([task.stage, task.label, "+".join(task.units)]).strip()  # as Ray's dashboard lists it
+        self._working = self.actor.work.options(name=name).remote(task)
 
     def kill(self) -> None:
         if not self._head.lost:  # nobody could do it, and Ray would wait until it ends this process
@@ -107,22 +115,26 @@ class RayBackend:
     """
 
     def __init__(self, address: str = "", workers: int = 0) -> None:
-        self._workers = workers
+        self._workers, self._joined = workers, bool(address)
         self._join(address)
         self._head = Head(ray.get_runtime_context().gcs_address)
 
     def _join(self, address: str) -> None:
         if ray.is_initialized():
             return
+        logging.getLogger("ray").handlers.clear()  # what it says goes where all that is said goes, in the same lines
+        logging.getLogger("ray").propagate = True
         try:
             check_reachable(address)
             check_token(address)
-            ray.init(
-                address=address or "local",
-                log_to_driver=False,
-                logging_level=logging.WARNING,
-                include_dashboard=False if not address else None,
-            )
+            with interrupts().at("while Ray starts"), _our_signals():
+                ray.init(
+                    address=address or "local",
+                    log_to_driver=False,
+                    logging_level=logging.WARNING,
+                    include_dashboard=False if not address else None,
+                )
+                interrupts().check()  # Ray passes over what is raised while its C++ waits
         except (OSError, RayError, RuntimeError, ValueError) as error:
             if "uthenticat" in str(error):
                 raise RunnerError(f"cannot join a Ray cluster at {address!r}: {error}; {token_cure()}") from error
@@ -142,11 +154,25 @@ class RayBackend:
                 nodes.append(Resources(cpus=have["CPU"], gpus=have.get("GPU", 0), memory_mb=max(1, memory_mb)))
         return fit_workers(nodes, requests, limit=self._workers)
 
-    def start(self, resources: Resources) -> WorkerHandle:
+    def sink(self) -> Sink | None:
+        """The metrics of the cluster, which its node agents export. Without `ray[default]` there are no agents."""
+        here = ray.get_runtime_context().get_node_id()
+        listed: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]  # Ray leaves it untyped
+        if any(node["NodeID"] == here and node.get("MetricsAgentPort", 0) > 0 for node in listed):
+            return RayMetrics()
+        log.log(
+            logging.WARNING if self._joined else logging.INFO,
+            "no metrics and no dashboard: this node of the Ray cluster was started without ray[default]; install "
+            "fld-engine[cluster] on every node before `ray start`, or have the driver serve metrics: --metrics-port",
+        )
+        return None
+
+    def start(self, resources: Resources, *, lane: str = "") -> WorkerHandle:
         environment = worker_environment(resources.cpus)
         environment |= {name: os.environ[name] for name in (LEVEL_VARIABLE, DEBUG_VARIABLE) if os.environ.get(name)}
         remote: Any = ray.remote  # its stubs do not know concurrency groups
         actor = remote(concurrency_groups={"control": 1})(RemoteWorker).options(
+            name=f"{lane or 'worker'} {uuid.uuid4().hex[:6]}",  # names must differ, also from those of actors that went
             num_cpus=resources.cpus,
             num_gpus=resources.gpus,
             memory=resources.memory_mb * 2**20,
@@ -175,6 +201,32 @@ class RayBackend:
         return events
 
 
+class RayMetrics:
+    """Metrics of a Ray cluster. It counts in its own process; the agent of the node exports, a little later."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, Counter | Gauge | Histogram] = {}
+        for metric in METRICS:
+            labels = (ROOT, *metric.labels)
+            if metric.kind == "counter":
+                self._made[metric.name] = Counter(metric.name, metric.help, labels)
+            elif metric.kind == "gauge":
+                self._made[metric.name] = Gauge(metric.name, metric.help, labels)
+            else:
+                self._made[metric.name] = Histogram(metric.name, metric.help, list(metric.buckets), labels)
+
+    def add(self, metric: Metric, labels: Mapping[str, str], value: float) -> None:
+        made, tags = self._made[metric.name], dict(labels)
+        if isinstance(made, Gauge):
+            made.set(value, tags)
+        elif isinstance(made, Histogram):
+            made.observe(value, tags)
+        elif value > 0:  # Ray refuses to count nothing
+            made.inc(value, tags)
+
+    def close(self) -> None: ...
+
+
 def cause_of(error: RayError) -> Cause:
     """Why an actor does not answer any more."""
     if isinstance(error, OutOfMemoryError):
@@ -183,3 +235,21 @@ def cause_of(error: RayError) -> Cause:
     if left or (isinstance(error, RayActorError) and (error.preempted or NODE_DIED in str(error))):
         return "node"
     return "process"
+
+
+@contextmanager
+def _our_signals() -> Iterator[None]:
+    """Put our handler of SIGTERM back: Ray puts its own in the place of it, which ends the process by `SystemExit`."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    ours = signal.getsignal(signal.SIGTERM)
+    ended = False
+    try:
+        yield
+    except SystemExit:  # Ray's handler has cleaned up; now it is for ours
+        ended = True
+    finally:
+        signal.signal(signal.SIGTERM, ours)
+    if ended:
+        os.kill(os.getpid(), signal.SIGTERM)

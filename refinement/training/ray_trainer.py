@@ -68,7 +68,7 @@ def train_on_ray(
     _check_resources(resources)
     try:
         with _relayed(report) as queue:
-            TorchTrainer(
+            _Trainer(
                 partial(_train_loop, report=queue.put),
                 train_loop_config={"job": job},
                 scaling_config=ScalingConfig(
@@ -86,6 +86,13 @@ def train_on_ray(
             f"training failed {resources.max_failures + 1} times: {error}; what was learned up to the latest "
             f"checkpoint is kept in {job.store_url}/{job.checkpoints}, the same command goes on from there"
         ) from error
+
+
+class _Trainer(TorchTrainer):
+    """Training that leaves signals to the driver: Ray's handler of SIGINT would stay when the training is over."""
+
+    def _register_sigint_handler(self, controller: Any) -> None:
+        pass
 
 
 @contextmanager
