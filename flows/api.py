@@ -124,6 +124,7 @@ def run(
     runner: RunnerKind | None = None,
     workers: int | None = None,
     ray_address: str | None = None,
+    metrics_port: int | None = None,
     yes: bool = False,
 ) -> DatasetRoot:
     """Run the whole pipeline on a root, doing only what is missing, as `fld run` does.
@@ -145,6 +146,7 @@ def run(
             runner=runner,
             workers=workers,
             ray_address=ray_address,
+            metrics_port=metrics_port,
             yes=yes,
         )
     )

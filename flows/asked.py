@@ -11,6 +11,7 @@ from fld_engine.engine.plan.layers import is_file, parse_override
 from fld_engine.engine.sources.item import SourceSpec
 from fld_engine.flows.origins import Given
 from fld_engine.flows.places import absolute
+from fld_engine.flows.runner_options import runner_settings
 from fld_engine.schemas.annotations import Frozen
 
 RunnerKind = Literal["local", "ray"]
@@ -57,14 +58,13 @@ class Asked(Frozen):
             path, value = parse_override(override)
             found.pop(path, None)
             found[path] = Given(value=value, by="--set")
-        for path, by, value in (
-            ("runner.kind", "--runner", self.runner),
-            ("runner.workers", "--workers", self.workers),
-            ("runner.ray_address", "--ray-address", self.ray_address),
-            ("runner.metrics_port", "--metrics-port", self.metrics_port),
-        ):
-            if value is not None:
-                found[path] = Given(value=value, by=by)
+        settings = runner_settings(self.runner, self.workers, self.ray_address)
+        if self.metrics_port is not None:
+            settings["metrics_port"] = self.metrics_port
+        implied = {"kind": "--runner" if self.runner else "--ray-address"}
+        for key, value in settings.items():
+            by = implied.get(key, f"--{key.replace('_', '-')}")
+            found[f"runner.{key}"] = Given(value=value, by=by)
         return found
 
     @property

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -13,7 +14,7 @@ from rich.console import Console
 from fld_engine.engine.data.extras import missing_sentence
 from fld_engine.engine.data.libraries import MadeWith
 from fld_engine.engine.plan.libraries import mark_made_with, not_made_again
-from fld_engine.engine.run.logs import configure_logging
+from fld_engine.engine.run.logs import configure_logging, writes_json
 from fld_engine.engine.run.pipeline import Pipeline
 from fld_engine.engine.stages.removal.request import parse_ids
 from fld_engine.engine.stages.removal.stage import Remove
@@ -30,6 +31,7 @@ from fld_engine.flows.options import (
     AfterRound,
     AsJson,
     Gold,
+    LogFormat,
     MetricsPort,
     Root,
     RootIfRecipe,
@@ -48,10 +50,13 @@ from fld_engine.flows.start import begin, run_root, start_flow
 from fld_engine.flows.terminal import confirm, leave, out, print_status, print_times, tell
 from fld_engine.schemas.errors import ConfigError, FldError
 
+log = logging.getLogger(__name__)
+
 HELP = """The data engine: specialists annotate, filters decide, verified shards come out.
 
 Exit codes: 0 done; 1 failed; 2 bad usage, config or source; 3 done, with more lost, by failures, quarantine or refused
-labels, than the config allows, or with chunks of the sources that could not be read and are left for the next run.
+labels, than the config allows, or with chunks of the sources that could not be read and are left for the next run;
+130 stopped by Ctrl-C (SIGINT), 143 by SIGTERM: the same command goes on.
 """
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=HELP)
 app.add_typer(inspect_app)
@@ -67,18 +72,24 @@ app.command("init")(settings.init)
 def main() -> None:
     """Entry point of the console command."""
     api.tell_nobody()
-    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")  # errors are reported here, once
-    configure_logging()
     try:
+        configure_logging()
         app()
     except ImportError as error:
         if not (said := missing_sentence(error)):
             raise
-        Console(stderr=True, soft_wrap=True, highlight=False).print(f"error: {said}", style="red", markup=False)
-        sys.exit(ConfigError.exit_code)
+        _fail(said, ConfigError.exit_code)
     except FldError as error:
-        Console(stderr=True, soft_wrap=True, highlight=False).print(f"error: {error}", style="red", markup=False)
-        sys.exit(error.exit_code)
+        _fail(str(error), error.exit_code)
+
+
+def _fail(said: str, exit_code: int) -> NoReturn:
+    """Say what ends the command, and end it."""
+    if writes_json():
+        log.error("%s", said)
+    else:
+        Console(stderr=True, soft_wrap=True, highlight=False).print(f"error: {said}", style="red", markup=False)
+    sys.exit(exit_code)
 
 
 def _print_version(asked: bool) -> None:
@@ -108,6 +119,7 @@ def run(
     metrics_port: MetricsPort = None,
     set_: Set = None,
     yes: Yes = False,
+    log_format: LogFormat = None,
 ) -> None:
     """Run the whole pipeline, doing only what is missing; a root goes on with the settings it has."""
     place, recipe = root_and_recipe(root_or_recipe, root)
@@ -162,6 +174,7 @@ def replay(
         ),
     ] = None,
     set_: Set = None,
+    log_format: LogFormat = None,
 ) -> None:
     """Run the annotators again on the images that failed, and take in those that were refused under other limits."""
     from fld_engine.engine.stages.replay.marks import mark_failed, mark_refused
@@ -215,6 +228,7 @@ def refine(
     rounds: Annotated[int, typer.Option(help="At most how many rounds.", min=1)] = 1,
     set_: Set = None,
     as_json: AsJson = False,
+    log_format: LogFormat = None,
 ) -> None:
     """Train students on the labels, let them look again, and take over what gold finds better, round after round."""
     from fld_engine.flows.rounds import print_rounds

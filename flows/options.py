@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -11,6 +12,7 @@ from fld_engine.engine.data.store import ROOT_FILE, Store
 from fld_engine.engine.plan.config import RunConfig
 from fld_engine.engine.plan.layers import is_recipe, recipe_names
 from fld_engine.engine.plan.plan import Plan, make_plan
+from fld_engine.engine.run.logs import FORMAT_VARIABLE, configure_logging
 from fld_engine.flows.asked import RunnerKind
 from fld_engine.schemas.errors import ConfigError
 
@@ -36,6 +38,24 @@ AfterRound = Annotated[
     int | None, typer.Option("--round", help="The root as it stands after this round of refinement.", min=0)
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+
+
+def _log_in(format_: str | None) -> str | None:
+    """Log in this format from now on, workers and processes that are started too."""
+    if format_ is not None:
+        os.environ[FORMAT_VARIABLE] = format_
+        configure_logging()
+    return format_
+
+
+LogFormat = Annotated[
+    str | None,
+    typer.Option(
+        help=f"Standard error as `text`, or as `json`: one object a line. {FORMAT_VARIABLE} says it for every command.",
+        callback=_log_in,
+        is_eager=True,
+    ),
+]
 
 
 def plan_of_root(store: Store, config: RunConfig) -> Plan:

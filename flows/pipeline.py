@@ -8,17 +8,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from prefect import flow, task
-from prefect.artifacts import create_link_artifact, create_table_artifact
+from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task as PrefectTask
 
 from fld_engine.engine.data.journal import totals
-from fld_engine.engine.data.store import Store
 from fld_engine.engine.data.unread import read_unread
 from fld_engine.engine.inspect.losses import lost_sources
 from fld_engine.engine.plan.config import RunConfig
@@ -29,10 +27,13 @@ from fld_engine.engine.run.pipeline import Pipeline
 from fld_engine.engine.stages.export.stage import export_folder
 from fld_engine.engine.stages.export.verify import verify
 from fld_engine.engine.stages.ingest.stage import Ingest
+from fld_engine.flows.artifacts import key_of, progress_artifacts
 from fld_engine.flows.asked import Asked, RunnerKind
 from fld_engine.flows.attempts import recorded
+from fld_engine.flows.prefect_logs import prefect_logs
 from fld_engine.flows.progress import progress_bars
 from fld_engine.flows.report import make_report
+from fld_engine.flows.report_artifact import tell_of_report
 from fld_engine.flows.start import begin
 from fld_engine.flows.stoppable import stoppable
 from fld_engine.flows.summary import RunSummary, make_summary
@@ -89,18 +90,8 @@ def check(pipeline: Pipeline) -> Row:
 def report(pipeline: Pipeline) -> Row:
     """Write the pages."""
     paths = make_report(pipeline)
-    create_link_artifact(
-        key="fld-report",
-        link=_link(pipeline.store, paths[0]),
-        link_text="Coverage report",
-        description=pipeline.store.url,
-    )
+    tell_of_report(pipeline, paths[0])
     return {"pages": len(paths)}
-
-
-def _link(store: Store, path: str) -> str:
-    """Where a browser finds a page: a file's address, or the object's own."""
-    return Path(store.path(path)).absolute().as_uri() if store.local else f"{store.url}/{path}"
 
 
 CHECKS = {"verify": _task("verify", check), "report": _task("report", report)}
@@ -122,22 +113,27 @@ def _run_stages(asked: Asked, only: str = "") -> RunSummary:
     stages = (only,) if only else tuple(tasks)
     seconds: dict[str, float] = {}
     rows: dict[str, Row] = {}
-    begun.store.open_root(create=True)
+    store = begun.store
+    store.open_root(create=True)
     with (
-        progress_bars() as watch,
-        Pipeline(begun.store, begun.config, watch) as pipeline,
+        prefect_logs(),
+        progress_bars() as board,
+        progress_artifacts(store, board),
+        Pipeline(store, begun.config, board) as pipeline,
         recorded(pipeline, started, lambda: _summary(pipeline, root, rows, seconds)) as record,
     ):
-        pipeline.preflight()
+        board.follow(pipeline)
+        with board.doing("starting Ray" if begun.config.runner.kind == "ray" else "looking at this machine"):
+            pipeline.preflight()
         begun.keep(pipeline.store, pipeline.config)
         for stage in stages:
             record()  # the report tells of the very run that makes it
-            with _timed(seconds, stage), interrupts().at(f"in {stage}"):
+            with _timed(seconds, stage), board.stage(stage), interrupts().at(f"in {stage}"):
                 rows[stage] = tasks[stage](pipeline)
             if stage == Ingest.name:
                 refuse_lost_sources(pipeline)
         table = [{"stage": s, "seconds": round(seconds[s], 1), **_flat(rows[s])} for s in stages]
-        create_table_artifact(key="fld-road", table=table, description=f"Stages of {root}")
+        create_table_artifact(key=key_of(store, "road"), table=table, description=f"Stages of {root}")
         record()
         return _summary(pipeline, root, rows, seconds)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import logging
 import os
 import socket
 import subprocess
@@ -16,6 +17,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from fld_engine.engine.run.interrupt import SIGNALS, interruptible, interrupts, unheard
+from fld_engine.engine.run.logs import configure_logging
+from fld_engine.flows.progress import waiting_for
 from fld_engine.schemas.errors import RunnerError
 
 START_LIMIT_S = 300.0
@@ -34,7 +37,9 @@ def prefect_api() -> Iterator[None]:
     no signal that the driver hears, too: the driver has still to tell it how the run ended. Raises `Interrupted` for a
     run that a signal ended, and `RunnerError` when the server does not answer in time.
     """
-    from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
+    with waiting_for("loading Prefect"):
+        import prefect.flows  # noqa: F401 - what whoever calls needs next
+        from prefect.settings import PREFECT_API_URL, temporary_settings
 
     if PREFECT_API_URL.value():
         with interruptible():
@@ -49,10 +54,9 @@ def prefect_api() -> Iterator[None]:
             )
         url = f"http://127.0.0.1:{listening.getsockname()[1]}/api"
     try:
-        with interrupts().at("while Prefect starts"):
+        with waiting_for(f"starting Prefect's temporary server at {url}"), interrupts().at("while Prefect starts"):
             _wait_until_healthy(url, server)
-        # nobody reads the logs of a server that ends with the run
-        with temporary_settings(updates={PREFECT_API_URL: url, PREFECT_LOGGING_TO_API_ENABLED: False}):
+        with temporary_settings(updates={PREFECT_API_URL: url}):
             try:
                 with interruptible():
                     yield
@@ -64,14 +68,16 @@ def prefect_api() -> Iterator[None]:
 
 
 def _send_events() -> None:
-    """Tell the server what is still to be told of the run, and end the thread that does.
+    """Tell the server what is still to be told of the run, its log too, and end the threads that do.
 
-    Left alone, it would go on to a server that is gone, a minute for each event, at the end of the process and in the
+    Left alone, they would go on to a server that is gone, a minute for each event, at the end of the process and in the
     next run of the same process.
     """
     from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
 
     EventsWorker.drain_all(timeout=EVENTS_LIMIT_S)
+    APILogWorker.drain_all(timeout=EVENTS_LIMIT_S)
 
 
 def _wait_until_healthy(url: str, server: subprocess.Popen[bytes]) -> None:
@@ -92,12 +98,17 @@ def _serve(parent_pid: int, listening: socket.socket) -> None:
     os.environ["PREFECT_SERVER_ANALYTICS_ENABLED"] = "false"
     os.environ["PREFECT_API_BLOCKS_REGISTER_ON_START"] = "false"  # nothing uses one; two servers that do both complain
     threading.Thread(target=_end_with_parent, args=(parent_pid,), daemon=True).start()
+    configure_logging()
     import uvicorn
     from prefect.server.api.server import create_app
 
     _migrate()
     app = create_app(ephemeral=True, final=True)
-    uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="on")).run(sockets=[listening])
+    for name in ("uvicorn", "fastapi"):  # what they say goes where all that is said goes, in the same lines
+        logging.getLogger(name).handlers.clear()
+        logging.getLogger(name).propagate = True
+    config = uvicorn.Config(app, log_config=None, log_level="error", lifespan="on")
+    uvicorn.Server(config).run(sockets=[listening])
 
 
 def _migrate() -> None:

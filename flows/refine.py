@@ -14,7 +14,9 @@ from fld_engine.engine.run.interrupt import interrupts
 from fld_engine.engine.run.pipeline import Pipeline
 from fld_engine.engine.stages.annotate.stage import require_annotated
 from fld_engine.engine.stages.filter.stage import Filter
+from fld_engine.flows.artifacts import key_of, progress_artifacts
 from fld_engine.flows.asked import Asked
+from fld_engine.flows.prefect_logs import prefect_logs
 from fld_engine.flows.progress import progress_bars
 from fld_engine.flows.start import begin
 from fld_engine.flows.stoppable import stoppable
@@ -58,25 +60,35 @@ def refine_flow(root: str, *, rounds: int = 1, overrides: list[str] | None = Non
     """
     begun = begin(Asked(root=root, overrides=overrides or ()))
     begun.require_libraries(refine=True)
-    with progress_bars() as watch, Pipeline(begun.store, begun.config, watch) as pipeline:
+    store = begun.store
+    with (
+        prefect_logs(),
+        progress_bars() as board,
+        progress_artifacts(store, board),
+        Pipeline(store, begun.config, board) as pipeline,
+    ):
+        board.follow(pipeline)
         require_annotated(pipeline.plan())
         begun.keep(pipeline.store, begun.config)
         pipeline.run(Filter())
         loop = Loop(pipeline, begun.config.section("refine", RefineConfig))
-        done = [initial_round(loop)]
+        with board.stage("round 0"):
+            done = [initial_round(loop)]
         sparse = SparseStep(loop, loop.settings.sparse) if loop.settings.sparse else None
         if sparse is not None:
             sparse.count(done[0])  # the rounds before it take long: too few texts are said now
         ended = why_not_teach(loop.taught_folds(done[0]))
         while not ended:
-            done.append(refine_round(loop, len(done), done[-1]))
+            with board.stage(f"round {len(done)}"):
+                done.append(refine_round(loop, len(done), done[-1]))
             ended = why_stop(done[-1]) or (
                 f"all {rounds} rounds are done" if len(done) > rounds else why_not_teach(loop.taught_folds(done[-1]))
             )
         final = loop.final(done)
         if sparse is not None:
-            done.append(write_sparse(sparse, len(done), done[-1]))
-        create_table_artifact(key="fld-refine", table=_rows(done), description=f"Rounds of {root}: {ended}")
+            with board.stage(f"round {len(done)}: sparse tasks"):
+                done.append(write_sparse(sparse, len(done), done[-1]))
+        create_table_artifact(key=key_of(store, "refine"), table=_rows(done), description=f"Rounds of {root}: {ended}")
         return RefineSummary(rounds=tuple(done), ended=ended, final=final, num_readings=loop.final_readings.count())
 
 

@@ -83,7 +83,7 @@ def with_settings(sources: Sequence[SourceSpec], given: Mapping[str, Given]) -> 
             continue
         name = next((name for name in known if within(path, f"sources.{name}")), None)
         if name is None:
-            raise ConfigError(f"--set {path}: {unknown_name('source', path.removeprefix('sources.'), known)}")
+            raise ConfigError(f"--set {path}: {unknown_name('source', path.split('.')[1], known)}")
         setting = path.removeprefix(f"sources.{name}").removeprefix(".")
         spec = known.pop(name)
         if setting:
@@ -97,6 +97,17 @@ def with_settings(sources: Sequence[SourceSpec], given: Mapping[str, Given]) -> 
 def sources_in(config: RunConfig, names: Sequence[str]) -> list[SourceSpec]:
     """The sources of a config that have one of these names."""
     return [spec for spec in config.sources if spec.name in names]
+
+
+def paths_named(asked: Asked, config: RunConfig) -> list[str]:
+    """Paths of the settings of sources that are given by themselves, such as that one is gold."""
+    return [
+        f"sources.{spec.name}.{key}"
+        for new in asked.new_sources
+        for spec in config.sources
+        if same_place(spec.url, new.url)
+        for key in new.model_fields_set - {"name", "url"}
+    ]
 
 
 def check_new(asked: Asked, kept: Kept | None) -> None:

@@ -25,7 +25,7 @@ from fld_engine.flows.changes import Change, changes_between, how_it_runs, told
 from fld_engine.flows.kept import Kept, read_kept, repinned, unpinned
 from fld_engine.flows.origins import Given, Origins
 from fld_engine.flows.root import keep_config
-from fld_engine.flows.run_sources import check_new, own_sources, sources_of
+from fld_engine.flows.run_sources import check_new, own_sources, paths_named, sources_of
 from fld_engine.flows.terminal import work_set_note
 from fld_engine.schemas.errors import ConfigError, RootError
 
@@ -133,7 +133,7 @@ def begin(asked: Asked) -> Begun:
     if kept is None:
         return begun
     config = repinned(config, kept)
-    found = changes_between((kept.config, kept.origins), (config, origins), tuple(given))
+    found = changes_between((kept.config, kept.origins), (config, origins), (*given, *paths_named(asked, config)))
     return replace(begun, config=config, changes=tuple(found))
 
 

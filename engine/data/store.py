@@ -4,6 +4,7 @@
     ├── root.json                schema version
     ├── lease.json, lease.lock   who drives it now
     ├── config.yaml, run.json    the last resolved config; attempts, times and hosts of runs
+    ├── config.origin.json       where its settings come from, and which were given over a recipe and stay
     ├── ingest/NNNNNN.json       journal of one ingest; its scan tables, needed until it is done, in ingest/NNNNNN/
     ├── partitions/              pPPPPPP-<fp>.tar, its tables, and one record per partition
     ├── stages/<step>/           pPPPPPP-<fp>.<attempt>.<table>.parquet, and one record per output

@@ -19,10 +19,12 @@ from fld_engine.engine.plan.layers import Tree
 
 WIDTH = 110
 OF_EXTENSIONS: Mapping[str, Group] = {group.plural: group for group in GROUPS if group.plural != "sources"}
-OPENING = """What a run makes: specialists (annotators), what decides (filters), and what comes out (export). It
-began as recipe {recipe}. A line such as `#seed: 0` is a setting at its default: take the # away to change it. All
-settings, with those of everything that is installed: `fld config reference`.
-Where a value comes from: `fld config show FILE --origin`."""
+OPENING = (
+    "What a run makes: specialists (annotators), what decides (filters), and what comes out (export). It began as "
+    "recipe {recipe}. A line such as `#seed: 0` is a setting at its default: take the # away to change it. All "
+    "settings, with those of everything that is installed: `fld config reference`. Where a value comes from: "
+    "`fld config show FILE --origin`."
+)
 
 
 def starter(tree: Tree, recipe: str) -> str:
@@ -64,7 +66,7 @@ def _setting(row: Parameter, key: str, tree: Mapping[str, Any], rows: Sequence[P
 def _extensions(group: Group, row: Parameter, given: Mapping[str, Any], rows: Sequence[Parameter]) -> Iterator[str]:
     """Annotators, filters or exporters, each with what it is, and the parameters that it may have."""
     yield from _comment(about(row), "")
-    shared = [one for one in rows if one.name.startswith(f"{row.name}.NAME.") and one.type != "settings"]
+    shared = [one for one in rows if one.name.startswith(f"{row.name}.NAME.")]
     yield from _comment("Each may have:", "")
     for one in shared:
         yield from _comment(f"  {one.name.removeprefix(f'{row.name}.NAME.')}: {about(one)}", "")

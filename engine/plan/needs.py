@@ -28,9 +28,8 @@ class Need(Frozen):
     @property
     def told(self) -> str:
         """Without what to do."""
-        return (
-            f"{', '.join(self.who)}: {', '.join(self.libraries)} not installed, which the extra `{self.extra}` brings"
-        )
+        verb = "needs" if len(self.who) == 1 else "need"
+        return f"{', '.join(self.who)} {verb} the extra `{self.extra}` ({', '.join(self.libraries)} not installed here)"
 
 
 class _Asking(NamedTuple):
@@ -58,7 +57,7 @@ def check_needs(config: RunConfig, addresses: Iterable[str] = (), *, refine: boo
     """Raises `ConfigError` that names every extra which a run needs and this environment lacks."""
     if missing := missing_for(config, addresses, refine=refine):
         whole = "; ".join(need.told for need in missing)
-        raise ConfigError(f"{whole}. {install_command(*(need.extra for need in missing))}")
+        raise ConfigError(f"{whole}: {install_command(*(need.extra for need in missing))}")
 
 
 def _asking(config: RunConfig, addresses: tuple[str, ...], refine: bool) -> Iterator[_Asking]:

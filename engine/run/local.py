@@ -10,6 +10,7 @@ import signal
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
@@ -21,11 +22,11 @@ from fld_engine.engine.plan.fit import fit_workers
 from fld_engine.engine.plan.protocols import Resources
 from fld_engine.engine.plan.registry import names_of_stages
 from fld_engine.engine.plan.tasks import Task
+from fld_engine.engine.run.backend import WorkerHandle
 from fld_engine.engine.run.interrupt import unheard
-from fld_engine.engine.run.logs import configure_logging
 from fld_engine.engine.run.memory import OomKills, peak_memory_mb
-from fld_engine.engine.run.messages import Cause, Event, Lost, Ready
-from fld_engine.engine.run.supervisor import WorkerHandle
+from fld_engine.engine.run.messages import Cause, Event, Lost, Ready, Said
+from fld_engine.engine.run.said import tell_driver
 from fld_engine.engine.run.worker import WorkerLoop, worker_environment
 
 VISIBLE_GPUS = "CUDA_VISIBLE_DEVICES"
@@ -144,18 +145,42 @@ def num_gpus() -> int:
     return sum(name.startswith("nvidia") and name[6:].isdigit() for name in os.listdir("/dev"))
 
 
+class Mouth:
+    """What a child says through its pipe, one after another.
+
+    A log record may be made on any thread, even by what is cleaned up in the middle of sending: it never waits, and
+    goes with the next event where it cannot go at once.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection, self._lock = connection, threading.Lock()
+        self._unsaid: deque[Said] = deque(maxlen=1000)
+
+    def emit(self, event: Event) -> None:
+        with self._lock:
+            self._say_rest()
+            self._connection.send(event)
+
+    def say(self, said: Said) -> None:
+        self._unsaid.append(said)
+        if self._lock.acquire(blocking=False):
+            try:
+                self._say_rest()
+            finally:
+                self._lock.release()
+
+    def _say_rest(self) -> None:
+        while self._unsaid:
+            self._connection.send(self._unsaid.popleft())
+
+
 def _main(connection: Connection, driver_pid: int) -> None:
     """A child's life: report, take tasks, and end with the driver."""
-    configure_logging()
     threading.Thread(target=_end_with_driver, args=(driver_pid,), daemon=True).start()
-    lock = threading.Lock()
-
-    def emit(event: Event) -> None:
-        with lock:
-            connection.send(event)
-
-    worker = WorkerLoop(emit, flush=lambda: None)  # what is in the pipe outlives its writer
-    emit(Ready(node=socket.gethostname(), stages=names_of_stages()))
+    mouth = Mouth(connection)
+    worker = WorkerLoop(mouth.emit, flush=lambda: None)  # what is in the pipe outlives its writer
+    tell_driver(mouth.say, lambda: worker.doing)
+    mouth.emit(Ready(node=socket.gethostname(), stages=names_of_stages()))
     while True:
         try:
             task = connection.recv()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
+
+from pydantic import Field
 
 from fld_engine.engine.data.records import OutputRecord
 from fld_engine.engine.plan.tasks import Span, Spent
@@ -94,4 +97,27 @@ class Lost(Frozen):
     peak_mb: int = 0
 
 
-Event = Ready | Loading | Progress | Committed | Done | Failed | Broken | Lost
+class Undone(Frozen):
+    """Units of a step that were reported as finished, and failed, by an attempt that came to nothing: they come again.
+
+    Made by the driver's side.
+    """
+
+    step: str
+    finished: int
+    failed: int = 0
+
+
+class Said(Frozen):
+    """A log record of a worker. `about` are fields of `engine.run.logs.TOLD`; `created` is in seconds since 1970."""
+
+    event: Literal["said"] = "said"
+    logger: str
+    level: int
+    message: str
+    created: float
+    pid: int
+    about: Mapping[str, str | tuple[str, ...]] = Field(default_factory=dict)
+
+
+Event = Ready | Loading | Progress | Committed | Done | Failed | Broken | Lost | Said

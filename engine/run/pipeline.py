@@ -21,19 +21,24 @@ from fld_engine.engine.plan.registry import installed_stages, pin, stage_named, 
 from fld_engine.engine.plan.rounds import plan_of
 from fld_engine.engine.plan.stages import Answer, Opens, Result, Stage, StepStage
 from fld_engine.engine.plan.tasks import Lane, Task
+from fld_engine.engine.run.backend import Backend
+from fld_engine.engine.run.crew import Crew
 from fld_engine.engine.run.exporter import exporter_of
 from fld_engine.engine.run.interrupt import interrupts
 from fld_engine.engine.run.local import LocalBackend
-from fld_engine.engine.run.messages import Committed, Done, Progress
+from fld_engine.engine.run.messages import Committed, Done, Progress, Undone
 from fld_engine.engine.run.meter import Meter
 from fld_engine.engine.run.metrics import Counting
-from fld_engine.engine.run.supervisor import Backend, Supervisor
+from fld_engine.engine.run.supervisor import Supervisor
 from fld_engine.schemas.errors import AccountingError
 
 log = logging.getLogger(__name__)
 
 Watch = Callable[[str, int, int], None]
-"""Told of progress: (step, units finished now, units in all). A step begins with 0 finished; 0 in all is not known."""
+"""Told of progress: (step, units finished now, units in all). A step begins with 0 finished; 0 in all is not known.
+
+Fewer than 0 finished are units that come again, for the attempt at them came to nothing.
+"""
 
 
 @dataclass(slots=True)
@@ -44,6 +49,8 @@ class Work:
     images_read: int = 0
     tasks_done: int = 0
     outputs_written: int = 0
+    failed: Counter[str] = field(default_factory=Counter)
+    """Step → units that it failed on."""
     annotated: dict[str, tuple[int, float]] = field(default_factory=dict)
     """Annotator → (images, seconds spent on them in the annotator, over all workers)."""
 
@@ -117,6 +124,10 @@ class Pipeline:
                 self.meter.close()
                 self._lease.__exit__(kind, error, tb)
                 self.store = self.store.guarded(None)  # for whoever looks at what was made
+
+    def crew(self) -> Crew:
+        """The workers as they are now; asked from any thread."""
+        return self._supervisor.crew() if self._supervisor is not None else Crew()
 
     def release_workers(self) -> None:
         """End the workers, so that others can have their processors; a stage that needs some starts them anew."""
@@ -201,13 +212,21 @@ class Pipeline:
         with self._interrupts.held():  # what is done is recorded before anything ends
             for task, event in self._supervisor.run(lanes):
                 if isinstance(event, Progress):
-                    if event.finished:
-                        self.watch(event.span.step, event.finished, 0)
-                        self._interrupts.advance(event.finished)
+                    self.work.failed[event.span.step] += len(event.failed)
+                    self._advance(event.span.step, event.finished)
+                    continue
+                if isinstance(event, Undone):
+                    self.work.failed[event.step] -= event.failed
+                    self._advance(event.step, -event.finished)
                     continue
                 if isinstance(event, Done):
                     self.work.tasks_done += 1
                 yield task, event
+
+    def _advance(self, step: str, finished: int) -> None:
+        if finished:
+            self.watch(step, finished, 0)
+            self._interrupts.advance(finished)
 
     def _check(self) -> None:
         """Whether more work may be given out."""

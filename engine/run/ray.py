@@ -28,12 +28,13 @@ from fld_engine.engine.plan.fit import fit_workers
 from fld_engine.engine.plan.protocols import Resources
 from fld_engine.engine.plan.registry import names_of_stages
 from fld_engine.engine.plan.tasks import Task
+from fld_engine.engine.run.backend import WorkerHandle
 from fld_engine.engine.run.interrupt import interrupts
-from fld_engine.engine.run.logs import LEVEL_VARIABLE, configure_logging
+from fld_engine.engine.run.logs import LEVEL_VARIABLE
 from fld_engine.engine.run.memory import peak_memory_mb
 from fld_engine.engine.run.messages import Cause, Event, Lost, Ready
 from fld_engine.engine.run.metrics import METRICS, ROOT, Metric, Sink
-from fld_engine.engine.run.supervisor import WorkerHandle
+from fld_engine.engine.run.said import tell_driver
 from fld_engine.engine.run.worker import WorkerLoop, worker_environment
 from fld_engine.schemas.errors import RunnerError
 
@@ -49,11 +50,11 @@ class RemoteWorker:
     """The actor: one thread works, another answers the driver's questions for events."""
 
     def __init__(self) -> None:
-        configure_logging()
-        self._events: queue.Queue[Event] = queue.Queue()
+        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()  # takes log records anywhere, also in clean-up
         self._asked = threading.Condition()
         self._num_asked = 0
         self._worker = WorkerLoop(self._events.put, self._flush)
+        tell_driver(self._events.put, lambda: self._worker.doing)
         self._events.put(Ready(node=socket.gethostname(), stages=names_of_stages()))
 
     def work(self, task: Task) -> None:
@@ -115,6 +116,8 @@ class RayBackend:
         self._workers, self._joined = workers, bool(address)
         if ray.is_initialized():
             return
+        logging.getLogger("ray").handlers.clear()  # what it says goes where all that is said goes, in the same lines
+        logging.getLogger("ray").propagate = True
         try:
             _check_reachable(address)
             with interrupts().at("while Ray starts"), _our_signals():
@@ -239,6 +242,7 @@ def _our_signals() -> Iterator[None]:
         ended = True
     finally:
         signal.signal(signal.SIGTERM, ours)
+        signal.alarm(0)  # which its C++ sets on SIGTERM, to abort a process that takes longer than 3 s to end
     if ended:
         os.kill(os.getpid(), signal.SIGTERM)
 

@@ -7,7 +7,7 @@ import math
 import os
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from fld_engine.engine.data.extras import missing_sentence
 from fld_engine.engine.data.records import OutputRecord
@@ -18,6 +18,7 @@ from fld_engine.engine.plan.registry import build_annotator, stage_named
 from fld_engine.engine.plan.stages import Stage
 from fld_engine.engine.plan.tasks import Isolation, Span, Spent, Task
 from fld_engine.engine.plan.trust import Distrusted, Trust, is_device_error
+from fld_engine.engine.run.logs import context
 from fld_engine.engine.run.messages import Broken, Committed, Done, Event, Failed, Loading, Progress
 from fld_engine.schemas.errors import FldError, TransportError
 
@@ -48,12 +49,15 @@ class WorkerLoop:
         self._untold: dict[str, Progress] = {}
         self._begun: dict[str, float] = {}  # when the last span of an annotator began
         self._told_at = -math.inf
+        self.doing: Mapping[str, str] = {}
+        """What the process is at, for its log: stage and partition."""
         self.trust = Trust()
         self.store: Store
         self.isolation: Isolation
 
     def run(self, task: Task) -> None:
         """Do one task. Reports `Done`, `Failed` or `Broken` last; never raises."""
+        self.doing = {"stage": task.stage, "partition": task.label}
         log.info("task %s %s in process %d", task.stage, task.label, os.getpid())
         self.store, self.isolation = Store(task.root), task.isolation
         self._untold.clear()
@@ -88,10 +92,11 @@ class WorkerLoop:
         if key in self._annotators:
             return self._annotators[key], False
         self._say(Loading(step=step))
-        annotator = build_annotator(step, config)
-        if isinstance(annotator, Remembering):
-            annotator.remember_at(f"{self.store.url}/{ANSWERS}/{step}")
-        annotator.load()
+        with context(specialist=step):
+            annotator = build_annotator(step, config)
+            if isinstance(annotator, Remembering):
+                annotator.remember_at(f"{self.store.url}/{ANSWERS}/{step}")
+            annotator.load()
         self._annotators[key] = annotator
         return annotator, True
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Literal
 
+from fld_engine.engine.data.extras import missing_sentence
 from fld_engine.schemas.annotations import Frozen
 from fld_engine.schemas.errors import FldError
 
@@ -26,4 +27,5 @@ def tried(name: str, look: Callable[[], Iterator[Check]], cure: str = "") -> Ite
     try:
         yield from look()
     except (FldError, OSError, ImportError) as error:
-        yield Check(name=name, state="missing", found=str(error) or type(error).__name__, cure=cure)
+        lacking = missing_sentence(error) if isinstance(error, ImportError) else ""
+        yield Check(name=name, state="missing", found=lacking or str(error) or type(error).__name__, cure=cure)

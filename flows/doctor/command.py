@@ -21,7 +21,7 @@ from fld_engine.flows.terminal import out
 
 doctor_app = typer.Typer()
 NOWHERE = "memory://doctor"
-"""Stands for a root where a recipe is looked at without one."""
+"""Stands for the root where a recipe is looked at."""
 COLOURS = {"ok": "green", "absent": "dim", "warning": "yellow", "missing": "red"}
 
 
@@ -60,7 +60,8 @@ def doctor(
 def _checks(recipe: str, root: str, sources: list[str], overrides: list[str] | None) -> Iterator[Check]:
     config: RunConfig | None = None
     if recipe or (root and _has_config(root)):
-        asked = Asked(root=root or NOWHERE, recipe=recipe or None, sources=sources, overrides=overrides or ())
+        # a root or a source that cannot be opened is a finding: they are looked at one by one, further down
+        asked = Asked(root=NOWHERE if recipe else root, recipe=recipe or None, overrides=overrides or ())
         config = begin(asked).config
     yield from machine.python()
     yield from machine.installed_extras()
@@ -74,8 +75,8 @@ def _checks(recipe: str, root: str, sources: list[str], overrides: list[str] | N
         yield from tried("packaged models", partial(work.models, config, recipe))
     if root:
         yield from tried(f"root {root}", partial(work.root_access, root))
-    given = [spec.url for spec in config.sources] if config is not None else []
-    for url in dict.fromkeys([*sources, *given]):
+    known = [spec.url for spec in config.sources] if config is not None else []
+    for url in dict.fromkeys([*sources, *known]):
         yield from tried(f"source {url}", partial(work.source_access, url))
 
 

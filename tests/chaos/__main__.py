@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 import tempfile
@@ -31,6 +32,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--case", action="append", default=[], type=Case.read)
     parser.add_argument("--side-by-side", type=int, default=max(1, (os.cpu_count() or 1) // 2))
     given, out = parser.parse_args(arguments), Console(width=120)
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # the store's server tells of each request
     folder = Path(tempfile.mkdtemp(prefix="fld-chaos-"))
     refused = why_no_disk(folder)
     if refused:

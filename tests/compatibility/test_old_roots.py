@@ -58,6 +58,7 @@ RAISED: Mapping[str, str] = {
 
 REWRITTEN: Mapping[str, str] = {
     "lease.*": "who drives the root now, and the lock that keeps others out meanwhile",
+    "config.origin.json": "where settings come from, which roots keep since",
     "config.yaml": "the resolved config, which has a line for each setting there is",
     "holdings/*.json": "what each stage leaves in a root, noted before it does",
     "contamination/*": "what images were looked up against, and what was found",

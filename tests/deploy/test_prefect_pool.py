@@ -76,6 +76,11 @@ def test_a_process_pool_makes_the_root_that_a_shell_makes(
     said = prefect(server, "worker", "start", "--pool", "fld", "--run-once", folder=tmp_path)
     assert [run["state_type"] for run in flow_runs(server)] == ["COMPLETED"], said
     assert exported(tmp_path / "root") == exported(by_shell.root)
+    for command in (["flow", "ls"], ["flow-run", "ls"], ["work-pool", "ls"], ["artifact", "ls"]):
+        assert prefect(server, *command), "Prefect's own commands can be used beside ours"
+    (run,) = flow_runs(server)
+    log = prefect(server, "flow-run", "logs", run["id"])
+    assert "export ended after" in log, "the log of a worker's run, without any setting"
     fld = [Path(sys.executable).parent / "fld", "status", "--root", str(tmp_path / "root")]
     assert subprocess.run(fld, capture_output=True, check=False).returncode == 0, "a root like any other"
 

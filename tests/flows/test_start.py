@@ -78,6 +78,15 @@ def test_a_root_goes_on_with_all_it_was_given(place: Place) -> None:
     assert place.begin().changes == ()
 
 
+def test_the_address_of_a_cluster_asks_for_its_runner(place: Place) -> None:
+    runner = place.run(ray_address="auto").runner
+    assert (runner.kind, runner.ray_address) == ("ray", "auto")
+    assert place.begin().origins.of("runner.kind") == "--ray-address"
+    assert place.run(recipe=place.recipe).runner == runner
+    with pytest.raises(ConfigError, match="leave one of them out"):
+        place.begin(runner="local", ray_address="auto")
+
+
 def test_an_override_is_not_undone_by_the_recipe_without_a_yes(place: Place) -> None:
     place.run(overrides=[f"{THRESHOLD}=0.5"], workers=2)
     before = (Path(place.root) / "config.yaml").read_bytes()
@@ -133,7 +142,7 @@ def test_sources_are_added_and_stay(place: Place) -> None:
     again = place.run(recipe=place.recipe, sources=[f"{place.source('more')}/"], gold=[place.source("photos")])
     assert [(spec.name, spec.gold) for spec in again.sources] == [("photos", True), ("more", False)]
     write_photographs(place.folder / "elsewhere/more", 1)
-    with pytest.raises(ConfigError, match="sources.more.url"):
+    with pytest.raises(ConfigError, match=r"sources\.more\.url"):
         place.run(sources=[place.source("elsewhere/more")])
     moved = place.run(sources=[place.source("elsewhere/more")], yes=True)
     assert moved.sources[1].url == place.source("elsewhere/more")
@@ -161,7 +170,7 @@ def test_sources_of_a_file_follow_the_file(tmp_path: Path) -> None:
     place.write(**FILE, sources=[one, two])
     assert names(place.run(recipe=place.recipe)) == ["photos", "more"], "another one asks nobody"
     place.write(**FILE, sources=[two])
-    with pytest.raises(ConfigError, match="sources.photos"):
+    with pytest.raises(ConfigError, match=r"sources\.photos"):
         place.run(recipe=place.recipe)
 
 
@@ -257,3 +266,26 @@ def test_a_config_written_out_by_a_root_begins_another_one_that_is_the_same(plac
     config = place.begin().config
     (tmp_path / "copy.yaml").write_text(dump_config(config))
     assert begin(Asked(root=str(tmp_path / "second"), recipe=str(tmp_path / "copy.yaml"))).config == config
+
+
+def test_a_commit_that_a_run_looked_up_stays_as_long_as_its_checkpoint(tmp_path: Path) -> None:
+    """A branch that moved makes nothing again, and another checkpoint is not looked for under this one's commit."""
+    place = Place(tmp_path)
+    detector = {"use": "object-detection", "params": {"checkpoint": "org/name"}}
+    place.write(name="mine", annotators={"detector": detector})
+    place.run(recipe=place.recipe, sources=[place.source("photos")])
+    file = Path(place.root) / "config.yaml"
+    tree = yaml.safe_load(file.read_text())
+    tree["annotators"]["detector"]["params"] |= {"revision": "a" * 40, "licence": "mit", "trust_remote_code": False}
+    file.write_text(yaml.safe_dump(tree))  # as a run leaves it that has asked the hub
+
+    def revision(**asked: Any) -> Any:
+        return place.begin(**asked).config.annotators["detector"].params.get("revision")
+
+    assert revision() == revision(recipe=place.recipe) == "a" * 40
+    assert place.begin(recipe=place.recipe).changes == ()
+    assert revision(overrides=["annotators.detector.params.items_per_pass=4"]) == "a" * 40
+    assert revision(overrides=["annotators.detector.params.checkpoint=org/other"]) is None
+    assert revision(recipe=place.recipe, overrides=["annotators.detector.params.revision=main"]) == "main"
+    rows = origin_rows(place.begin().config, place.begin().origins)
+    assert ("annotators.detector.params.revision", "a" * 40, "pinned by a run") in rows

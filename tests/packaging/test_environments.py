@@ -37,7 +37,16 @@ def make(wheel: Path, tmp_path: Path) -> Make:
     return made
 
 
-def test_the_core_runs_and_says_of_everything_else_which_extra_brings_it(make: Make) -> None:
+def write_gold(folder: Path) -> None:
+    """A gold source of one photograph, the first of those in `photos`."""
+    gold = {"images": [{"id": 1, "file_name": "gold.jpg", "width": 96, "height": 72}], "annotations": [],
+            "categories": []}  # fmt: skip
+    (folder / "gold").mkdir()
+    (folder / "gold/gold.jpg").write_bytes(min((folder / "photos").iterdir()).read_bytes())
+    (folder / "gold/gold.json").write_text(json.dumps(gold))
+
+
+def test_the_core_runs_and_says_of_everything_else_which_extra_brings_it(make: Make, tmp_path: Path) -> None:
     core = make()
     assert not set(HEAVY) & {name.lower().replace("_", "-") for name in core.versions()}
     assert core.fld("--version").startswith("fld-engine ")
@@ -51,7 +60,8 @@ def test_the_core_runs_and_says_of_everything_else_which_extra_brings_it(make: M
     assert "fld-engine[s3]'" in core.refused("run", "tiny.yaml", "--root", "s3://bucket/root")
     assert "fld-engine[gcs]'" in core.refused("run", "tiny.yaml", "--root", "other", "--source", "gs://bucket/images")
     assert "fld-engine[refine]'" in core.refused("refine", "root")
-    assert "fld-engine[gold]'" in core.refused("run", "tiny.yaml", "--root", "other", "--gold", "gold.json")
+    write_gold(tmp_path)
+    assert "fld-engine[gold]'" in core.refused("run", "tiny.yaml", "--root", "other", "--gold", "gold/gold.json")
     told = json.loads(core.call("fld", "doctor", "laptop", "--json").stdout)
     assert not told["ok"]
     assert "pip install 'fld-engine[packaged]'" in [check["cure"] for check in told["checks"]]
@@ -106,11 +116,7 @@ def test_gcs_has_its_file_system(make: Make) -> None:
 
 def test_gold_is_compared_with_what_is_read(make: Make, tmp_path: Path) -> None:
     env = make("gold")
-    gold = {"images": [{"id": 1, "file_name": "gold.jpg", "width": 96, "height": 72}], "annotations": [],
-            "categories": []}  # fmt: skip
-    (tmp_path / "gold").mkdir()
-    (tmp_path / "gold/gold.jpg").write_bytes(next(iter(sorted((tmp_path / "photos").iterdir()))).read_bytes())
-    (tmp_path / "gold/gold.json").write_text(json.dumps(gold))
+    write_gold(tmp_path)
     said = env.fld("run", "tiny.yaml", "--root", "root", "--gold", "gold/gold.json")
     assert "exported 2 samples" in said, "what is gold is left out of training"
 

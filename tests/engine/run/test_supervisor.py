@@ -10,8 +10,9 @@ import pytest
 from fld_engine.engine.plan.limits import Limits
 from fld_engine.engine.plan.protocols import Resources
 from fld_engine.engine.plan.tasks import ARITHMETIC, Isolation, Lane, Span, Task
+from fld_engine.engine.run.backend import WorkerHandle
 from fld_engine.engine.run.messages import Broken, Cause, Done, Event, Failed, Loading, Lost, Progress, Ready
-from fld_engine.engine.run.supervisor import Supervisor, WorkerHandle
+from fld_engine.engine.run.supervisor import Supervisor
 from fld_engine.schemas.annotations import Frozen
 from fld_engine.schemas.errors import RunnerError, TransportError
 
