@@ -7,7 +7,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED = false
 export DO_NOT_TRACK = 1
 export RAY_USAGE_STATS_ENABLED = 0
 
-.PHONY: run test test-deploy quick faults chaos check dist setup models clean
+.PHONY: run test test-deploy quick faults chaos check docs dist setup models clean
 
 run: models  ## set up, then run recipe `demo` on the sample photographs into runs/demo
 	$(BIN)/fld run demo --root runs/demo
@@ -37,6 +37,11 @@ check: setup  ## format, lint, types, import rules
 	found=$$(find -L src -name '*.py' | wc -l); checked=$$(echo "$$said" | sed -n 's/.* in \([0-9]*\) source files.*/\1/p'); \
 	[ "$$checked" -ge "$$found" ] || { echo "mypy checked $$checked of $$found files"; exit 1; }
 	$(BIN)/lint-imports
+
+docs: setup  ## write docs/ as a site for a browser into build/site, without a network
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[docs]"
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo "build/site/index.html"
 
 setup: .venv/ready
 

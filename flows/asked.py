@@ -58,16 +58,13 @@ class Asked(Frozen):
             path, value = parse_override(override)
             found.pop(path, None)
             found[path] = Given(value=value, by="--set")
-        implied = runner_settings(self.runner, self.workers, self.ray_address)
-        by_whom = "--runner" if self.runner else "--ray-address"
-        for path, by, value in (
-            ("runner.kind", by_whom, implied.get("kind")),
-            ("runner.workers", "--workers", self.workers),
-            ("runner.ray_address", "--ray-address", self.ray_address),
-            ("runner.metrics_port", "--metrics-port", self.metrics_port),
-        ):
-            if value is not None:
-                found[path] = Given(value=value, by=by)
+        settings = runner_settings(self.runner, self.workers, self.ray_address)
+        if self.metrics_port is not None:
+            settings["metrics_port"] = self.metrics_port
+        implied = {"kind": "--runner" if self.runner else "--ray-address"}
+        for key, value in settings.items():
+            by = implied.get(key, f"--{key.replace('_', '-')}")
+            found[f"runner.{key}"] = Given(value=value, by=by)
         return found
 
     @property

@@ -55,7 +55,8 @@ log = logging.getLogger(__name__)
 HELP = """The data engine: specialists annotate, filters decide, verified shards come out.
 
 Exit codes: 0 done; 1 failed; 2 bad usage, config or source; 3 done, with more lost, by failures, quarantine or refused
-labels, than the config allows, or with chunks of the sources that could not be read and are left for the next run.
+labels, than the config allows, or with chunks of the sources that could not be read and are left for the next run;
+130 stopped by Ctrl-C (SIGINT), 143 by SIGTERM: the same command goes on.
 
 An error is one sentence; with --debug (anywhere, or FLD_DEBUG=1) its traceback is shown, too. docs/troubleshooting.md
 says what to do about each.

@@ -21,11 +21,12 @@ def main() -> None:
 
             commands()
     except Interrupted as stopped:
-        if writes_json():
+        if is_told := writes_json():
             logging.getLogger(OURS).error("%s", stopped)
-        else:
-            sys.stderr.write(f"{stopped}\n")
-        sys.exit(stopped.exit_code)
+        sys.stdout.flush()
+        end_at_once(
+            stopped, is_told=is_told
+        )  # all that matters is written; Ray, half started, does not always end well
     finally:
         end_at_any_signal()
         gc.freeze()  # else Python goes through all that was imported once more, which took 1.5 s here

@@ -252,10 +252,12 @@ CREDENTIALS_CURE = (
 
 
 def cure_of(library: str) -> str:
-    """How a library is had: by the extra of this package that brings it, else by its own name."""
-    from fld_engine.engine.data.extras import cure  # knows libraries by what stores record, and so comes after them
+    """What is to be done for a library: the extra of this package that brings it, else its own name."""
+    from fld_engine.engine.data.extras import extra_for, needs_extra  # they know libraries by stores, so come later
 
-    return cure([library]) or f"pip install {library.replace('_', '-')}"
+    name = library.replace("_", "-")
+    extra = extra_for([library])
+    return needs_extra(extra) if extra else f"needs {name}: pip install {name}"
 
 
 def proxy_note() -> str:

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 from fld_engine.schemas.errors import Interrupted
 
@@ -142,10 +142,11 @@ def unheard(*signals: signal.Signals) -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def end_at_once(error: Interrupted) -> None:
+def end_at_once(error: Interrupted, *, is_told: bool = False) -> NoReturn:
     """End this process and all that it has started, with one line, and without a further word of theirs."""
     cursor = SHOW_CURSOR if sys.stderr.isatty() else ""
-    os.write(2, f"{cursor}{error}\n".encode())
+    if not is_told:
+        os.write(2, f"{cursor}{error}\n".encode())
     _end(error.signum)
 
 
@@ -156,7 +157,7 @@ def end_at_any_signal() -> None:
             signal.signal(one, lambda signum, frame: _end(signum))
 
 
-def _end(signum: int) -> None:
+def _end(signum: int) -> NoReturn:
     import psutil  # takes longer than all the rest that is loaded before signals are heard
 
     for process in psutil.Process().children(recursive=True):

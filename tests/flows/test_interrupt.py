@@ -55,6 +55,19 @@ def see_that_it_goes_on(folder: Path, root: Path, *options: str) -> None:
     assert made == digest(folder / "undisturbed")
 
 
+def see_that_twice_is_at_once(folder: Path, root: Path, *options: str) -> None:
+    """Stopped twice in annotate, a run ends with its line and leaves no process."""
+    terminal = run(folder, root, *options)
+    terminal.wait_for(lambda: list(root.glob("stages/first/*")))
+    terminal.press(CTRL_C)
+    time.sleep(0.05)  # two signals of a kind become one where the first was not yet heard
+    terminal.press(CTRL_C)
+    code, said = terminal.end()
+    assert code == 130, said
+    assert "Traceback" not in said, said
+    assert said.count("interrupted in annotate") == 1, said
+
+
 def test_ctrl_c_ends_a_run_whose_root_goes_on(folder: Path, tmp_path: Path) -> None:
     """The key reaches the workers, too, and would reach the temporary server if that were in the same session."""
     root = tmp_path / "root"
@@ -82,12 +95,49 @@ def test_sigterm_ends_a_run_that_has_not_begun(folder: Path, tmp_path: Path) -> 
 
 def test_a_second_ctrl_c_ends_a_run_at_once(folder: Path, tmp_path: Path) -> None:
     """Whoever presses twice wants the prompt back; what would clear away is killed with all the others."""
-    terminal = run(folder, tmp_path / "root")
-    terminal.wait_for(lambda: list((tmp_path / "root").glob("stages/first/*")))
+    see_that_twice_is_at_once(folder, tmp_path / "root")
+
+
+MOMENTS = {
+    "root.json": CTRL_C,
+    "config.yaml": CTRL_C,
+    "stages/first/*.json": CTRL_C,
+    "stages/verdicts/*": signal.SIGTERM,
+    "stages/coverage/*": CTRL_C,
+    "export/shards/*": CTRL_C,
+    "stages/report/*": signal.SIGTERM,
+}
+"""Files whose appearance is a moment, from before the first stage to the last, and what comes then."""
+
+
+@pytest.mark.deploy
+@pytest.mark.parametrize("runner", ["local", "ray"])
+def test_a_run_stopped_in_every_stage_ends_with_the_same_bytes(folder: Path, tmp_path: Path, runner: str) -> None:
+    """Each time the same command goes on, until there is nothing left to stop."""
+    root, options = tmp_path / "root", ("--runner", runner, "--workers", "1")
+    for sign, how in MOMENTS.items():
+        terminal = run(folder, root, *options)
+        terminal.wait_for(lambda sign=sign: list(root.glob(sign)))  # type: ignore[misc]
+        if how == CTRL_C:
+            terminal.press(CTRL_C)
+        else:
+            os.kill(terminal.process.pid, signal.SIGTERM)
+        line = see_that_it_stopped(terminal, root, 130 if how == CTRL_C else 143)
+        assert line.endswith("; the same command goes on"), (sign, line)
+    see_that_it_goes_on(folder, root, *options)
+
+
+@pytest.mark.deploy
+@pytest.mark.parametrize("sign", ["gcs_server", "raylet"])
+def test_ctrl_c_ends_a_run_while_ray_starts(folder: Path, tmp_path: Path, sign: str) -> None:
+    """Half a cluster would stay, or the run freeze until there is a whole one."""
+    terminal = run(folder, tmp_path / "root", "--runner", "ray")
+    terminal.wait_for(lambda: terminal.runs(sign))
     terminal.press(CTRL_C)
-    time.sleep(0.05)  # two signals of a kind become one where the first was not yet heard
-    terminal.press(CTRL_C)
-    code, said = terminal.end()
-    assert code == 130, said
-    assert "Traceback" not in said, said
-    assert "interrupted in annotate" in said
+    line = see_that_it_stopped(terminal, tmp_path / "root", 130)
+    assert line == "interrupted while Ray starts; the same command goes on"
+
+
+@pytest.mark.deploy
+def test_a_second_ctrl_c_leaves_no_cluster(folder: Path, tmp_path: Path) -> None:
+    see_that_twice_is_at_once(folder, tmp_path / "root", "--runner", "ray")

