@@ -75,7 +75,9 @@ USAGES = (
     Usage("run recipe.yaml --root new --source foo://b/x", 2, ("foo://b/x", "protocol 'foo' is not known", "s3://")),
     Usage("run recipe.yaml --root new --source gs://b/x", 2, ("gcsfs", "pip install 'fld-engine[gcs]'")),
     Usage("plan recipe.yaml --root new --source ${FLD_NOT_SET}/x", 2, ("FLD_NOT_SET", "set it where")),
-    Usage("plan recipe.yaml --root new --source photos/*.gif", 2, ("photos/*.gif matches no file", "to see what is there")),
+    Usage(
+        "plan recipe.yaml --root new --source photos/*.gif", 2, ("photos/*.gif matches no file", "to see what is there")
+    ),
     Usage("plan recipe.yaml --root new --source afile.txt", 2, ("afile.txt", "no Parquet file (.parquet)")),
     Usage("run recipe.yaml --root new --gold nowhere.json", 2, ("nowhere.json does not exist", "give a")),
     # roots
