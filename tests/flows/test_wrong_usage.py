@@ -44,10 +44,11 @@ USAGES = (
     Usage("", 2, ("run",)),
     Usage("rnu", 2, ("rnu", "Did you mean 'run'")),
     Usage("run --sorce photos", 2, ("--sorce", "--source")),
-    Usage("run recipe.yaml", 2, ("--root", "fld run --help")),
+    Usage("run recipe.yaml", 2, ("recipe.yaml is a recipe", "say on which with --root")),
+    Usage("run", 2, ("fld run laptop --root ROOT",)),
     Usage("run recipe.yaml --root new --workers two", 2, ("--workers", "integer")),
     Usage("run recipe.yaml --root new --workers -1", 2, ("-1", "greater than or equal to 0")),
-    Usage("run recipe.yaml --root new --runner rya", 2, ("'rya'", "'local' or 'ray'")),
+    Usage("run recipe.yaml --root new --runner rya", 2, ("'rya'", "'local', 'ray'")),
     Usage(
         "run recipe.yaml --root new --runner local --ray-address h:6379", 2, ("--ray-address h:6379", "leave one of")
     ),
@@ -72,16 +73,18 @@ USAGES = (
     # sources
     Usage("run recipe.yaml --root new --source no/where", 2, ("no/where does not exist", "give a folder, a tar")),
     Usage("run recipe.yaml --root new --source foo://b/x", 2, ("foo://b/x", "protocol 'foo' is not known", "s3://")),
-    Usage("run recipe.yaml --root new --source gs://b/x", 2, ("gs://b/x", "pip install 'fld-engine[gcs]'")),
-    Usage("run recipe.yaml --root new --source ${FLD_NOT_SET}/x", 2, ("FLD_NOT_SET", "set it where")),
-    Usage("run recipe.yaml --root new --source photos/*.gif", 2, ("photos/*.gif matches no file", "list photos")),
-    Usage("run recipe.yaml --root new --source afile.txt", 2, ("afile.txt", "no Parquet file (.parquet)")),
+    Usage("run recipe.yaml --root new --source gs://b/x", 2, ("gcsfs", "pip install 'fld-engine[gcs]'")),
+    Usage("plan recipe.yaml --root new --source ${FLD_NOT_SET}/x", 2, ("FLD_NOT_SET", "set it where")),
+    Usage(
+        "plan recipe.yaml --root new --source photos/*.gif", 2, ("photos/*.gif matches no file", "to see what is there")
+    ),
+    Usage("plan recipe.yaml --root new --source afile.txt", 2, ("afile.txt", "no Parquet file (.parquet)")),
     Usage("run recipe.yaml --root new --gold nowhere.json", 2, ("nowhere.json does not exist", "give a")),
     # roots
     Usage("run recipe.yaml --root foo://x", 2, ("foo://x", "protocol 'foo' is not known", "give a folder")),
-    Usage("run recipe.yaml --root gs://x/y", 2, ("gs://x/y", "pip install 'fld-engine[gcs]'")),
-    Usage("run recipe.yaml --root afile.txt/x", 1, ("afile.txt/x", "give a writable --root")),
-    Usage("run recipe.yaml --root folder", 1, ("folder is not empty", "give an empty or new folder")),
+    Usage("run recipe.yaml --root gs://x/y", 2, ("gcsfs", "pip install 'fld-engine[gcs]'")),
+    Usage("run recipe.yaml --root afile.txt/x", 1, ("afile.txt/x", "check that this is the path")),
+    Usage("run folder", 2, ("folder is neither a dataset root", "fld run laptop --source PHOTOS --root folder")),
     Usage("run recipe.yaml --root newer", 1, ("newer", "99", "use a newer fld-engine")),
     Usage("run recipe.yaml --root cut", 1, ("cut/root.json is damaged", "copy of the root")),
     Usage("status --root nowhere", 1, ("nowhere is not a dataset root", "fld run")),
@@ -227,6 +230,7 @@ WITH_FLOWS: tuple[tuple[Usage, Mapping[str, str]], ...] = (
      {"PREFECT_API_URL": "http://127.0.0.1:1/api"}),
     (Usage("run models.yaml --root two", 1, ("nanodet", "`fld models pull`")), {"FLD_CACHE": "no/models/here"}),
     (Usage("run recipe.yaml --root three --ray-address 127.0.0.1:1", 1, ("'127.0.0.1:1'", "ray start --head")), {}),
+    (Usage("run recipe.yaml --root folder", 1, ("folder is not empty", "give an empty or new folder")), {}),
     (Usage("run text.yaml --root four", 2, ("no readable image in text", "not_an_image 1", "Give a source")), {}),
 )  # fmt: skip
 WALK = """

@@ -73,7 +73,7 @@ def test_what_people_can_mend_says_how(fail: Callable[[], object], holds: tuple[
 def test_an_extra_is_named_by_what_it_brings() -> None:
     assert "pip install 'fld-engine[s3]'" in cure_of("s3fs")
     assert "pip install 'fld-engine[gcs]'" in cure_of("gcsfs")
-    assert cure_of("their_library") == "pip install their-library"
+    assert cure_of("their_library").endswith("pip install their-library")
 
 
 def test_a_file_of_a_root_that_is_cut_off_is_named(tmp_path: Path) -> None:
