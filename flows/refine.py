@@ -16,6 +16,7 @@ from fld_engine.engine.stages.annotate.stage import require_annotated
 from fld_engine.engine.stages.filter.stage import Filter
 from fld_engine.flows.artifacts import key_of, progress_artifacts
 from fld_engine.flows.asked import Asked
+from fld_engine.flows.places import absolute
 from fld_engine.flows.prefect_logs import prefect_logs
 from fld_engine.flows.progress import progress_bars
 from fld_engine.flows.start import begin
@@ -58,7 +59,7 @@ def refine_flow(root: str, *, rounds: int = 1, overrides: list[str] | None = Non
         rounds: At most how many rounds.
         overrides: Settings over the root's own, each `key.path=value`; they stay until they are changed.
     """
-    begun = begin(Asked(root=root, overrides=overrides or ()))
+    begun = begin(Asked(root=absolute(root), overrides=overrides or ()))  # training workers have a folder of their own
     begun.require_libraries(refine=True)
     store = begun.store
     with (
