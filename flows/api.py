@@ -12,16 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from fld_engine.engine.data.discovery import installed
 from fld_engine.engine.data.journal import read_journal
 from fld_engine.engine.data.kept_rows import judged
 from fld_engine.engine.data.partition import load_view
 from fld_engine.engine.data.status import StatusReport
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.inspect.explain import Explanation
+from fld_engine.engine.inspect.installed import settings_of
 from fld_engine.engine.plan.config import ExporterConfig, RunConfig
 from fld_engine.engine.plan.libraries import check_libraries
 from fld_engine.engine.plan.plan import Plan
-from fld_engine.engine.plan.registry import build_exporter, exporter_names
+from fld_engine.engine.plan.registry import EXPORTERS, build_exporter, exporter_names
 from fld_engine.engine.run.pipeline import Pipeline
 from fld_engine.engine.stages.annotate.stage import Annotate
 from fld_engine.engine.stages.coverage.stage import committed
@@ -31,6 +33,7 @@ from fld_engine.flows.asked import Asked, RunnerKind
 from fld_engine.flows.options import plan_of_root
 from fld_engine.flows.root import existing_root
 from fld_engine.flows.start import begin, run_root
+from fld_engine.flows.surroundings import prepare
 from fld_engine.schemas.annotations import Frozen
 from fld_engine.schemas.errors import ConfigError, unknown_name
 from fld_engine.schemas.tables import VERDICT_TARGETS
@@ -39,13 +42,6 @@ if TYPE_CHECKING:
     from fld_engine.refinement.loop.summary import RefineSummary
 
 SHARDS = "shards"
-PRIVATE: Mapping[str, str] = {
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "DO_NOT_TRACK": "1",
-    "RAY_USAGE_STATS_ENABLED": "0",
-}
-"""What keeps Prefect and Ray from telling their makers of a run; what the environment says already holds."""
-
 Path = str | os.PathLike[str]
 Settings = Mapping[str, Any] | Sequence[str]
 """Settings over a recipe: by their dotted path, or as lines `key.path=value`."""
@@ -87,14 +83,14 @@ class DatasetRoot:
 
         return read_status(self.plan, read_journal(self.store))
 
-    def explain(self, image_id: str) -> Explanation:
-        """Why each annotation of an image was kept or dropped; the beginning of an id is enough.
+    def explain(self, image: str) -> Explanation:
+        """Why each annotation of an image was kept or dropped; the beginning of an id, or a file's name, is enough.
 
-        Raises `ConfigError` where no image, or several, have such an id.
+        Raises `ConfigError` where no image, or several, are meant.
         """
         from fld_engine.engine.inspect.explain import explain
 
-        return explain(self.plan, image_id)
+        return explain(self.plan, image)
 
     def tables(self, name: str) -> Iterator[pa.Table]:
         """The rows of a table, such as `regions` or `texts`, one Arrow table a partition, with their verdicts.
@@ -135,7 +131,7 @@ def run(
 
     Raises `ConfigError` for wrong settings, `SourceError`, `RootError`, and all other errors of a run (`FldError`).
     """
-    tell_nobody()
+    prepare()
     run_root(
         Asked(
             root=os.fspath(root),
@@ -160,7 +156,7 @@ def refine(root: Path, *, rounds: int = 1, overrides: Settings = ()) -> RefineSu
     """
     from fld_engine.flows.prefect_server import prefect_api
 
-    tell_nobody()
+    prepare()
     url, lines = os.fspath(root), list(_lines(overrides))
     begin(Asked(root=url, overrides=lines)).require_libraries(refine=True)
     with prefect_api():
@@ -178,6 +174,8 @@ def export(
     `images` has an exporter write the image files too, if it can; `round` takes the root as it stands after that round
     of refinement. Raises `ConfigError` for a format that is not installed.
     """
+    if images and format == SHARDS:
+        raise ConfigError("--images is for exporters of other formats, and shards hold their images: leave it out")
     store, config = existing_root(os.fspath(root), _lines(overrides))
     exporter = None if format == SHARDS else _exporter(config, format, images=images)
     with Pipeline(store, config, round_=round) as pipeline:
@@ -192,12 +190,6 @@ def export(
         summary = pipeline.run(Export())
     numbers = {"samples": summary.num_samples, "shards": summary.num_shards}
     return Exported(url=f"{store.url}/{export_folder(plan)}", numbers=numbers)
-
-
-def tell_nobody() -> None:
-    """Have Prefect and Ray report to nobody, before either is imported."""
-    for name, value in PRIVATE.items():
-        os.environ.setdefault(name, value)
 
 
 def _recipe(recipe: Path | Mapping[str, Any] | RunConfig | None) -> str | Mapping[str, Any] | None:
@@ -217,5 +209,10 @@ def _exporter(config: RunConfig, name: str, *, images: bool) -> Any:
     if name not in exporter_names():
         raise ConfigError(unknown_name("format", name, [SHARDS, *exporter_names()]))
     given = config.exporters.get(name, ExporterConfig())
+    model = settings_of(installed(EXPORTERS)[name], "exporter")
+    if images and (model is None or "images" not in model.model_fields):
+        raise ConfigError(
+            f"--images: exporter {name!r} has no parameter `images`; leave it out, see `fld exporters {name}`"
+        )
     params = {**given.params, **({"images": True} if images else {})}
     return build_exporter(name, given.model_copy(update={"params": params}))

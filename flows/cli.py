@@ -6,15 +6,13 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from fld_engine.engine.data.extras import missing_sentence
 from fld_engine.engine.data.libraries import MadeWith
 from fld_engine.engine.plan.libraries import mark_made_with, not_made_again
-from fld_engine.engine.run.logs import configure_logging, writes_json
+from fld_engine.engine.run.logs import configure_logging
 from fld_engine.engine.run.pipeline import Pipeline
 from fld_engine.engine.stages.removal.request import parse_ids
 from fld_engine.engine.stages.removal.stage import Remove
@@ -22,6 +20,7 @@ from fld_engine.flows import api, settings
 from fld_engine.flows.asked import Asked
 from fld_engine.flows.doctor.command import doctor_app
 from fld_engine.flows.doctor.machine import release
+from fld_engine.flows.errors import arguments_of, told_to_people
 from fld_engine.flows.gc import gc_app
 from fld_engine.flows.inspect import inspect_app
 from fld_engine.flows.installed import config_app, installed_app
@@ -47,8 +46,9 @@ from fld_engine.flows.options import (
 from fld_engine.flows.progress import progress_bars
 from fld_engine.flows.root import existing_root
 from fld_engine.flows.start import begin, run_root, start_flow
+from fld_engine.flows.surroundings import prepare
 from fld_engine.flows.terminal import confirm, leave, out, print_status, print_times, tell
-from fld_engine.schemas.errors import ConfigError, FldError
+from fld_engine.schemas.errors import ConfigError
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +57,9 @@ HELP = """The data engine: specialists annotate, filters decide, verified shards
 Exit codes: 0 done; 1 failed; 2 bad usage, config or source; 3 done, with more lost, by failures, quarantine or refused
 labels, than the config allows, or with chunks of the sources that could not be read and are left for the next run;
 130 stopped by Ctrl-C (SIGINT), 143 by SIGTERM: the same command goes on.
+
+An error is one sentence; with --debug (anywhere, or FLD_DEBUG=1) its traceback is shown, too. docs/troubleshooting.md
+says what to do about each.
 """
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=HELP)
 app.add_typer(inspect_app)
@@ -71,25 +74,11 @@ app.command("init")(settings.init)
 
 def main() -> None:
     """Entry point of the console command."""
-    api.tell_nobody()
-    try:
+    arguments = arguments_of(sys.argv[1:])
+    with told_to_people():
+        prepare()
         configure_logging()
-        app()
-    except ImportError as error:
-        if not (said := missing_sentence(error)):
-            raise
-        _fail(said, ConfigError.exit_code)
-    except FldError as error:
-        _fail(str(error), error.exit_code)
-
-
-def _fail(said: str, exit_code: int) -> NoReturn:
-    """Say what ends the command, and end it."""
-    if writes_json():
-        log.error("%s", said)
-    else:
-        Console(stderr=True, soft_wrap=True, highlight=False).print(f"error: {said}", style="red", markup=False)
-    sys.exit(exit_code)
+        app(args=arguments)
 
 
 def _print_version(asked: bool) -> None:
@@ -246,9 +235,12 @@ def serve(
 ) -> None:
     """Register a Prefect deployment of the whole pipeline and wait for its runs. Needs PREFECT_API_URL."""
     from fld_engine.flows.pipeline import run_flow
+    from fld_engine.flows.prefect_reachable import check_cron, check_reachable
 
-    if not os.environ.get("PREFECT_API_URL"):
+    if not (url := os.environ.get("PREFECT_API_URL")):
         raise ConfigError("fld serve needs a Prefect server: run `prefect server start` and set PREFECT_API_URL")
+    check_cron(cron)
+    check_reachable(url)
     place, recipe = root_and_recipe(root_or_recipe, root)
     asked = Asked(root=place, recipe=recipe, sources=source or (), overrides=set_ or ()).from_anywhere()
     name = begin(asked).config.name

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import yaml
-
 from fld_engine.engine.data.store import CONFIG_FILE, ROOT_FILE, Store
 from fld_engine.engine.plan.config import RunConfig, parse_config
 from fld_engine.engine.plan.layers import Tree
 from fld_engine.engine.plan.registry import build_annotator, runtime_params
+from fld_engine.engine.plan.yaml_text import mapping_of
 from fld_engine.flows.origins import Origins, open_params, read_origins
 
 
@@ -30,7 +29,8 @@ def read_kept(store: Store) -> Kept | None:
     if not store.exists(CONFIG_FILE):
         return None
     text = store.read_bytes(CONFIG_FILE)
-    config = parse_config(yaml.safe_load(text), where=f"{store.url}/{CONFIG_FILE}")
+    where = f"{store.url}/{CONFIG_FILE}"
+    config = parse_config(mapping_of(text, where=where), where=where)
     return Kept(text, config, read_origins(store))
 
 

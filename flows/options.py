@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -29,7 +30,9 @@ Gold = Annotated[list[str] | None, typer.Option("--gold", help="A COCO json whos
 Root = Annotated[str, typer.Option("--root", help="Dataset root: a folder or an fsspec URL.")]
 Runner = Annotated[RunnerKind | None, typer.Option("--runner", help="Where tasks run.")]
 Workers = Annotated[int | None, typer.Option("--workers", help="Worker processes; local: 1, ray: all that fit.")]
-Address = Annotated[str | None, typer.Option("--ray-address", help="A running Ray cluster; `auto` finds it.")]
+Address = Annotated[
+    str | None, typer.Option("--ray-address", help="A running Ray cluster, for runner ray; `auto` finds it.")
+]
 Set = Annotated[list[str] | None, typer.Option("--set", help="key.path=value, over the recipe or the root's own.")]
 MetricsPort = Annotated[
     int | None, typer.Option(help="Serve metrics for Prometheus at this port of 127.0.0.1.", min=0, max=65535)
@@ -56,6 +59,13 @@ LogFormat = Annotated[
         is_eager=True,
     ),
 ]
+
+
+def require(other: str, value: object, given: Mapping[str, object]) -> None:
+    """Raises `ConfigError` for options that do nothing without the option `other`, where that has no `value`."""
+    for name, one in given.items():
+        if one is not None and not value:
+            raise ConfigError(f"{name} does nothing without {other}: give {other}, too, or leave {name} out")
 
 
 def plan_of_root(store: Store, config: RunConfig) -> Plan:

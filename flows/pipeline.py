@@ -30,6 +30,7 @@ from fld_engine.engine.stages.ingest.stage import Ingest
 from fld_engine.flows.artifacts import key_of, progress_artifacts
 from fld_engine.flows.asked import Asked, RunnerKind
 from fld_engine.flows.attempts import recorded
+from fld_engine.flows.models_here import require_models
 from fld_engine.flows.prefect_logs import prefect_logs
 from fld_engine.flows.progress import progress_bars
 from fld_engine.flows.report import make_report
@@ -125,6 +126,7 @@ def _run_stages(asked: Asked, only: str = "") -> RunSummary:
         board.follow(pipeline)
         with board.doing("starting Ray" if begun.config.runner.kind == "ray" else "looking at this machine"):
             pipeline.preflight()
+            require_models(pipeline)
         begun.keep(pipeline.store, pipeline.config)
         for stage in stages:
             record()  # the report tells of the very run that makes it

@@ -9,16 +9,21 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import IO
 
+from fld_engine.engine.data.foreign import debugging
 from fld_engine.engine.run.interrupt import SIGNALS, interruptible, interrupts, unheard
 from fld_engine.engine.run.logs import configure_logging
+from fld_engine.flows.prefect_reachable import check_reachable
 from fld_engine.flows.progress import waiting_for
+from fld_engine.flows.surroundings import prepare
 from fld_engine.schemas.errors import RunnerError
 
 START_LIMIT_S = 300.0
@@ -35,27 +40,35 @@ def prefect_api() -> Iterator[None]:
 
     Prefect's own temporary server survives a driver killed with -9; ours watches its parent and ends with it. It hears
     no signal that the driver hears, too: the driver has still to tell it how the run ended. Raises `Interrupted` for a
-    run that a signal ended, and `RunnerError` when the server does not answer in time.
+    run that a signal ended, `RunnerError` when a server does not answer in time, `ConfigError` for an address of none.
     """
+    prepare()
     with waiting_for("loading Prefect"):
         import prefect.flows  # noqa: F401 - what whoever calls needs next
         from prefect.settings import PREFECT_API_URL, temporary_settings
 
-    if PREFECT_API_URL.value():
+    if given := PREFECT_API_URL.value():
+        with waiting_for(f"asking for Prefect at {given}"):
+            check_reachable(str(given))
         with interruptible():
             yield
         return
+    output = tempfile.TemporaryFile(prefix="fld-prefect-")  # noqa: SIM115 - closed below
     with socket.create_server(("127.0.0.1", 0)) as listening:  # handed over: a free port may be taken before it is used
         # -P: a folder or file of the working directory must not stand in for a module of ours
         command = [sys.executable, "-P", "-m", "fld_engine.flows.prefect_server", str(os.getpid())]
         with unheard(*SIGNALS):  # such as a stop of a whole group of processes, by a scheduler
             server = subprocess.Popen(
-                [*command, str(listening.fileno())], pass_fds=[listening.fileno()], start_new_session=True
+                [*command, str(listening.fileno())],
+                pass_fds=[listening.fileno()],
+                start_new_session=True,
+                stdout=output,
+                stderr=subprocess.STDOUT,
             )
         url = f"http://127.0.0.1:{listening.getsockname()[1]}/api"
     try:
         with waiting_for(f"starting Prefect's temporary server at {url}"), interrupts().at("while Prefect starts"):
-            _wait_until_healthy(url, server)
+            _wait_until_healthy(url, server, output)
         with temporary_settings(updates={PREFECT_API_URL: url}):
             try:
                 with interruptible():
@@ -65,6 +78,7 @@ def prefect_api() -> Iterator[None]:
     finally:
         server.kill()
         server.wait()
+        output.close()
 
 
 def _send_events() -> None:
@@ -80,17 +94,29 @@ def _send_events() -> None:
     APILogWorker.drain_all(timeout=EVENTS_LIMIT_S)
 
 
-def _wait_until_healthy(url: str, server: subprocess.Popen[bytes]) -> None:
+def _wait_until_healthy(url: str, server: subprocess.Popen[bytes], output: IO[bytes]) -> None:
     deadline = time.monotonic() + START_LIMIT_S
     while time.monotonic() < deadline:
         if server.poll() is not None:
-            raise RunnerError(f"the temporary Prefect server ended with code {server.returncode}; see its output above")
+            raise RunnerError(_ended(server.returncode, output))
         try:
             with urllib.request.urlopen(f"{url}/health", timeout=10):
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.2)
     raise RunnerError(f"the temporary Prefect server did not answer within {START_LIMIT_S:.0f} s; set PREFECT_API_URL")
+
+
+def _ended(code: int, output: IO[bytes]) -> str:
+    """Why a server did not come up: the last thing that it says of an error, or all of it where that is asked for."""
+    output.seek(0)
+    said = output.read().decode(errors="replace").strip()
+    errors = [line.strip() for line in said.splitlines() if "error" in line.lower() and line[0] != "("]
+    last = said if debugging() else (errors or said.splitlines() or ["it said nothing"])[-1][:300]
+    return (
+        f"the temporary Prefect server ended with code {code}: {last}. Its files may be in use, or of another version: "
+        "set PREFECT_HOME to a new folder, or PREFECT_API_URL to a server that runs"
+    )
 
 
 def _serve(parent_pid: int, listening: socket.socket) -> None:

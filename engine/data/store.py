@@ -4,6 +4,7 @@
     ├── root.json                schema version
     ├── lease.json, lease.lock   who drives it now
     ├── config.yaml, run.json    the last resolved config; attempts, times and hosts of runs
+    ├── rates.json               how fast annotators were here, for plans
     ├── config.origin.json       where its settings come from, and which were given over a recipe and stay
     ├── ingest/NNNNNN.json       journal of one ingest; its scan tables, needed until it is done, in ingest/NNNNNN/
     ├── partitions/              pPPPPPP-<fp>.tar, its tables, and one record per partition
@@ -36,8 +37,9 @@ from typing import IO, Any, Protocol, TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
+from fld_engine.engine.data.foreign import name_file
 from fld_engine.engine.data.hashing import canonical_json, sha256_hex
 from fld_engine.engine.data.records import FileRecord
 from fld_engine.engine.data.secrets import url_to_fs
@@ -125,11 +127,15 @@ class Store:
         self.asked(relative, lambda: self.fs.get_file(self.path(relative), to))
 
     def read_table(self, relative: str, columns: list[str] | None = None, filters: Any = None) -> pa.Table:
-        return pq.read_table(io.BytesIO(self.read_bytes(relative)), columns=columns, filters=filters)
+        data = self.read_bytes(relative)
+        with self._named(relative):
+            return pq.read_table(io.BytesIO(data), columns=columns, filters=filters)
 
     def read_model(self, relative: str, model: Any) -> Any:
-        """Parse a JSON file as a pydantic type."""
-        return TypeAdapter(model).validate_json(self.read_bytes(relative))
+        """Parse a JSON file as a pydantic type. Raises pydantic's `ValidationError` where it is something else."""
+        data = self.read_bytes(relative)
+        with self._named(relative):
+            return TypeAdapter(model).validate_json(data)
 
     def list_names(self, folder: str) -> set[str]:
         """Names of the files directly in a folder, in one listing; empty where there is no such folder."""
@@ -191,6 +197,9 @@ class Store:
                 os.fsync(stream.fileno())
             self.traffic.add(written_bytes=os.path.getsize(temporary))
             os.replace(temporary, path)
+        except OSError as error:
+            error.filename = error.filename or path  # a write that fails does not say what was written
+            raise
         finally:
             if os.path.exists(temporary):
                 os.unlink(temporary)
@@ -254,6 +263,15 @@ class Store:
         except TransportError as error:
             if error.kind == "gone" and isinstance(error.__cause__, OSError):
                 raise error.__cause__ from None
+            raise
+
+    @contextmanager
+    def _named(self, relative: str) -> Iterator[None]:
+        """Let what a parser raises name the file; it knows the bytes alone."""
+        try:
+            yield
+        except (ValidationError, pa.ArrowInvalid, OSError) as error:
+            name_file(error, self._url(relative))
             raise
 
     def _url(self, relative: str) -> str:

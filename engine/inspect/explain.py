@@ -13,12 +13,12 @@ from fld_engine.engine.data.partition import load_view, said_tables
 from fld_engine.engine.data.people import said_again
 from fld_engine.engine.data.places import read_places
 from fld_engine.engine.data.records import PartitionRecord
+from fld_engine.engine.inspect.find import find_image
 from fld_engine.engine.plan.plan import Plan
 from fld_engine.engine.stages.contamination.state import contaminated_at
 from fld_engine.engine.stages.contamination.verdicts import rows_found
 from fld_engine.engine.stages.coverage.stage import committed
 from fld_engine.schemas.annotations import Frozen
-from fld_engine.schemas.errors import ConfigError
 from fld_engine.schemas.origins import Origin
 from fld_engine.schemas.tables import VERDICT_TARGETS
 
@@ -81,12 +81,12 @@ class Explanation(Frozen):
     shows: Sequence[Shown] = ()
 
 
-def explain(plan: Plan, image_id: str) -> Explanation:
-    """Explain one image, by its id or the beginning of one.
+def explain(plan: Plan, wanted: str) -> Explanation:
+    """Explain one image, by its id, the beginning of one, or the name of a file that it was found as.
 
-    Raises `ConfigError` when no image or several have such an id.
+    Raises `ConfigError` where no image is meant, or several are, which are listed.
     """
-    record, identity = find_image(plan, image_id)
+    record, identity, _ = find_image(plan, wanted)
     view = load_view(plan.store, record, committed(plan, record))
     image = next(row for row in view.images.to_pylist() if row["id"] == identity)
     thresholds: dict[str, Any] = {}
@@ -120,22 +120,6 @@ def _shows(plan: Plan, record: PartitionRecord, identity: str) -> list[Shown]:
     lookup = contaminated_at(plan, record)
     rows = rows_found(plan.store, record, lookup) if lookup else []
     return [Shown(**{key: row[key] for key in Shown.model_fields}) for row in rows if row["image_id"] == identity]
-
-
-def find_image(plan: Plan, image_id: str) -> tuple[PartitionRecord, str]:
-    """The partition of an image and its full id."""
-    found = [
-        (record, identity)
-        for record in plan.partitions
-        for identity in plan.store.read_table(record.files["images"].path, ["id"])["id"].to_pylist()
-        if identity.startswith(image_id.lower())
-    ]
-    if not found:
-        raise ConfigError(f"no image of {plan.store.url} has an id that begins with {image_id!r}; see its image tables")
-    if len(found) > 1:
-        some = ", ".join(identity for _, identity in found[:5])
-        raise ConfigError(f"{len(found)} images have an id that begins with {image_id!r}: {some}; give more of it")
-    return found[0]
 
 
 def _explained(target: str, row: Row, speakers: Mapping[str, str], *, one_with: str = "") -> ExplainedAnnotation:

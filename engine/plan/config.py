@@ -11,7 +11,7 @@ from importlib.metadata import EntryPoint
 from typing import Any, ClassVar, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from fld_engine.engine.data.discovery import import_entry, installed, package_of
 from fld_engine.engine.data.identity import Fields
@@ -68,6 +68,7 @@ class ExporterConfig(Frozen):
 class RunnerConfig(Frozen):
     """Where tasks run. Never part of a fingerprint. `workers` 0 means one (`local`), or all that fit (`ray`).
 
+    With a `ray_address` and no `kind`, it is `ray`; with `local`, the address is for the trainings of `refine` alone.
     Models that one worker holds side by side may take `lane_memory_mb` together.
     """
 
@@ -82,6 +83,13 @@ class RunnerConfig(Frozen):
         description="where the driver serves metrics for Prometheus; 0: nowhere; null: where FLD_METRICS_PORT says",
     )
     metrics_host: str = Field(default="127.0.0.1", description="where the port is opened; 0.0.0.0 is for everybody")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _address_asks_for_ray(cls, given: Any) -> Any:
+        if isinstance(given, Mapping) and given.get("ray_address") and "kind" not in given:
+            return {**given, "kind": "ray"}
+        return given
 
 
 class RunConfig(Frozen):

@@ -8,8 +8,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from fld_engine.engine.plan.yaml_text import mapping_of, read_mapping, value_of
 from fld_engine.schemas.errors import ConfigError, unknown_name
 
 RECIPES = "fld_engine.flows.recipes"
@@ -105,10 +104,7 @@ def parse_override(override: str) -> tuple[str, Any]:
     path, separator, value = override.partition("=")
     if not separator or not path:
         raise ConfigError(f"--set {override!r}: expected key.path=value, such as --set partitions.max_images=32")
-    try:
-        return path, yaml.safe_load(value)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"--set {override!r}: the value is not YAML: {error}") from None
+    return path, value_of(value, where=f"--set {override!r}: the value")
 
 
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> Tree:
@@ -134,18 +130,12 @@ def nested(path: str, value: Any) -> Tree:
 
 def _read(recipe: str) -> Tree:
     if is_file(recipe):
-        path = Path(recipe)
-        if not path.is_file():
-            raise ConfigError(f"config file {recipe} does not exist; give a file, or a recipe: {recipe_names()}")
-        text = path.read_text(encoding="utf-8")
-    elif recipe in recipe_names():
-        text = resources.files(RECIPES).joinpath(f"{recipe}.yaml").read_text(encoding="utf-8")
-    else:
-        raise ConfigError(unknown_name("recipe", recipe, recipe_names()) + "; or give a .yaml file")
-    try:
-        tree = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{recipe} is not YAML: {error}") from None
-    if not isinstance(tree, dict):
-        raise ConfigError(f"{recipe}: expected a mapping of settings, got {type(tree).__name__}")
-    return tree
+        if not Path(recipe).exists():
+            raise ConfigError(
+                f"config file {recipe} does not exist; give a file, or a recipe: {', '.join(recipe_names())}"
+            )
+        return read_mapping(recipe)
+    if recipe in recipe_names():
+        return mapping_of(resources.files(RECIPES).joinpath(f"{recipe}.yaml").read_bytes(), where=recipe)
+    is_there = f"; {recipe} is there, but a config's name ends in .yaml" if Path(recipe).exists() else ""
+    raise ConfigError(unknown_name("recipe", recipe, recipe_names()) + f"; or give a .yaml file{is_there}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 
@@ -29,8 +30,9 @@ from fld_engine.engine.run.local import LocalBackend
 from fld_engine.engine.run.messages import Committed, Done, Progress, Undone
 from fld_engine.engine.run.meter import Meter
 from fld_engine.engine.run.metrics import Counting
+from fld_engine.engine.run.rates import note_rates
 from fld_engine.engine.run.supervisor import Supervisor
-from fld_engine.schemas.errors import AccountingError
+from fld_engine.schemas.errors import AccountingError, FldError
 
 log = logging.getLogger(__name__)
 
@@ -120,6 +122,8 @@ class Pipeline:
         with self._interrupts.held():
             try:
                 self.release_workers()
+                with suppress(FldError, OSError):  # nobody's work depends on it
+                    note_rates(self.store, self.config, self.work.annotated)
             finally:
                 self.meter.close()
                 self._lease.__exit__(kind, error, tb)

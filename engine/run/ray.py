@@ -24,6 +24,7 @@ from ray.exceptions import (
 )
 from ray.util.metrics import Counter, Gauge, Histogram
 
+from fld_engine.engine.data.foreign import DEBUG_VARIABLE, proxy_note
 from fld_engine.engine.plan.fit import fit_workers
 from fld_engine.engine.plan.protocols import Resources
 from fld_engine.engine.plan.registry import names_of_stages
@@ -34,6 +35,7 @@ from fld_engine.engine.run.logs import LEVEL_VARIABLE
 from fld_engine.engine.run.memory import peak_memory_mb
 from fld_engine.engine.run.messages import Cause, Event, Lost, Ready
 from fld_engine.engine.run.metrics import METRICS, ROOT, Metric, Sink
+from fld_engine.engine.run.ray_head import Head, check_reachable, check_token, token_cure
 from fld_engine.engine.run.said import tell_driver
 from fld_engine.engine.run.worker import WorkerLoop, worker_environment
 from fld_engine.schemas.errors import RunnerError
@@ -41,7 +43,6 @@ from fld_engine.schemas.errors import RunnerError
 log = logging.getLogger(__name__)
 
 LONG_POLL_S = 1.0
-CONNECT_LIMIT_S = 10.0
 NODE_DIED = "its node has died"
 """What Ray says of an actor that went with its node (`gcs_actor_manager.cc`)."""
 
@@ -92,8 +93,8 @@ class RemoteWorker:
 class RayWorker:
     """An actor seen from the driver. `pending` is the question that is always under way."""
 
-    def __init__(self, actor: Any) -> None:
-        self.actor = actor
+    def __init__(self, actor: Any, head: Head) -> None:
+        self.actor, self._head = actor, head
         self.pending = actor.events.options(concurrency_group="control").remote(LONG_POLL_S)
         self._working: Any = None
         self.peak_mb = 0
@@ -103,7 +104,8 @@ class RayWorker:
         self._working = self.actor.work.options(name=name).remote(task)
 
     def kill(self) -> None:
-        ray.kill(self.actor, no_restart=True)
+        if not self._head.lost:  # nobody could do it, and Ray would wait until it ends this process
+            ray.kill(self.actor, no_restart=True)
 
 
 class RayBackend:
@@ -114,12 +116,17 @@ class RayBackend:
 
     def __init__(self, address: str = "", workers: int = 0) -> None:
         self._workers, self._joined = workers, bool(address)
+        self._join(address)
+        self._head = Head(ray.get_runtime_context().gcs_address)
+
+    def _join(self, address: str) -> None:
         if ray.is_initialized():
             return
         logging.getLogger("ray").handlers.clear()  # what it says goes where all that is said goes, in the same lines
         logging.getLogger("ray").propagate = True
         try:
-            _check_reachable(address)
+            check_reachable(address)
+            check_token(address)
             with interrupts().at("while Ray starts"), _our_signals():
                 ray.init(
                     address=address or "local",
@@ -129,9 +136,11 @@ class RayBackend:
                 )
                 interrupts().check()  # Ray passes over what is raised while its C++ waits
         except (OSError, RayError, RuntimeError, ValueError) as error:
+            if "uthenticat" in str(error):
+                raise RunnerError(f"cannot join a Ray cluster at {address!r}: {error}; {token_cure()}") from error
             raise RunnerError(
                 f"cannot join a Ray cluster at {address!r}: {error}; start one with `ray start --head`, give its "
-                "address, or leave --ray-address out for a cluster of this machine alone"
+                f"address{proxy_note()}, or leave --ray-address out for a cluster of this machine alone"
             ) from error
 
     def fit(self, requests: Sequence[Resources]) -> list[int]:
@@ -160,8 +169,7 @@ class RayBackend:
 
     def start(self, resources: Resources, *, lane: str = "") -> WorkerHandle:
         environment = worker_environment(resources.cpus)
-        if level := os.environ.get(LEVEL_VARIABLE):
-            environment[LEVEL_VARIABLE] = level
+        environment |= {name: os.environ[name] for name in (LEVEL_VARIABLE, DEBUG_VARIABLE) if os.environ.get(name)}
         remote: Any = ray.remote  # its stubs do not know concurrency groups
         actor = remote(concurrency_groups={"control": 1})(RemoteWorker).options(
             name=f"{lane or 'worker'} {uuid.uuid4().hex[:6]}",  # names must differ, also from those of actors that went
@@ -171,9 +179,10 @@ class RayBackend:
             max_restarts=0,
             runtime_env={"env_vars": environment},
         )
-        return RayWorker(actor.remote())
+        return RayWorker(actor.remote(), self._head)
 
     def poll(self, workers: Sequence[WorkerHandle], timeout_s: float) -> list[tuple[WorkerHandle, Event]]:
+        self._head.check()
         asked = {w.pending: w for w in workers if isinstance(w, RayWorker)}
         ready, _ = ray.wait(list(asked), num_returns=1, timeout=timeout_s) if asked else ([], [])
         if ready:  # whatever else is there already
@@ -245,10 +254,3 @@ def _our_signals() -> Iterator[None]:
         signal.alarm(0)  # which its C++ sets on SIGTERM, to abort a process that takes longer than 3 s to end
     if ended:
         os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _check_reachable(address: str) -> None:
-    """Raise `OSError` when nothing listens at `host:port`; Ray itself would try for minutes."""
-    host, colon, port = address.rpartition("://")[2].rpartition(":")
-    if colon and port.isdigit():
-        socket.create_connection((host, int(port)), timeout=CONNECT_LIMIT_S).close()

@@ -6,10 +6,10 @@ import logging
 import math
 import os
 import time
-import traceback
 from collections.abc import Callable, Mapping
 
 from fld_engine.engine.data.extras import missing_sentence
+from fld_engine.engine.data.foreign import said
 from fld_engine.engine.data.records import OutputRecord
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.plan.config import AnnotatorConfig
@@ -74,10 +74,10 @@ class WorkerLoop:
             self._say(Failed(error=type(error).__name__, detail=str(error), fatal=fatal))
         except ImportError as error:
             lacking = missing_sentence(error)
-            detail = lacking or traceback.format_exc()
+            detail = lacking or said(error)
             self._say(Failed(error=type(error).__name__, detail=detail, fatal=bool(lacking)))
         except Exception as error:  # noqa: BLE001 - the worker boundary: the driver decides whether to try again
-            detail = f"{error}\n{traceback.format_exc()}"
+            detail = said(error)
             if is_device_error(error):
                 self._say(Broken(detail=detail))
             else:

@@ -13,7 +13,6 @@ from typing import Any
 from braceexpand import braceexpand
 from fsspec.implementations.local import LocalFileSystem
 
-from fld_engine.engine.data.extras import missing_sentence
 from fld_engine.engine.data.hashing import fingerprint
 from fld_engine.engine.data.secrets import referring, refers, resolved
 from fld_engine.engine.data.source_account import Counting, Example, Reasons
@@ -126,8 +125,6 @@ def _telling(url: str) -> Iterator[None]:
                 f"source {url} cannot be read: {error.__cause__}; check the URL and the access rights"
             ) from error
         raise
-    except ImportError as error:
-        raise SourceError(f"source {url} cannot be read: {missing_sentence(error) or error}") from error
     except (OSError, ValueError) as error:
         raise SourceError(f"source {url} cannot be read: {error}; check the URL and the access rights") from error
 

@@ -14,6 +14,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -147,9 +148,10 @@ def all_panels_draw(
         assert sum(prometheus.last('{__name__=~"(ray_)?fld_gpu_seconds_total"}', began).values()) > 0
 
 
-def names_on(dashboard: int, kind: str, token: str) -> set[str]:
+def names_on(head: Head, kind: str) -> set[str]:
     """What Ray's dashboard lists."""
-    address = f"http://127.0.0.1:{dashboard}/api/v0/{kind}?limit=5000"
+    address = f"http://127.0.0.1:{head.dashboard}/api/v0/{kind}?limit=5000"
+    token = head.environment["RAY_AUTH_TOKEN"]
     request = urllib.request.Request(address, headers={"Authorization": f"Bearer {token}"})
     with urllib.request.urlopen(request, timeout=60) as answer:
         return {one["name"] for one in json.load(answer)["data"]["result"]["result"]}
@@ -163,28 +165,43 @@ def test_a_local_run(tmp_path: Path) -> None:
         all_panels_draw(prometheus, tmp_path, ["--metrics-port", str(scraped)], os.environ)
 
 
+@dataclass(frozen=True)
+class Head:
+    """A Ray head's ports, and the variables that reach it."""
+
+    gcs: int
+    scraped: int
+    dashboard: int
+    environment: Mapping[str, str]
+
+
+@contextmanager
+def ray_head(log: Path) -> Iterator[Head]:
+    gcs, scraped, dashboard, client = free_ports(4)
+    environment = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    folder = Path("/tmp") / f"fld-test-{gcs}"  # a socket's path has 107 bytes, which pytest's folders exceed
+    command = [*RAY, "start", "--head", "--block", f"--port={gcs}", f"--dashboard-port={dashboard}", "--num-cpus=2"]
+    command += ["--num-gpus=1", f"--metrics-export-port={scraped}", f"--ray-client-server-port={client}"]
+    command += [f"--temp-dir={folder}", "--node-ip-address=127.0.0.1", "--object-store-memory=200000000"]
+    with served(command, log, environment):
+        try:
+            wait_until(lambda: b"Ray runtime started" in log.read_bytes())
+            yield Head(gcs, scraped, dashboard, environment)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 def test_a_run_on_a_ray_cluster(tmp_path: Path) -> None:
     if not find_spec("opencensus"):
         pytest.skip("ray[default] is not installed: pip install 'fld-engine[cluster]'")
-    port, scraped, gcs, dashboard, client = free_ports(5)
-    environment = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-    folder = Path("/tmp") / f"fld-test-{gcs}"  # a socket's path has 107 bytes, which pytest's folders exceed
-    head = [*RAY, "start", "--head", "--block", f"--port={gcs}", f"--dashboard-port={dashboard}", "--num-cpus=2"]
-    head += ["--num-gpus=1", f"--metrics-export-port={scraped}", f"--ray-client-server-port={client}"]
-    head += [f"--temp-dir={folder}", "--node-ip-address=127.0.0.1", "--object-store-memory=200000000"]
-    prometheus = Prometheus(port, scraped, tmp_path)
-    with (
-        served(head, tmp_path / "head.log", environment),
-        served(prometheus.command, tmp_path / "prometheus.log"),
-    ):
-        try:
+    (port,) = free_ports(1)
+    with ray_head(tmp_path / "head.log") as head:
+        prometheus = Prometheus(port, head.scraped, tmp_path)
+        with served(prometheus.command, tmp_path / "prometheus.log"):
             wait_until(prometheus.is_up)
-            wait_until(lambda: b"Ray runtime started" in (tmp_path / "head.log").read_bytes())
-            options = ["--runner", "ray", "--ray-address", f"127.0.0.1:{gcs}"]
-            all_panels_draw(prometheus, tmp_path, options, environment, empty=NEVER_COUNTED)
-            actors = names_on(dashboard, "actors", environment["RAY_AUTH_TOKEN"])
+            options = ["--runner", "ray", "--ray-address", f"127.0.0.1:{head.gcs}"]
+            all_panels_draw(prometheus, tmp_path, options, head.environment, empty=NEVER_COUNTED)
+            actors = names_on(head, "actors")
             assert {"first", "scan"} <= {name.rsplit(" ", 1)[0] for name in actors}, actors
-            tasks = names_on(dashboard, "tasks", environment["RAY_AUTH_TOKEN"])
+            tasks = names_on(head, "tasks")
             assert "annotate p000003 first" in tasks, "by stage, partition and specialist"
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)

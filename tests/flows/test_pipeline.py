@@ -31,7 +31,7 @@ def found(folder: Path, pytestconfig: pytest.Config) -> dict[str, Any]:
     """What the flows returned and left, each on a root of its own, with five photographs."""
     driver = [sys.executable, "-m", "tests.flows.prefect_driver", str(folder)]
     done = subprocess.run(
-        driver, capture_output=True, text=True, timeout=PATIENCE_S, check=False, cwd=pytestconfig.rootpath
+        driver, capture_output=True, text=True, timeout=2 * PATIENCE_S, check=False, cwd=pytestconfig.rootpath
     )
     assert done.returncode == 0, done.stderr
     read: dict[str, Any] = json.loads((folder / "found.json").read_text())

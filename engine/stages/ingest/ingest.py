@@ -97,8 +97,12 @@ def ingest(driver: Driver) -> IngestRecord | None:
     scanned = _deduplicate(driver, f"ingest/{number:06d}", chunks, results, read_partitions(journal))
     new = _new_images(store, scanned)
     if not new and not journal:
-        urls = ", ".join(spec.url for spec in config.sources)
-        raise SourceError(f"no readable image in {urls}; rejected: {scanned.quarantined('image')}")
+        reasons = scanned.quarantined("image")
+        told = ", ".join(f"{reason} {number}" for reason, number in sorted(reasons.items())) or "nothing was there"
+        raise SourceError(
+            f"no readable image in {', '.join(s.url for s in config.sources)}; rejected: {told}. Give a source that "
+            "holds images, or raise what refuses them (images.*)"
+        )
     partitions = _pack(driver, number, scanned, new, read_partitions(journal))
     read = {one.name for one in chunks}
     sources = [[replace(one, is_new=one.name in read) for one in source] for source in listed]

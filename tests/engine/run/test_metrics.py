@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -148,6 +149,22 @@ def test_a_port_that_cannot_be_had_is_a_sentence(
         assert why in caplog.text
         assert "The run goes on without" in caplog.text
         assert exporter_of(RunnerConfig(metrics_port=0)) is None, "0 is nowhere, whatever the environment says"
+
+
+def test_a_cluster_that_is_joined_and_cannot_count_says_so(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A node that was started with bare Ray has no agent: Ray counts into nothing there, without a word of its own."""
+    ray = pytest.importorskip("ray", reason="Ray is not installed")
+    from fld_engine.engine.run.ray import RayBackend
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: True)
+    monkeypatch.setattr(ray, "get_runtime_context", lambda: SimpleNamespace(get_node_id=lambda: "here"))
+    elsewhere = {"NodeID": "elsewhere", "MetricsAgentPort": 40525}
+    monkeypatch.setattr(ray, "nodes", lambda: [elsewhere, {"NodeID": "here", "MetricsAgentPort": -1}])
+    with caplog.at_level(logging.WARNING):
+        assert RayBackend("auto").sink() is None
+    assert "install fld-engine[cluster] on every node" in caplog.text
 
 
 def test_costs_of_several_runs_add_up() -> None:
