@@ -21,6 +21,8 @@ DISTRIBUTIONS: Mapping[str, str] = {
     "yaml": "pyyaml",
 }
 """What a library is called where it is imported or recorded → its distribution, where that is another name."""
+OF_DEVELOPERS = ("dev", "docs")
+"""Extras that nobody needs to use the package."""
 ROOMS: Mapping[str, str] = {
     "fld_engine.annotators.hub": "hub",
     "fld_engine.annotators.endpoint": "hub",
@@ -46,7 +48,7 @@ def extras() -> Mapping[str, tuple[Requirement, ...]]:
     own = {
         name: [one for one in requirements if one.marker is not None and one.marker.evaluate({"extra": name})]
         for name in names
-        if name != "dev"
+        if name not in OF_DEVELOPERS
     }
 
     def brings(name: str) -> Iterable[Requirement]:

