@@ -7,7 +7,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED = false
 export DO_NOT_TRACK = 1
 export RAY_USAGE_STATS_ENABLED = 0
 
-.PHONY: run test quick faults chaos check setup models clean
+.PHONY: run test test-deploy quick faults chaos check docs dist setup models clean
 
 run: models  ## set up, then run recipe `demo` on the sample photographs into runs/demo
 	$(BIN)/fld run demo --root runs/demo
@@ -15,10 +15,14 @@ run: models  ## set up, then run recipe `demo` on the sample photographs into ru
 test: models  ## set up, then pass the tests
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(SIDE_BY_SIDE)
 
+test-deploy: models  ## pass the tests that need environments, clusters, pools or services; say what is skipped, and why
+	tests/deploy/tools.sh $(BIN)/python
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.deploy
+
 quick: setup  ## while writing: lint, types, and the tests that take little time
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(SIDE_BY_SIDE) -q -m "not long and not faults_slow"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(SIDE_BY_SIDE) -q -m "not long and not faults_slow and not deploy"
 
 faults: setup  ## show the known faults that take long, and say how many stand, are mended, or fail otherwise
 	$(BIN)/pytest tests/known_faults -m faults_slow -q -rfE
@@ -34,7 +38,16 @@ check: setup  ## format, lint, types, import rules
 	[ "$$checked" -ge "$$found" ] || { echo "mypy checked $$checked of $$found files"; exit 1; }
 	$(BIN)/lint-imports
 
+docs: setup  ## write docs/ as a site for a browser into build/site, without a network
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[docs]"
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo "build/site/index.html"
+
 setup: .venv/ready
+
+dist: setup  ## build the source distribution, and the wheel from it, into dist/
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation --outdir dist
 
 models: setup
 	$(BIN)/fld models pull demo

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from fld_engine.engine.data.libraries import MadeWith
-from fld_engine.engine.data.store import Store
-from fld_engine.engine.plan.config import ExporterConfig, RunConfig
-from fld_engine.engine.plan.libraries import check_libraries, mark_made_with
-from fld_engine.engine.plan.plan import Plan
-from fld_engine.engine.plan.registry import build_exporter, exporter_names, pin, stages_of_run
+from fld_engine.engine.plan.libraries import mark_made_with, not_made_again
 from fld_engine.engine.run.logs import configure_logging
 from fld_engine.engine.run.pipeline import Pipeline
-from fld_engine.engine.stages.annotate.stage import Annotate
-from fld_engine.engine.stages.export.stage import Export, export_folder
-from fld_engine.engine.stages.filter.stage import Filter
 from fld_engine.engine.stages.removal.request import parse_ids
 from fld_engine.engine.stages.removal.stage import Remove
+from fld_engine.flows import api, settings
+from fld_engine.flows.asked import Asked
+from fld_engine.flows.doctor.command import doctor_app
+from fld_engine.flows.doctor.machine import release
+from fld_engine.flows.errors import arguments_of, told_to_people
+from fld_engine.flows.gc import gc_app
 from fld_engine.flows.inspect import inspect_app
 from fld_engine.flows.installed import config_app, installed_app
 from fld_engine.flows.models import models_app
@@ -31,77 +30,108 @@ from fld_engine.flows.options import (
     AfterRound,
     AsJson,
     Gold,
-    Recipe,
+    LogFormat,
+    MetricsPort,
     Root,
+    RootIfRecipe,
+    RootOrRecipe,
     Runner,
     Set,
     Sources,
     Workers,
-    config_of,
+    Yes,
     plan_of_root,
+    root_and_recipe,
 )
 from fld_engine.flows.progress import progress_bars
-from fld_engine.flows.root import existing_root, keep_config
-from fld_engine.flows.terminal import leave, out, print_status, warn_of_work_sets
-from fld_engine.schemas.errors import ConfigError, FldError, unknown_name
+from fld_engine.flows.root import existing_root
+from fld_engine.flows.start import begin, run_root, start_flow
+from fld_engine.flows.surroundings import prepare
+from fld_engine.flows.terminal import confirm, leave, out, print_status, print_times, tell
+from fld_engine.schemas.errors import ConfigError
+
+log = logging.getLogger(__name__)
 
 HELP = """The data engine: specialists annotate, filters decide, verified shards come out.
 
 Exit codes: 0 done; 1 failed; 2 bad usage, config or source; 3 done, with more lost, by failures, quarantine or refused
 labels, than the config allows, or with chunks of the sources that could not be read and are left for the next run;
 130 stopped by Ctrl-C (SIGINT), 143 by SIGTERM: the same command goes on.
+
+An error is one sentence; with --debug (anywhere, or FLD_DEBUG=1) its traceback is shown, too. docs/troubleshooting.md
+says what to do about each.
 """
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=HELP)
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=HELP)
 app.add_typer(inspect_app)
+app.add_typer(doctor_app)
+app.add_typer(gc_app)
 app.add_typer(installed_app)
 app.add_typer(models_app, name="models")
 app.add_typer(config_app, name="config")
-
-SHARDS = "shards"
+config_app.command("show")(settings.show)
+app.command("init")(settings.init)
 
 
 def main() -> None:
     """Entry point of the console command."""
-    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
-    os.environ.setdefault("DO_NOT_TRACK", "1")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("PREFECT_LOGGING_LEVEL", "CRITICAL")  # errors are reported here, once
-    configure_logging()
-    try:
-        app()
-    except FldError as error:
-        Console(stderr=True, soft_wrap=True, highlight=False).print(f"error: {error}", style="red", markup=False)
-        sys.exit(error.exit_code)
+    arguments = arguments_of(sys.argv[1:])
+    with told_to_people():
+        prepare()
+        configure_logging()
+        app(args=arguments)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        out.print(f"fld-engine {release()}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version, and end.")
+    ] = False,
+) -> None:
+    """What comes before any command."""
 
 
 @app.command()
 def run(
-    recipe: Recipe,
-    root: Root,
+    root_or_recipe: RootOrRecipe = "",
+    root: RootIfRecipe = "",
     source: Sources = None,
     gold: Gold = None,
     runner: Runner = None,
     workers: Workers = None,
     ray_address: Address = None,
+    metrics_port: MetricsPort = None,
     set_: Set = None,
+    yes: Yes = False,
+    log_format: LogFormat = None,
 ) -> None:
-    """Run the whole pipeline, doing only what is missing."""
-    config = pin(
-        config_of(recipe, set_, source, gold, runner=runner, workers=workers, address=ray_address), strict=True
+    """Run the whole pipeline, doing only what is missing; a root goes on with the settings it has."""
+    place, recipe = root_and_recipe(root_or_recipe, root)
+    asked = Asked(
+        root=place,
+        recipe=recipe,
+        sources=source or (),
+        gold=gold or (),
+        overrides=set_ or (),
+        runner=runner,
+        workers=workers,
+        ray_address=ray_address,
+        metrics_port=metrics_port,
+        yes=yes,
     )
-    store = Store(root)
-    store.open_root(create=True)
-    plan = plan_of_root(store, config)
-    if not plan.partitions and not config.sources:
-        raise ConfigError("nothing to run on: the root is empty and no --source was given")
-    warn_of_work_sets(plan)
-    if _is_complete(plan):
-        keep_config(store, config)
-        out.print(f"nothing to do: {root} is complete under this config (no model loaded, no image read)")
+    summary = run_root(asked, tell, confirm)
+    if summary is None:
+        out.print(f"nothing to do: {place} is complete under this config (no model loaded, no image read)")
     else:
-        _run_flow(config, root)
-    print_status(plan_of_root(store, config))
-    leave(plan_of_root(store, config))
+        print_times(summary)
+    plan = plan_of_root(*existing_root(place, ()))
+    print_status(plan)
+    leave(plan)
 
 
 @app.command()
@@ -110,26 +140,16 @@ def export(
     set_: Set = None,
     format_: Annotated[
         str, typer.Option("--format", help="`shards`, or an exporter: `fld exporters` lists them.")
-    ] = SHARDS,
+    ] = api.SHARDS,
     images: Annotated[bool, typer.Option("--images", help="Write the image files too, if the format can.")] = False,
     round_: AfterRound = None,
 ) -> None:
     """Write the shards and the manifest again from what is annotated, doing only what is missing; or another format."""
-    store, config = existing_root(root, set_)
-    exporter = None if format_ == SHARDS else _exporter(config, format_, images=images)
-    with Pipeline(store, config, round_=round_) as pipeline:
-        if round_ is not None:
-            pipeline.run(Annotate())
-        pipeline.run(Filter())
-        plan, url = pipeline.plan(), root.rstrip("/")
-        if exporter is not None:
-            numbers = exporter.numbers(pipeline.run(exporter))
-            wrote = ", ".join(f"{number} {what}" for what, number in numbers.items())
-            out.print(f"{wrote}: {url}/{exporter.folder(plan)}")
-            return
-        check_libraries(plan, [Export()])
-        summary = pipeline.run(Export())
-    out.print(f"{summary.num_samples} samples in {summary.num_shards} shards: {url}/{export_folder(plan)}")
+    done = api.export(root, format=format_, images=images, round=round_, overrides=set_ or ())
+    if format_ == api.SHARDS:
+        out.print(f"{done.numbers['samples']} samples in {done.numbers['shards']} shards: {done.url}")
+    else:
+        out.print(f"{', '.join(f'{number} {what}' for what, number in done.numbers.items())}: {done.url}")
 
 
 @app.command()
@@ -143,16 +163,20 @@ def replay(
         ),
     ] = None,
     set_: Set = None,
+    log_format: LogFormat = None,
 ) -> None:
     """Run the annotators again on the images that failed, and take in those that were refused under other limits."""
     from fld_engine.engine.stages.replay.marks import mark_failed, mark_refused
 
-    store, config = existing_root(root, set_)
+    asked = Asked(root=root, overrides=set_ or ())
+    begun = begin(asked)
     wanted = MadeWith(made_with) if made_with is not None else None
-    with Pipeline(store, config) as pipeline:
+    with Pipeline(begun.store, begun.config) as pipeline:
         plan = pipeline.plan()
         if wanted is not None:
             marked = [(mark_made_with(plan, wanted), "making {} outputs again")]
+            for what in not_made_again(plan, wanted):
+                out.print(what, markup=False)
             nothing = f"no output was made with {made_with}"
         else:
             refused = "looking again at {} images that were refused under other limits"
@@ -164,8 +188,8 @@ def replay(
     for number, what in marked:
         if number:
             out.print(what.format(number))
-    _run_flow(config, root)
-    print_status(plan_of_root(store, config))
+    print_times(start_flow(asked))
+    print_status(plan_of_root(*existing_root(root, ())))
 
 
 @app.command()
@@ -193,56 +217,31 @@ def refine(
     rounds: Annotated[int, typer.Option(help="At most how many rounds.", min=1)] = 1,
     set_: Set = None,
     as_json: AsJson = False,
+    log_format: LogFormat = None,
 ) -> None:
     """Train students on the labels, let them look again, and take over what gold finds better, round after round."""
-    from fld_engine.flows.prefect_server import prefect_api
     from fld_engine.flows.rounds import print_rounds
 
-    _, config = existing_root(root, set_)
-    with prefect_api():
-        from fld_engine.flows.refine import refine_flow
-
-        summary = refine_flow(config.model_dump(mode="json"), root, rounds)
-    print_rounds(out, summary, as_json=as_json)
+    print_rounds(out, api.refine(root, rounds=rounds, overrides=set_ or ()), as_json=as_json)
 
 
 @app.command()
 def serve(
-    recipe: Recipe,
-    root: Root,
+    root_or_recipe: RootOrRecipe,
+    root: RootIfRecipe = "",
     source: Sources = None,
     cron: Annotated[str | None, typer.Option(help="When to run, as a cron expression.")] = None,
     set_: Set = None,
 ) -> None:
     """Register a Prefect deployment of the whole pipeline and wait for its runs. Needs PREFECT_API_URL."""
     from fld_engine.flows.pipeline import run_flow
+    from fld_engine.flows.prefect_reachable import check_cron, check_reachable
 
-    if not os.environ.get("PREFECT_API_URL"):
+    if not (url := os.environ.get("PREFECT_API_URL")):
         raise ConfigError("fld serve needs a Prefect server: run `prefect server start` and set PREFECT_API_URL")
-    config = config_of(recipe, set_, source)
-    parameters: dict[str, Any] = {"config": config.model_dump(mode="json"), "root": root}
-    run_flow.serve(name=f"fld-{config.name}", parameters=parameters, cron=cron)
-
-
-def _exporter(config: RunConfig, name: str, *, images: bool) -> Any:
-    """An exporter with the parameters that the config has for it, and with `--images`."""
-    if name not in exporter_names():
-        raise ConfigError(unknown_name("format", name, [SHARDS, *exporter_names()]))
-    given = config.exporters.get(name, ExporterConfig())
-    params = {**given.params, **({"images": True} if images else {})}
-    return build_exporter(name, given.model_copy(update={"params": params}))
-
-
-def _is_complete(plan: Plan) -> bool:
-    return all(stage.is_current(plan) for stage in stages_of_run(plan.config))
-
-
-def _run_flow(config: RunConfig, root: str) -> None:
-    from fld_engine.flows.prefect_server import prefect_api
-
-    with prefect_api():
-        from fld_engine.flows.pipeline import run_flow
-
-        summary = run_flow(config.model_dump(mode="json"), root)
-    times = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in summary.seconds.items())
-    out.print(f"done: {times}")
+    check_cron(cron)
+    check_reachable(url)
+    place, recipe = root_and_recipe(root_or_recipe, root)
+    asked = Asked(root=place, recipe=recipe, sources=source or (), overrides=set_ or ()).from_anywhere()
+    name = begin(asked).config.name
+    run_flow.serve(name=f"fld-{name}", parameters=asked.parameters, cron=cron)

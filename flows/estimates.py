@@ -24,34 +24,43 @@ from fld_engine.engine.sources.open import open_source, read_chunk
 from fld_engine.engine.stages.annotate.stage import Annotate
 from fld_engine.engine.stages.filter.stage import Filter
 from fld_engine.engine.stages.ingest.stage import Ingest
+from fld_engine.schemas.errors import ConfigError, SourceError
 
 if TYPE_CHECKING:
     from fld_engine.refinement.training.estimate import TrainingEstimate
-
-
-def stated_rates(config: RunConfig) -> dict[str, float]:
-    """Images per second of one worker, by annotator, where the config states it."""
-    return {name: one.images_per_s for name, one in config.annotators.items() if one.images_per_s is not None}
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
     """Images per second of each annotator in one local worker, loading left out, the first and slower batch included.
 
-    `samples_per_s` is how fast a worker trains the student of `refine`; None without that key, or without labels.
+    It ran on `num_images`. `samples_per_s` is how fast a worker trains the student of `refine`; None without that key,
+    or without labels.
     """
 
     rates: Mapping[str, float] = field(default_factory=dict)
     samples_per_s: float | None = None
+    num_images: int = 0
 
 
 def measure(config: RunConfig, num_images: int) -> Measured:
-    """Rates on the first images, run in a temporary root. Raises `SourceError` where there is no readable image."""
+    """Rates on the first images, run in a temporary root. Raises `SourceError` where there is no readable image.
+
+    Raises `ConfigError` where there is no source to take images from.
+    """
+    if not config.sources:
+        raise ConfigError(
+            f"--calibrate {num_images} runs the annotators on images of the sources, and there is none: give --source"
+        )
     with tempfile.TemporaryDirectory(prefix="fld-calibrate-") as folder:
         photographs = Path(folder) / "photographs"
         photographs.mkdir()
         for index, data in enumerate(islice(_bytes_of(config), num_images)):
             (photographs / f"{index:06d}.jpg").write_bytes(data)  # the decoder goes by content, not by name
+        taken = len(list(photographs.iterdir()))
+        if not taken:
+            named = ", ".join(spec.url for spec in config.sources)
+            raise SourceError(f"--calibrate {num_images}: no image can be had of {named}; give a source with images")
         small = config.model_copy(
             update={
                 "sources": (SourceSpec(url=str(photographs)),),
@@ -65,7 +74,8 @@ def measure(config: RunConfig, num_images: int) -> Measured:
             pipeline.preflight()
             pipeline.run(Ingest())
             pipeline.run(Annotate())
-            return Measured(pipeline.work.rates(), _training_rate(pipeline) if config.sections.get("refine") else None)
+            rate = _training_rate(pipeline) if config.sections.get("refine") else None
+            return Measured(pipeline.work.rates(), rate, taken)
 
 
 def _training_rate(pipeline: Pipeline) -> float | None:
@@ -98,10 +108,49 @@ def _bytes_of(config: RunConfig) -> Iterator[bytes]:
                     yield found[1]
 
 
-def this_machine() -> Resources:
-    """The cores, GPUs and memory of this machine, as one node."""
-    memory_mb = psutil.virtual_memory().total // 2**20
-    return Resources(cpus=psutil.cpu_count() or 1, gpus=num_gpus(), memory_mb=memory_mb)
+def this_machine(requests: Sequence[Resources] = ()) -> Resources:
+    """The cores, GPUs and memory of this machine, as one node; a single worker that asks for more cores shares them."""
+    cores = max([float(psutil.cpu_count() or 1), *(request.cpus for request in requests)])
+    return Resources(cpus=cores, gpus=num_gpus(), memory_mb=psutil.virtual_memory().total // 2**20)
+
+
+def nodes_on_paper(
+    number: int, *, cpus: float | None, gpus: float | None, memory_gb: float | None
+) -> Sequence[Resources]:
+    """The nodes that an estimate is asked for; none where it is for this machine.
+
+    Raises `ConfigError` where something is said of nodes, and not how many there are.
+    """
+    given = {"--node-cpus": cpus, "--node-gpus": gpus, "--node-memory-gb": memory_gb}
+    if not number and (said := [f"{name} {value:g}" for name, value in given.items() if value is not None]):
+        raise ConfigError(
+            f"{' and '.join(said)}: of how many nodes? Give --nodes N, too, or leave it out for this machine"
+        )
+    node = Resources(
+        cpus=64 if cpus is None else cpus,
+        gpus=8 if gpus is None else gpus,
+        memory_mb=int((512 if memory_gb is None else memory_gb) * 1024),
+    )
+    return [node] * number
+
+
+def notes_of_estimate(config: RunConfig, asked: int, measured: Measured, *, on_paper: bool) -> list[str]:
+    """What an estimate lacks, and what to do; `asked` is the number of images to calibrate on, 0 for none."""
+    notes = []
+    if measured.num_images < asked:
+        notes.append(f"--calibrate {asked}: the sources have {measured.num_images} images, and these were taken")
+    if asked and not any(spec.gold for spec in config.sources):
+        notes.append(
+            "--calibrate measured speed alone. No source is gold, so nothing tells how far scores are right: "
+            "`fld refine` can neither calibrate them nor measure a student. Give checked annotations with "
+            "--gold FILE, a COCO json"
+        )
+    if config.runner.kind == "ray" and config.runner.ray_address and not on_paper:
+        notes.append(
+            f"the hours are those of this machine, not of the cluster at {config.runner.ray_address}: give --nodes, "
+            "--node-cpus, --node-gpus and --node-memory-gb for those"
+        )
+    return notes
 
 
 def estimate_table(lanes: Sequence[LaneEstimate]) -> Table:
@@ -110,14 +159,14 @@ def estimate_table(lanes: Sequence[LaneEstimate]) -> Table:
     for lane in lanes:
         need = f"{lane.resources.cpus:g} CPU, {lane.resources.gpus:g} GPU, {lane.resources.memory_mb} MB"
         times = (lane.seconds_per_image, lane.worker_hours, lane.gpu_hours, lane.hours)
-        row = [_number(t) for t in times] if not lane.unknown else [f"rate of {', '.join(lane.unknown)}?", "", "", ""]
+        row = [number_of(t) for t in times] if not lane.unknown else [f"rate of {', '.join(lane.unknown)}?", "", "", ""]
         table.add_row(", ".join(lane.annotators), need, str(lane.workers), *row)
     known = [lane for lane in lanes if lane.hours is not None]
     if len(known) == len(lanes):
         sums = (sum(getattr(lane, what) for lane in known) for what in ("worker_hours", "gpu_hours", "hours"))
-        table.add_row("all, one after another", "", "", "", *map(_number, sums))
+        table.add_row("all, one after another", "", "", "", *map(number_of, sums))
     else:
-        table.caption = "a rate comes from `images_per_s` in the config, or from --calibrate N"
+        table.caption = "a rate comes from a run of this root, from --calibrate N, or from `images_per_s` in the config"
     return table
 
 
@@ -128,7 +177,7 @@ def training_table(trainings: Sequence[TrainingEstimate]) -> Table:
         needs = ("?", "the base cannot be opened here")
         if (known := found.memory) is not None:
             weights, gradients, moments, activations, total = map(
-                _number,
+                number_of,
                 (known.weights_mb, known.gradients_mb, known.optimiser_mb, known.activations_mb, known.total_mb),
             )
             parts = f"weights {weights}, gradients {gradients}, AdamW {moments}, activations up to {activations}"
@@ -139,13 +188,13 @@ def training_table(trainings: Sequence[TrainingEstimate]) -> Table:
             found.base,
             *needs,
             f"{steps}, workers: {found.num_workers}",
-            _number(found.seconds_per_step) or "rate?",
-            _number(found.hours),
+            number_of(found.seconds_per_step) or "rate?",
+            number_of(found.hours),
         )
         if found.hours is None:
             table.caption = "the rate comes from `refine.trainer.samples_per_s` in the config, or from --calibrate N"
     return table
 
 
-def _number(value: float | None) -> str:
+def number_of(value: float | None) -> str:
     return "" if value is None else f"{value:.3g}" if value < 100 else f"{value:,.0f}"

@@ -9,83 +9,116 @@ import typer
 from rich.table import Table
 
 from fld_engine.engine.data.journal import read_journal
-from fld_engine.engine.data.store import Store
+from fld_engine.engine.data.store import ROOT_FILE
 from fld_engine.engine.plan.estimate import estimate
 from fld_engine.engine.plan.libraries import tell_of_libraries
 from fld_engine.engine.plan.plan import Steps
-from fld_engine.engine.plan.protocols import Resources
 from fld_engine.engine.plan.registry import pin, stages_of_run
 from fld_engine.engine.stages.ingest.ingest import new_chunks
+from fld_engine.flows.asked import Asked
 from fld_engine.flows.estimates import (
     Measured,
     estimate_table,
     measure,
-    stated_rates,
+    nodes_on_paper,
+    notes_of_estimate,
+    number_of,
     this_machine,
     training_estimates,
     training_table,
 )
-from fld_engine.flows.options import AfterRound, AsJson, Gold, Recipe, Root, Set, Sources, config_of, plan_of_root
+from fld_engine.flows.options import (
+    AfterRound,
+    AsJson,
+    Gold,
+    Root,
+    RootIfRecipe,
+    RootOrRecipe,
+    Set,
+    Sources,
+    plan_of_root,
+    require,
+    root_and_recipe,
+)
 from fld_engine.flows.progress import progress_bars
-from fld_engine.flows.report import NUM_IMAGES, report_root
+from fld_engine.flows.rates import rates_for
+from fld_engine.flows.report import NUM_IMAGES, read_runs, report_root
 from fld_engine.flows.root import existing_root
-from fld_engine.flows.terminal import out, print_explanation, print_status, warn_of_work_sets
+from fld_engine.flows.start import begin, lines_about
+from fld_engine.flows.terminal import out, print_explanation, print_status, tell, work_set_note
 
 inspect_app = typer.Typer()
+
+Image = Annotated[
+    str, typer.Argument(help="An image's id, the beginning of one, a file's name, or its path in its source.")
+]
 
 
 @inspect_app.command()
 def plan(
-    recipe: Recipe,
-    root: Root,
+    root_or_recipe: RootOrRecipe = "",
+    root: RootIfRecipe = "",
     source: Sources = None,
     gold: Gold = None,
     set_: Set = None,
-    images: Annotated[int, typer.Option(help="Estimate for this many images instead of those that are missing.")] = 0,
-    calibrate: Annotated[int, typer.Option(help="Run the annotators on the first N images, to know their rates.")] = 0,
-    nodes: Annotated[int, typer.Option(help="Estimate for this many nodes; 0: this machine.")] = 0,
-    node_cpus: Annotated[float, typer.Option(help="Cores of a node.")] = 64,
-    node_gpus: Annotated[float, typer.Option(help="GPUs of a node.")] = 8,
-    node_memory_gb: Annotated[float, typer.Option(help="Memory of a node.")] = 512,
+    images: Annotated[
+        int, typer.Option(help="Estimate for this many images instead of those that are missing.", min=0)
+    ] = 0,
+    calibrate: Annotated[
+        int, typer.Option(help="Run the annotators on the first N images, to know their rates.", min=0)
+    ] = 0,
+    nodes: Annotated[int, typer.Option(help="Estimate for this many nodes; 0: this machine.", min=0)] = 0,
+    node_cpus: Annotated[float | None, typer.Option(help="Cores of a node: 64 with --nodes.", min=0.1)] = None,
+    node_gpus: Annotated[float | None, typer.Option(help="GPUs of a node: 8 with --nodes.", min=0)] = None,
+    node_memory_gb: Annotated[float | None, typer.Option(help="Memory of a node: 512 with --nodes.", min=0.1)] = None,
     as_json: AsJson = False,
 ) -> None:
     """Say what a run would do and how long it would take, touching nothing of the root."""
-    config = pin(config_of(recipe, set_, source, gold), strict=False)
-    store = Store(root)
-    there = store.exists("root.json")
-    if there:
-        store.open_root(create=False)
+    on_paper = nodes_on_paper(nodes, cpus=node_cpus, gpus=node_gpus, memory_gb=node_memory_gb)
+    root, recipe = root_and_recipe(root_or_recipe, root)
+    begun = begin(Asked(root=root, recipe=recipe, sources=source or (), gold=gold or (), overrides=set_ or ()))
+    store, config = begun.store, pin(begun.config, strict=False)
+    there = store.exists(ROOT_FILE)
     planned = plan_of_root(store, config)
     chunks = len(new_chunks(config, read_journal(store)))
     missing = {step: sum(r.num_images for r in planned.missing(step)) for step in planned.steps}
     total = sum(r.num_images for r in planned.partitions)
-    node = Resources(cpus=node_cpus, gpus=node_gpus, memory_mb=int(node_memory_gb * 1024))
     measured = measure(config, calibrate) if calibrate else Measured()
     trainings = training_estimates(config, measured)
+    rates = rates_for(store if there else None, config, measured.rates, on_paper=bool(on_paper))
     whole = [stage for stage in stages_of_run(config) if not isinstance(stage, Steps)]
     to_write = [stage.name for stage in whole if chunks or not stage.is_current(planned)] if total or chunks else []
     lanes = estimate(
         planned,
         {name: images or missing[name] for name in planned.graph.order},
-        {**stated_rates(config), **measured.rates},
-        [node] * nodes if nodes else [this_machine()],
+        {name: rate.images_per_s for name, rate in rates.items()},
+        on_paper or [this_machine(planned.requests)],
+        limit=config.runner.workers or int(config.runner.kind == "local" and not on_paper),
     )
+    notes = notes_of_estimate(config, calibrate, measured, on_paper=bool(on_paper))
     if as_json:
         found: dict[str, Any] = {"new_source_chunks": chunks, "images": total, "missing_images": missing}
         found["to_write"] = to_write
+        found["rates"] = {name: rate.model_dump(mode="json") for name, rate in rates.items()}
+        found["notes"] = notes
         if trainings:
             found["training"] = [training.model_dump(mode="json") for training in trainings]
         out.print_json(json.dumps({**found, "lanes": [lane.model_dump(mode="json") for lane in lanes]}))
         return
     out.print(f"{root}: {total} images ingested, {chunks} new source chunks to read")
-    warn_of_work_sets(planned)
+    for line in (*lines_about(begun), work_set_note(planned)):
+        tell(line)
     if libraries := tell_of_libraries(planned, stages_of_run(config)):
         out.print(f"note: {libraries}", markup=False)
-    table = Table("step", "model", "revision", "images to do", "of")
+    table = Table("step", "model", "revision", "images to do", "of", "images/s", "s/image", "rate")
     for step, number in missing.items():
         model = planned.annotators[step].model if step in planned.annotators else None
         name, revision = (model.id, model.revision[:12] or "not pinned") if model else ("arithmetic", "")
-        table.add_row(step, name, revision, str(number) + (" + new" if chunks else ""), str(total))
+        rate = rates.get(step)
+        speed = (number_of(rate.images_per_s), number_of(1 / rate.images_per_s), rate.said) if rate else ("", "", "")
+        if step in planned.annotators and rate is None:
+            speed = ("?", "?", "not measured, not stated")
+        table.add_row(step, name, revision, str(number) + (" + new" if chunks else ""), str(total), *speed)
     out.print(table)
     if to_write:
         out.print(f"stages over the whole root to run: {', '.join(to_write)}")
@@ -93,22 +126,42 @@ def plan(
         out.print(estimate_table(lanes))
     if trainings:
         out.print(training_table(trainings))
+    for note in notes:
+        out.print(f"note: {note}", markup=False)
 
 
 @inspect_app.command()
-def status(root: Root, set_: Set = None, as_json: AsJson = False) -> None:
+def status(
+    root: Root,
+    set_: Set = None,
+    costs: Annotated[
+        bool, typer.Option("--costs", help="Instead, hours, requests and bytes, also for each kept annotation.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Say what was found, and what became of it."""
     store, config = existing_root(root, set_)
-    print_status(plan_of_root(store, config), as_json=as_json)
+    planned = plan_of_root(store, config)
+    if not costs:
+        print_status(planned, as_json=as_json)
+        return
+    from fld_engine.engine.inspect.costs import read_costs
+    from fld_engine.flows.costs import print_costs
+
+    spent = read_costs(planned, read_runs(store))
+    if as_json:
+        out.print_json(spent.model_dump_json())
+    else:
+        print_costs(out, spent)
 
 
 @inspect_app.command()
-def explain(image_id: str, root: Root, set_: Set = None, as_json: AsJson = False) -> None:
+def explain(image: Image, root: Root, set_: Set = None, as_json: AsJson = False) -> None:
     """Say for every annotation of an image why it was kept or dropped."""
     from fld_engine.engine.inspect.explain import explain as explain_image
 
     store, config = existing_root(root, set_)
-    found = explain_image(plan_of_root(store, config), image_id)
+    found = explain_image(plan_of_root(store, config), image)
     if as_json:
         out.print_json(found.model_dump_json())
         return
@@ -122,15 +175,20 @@ def report(
     set_: Set = None,
     against_set: Annotated[list[str] | None, typer.Option(help="key.path=value, over the other's config.")] = None,
     words: Annotated[str, typer.Option(help="`coco`, `lvis`, `openimages`, or a file of names.")] = "",
-    floor: Annotated[int, typer.Option(help="Regions that a word of the list should have.")] = 10,
-    images: Annotated[int, typer.Option(help="Images of the gallery.")] = NUM_IMAGES,
+    floor: Annotated[
+        int | None, typer.Option(help="Regions that a word of the list should have: 10.", min=0, show_default=False)
+    ] = None,
+    images: Annotated[int, typer.Option(help="Images of the gallery.", min=0)] = NUM_IMAGES,
     round_: AfterRound = None,
     against_round: Annotated[int | None, typer.Option(help="A round of the other root.", min=0)] = None,
 ) -> None:
     """Write pages that say what is in a root, beside FLD-5B, and what changed: ROOT/report/index.html."""
+    require("--words", words, {"--floor": floor})
+    require("--against", against, {"--against-set": against_set, "--against-round": against_round})
     other = (against, tuple(against_set or ()), against_round) if against else None
+    least = 10 if floor is None else floor
     paths = report_root(
-        root, tuple(set_ or ()), other, round_=round_, words=words, words_floor=floor, num_images=images
+        root, tuple(set_ or ()), other, round_=round_, words=words, words_floor=least, num_images=images
     )  # fmt: skip
     out.print(f"{len(paths)} pages: {root.rstrip('/')}/{paths[0]}")
 

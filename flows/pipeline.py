@@ -8,20 +8,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from prefect import flow, task
-from prefect.artifacts import create_link_artifact, create_table_artifact
+from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task as PrefectTask
 
 from fld_engine.engine.data.journal import totals
-from fld_engine.engine.data.store import Store
 from fld_engine.engine.data.unread import read_unread
 from fld_engine.engine.inspect.losses import lost_sources
-from fld_engine.engine.plan.config import RunConfig, parse_config
+from fld_engine.engine.plan.config import RunConfig
 from fld_engine.engine.plan.registry import stages_of_run
 from fld_engine.engine.plan.stages import Stage
 from fld_engine.engine.run.interrupt import interrupts
@@ -29,11 +27,17 @@ from fld_engine.engine.run.pipeline import Pipeline
 from fld_engine.engine.stages.export.stage import export_folder
 from fld_engine.engine.stages.export.verify import verify
 from fld_engine.engine.stages.ingest.stage import Ingest
+from fld_engine.flows.artifacts import key_of, progress_artifacts
+from fld_engine.flows.asked import Asked, RunnerKind
+from fld_engine.flows.attempts import recorded
+from fld_engine.flows.models_here import require_models
+from fld_engine.flows.prefect_logs import prefect_logs
 from fld_engine.flows.progress import progress_bars
 from fld_engine.flows.report import make_report
-from fld_engine.flows.root import keep_config
+from fld_engine.flows.report_artifact import tell_of_report
+from fld_engine.flows.start import begin
 from fld_engine.flows.stoppable import stoppable
-from fld_engine.flows.summary import RunSummary, make_summary, record_attempt
+from fld_engine.flows.summary import RunSummary, make_summary
 from fld_engine.schemas.errors import FldError, SourceError, TransportError, VerificationError
 
 Row = dict[str, Any]
@@ -87,18 +91,8 @@ def check(pipeline: Pipeline) -> Row:
 def report(pipeline: Pipeline) -> Row:
     """Write the pages."""
     paths = make_report(pipeline)
-    create_link_artifact(
-        key="fld-report",
-        link=_link(pipeline.store, paths[0]),
-        link_text="Coverage report",
-        description=pipeline.store.url,
-    )
+    tell_of_report(pipeline, paths[0])
     return {"pages": len(paths)}
-
-
-def _link(store: Store, path: str) -> str:
-    """Where a browser finds a page: a file's address, or the object's own."""
-    return Path(store.path(path)).absolute().as_uri() if store.local else f"{store.url}/{path}"
 
 
 CHECKS = {"verify": _task("verify", check), "report": _task("report", report)}
@@ -110,29 +104,40 @@ def tasks_of(config: RunConfig) -> dict[str, PrefectTask[[Pipeline], Row]]:
     return {stage.name: _stage(stage) for stage in stages_of_run(config)} | CHECKS
 
 
-def _run_stages(config: RunConfig, root: str, only: str = "") -> RunSummary:
-    started = time.time()
-    tasks = tasks_of(config)
+def _run_stages(asked: Asked, only: str = "") -> RunSummary:
+    started, root = time.time(), asked.root
+    begun = begin(asked)
+    begun.require_yes()
+    begun.require_work()
+    begun.require_libraries()
+    tasks = tasks_of(begun.config)
     stages = (only,) if only else tuple(tasks)
-    store = Store(root)
     seconds: dict[str, float] = {}
     rows: dict[str, Row] = {}
+    store = begun.store
     store.open_root(create=True)
-    with progress_bars() as watch, Pipeline(store, config, watch) as pipeline:
-        pipeline.preflight()
-        keep_config(pipeline.store, config)
+    with (
+        prefect_logs(),
+        progress_bars() as board,
+        progress_artifacts(store, board),
+        Pipeline(store, begun.config, board) as pipeline,
+        recorded(pipeline, started, lambda: _summary(pipeline, root, rows, seconds)) as record,
+    ):
+        board.follow(pipeline)
+        with board.doing("starting Ray" if begun.config.runner.kind == "ray" else "looking at this machine"):
+            pipeline.preflight()
+            require_models(pipeline)
+        begun.keep(pipeline.store, pipeline.config)
         for stage in stages:
-            if stage == "report":  # it tells of the very run that makes it
-                record_attempt(pipeline.store, started, _summary(pipeline, root, rows, seconds))
-            with _timed(seconds, stage), interrupts().at(f"in {stage}"):
+            record()  # the report tells of the very run that makes it
+            with _timed(seconds, stage), board.stage(stage), interrupts().at(f"in {stage}"):
                 rows[stage] = tasks[stage](pipeline)
             if stage == Ingest.name:
                 refuse_lost_sources(pipeline)
         table = [{"stage": s, "seconds": round(seconds[s], 1), **_flat(rows[s])} for s in stages]
-        create_table_artifact(key="fld-road", table=table, description=f"Stages of {root}")
-        summary = _summary(pipeline, root, rows, seconds)
-        record_attempt(pipeline.store, started, summary)
-    return summary
+        create_table_artifact(key=key_of(store, "road"), table=table, description=f"Stages of {root}")
+        record()
+        return _summary(pipeline, root, rows, seconds)
 
 
 def refuse_lost_sources(pipeline: Pipeline) -> None:
@@ -161,6 +166,7 @@ def _summary(pipeline: Pipeline, root: str, rows: Mapping[str, Row], seconds: Ma
         (exported.get("samples", 0), exported.get("shards", 0)),
         rows.get("verify", {}).get("problems", 0),
         seconds,
+        pipeline.meter.costs,
     )
 
 
@@ -175,19 +181,75 @@ def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
     seconds[stage] = time.perf_counter() - begin
 
 
-@flow(name="fld-run", flow_run_name="run of {root}", validate_parameters=False, persist_result=False)
+@flow(name="fld-run", flow_run_name="run of {root}", persist_result=False)
 @stoppable
-def run_flow(config: dict[str, Any], root: str) -> RunSummary:
-    """The whole pipeline. `config` is a resolved `RunConfig` as a mapping: a deployment can be scheduled with it."""
-    return _run_stages(parse_config(config, where="flow parameter `config`"), root)
+def run_flow(
+    root: str,
+    *,
+    recipe: str | dict[str, Any] | None = None,
+    sources: list[str | dict[str, Any]] | None = None,
+    gold: list[str] | None = None,
+    overrides: list[str] | None = None,
+    runner: RunnerKind | None = None,
+    workers: int | None = None,
+    ray_address: str | None = None,
+    metrics_port: int | None = None,
+    yes: bool = False,
+) -> RunSummary:
+    """The whole pipeline on a root, doing only what is missing.
+
+    Args:
+        root: The dataset root, a folder or an fsspec URL; it is made where there is none.
+        recipe: A recipe's name, a YAML file, or a config; without one, the root goes on with its own settings.
+        sources: Sources to read, each an fsspec URL or a mapping such as {"url": ..., "name": ...}; they stay.
+        gold: COCO json files whose annotations are the reference; they stay.
+        overrides: Settings over the recipe, each `key.path=value`; they stay until they are changed.
+        runner: Where tasks run, `local` or `ray`; it stays until it is changed.
+        workers: Worker processes; 0 is one with `local`, all that fit with `ray`.
+        ray_address: A running Ray cluster; `auto` finds it.
+        metrics_port: Where the local runner serves metrics for Prometheus, a port of 127.0.0.1.
+        yes: Change settings of the root that are not named here, such as overrides of earlier runs.
+    """
+    return _run_stages(
+        Asked(
+            root=root,
+            recipe=recipe,
+            sources=sources or (),
+            gold=gold or (),
+            overrides=overrides or (),
+            runner=runner,
+            workers=workers,
+            ray_address=ray_address,
+            metrics_port=metrics_port,
+            yes=yes,
+        )
+    )
 
 
-@flow(name="fld-stage", flow_run_name="{stage} {root}", validate_parameters=False, persist_result=False)
+@flow(name="fld-stage", flow_run_name="{stage} {root}", persist_result=False)
 @stoppable
-def stage_flow(config: dict[str, Any], root: str, stage: str) -> RunSummary:
-    """One stage alone."""
-    return _run_stages(parse_config(config, where="flow parameter `config`"), root, stage)
+def stage_flow(
+    root: str,
+    *,
+    stage: str,
+    recipe: str | dict[str, Any] | None = None,
+    sources: list[str | dict[str, Any]] | None = None,
+    overrides: list[str] | None = None,
+    yes: bool = False,
+) -> RunSummary:
+    """One stage alone; the other parameters are those of the whole pipeline.
+
+    Args:
+        root: The dataset root, a folder or an fsspec URL.
+        stage: The stage, such as `export`.
+        recipe: A recipe's name, a YAML file, or a config; without one, the root goes on with its own settings.
+        sources: Sources to read.
+        overrides: Settings over the recipe, each `key.path=value`.
+        yes: Change settings of the root that are not named here.
+    """
+    asked = Asked(root=root, recipe=recipe, sources=sources or (), overrides=overrides or (), yes=yes)
+    return _run_stages(asked, stage)
 
 
 STAGE_FLOWS = {stage: stage_flow.with_options(name=f"fld-{stage}") for stage in tasks_of(RunConfig())}
-"""A flow for each stage, named after it: `STAGE_FLOWS["export"](config, root, "export")`."""
+"""A flow for each stage, named after it: `STAGE_FLOWS["export"](root, stage="export")`."""

@@ -9,14 +9,17 @@ from prefect import flow, task
 from prefect.artifacts import create_table_artifact
 from prefect.cache_policies import NO_CACHE
 
-from fld_engine.engine.data.store import Store
-from fld_engine.engine.plan.config import parse_config
 from fld_engine.engine.plan.rounds import RoundRecord
 from fld_engine.engine.run.interrupt import interrupts
 from fld_engine.engine.run.pipeline import Pipeline
 from fld_engine.engine.stages.annotate.stage import require_annotated
 from fld_engine.engine.stages.filter.stage import Filter
+from fld_engine.flows.artifacts import key_of, progress_artifacts
+from fld_engine.flows.asked import Asked
+from fld_engine.flows.places import absolute
+from fld_engine.flows.prefect_logs import prefect_logs
 from fld_engine.flows.progress import progress_bars
+from fld_engine.flows.start import begin
 from fld_engine.flows.stoppable import stoppable
 from fld_engine.refinement.loop.details import round_details
 from fld_engine.refinement.loop.loop import Loop
@@ -44,32 +47,49 @@ def write_sparse(step: SparseStep, number: int, before: RoundRecord) -> RoundRec
         return step.round(number, before)
 
 
-@flow(name="fld-refine", flow_run_name="refinement of {root}", validate_parameters=False, persist_result=False)
+@flow(name="fld-refine", flow_run_name="refinement of {root}", persist_result=False)
 @stoppable
-def refine_flow(config: dict[str, Any], root: str, rounds: int) -> RefineSummary:
+def refine_flow(root: str, *, rounds: int = 1, overrides: list[str] | None = None) -> RefineSummary:
     """Up to `rounds` rounds; ends before where gold finds nothing better, or the labels drift away.
 
     With `refine.sparse` one more round follows, in which a specialist writes the texts that are missing.
+
+    Args:
+        root: The dataset root, a folder or an fsspec URL.
+        rounds: At most how many rounds.
+        overrides: Settings over the root's own, each `key.path=value`; they stay until they are changed.
     """
-    resolved = parse_config(config, where="flow parameter `config`")
-    with progress_bars() as watch, Pipeline(Store(root), resolved, watch) as pipeline:
+    begun = begin(Asked(root=absolute(root), overrides=overrides or ()))  # training workers have a folder of their own
+    begun.require_libraries(refine=True)
+    store = begun.store
+    with (
+        prefect_logs(),
+        progress_bars() as board,
+        progress_artifacts(store, board),
+        Pipeline(store, begun.config, board) as pipeline,
+    ):
+        board.follow(pipeline)
         require_annotated(pipeline.plan())
+        begun.keep(pipeline.store, begun.config)
         pipeline.run(Filter())
-        loop = Loop(pipeline, resolved.section("refine", RefineConfig))
-        done = [initial_round(loop)]
+        loop = Loop(pipeline, begun.config.section("refine", RefineConfig))
+        with board.stage("round 0"):
+            done = [initial_round(loop)]
         sparse = SparseStep(loop, loop.settings.sparse) if loop.settings.sparse else None
         if sparse is not None:
             sparse.count(done[0])  # the rounds before it take long: too few texts are said now
         ended = why_not_teach(loop.taught_folds(done[0]))
         while not ended:
-            done.append(refine_round(loop, len(done), done[-1]))
+            with board.stage(f"round {len(done)}"):
+                done.append(refine_round(loop, len(done), done[-1]))
             ended = why_stop(done[-1]) or (
                 f"all {rounds} rounds are done" if len(done) > rounds else why_not_teach(loop.taught_folds(done[-1]))
             )
         final = loop.final(done)
         if sparse is not None:
-            done.append(write_sparse(sparse, len(done), done[-1]))
-        create_table_artifact(key="fld-refine", table=_rows(done), description=f"Rounds of {root}: {ended}")
+            with board.stage(f"round {len(done)}: sparse tasks"):
+                done.append(write_sparse(sparse, len(done), done[-1]))
+        create_table_artifact(key=key_of(store, "refine"), table=_rows(done), description=f"Rounds of {root}: {ended}")
         return RefineSummary(rounds=tuple(done), ended=ended, final=final, num_readings=loop.final_readings.count())
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fld_engine.annotators.common.cache import write_whole
 from fld_engine.schemas.errors import SourceError
 
 PHOTOGRAPHS: Mapping[str, tuple[str, ...]] = {
@@ -62,10 +62,7 @@ def _package_folder(package: str) -> Path:
 def _put(target: Path, content: Any) -> None:
     if target.exists():
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
-    temporary.write_bytes(content())
-    temporary.replace(target)
+    write_whole(target, content())
 
 
 def _voc_as_coco(voc: Path) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar, cast
 
@@ -32,4 +33,7 @@ def stoppable(do: Callable[P, R]) -> Callable[P, R]:
                     return cast(R, Cancelled(message=str(heard.error())))
                 raise
 
+    # Prefect would look for the names in its annotations here, where they are not known
+    stopping.__signature__ = inspect.signature(do, eval_str=True)  # type: ignore[attr-defined]
+    stopping.__annotations__ = inspect.get_annotations(do, eval_str=True)
     return stopping

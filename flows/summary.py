@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from pydantic import Field
 
+from fld_engine.engine.data.costs import Costs
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.plan.config import RunConfig
 from fld_engine.engine.run.pipeline import Work
@@ -20,6 +21,8 @@ RUN_FILE = "run.json"
 
 class RunSummary(Frozen):
     """Numbers of one run of the pipeline: `seconds` by stage, `images_per_s` of one worker by annotator.
+
+    `costs` are those of work that has ended by then; runs before version 0.2 measured none.
 
     Never part of any table or manifest.
     """
@@ -35,6 +38,7 @@ class RunSummary(Frozen):
     problems: int
     seconds: Mapping[str, float]
     images_per_s: Mapping[str, float] = Field(default_factory=dict)
+    costs: Costs | None = None
 
 
 class Attempt(Frozen):
@@ -75,6 +79,7 @@ def make_summary(
     export: tuple[int, int],
     problems: int,
     seconds: Mapping[str, float],
+    costs: Costs,
 ) -> RunSummary:
     """`export` is (samples, shards)."""
     return RunSummary(
@@ -89,4 +94,5 @@ def make_summary(
         problems=problems,
         seconds={stage: round(s, 2) for stage, s in seconds.items()},
         images_per_s={name: round(rate, 3) for name, rate in work.rates().items()},
+        costs=costs,
     )

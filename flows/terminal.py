@@ -18,21 +18,38 @@ from fld_engine.engine.stages.coverage.report import report as coverage_report
 from fld_engine.engine.stages.coverage.stage import read_coverage
 from fld_engine.engine.stages.coverage.summary import terminal_summary
 from fld_engine.engine.stages.export.stage import export_folder
+from fld_engine.flows.summary import RunSummary
 
 NOT_ALL = 3
 out = Console(soft_wrap=True, highlight=False, width=None if sys.stdout.isatty() else 140)
 
 
-def warn_of_work_sets(plan: Plan) -> None:
-    """Announce regions that would be kept without what the annotators of regions say."""
+def tell(line: str) -> None:
+    """Print a line of plain text, if it says something."""
+    if line:
+        out.print(line, markup=False)
+
+
+def confirm(question: str) -> bool:
+    """Ask somebody at a terminal; off one, nobody says yes."""
+    return sys.stdin.isatty() and sys.stdout.isatty() and typer.confirm(question)
+
+
+def print_times(summary: RunSummary) -> None:
+    """How long each stage of a run took."""
+    out.print(f"done: {', '.join(f'{stage} {seconds:.1f} s' for stage, seconds in summary.seconds.items())}")
+
+
+def work_set_note(plan: Plan) -> str:
+    """Announces regions that would be kept without what the annotators of regions say; empty where there are none."""
     lowest, blind = plan.blind_annotators()
-    if blind:
-        out.print(
-            f"note: the filters keep regions from {lowest:g} up, which is below the work set of {', '.join(blind)}: "
-            f"these will say nothing of them; --set annotators.NAME.work_set.min_score={lowest:g} runs NAME again, and "
-            "what reads it",
-            markup=False,
-        )
+    if not blind:
+        return ""
+    return (
+        f"note: the filters keep regions from {lowest:g} up, which is below the work set of {', '.join(blind)}: "
+        f"these will say nothing of them; --set annotators.NAME.work_set.min_score={lowest:g} runs NAME again, and "
+        "what reads it"
+    )
 
 
 def print_status(plan: Plan, *, as_json: bool = False) -> None:
@@ -95,7 +112,9 @@ def print_explanation(found: Explanation) -> None:
         what = " ".join(str(v) for v in a.what.values() if v != "")
         values = ", ".join(f"{name} {value:g}" for name, value in a.values.items())
         score = "" if a.score is None else f"{a.score:.2f}"
-        table.add_row(a.target, what, score, a.source, "kept" if a.kept else a.reason, values)
+        by = f"{a.source} ({a.said_in})" if a.said_in else a.source
+        verdict = ("kept" if a.kept else a.reason) + (f", one with {a.one_with}" if a.one_with else "")
+        table.add_row(a.target, what, score, by, verdict, values)
     out.print(table, markup=False)
     out.print(f"thresholds: {json.dumps(found.thresholds)}", markup=False)
 

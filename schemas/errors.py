@@ -8,6 +8,7 @@ FldError
 ├── TransportError     bytes could not be had; says nothing about what they are  (exit code 1)
 ├── ModelError         a model cannot be fetched, verified or loaded             (exit code 1)
 ├── RunnerError        workers cannot be had, or do not come up                  (exit code 1)
+├── MachineError       the machine does not allow it: a full disk, no rights...  (exit code 1)
 ├── AccountingError    a stage lost or invented images; the run stops            (exit code 1)
 ├── ReportError        a page of a report cannot be made; the others are written (exit code 1)
 ├── VerificationError  an export does not hold what its manifest promises        (exit code 1)
@@ -75,6 +76,10 @@ class ModelError(FldError):
 
 class RunnerError(FldError):
     pass
+
+
+class MachineError(FldError):
+    """What a run needs of its machine is not to be had: room, rights, memory, a port, a library."""
 
 
 class AccountingError(FldError):

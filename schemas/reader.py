@@ -1,6 +1,8 @@
 """Read an export with Python alone: its samples, and training pairs of an image, a prompt and a target.
 
-Copy this file or import it; every export carries it as `reader.py`. Shards are read from a local folder.
+Copy this file or import it; every export carries it as `reader.py`. Shards are read from a local folder, or from any
+address that fsspec opens, such as `s3://bucket/root/export`, if fsspec and s3fs (for S3) are installed:
+then one shard at a time is copied to a temporary file, and read there.
 
     export = open_export("export", "train")
     for sample, position in export.epoch(epoch=0, seed=0, part=rank, parts=world_size):
@@ -15,9 +17,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, BinaryIO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 MAJOR, MINOR = 1, 1
 """Version of the samples that this file was written with. It reads every minor version of its major one: a minor
@@ -93,7 +97,7 @@ class Export:
         mine = order[part::parts] if by_shard else order
         seen = 0  # samples of all parts, where they take turns
         for number, name in enumerate(mine):
-            with open(os.path.join(self.folder, "shards", name), "rb") as file:
+            with _opened(f"{self.folder}/shards/{name}") as file:
                 places = sorted(places_of(file, name), key=lambda place: _draw(seed, epoch, place.key))
                 for index, place in enumerate(places):
                     is_mine = by_shard or (seen + index) % parts == part
@@ -103,10 +107,14 @@ class Export:
 
 
 def open_export(folder: str, split: str) -> Export:
-    """The shards of a split. Raises `ExportError` where there is no whole export, or it is of another major version."""
-    path = os.path.join(folder, "manifest.json")
+    """The shards of a split of the export at a path or address.
+
+    Raises `ExportError` where there is no whole export, it is of another major version, or fsspec is not installed.
+    """
+    folder = folder.rstrip("/")
+    path = f"{folder}/manifest.json"
     try:
-        with open(path, encoding="utf-8") as file:
+        with _opened(path) as file:
             manifest = json.load(file)
         major, shards = manifest["schema_version"], manifest["shards"]
         names = sorted(shard["name"] for shard in shards if shard["split"] == split)
@@ -157,7 +165,7 @@ def choose(sample: Sample, weights: Mapping[str, float] | None = None, *, seed: 
     return Pair(sample.image, chosen["prompt"], chosen["target"], task)
 
 
-def places_of(file: BinaryIO, shard: str) -> list[Place]:
+def places_of(file: IO[bytes], shard: str) -> list[Place]:
     """The samples of a shard in the order they stand in, from the headers alone. Raises `ShardError`."""
     size = file.seek(0, os.SEEK_END)
     found: dict[str, dict[str, tuple[int, int]]] = {}
@@ -175,7 +183,7 @@ def places_of(file: BinaryIO, shard: str) -> list[Place]:
     return [Place(key, members) for key, members in found.items()]
 
 
-def read_sample(file: BinaryIO, shard: str, place: Place) -> Sample:
+def read_sample(file: IO[bytes], shard: str, place: Place) -> Sample:
     """A sample whose image is the one its json speaks of. Raises `ShardError`, and `ExportError` for its version."""
     image, text = (_member(file, *place.members[extension]) for extension in ("jpg", "json"))
     try:
@@ -195,7 +203,26 @@ def _is_target(target: object) -> bool:
     return isinstance(target, dict) and {"task", "prompt", "target"} <= target.keys()
 
 
-def _header(file: BinaryIO, offset: int, size: int, shard: str) -> tuple[str, int] | None:
+@contextmanager
+def _opened(path: str) -> Iterator[IO[bytes]]:
+    """A file to be read from place to place; one at an address is copied first, and deleted after."""
+    if "://" not in path:
+        with open(path, "rb") as file:
+            yield file
+        return
+    try:
+        import fsspec
+
+        store, place = fsspec.url_to_fs(path)
+    except ImportError as error:  # of fsspec, or of the package that opens such addresses: it says which
+        raise ExportError(f"{path} is no local file, and cannot be opened here: {error}") from error
+    with tempfile.NamedTemporaryFile() as copy:
+        store.get_file(place, copy.name)
+        with open(copy.name, "rb") as file:
+            yield file
+
+
+def _header(file: IO[bytes], offset: int, size: int, shard: str) -> tuple[str, int] | None:
     """Name and bytes of the member at an offset; None at the blocks that end a tar. Raises `ShardError`."""
     block = _member(file, offset, BLOCK)
     if len(block) < BLOCK:
@@ -216,7 +243,7 @@ def _header(file: BinaryIO, offset: int, size: int, shard: str) -> tuple[str, in
     return name, length
 
 
-def _member(file: BinaryIO, offset: int, length: int) -> bytes:
+def _member(file: IO[bytes], offset: int, length: int) -> bytes:
     file.seek(offset)
     return file.read(length)
 

@@ -17,7 +17,10 @@ from moto.moto_server.threaded_moto_server import MotoRequestHandler
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 
-Kind = Literal["500", "503", "AccessDenied", "ExpiredToken", "truncated", "broken", "slow"]
+Kind = Literal["500", "503", "AccessDenied", "ExpiredToken", "truncated", "broken", "unheard", "slow"]
+"""`broken` connections break before a request is done, `unheard` is done and its answer lost."""
+Weather = Callable[[dict[str, Any]], Kind | None]
+"""What befalls a request, given as WSGI's environment."""
 Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 _ANSWERS = {
@@ -39,11 +42,40 @@ class Trouble:
     method: str = "GET"
     seen: int = 0
 
-    def befalls(self, environ: dict[str, Any]) -> bool:
+    def __call__(self, environ: dict[str, Any]) -> Kind | None:
         hit = environ["REQUEST_METHOD"] == self.method and self.place in environ["PATH_INFO"]
         hit = hit and self.seen < self.times
         self.seen += hit
-        return hit
+        return self.kind if hit else None
+
+
+@dataclass
+class FirstTimes:
+    """Every request fails the first time that it is made, in one way after the other; `seen` are those."""
+
+    seen: set[tuple[str, ...]] = field(default_factory=set)
+
+    def __call__(self, environ: dict[str, Any]) -> Kind | None:
+        method = environ["REQUEST_METHOD"]
+        request = (method, *(str(environ.get(key)) for key in ("PATH_INFO", "QUERY_STRING", "HTTP_RANGE")))
+        if request in self.seen:
+            return None
+        self.seen.add(request)
+        kinds: tuple[Kind, ...] = ("500", "503", "broken", "truncated" if method == "GET" else "unheard")
+        return kinds[len(self.seen) % len(kinds)]
+
+
+@dataclass
+class Denied:
+    """Access is taken away after so many requests, for good; `num` counts those that were refused."""
+
+    after: int
+    num: int = 0
+
+    def __call__(self, environ: dict[str, Any]) -> Kind | None:
+        self.after -= 1
+        self.num += self.after < 0
+        return "AccessDenied" if self.after < 0 else None
 
 
 @dataclass
@@ -51,7 +83,7 @@ class Bucket:
     """`url` of an empty bucket; requests meet the `troubles` that are in the list."""
 
     url: str
-    troubles: list[Trouble] = field(default_factory=list)
+    troubles: list[Weather] = field(default_factory=list)
 
 
 @contextmanager
@@ -68,7 +100,7 @@ def troubled_bucket() -> Iterator[Bucket]:
     What a server holds outlives it within a process, and s3fs remembers the address that it found first: hence a name
     that is never used again, and a cache that is emptied on both sides.
     """
-    troubles: list[Trouble] = []
+    troubles: list[Weather] = []
     app = _failing(DomainDispatcherApplication(create_backend_app), troubles)
     server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=MotoRequestHandler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -90,25 +122,28 @@ def troubled_bucket() -> Iterator[Bucket]:
     server.server_close()
 
 
-def _failing(app: Application, troubles: list[Trouble]) -> Application:
+def _failing(app: Application, troubles: list[Weather]) -> Application:
     def answer(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        trouble = next((one for one in troubles if one.befalls(environ)), None)
-        if trouble is None:
+        kind = next((found for one in troubles if (found := one(environ)) is not None), None)
+        if kind is None:
             return app(environ, start_response)
-        if trouble.kind == "slow":
+        if kind == "slow":
             time.sleep(SLOW_S)
             return app(environ, start_response)
-        if trouble.kind == "broken":
+        if kind in ("broken", "unheard"):
+            if kind == "unheard":
+                b"".join(app(environ, lambda *_: None))
             start_response("200 OK", [])
             with suppress(OSError):
                 environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
             return [b""]
-        if trouble.kind == "truncated":
+        if kind == "truncated":
             whole = b"".join(app(environ, start_response))
             return [whole[: len(whole) // 2]]  # beneath the length that the headers promise
-        status, code = _ANSWERS[trouble.kind]
+        environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))  # or the client takes it for a broken line
+        status, code = _ANSWERS[kind]
         body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>as S3 says it</Message></Error>".encode()
         start_response(status, [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))])
-        return [body]
+        return [body] if environ["REQUEST_METHOD"] != "HEAD" else []
 
     return answer

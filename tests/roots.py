@@ -81,13 +81,11 @@ def digest(root: Path | str) -> dict[str, str]:
     """sha256 of everything that counts under a root: tables by step and partition, and the export's files."""
     store = Store(str(root))
     found: dict[str, str] = {}
-    for folder in store.fs.ls(store.path("stages"), detail=False):
-        step = str(folder).rsplit("/", 1)[-1]
+    for step in sorted(store.list_folders("stages")):
         for name in sorted(store.list_names(f"stages/{step}")):
             if step not in NOT_BY_PARTITION and name.endswith(".json") and not name.endswith(".aggregate.json"):
                 record: OutputRecord = store.read_model(f"stages/{step}/{name}", OutputRecord)
                 found |= {f"{step}/{name}/{table}": file.sha256 for table, file in record.files.items()}
-    for path in sorted(store.fs.find(store.path("export"))):
-        data = store.fs.cat_file(path)
-        found[str(path)[len(store.base) + 1 :]] = hashlib.sha256(data).hexdigest()
+    for path in store.list_below("export"):
+        found[path] = hashlib.sha256(store.read_bytes(path)).hexdigest()
     return found

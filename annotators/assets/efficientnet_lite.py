@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fld_engine.annotators.assets.onnx_graph import Array, OnnxGraph, Tensor
+from fld_engine.annotators.assets.torch_file import read_torch_file
 from fld_engine.schemas.errors import ModelError
 
 SIDE_PX = 224
@@ -43,11 +44,8 @@ STAGES = (
 
 def convert(folder: Path) -> bytes:
     """ONNX model: `images` (n, 3, 224, 224) float32 RGB, `(x - 127) / 128`, to `logits` (n, 1000)."""
-    import torch
-
-    state = torch.load(folder / "models/efficientnet-lite0-57934424.pth", map_location="cpu", weights_only=True)
-    weights = {name: tensor.numpy() for name, tensor in state.items() if not name.endswith("num_batches_tracked")}
-    return build(weights)
+    state = read_torch_file(folder / "models/efficientnet-lite0-57934424.pth")
+    return build({name: array for name, array in state.items() if not name.endswith("num_batches_tracked")})
 
 
 def build(weights: dict[str, Array]) -> bytes:

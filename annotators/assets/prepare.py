@@ -54,6 +54,11 @@ def ensure(name: str, *, fetch: bool = True) -> Path:
     return _prepare(_known(name), fetch=fetch, progress=lambda line: None)
 
 
+def is_ready(name: str) -> bool:
+    """Whether `ensure` would find a model without fetching or converting anything."""
+    return _is_ready(_known(name))
+
+
 def source_file(name: str, path: str) -> Path:
     """A file that a Python package ships beside the network, such as a tokenizer, its hash checked."""
     model = _known(name)

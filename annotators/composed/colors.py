@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 
+from fld_engine.annotators.common.resize import resized
 from fld_engine.engine.data.images import RGB
 
 SIDE_PX = 64
@@ -30,7 +30,7 @@ def is_colorless(image: RGB) -> bool:
 
     The grays of such a picture are not the colors of what it shows.
     """
-    small = cv2.resize(image, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA)
+    small = resized(image, (SIDE_PX, SIDE_PX))
     return bool((np.ptp(small, axis=2) <= 12).mean() >= 0.99)
 
 
@@ -41,10 +41,12 @@ def dominant_color(image: RGB, min_share: float) -> Color | None:
     gray; the rest go by hue, where dull orange and dull yellow (value below 0.65, saturation below 0.8) and dark
     orange (value below 0.45) are brown, as are no other hues. Ties go to the first of `COLORS`.
     """
+    import cv2
+
     height, width = image.shape[:2]
     top, left = int(height * (1 - CENTRAL) / 2), int(width * (1 - CENTRAL) / 2)
     middle = image[top : height - top, left : width - left]
-    small = cv2.resize(middle, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA)
+    small = resized(middle, (SIDE_PX, SIDE_PX))
     hsv = cv2.cvtColor(small.astype(np.float32) / 255, cv2.COLOR_RGB2HSV)  # hue 0..360, saturation and value 0..1
     hue, saturation, value = hsv[..., 0], hsv[..., 1], hsv[..., 2]
     limits, names = zip(*_HUES, strict=True)

@@ -47,6 +47,11 @@ class Budget:
         """Whether nothing was ever spent."""
         return self._store is None or not self._store.list_names(FOLDER)
 
+    @property
+    def num_requests(self) -> int:
+        """What this worker has sent."""
+        return self._own.requests
+
     @contextmanager
     def batch(self) -> Iterator[None]:
         """Read what others have spent before, and write down what was spent by this worker after."""

@@ -35,6 +35,7 @@ class EndpointCaptioner:
     resources = Resources(cpus=1, memory_mb=500)
     batch_size = 32
     libraries: ClassVar[tuple[str, ...]] = ()
+    needs: ClassVar[tuple[str, ...]] = ("openai",)
 
     def __init__(self, params: Params) -> None:
         self.params = params
@@ -48,6 +49,10 @@ class EndpointCaptioner:
 
     def load(self) -> None:
         self._client.open()
+
+    @property
+    def num_requests(self) -> int:
+        return self._client.num_requests
 
     def annotate(self, batch: Sequence[Sample]) -> Sequence[Annotations]:
         """At most one text per granularity and image, in the order of `granularities`."""

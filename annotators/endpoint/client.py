@@ -49,6 +49,11 @@ class Client:
     def remember_at(self, url: str) -> None:
         self._url = url
 
+    @property
+    def num_requests(self) -> int:
+        """Requests sent since `open`, those that were made again included."""
+        return self._budget.num_requests
+
     def open(self) -> None:
         """Connect. Raises `ModelError` where the endpoint cannot be used.
 

@@ -32,6 +32,7 @@ class EndpointVerifier:
     resources = Resources(cpus=1, memory_mb=500)
     batch_size = 8
     libraries: ClassVar[tuple[str, ...]] = ()
+    needs: ClassVar[tuple[str, ...]] = ("openai",)
 
     def __init__(self, params: Params) -> None:
         self.params = params
@@ -44,6 +45,10 @@ class EndpointVerifier:
 
     def load(self) -> None:
         self._client.open()
+
+    @property
+    def num_requests(self) -> int:
+        return self._client.num_requests
 
     def annotate(self, batch: Sequence[Sample]) -> Sequence[Annotations]:
         """Checks of regions, the surest first, then of phrases; equal questions about an image are asked once."""

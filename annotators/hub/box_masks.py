@@ -38,7 +38,7 @@ class HubBoxMasks:
     produces: frozenset[Kind] = frozenset({"masks"})
     resources = Resources(cpus=1, memory_mb=4000)
     batch_size = 8
-    libraries: ClassVar[tuple[str, ...]] = (*CHECKPOINTS, "opencv")
+    libraries: ClassVar[tuple[str, ...]] = CHECKPOINTS
 
     def __init__(self, params: Params) -> None:
         self.params = params

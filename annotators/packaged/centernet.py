@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -17,6 +16,7 @@ from fld_engine.annotators.assets.prepare import ensure
 from fld_engine.annotators.common.crops import pixels_of
 from fld_engine.annotators.common.detections import DetectorParams, cells_above, object_regions
 from fld_engine.annotators.common.libraries import NETWORKS
+from fld_engine.annotators.common.resize import resized
 from fld_engine.annotators.packaged.onnx_session import OnnxSession, open_session
 from fld_engine.engine.data.geometry import Floats, Ints
 from fld_engine.engine.data.images import RGB
@@ -72,7 +72,7 @@ def _network_input(pixels: RGB) -> tuple[npt.NDArray[np.float32], float]:
     scale = SIDE_PX / max(height, width)
     wh = max(1, round(width * scale)), max(1, round(height * scale))
     square = np.zeros((1, SIDE_PX, SIDE_PX, 3), dtype=np.float32)
-    square[0, : wh[1], : wh[0]] = cv2.resize(pixels, wh, interpolation=cv2.INTER_AREA)
+    square[0, : wh[1], : wh[0]] = resized(pixels, wh)
     return square, scale
 
 
@@ -83,6 +83,8 @@ def _decode(
 
     A peak is the highest of its 3 × 3 cells; `sides` (128, 128, 4) are its distances left, top, right and bottom.
     """
+    import cv2
+
     peaks = np.where(heat == cv2.dilate(heat, np.ones((3, 3), dtype=np.uint8)), heat, -1.0)
     rows_columns, num_classes = heat.shape[:2], heat.shape[2]
     cells, classes, scores = cells_above(peaks.reshape(-1, num_classes), min_score)

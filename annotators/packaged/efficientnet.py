@@ -10,7 +10,6 @@ import json
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
@@ -18,6 +17,7 @@ from pydantic import Field
 from fld_engine.annotators.assets.catalogue import PACKAGED
 from fld_engine.annotators.assets.prepare import ensure
 from fld_engine.annotators.common.libraries import NETWORKS
+from fld_engine.annotators.common.resize import resized
 from fld_engine.annotators.packaged.onnx_session import OnnxSession, open_session
 from fld_engine.engine.data.images import RGB
 from fld_engine.engine.data.records import ModelIdentity
@@ -110,8 +110,8 @@ def _centre(image: RGB) -> Floats:
 def _resized(image: RGB, scale: float) -> Floats:
     height, width = image.shape[:2]
     wh = max(1, round(width * scale)), max(1, round(height * scale))
-    resized = cv2.resize(image, wh, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
-    return (resized.astype(np.float32) - np.float32(MEAN)) / np.float32(STD)
+    small = resized(image, wh, "area" if scale < 1 else "cubic")
+    return (small.astype(np.float32) - np.float32(MEAN)) / np.float32(STD)
 
 
 class EfficientNetClassifier:

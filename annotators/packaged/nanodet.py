@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -14,6 +13,7 @@ from fld_engine.annotators.assets.prepare import ensure
 from fld_engine.annotators.common.crops import pixels_of
 from fld_engine.annotators.common.detections import DetectorParams, cells_above, object_regions
 from fld_engine.annotators.common.libraries import NETWORKS
+from fld_engine.annotators.common.resize import resized
 from fld_engine.annotators.packaged.onnx_session import OnnxSession, open_session
 from fld_engine.engine.data.geometry import Floats, Ints
 from fld_engine.engine.data.images import RGB
@@ -78,7 +78,7 @@ def _network_input(pixels: RGB) -> npt.NDArray[np.float32]:
 
     Squashing finds more human boxes than keeping the aspect ratio on a padded square does.
     """
-    square = cv2.resize(pixels, (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_AREA)
+    square = resized(pixels, (SIDE_PX, SIDE_PX))
     normal = (square[..., ::-1].astype(np.float32) - BGR_MEAN) / BGR_STD
     return np.ascontiguousarray(normal.transpose(2, 0, 1)[None])
 

@@ -9,7 +9,6 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
@@ -18,6 +17,7 @@ from fld_engine.annotators.assets.catalogue import PACKAGED
 from fld_engine.annotators.assets.prepare import ensure
 from fld_engine.annotators.common.crops import pixels_of
 from fld_engine.annotators.common.libraries import NETWORKS
+from fld_engine.annotators.common.resize import resized
 from fld_engine.engine.data.geometry import from_top_left, polygon_area, quad_bounds
 from fld_engine.engine.data.images import RGB
 from fld_engine.engine.plan.protocols import Resources, Sample
@@ -94,7 +94,7 @@ def _shrunk(pixels: RGB, max_side_px: int) -> RGB:
     if scale >= 1:
         return pixels
     wh = max(1, round(width * scale)), max(1, round(height * scale))
-    return cv2.resize(pixels, wh, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+    return resized(pixels, wh)
 
 
 def _region(corners: Corners, text: str, score: float, image_wh: tuple[int, int]) -> Region | None:

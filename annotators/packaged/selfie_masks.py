@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
@@ -20,6 +19,7 @@ from fld_engine.annotators.common.coco_classes import PERSON
 from fld_engine.annotators.common.crops import pixels_of
 from fld_engine.annotators.common.libraries import NETWORKS
 from fld_engine.annotators.common.polygons import PolygonParams, outlines
+from fld_engine.annotators.common.resize import resized
 from fld_engine.annotators.packaged.onnx_session import OnnxSession, open_session
 from fld_engine.engine.data.images import RGB
 from fld_engine.engine.plan.protocols import Resources, Sample
@@ -88,9 +88,9 @@ class SelfieMasks:
         pad = self.params.padding * max(x2 - x1, y2 - y1)
         left, top = max(0, int(x1 - pad)), max(0, int(y1 - pad))
         right, bottom = min(width, int(np.ceil(x2 + pad))), min(height, int(np.ceil(y2 + pad)))
-        crop = cv2.resize(pixels[top:bottom, left:right], (SIDE_PX, SIDE_PX), interpolation=cv2.INTER_LINEAR)
+        crop = resized(pixels[top:bottom, left:right], (SIDE_PX, SIDE_PX), "linear")
         (plane,) = self._session.run(["activation_10"], {"input_1": crop[None].astype(np.float32) / 255})
-        probability = cv2.resize(plane[0, ..., 0], (right - left, bottom - top), interpolation=cv2.INTER_LINEAR)
+        probability = resized(plane[0, ..., 0], (right - left, bottom - top), "linear")
         return probability.astype(np.float32, copy=False), (left, top)
 
 

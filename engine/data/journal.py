@@ -11,7 +11,7 @@ from pydantic import Field
 from fld_engine.engine.data.hashing import fingerprint
 from fld_engine.engine.data.images import ImageLimits
 from fld_engine.engine.data.records import FileRecord, PartitionRecord
-from fld_engine.engine.data.source_account import Accounts, SourceAccount, standing
+from fld_engine.engine.data.source_account import Accounts, SourceAccount, last_read, standing
 from fld_engine.engine.data.store import CONFIG_FILE, Store
 from fld_engine.schemas.annotations import Frozen
 
@@ -37,7 +37,8 @@ class IngestRecord(Frozen):
     sources were read. `again` are rows of the quarantine of earlier ingests whose places this one looked at again, so
     that they count no more; what became of them, `again_images` and `again_annotations` count by the reason that they
     had. `images` is what was accepted. `sources` has accounts by source and by key of the chunk, see
-    `source_account.standing`; ingests of earlier versions have none.
+    `source_account.standing`, and `known_in` how many images of a chunk were known, where any were; ingests of earlier
+    versions have none.
     """
 
     number: int
@@ -59,12 +60,14 @@ class IngestRecord(Frozen):
     again_annotations: Mapping[str, int] = Field(default_factory=dict)
     images: ImageLimits | None = None
     sources: Accounts = Field(default_factory=dict)
+    known_in: Mapping[str, Mapping[str, int]] = Field(default_factory=dict)
 
 
 class IngestTotals(Frozen):
     """Sums over the ingests of a root; the fields are those of `IngestRecord`.
 
-    What was refused and looked at again counts once, as what became of it then.
+    What was refused and looked at again counts once, as what became of it then; what was known counts once, however
+    often it was seen again.
     """
 
     found: int
@@ -85,14 +88,26 @@ def totals(journal: Sequence[IngestRecord]) -> IngestTotals:
         quarantined.subtract(ingest.again_images)
         rejected.update(ingest.rejected_annotations)
         rejected.subtract(ingest.again_annotations)
+    known = _known(journal)
     return IngestTotals(
-        found=sum(ingest.found - sum(ingest.again_images.values()) for ingest in journal),
+        found=sum(ingest.found - ingest.known - sum(ingest.again_images.values()) for ingest in journal) + known,
         new=sum(ingest.new for ingest in journal),
         duplicates=sum(ingest.duplicates for ingest in journal),
-        known=sum(ingest.known for ingest in journal),
+        known=known,
         quarantined=dict(+quarantined),
         rejected_annotations=dict(+rejected),
         sources=standing(ingest.sources for ingest in journal),
+    )
+
+
+def _known(journal: Sequence[IngestRecord]) -> int:
+    """Known images, of each chunk as it was read last; ingests that do not tell chunks apart count whole."""
+    whole = sum(ingest.known for ingest in journal if not ingest.known_in)
+    parts = last_read(ingest.sources for ingest in journal)
+    return whole + sum(
+        journal[number].known_in.get(name, {}).get(key, 0)
+        for name, chunks in parts.items()
+        for key, number in chunks.items()
     )
 
 

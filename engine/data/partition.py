@@ -76,6 +76,8 @@ class PartitionImages:
     def view(self, index: int) -> memoryview:
         """The original bytes where they lie: from a local root, they are read when they are first looked at."""
         row = self._rows[index]
+        if self._store.local:  # elsewhere all of it was counted when it was fetched
+            self._store.traffic.add(read_bytes=row["num_bytes"])
         return self._tar[row["offset"] : row["offset"] + row["num_bytes"]]
 
     def pixels(self, index: int) -> RGB:

@@ -36,22 +36,33 @@ def said_once(tables: Tables) -> dict[str, pa.Table]:
     box of one goes with the one of the other that it overlaps best. The first stays, with the name that says most and
     the first mask. Equal texts are one, with the phrases of both.
     """
-    once = _texts_once(dict(tables))
+    return _once(tables)[0]
+
+
+def said_again(tables: Tables) -> dict[str, str]:
+    """Id of each region, text, phrase and name that `said_once` leaves out → id of that which stands for it."""
+    return _once(tables)[1]
+
+
+def _once(tables: Tables) -> tuple[dict[str, pa.Table], dict[str, str]]:
+    once, again = _texts_once(dict(tables))
     regions = once["regions"]
     rows = np.flatnonzero(pc.equal(regions["annotator"], Origin.HUMAN).to_numpy(zero_copy_only=False))
     leaders, namers = _groups(regions.take(pa.array(rows)), once["region_texts"])
     if (leaders == np.arange(len(rows))).all() and (namers == leaders).all():
-        return once
+        return once, again
     ids = regions["id"].take(pa.array(rows)).to_pylist()
     said = {identity: ids[leader] for identity, leader in zip(ids, leaders, strict=True)}
     unnamed = {identity for row, identity in enumerate(ids) if namers[leaders[row]] != row}
     gone = np.zeros(regions.num_rows, dtype=bool)
     gone[rows[leaders != np.arange(len(rows))]] = True
     once["regions"] = regions.filter(pa.array(~gone))
+    named = _about(once["region_texts"], "region_id", said)
     once["region_texts"] = _about(_without(once["region_texts"], "region_id", unnamed), "region_id", said)
     once["masks"] = _first_of_each(once["masks"], "subject_id", said)
     once["phrase_regions"] = _about(once["phrase_regions"], "region_id", said)
-    return once
+    again |= {identity: leader for identity, leader in said.items() if identity != leader}
+    return once, again | _names_again(named, once["region_texts"])
 
 
 # ------------------------------------------------------------------------------------------------------- regions
@@ -87,6 +98,16 @@ def _names(regions: pa.Table, region_texts: pa.Table) -> list[str]:
     return [name or " ".join(word.split()) for name, word in zip(classes, words, strict=True)]
 
 
+def _names_again(named: pa.Table, left: pa.Table) -> dict[str, str]:
+    """Id of each name that is left out → id of the first of the same kind that its region is left with."""
+    stands: dict[tuple[str, str], str] = {}
+    for row in left.select(["id", "region_id", "kind"]).to_pylist():
+        stands.setdefault((row["region_id"], row["kind"]), row["id"])
+    gone = named.filter(pc.invert(pc.is_in(named["id"], left["id"].combine_chunks())))
+    keys = [(row["id"], (row["region_id"], row["kind"])) for row in gone.to_pylist()]
+    return {identity: stands[key] for identity, key in keys if key in stands}
+
+
 def _near(regions: pa.Table) -> Iterator[tuple[float, int, int]]:
     """(IoU, row, later row) of the regions of an image and kind that overlap, the closest first."""
     boxes, owner = boxes_xyxy(regions), codes(regions["image_id"], regions["kind"])
@@ -102,17 +123,17 @@ def _near(regions: pa.Table) -> Iterator[tuple[float, int, int]]:
 # --------------------------------------------------------------------------------------------------------- texts
 
 
-def _texts_once(tables: dict[str, pa.Table]) -> dict[str, pa.Table]:
+def _texts_once(tables: dict[str, pa.Table]) -> tuple[dict[str, pa.Table], dict[str, str]]:
     texts, phrases = tables["texts"], tables["phrases"]
     said = _same(texts, ("image_id", "granularity", "text"))
     if not said:
-        return tables
+        return tables, {}
     tables["texts"] = _without(texts, "id", said.keys())
     phrases = _about(phrases, "text_id", said)
     same = _same(phrases, ("text_id", "start", "end"))
     tables["phrases"] = _without(phrases, "id", same.keys())
     tables["phrase_regions"] = _first_of_each(tables["phrase_regions"], "phrase_id", same)
-    return tables
+    return tables, said | same
 
 
 def _same(table: pa.Table, columns: Sequence[str]) -> dict[str, str]:

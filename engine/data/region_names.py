@@ -21,15 +21,14 @@ CLASS = OWN_TEXTS["object"]
 """Kind of the texts that name a class."""
 
 
-def region_classes(regions: pa.Table, region_texts: pa.Table, *, lower: bool = False) -> pa.Array:
+def region_classes(regions: pa.Table, region_texts: pa.Table) -> pa.Array:
     """(n,) class of each region, in row order; empty where it has none."""
     phrases = region_texts.filter(pc.equal(region_texts["kind"], CLASS))
     by_model = pc.not_equal(phrases["annotator"], Origin.HUMAN)
     order = [("region_id", "ascending"), ("score", "descending"), ("by_model", "ascending"), ("text", "ascending")]
     phrases = phrases.select(["region_id", "score", "text"]).append_column("by_model", by_model).sort_by(order)
     place = positions(regions["id"], phrases["region_id"])
-    names = phrases["text"].combine_chunks().take(pa.array(place, mask=place < 0)).fill_null("")
-    return pc.utf8_lower(names) if lower else names
+    return phrases["text"].combine_chunks().take(pa.array(place, mask=place < 0)).fill_null("")
 
 
 def class_rank(region_text: Mapping[str, Any]) -> tuple[bool, float, bool, str]:

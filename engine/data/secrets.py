@@ -12,7 +12,11 @@ from typing import Any
 
 import fsspec
 
+from fld_engine.engine.data.foreign import cure_of
 from fld_engine.schemas.errors import ConfigError
+
+PROTOCOLS = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "abfs": "adlfs", "az": "adlfs"}
+"""Protocol → the library that reads it, where people meet it without one."""
 
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
@@ -42,6 +46,24 @@ def referring(address: str, given: str) -> str:
 
 
 def url_to_fs(address: str, **options: Any) -> tuple[Any, str]:
-    """The file system of an address with references, and the path on it. Raises `ConfigError` as `resolved` does."""
-    fs, path = fsspec.core.url_to_fs(resolved(address), **options)
+    """The file system of an address with references, and the path on it.
+
+    Raises `ConfigError` as `resolved` does, and where nothing here can read such addresses.
+    """
+    try:
+        fs, path = fsspec.core.url_to_fs(resolved(address), **options)
+    except ImportError as error:
+        library = PROTOCOLS.get(address.partition("://")[0], error.name or "")
+        raise ConfigError(
+            f"{address} cannot be opened: {error}; this {cure_of(library) if library else 'needs that'}, where "
+            "the run is driven and where its workers run"
+        ) from error
+    except ValueError as error:
+        if "rotocol not known" not in str(error):
+            raise
+        protocol = address.partition("://")[0]
+        raise ConfigError(
+            f"{address} cannot be opened: protocol {protocol!r} is not known; give a folder, or an address that begins "
+            "with s3://, gs:// or another protocol of fsspec"
+        ) from error
     return fs, path

@@ -159,14 +159,23 @@ def standing(ingests: Iterable[Accounts]) -> dict[str, SourceAccount]:
     A chunk that was read again counts as what became of it then. Chunks of one reading add up, and another reading of
     their source replaces them.
     """
-    found: dict[str, dict[str, SourceAccount]] = {}
-    for accounts in ingests:
+    every = list(ingests)
+    return {
+        name: total(every[number][name][key] for key, number in parts.items())
+        for name, parts in sorted(last_read(every).items())
+    }
+
+
+def last_read(ingests: Iterable[Accounts]) -> dict[str, dict[str, int]]:
+    """By source and chunk, which of several ingests, in order, has the account that stands."""
+    found: dict[str, dict[str, tuple[str, int]]] = {}
+    for number, accounts in enumerate(ingests):
         for name, chunks in accounts.items():
             readings = {account.revision for account in chunks.values()}
             before = found.get(name, {})
-            same = {key: one for key, one in before.items() if key not in chunks and one.revision in readings}
-            found[name] = {**same, **chunks}
-    return {name: total(parts.values()) for name, parts in sorted(found.items())}
+            same = {key: one for key, one in before.items() if key not in chunks and one[0] in readings}
+            found[name] = same | {key: (account.revision, number) for key, account in chunks.items()}
+    return {name: {key: number for key, (_, number) in chunks.items()} for name, chunks in found.items()}
 
 
 def rows_of(accounts: Mapping[str, SourceAccount]) -> list[SourceRow]:

@@ -4,6 +4,8 @@
     ├── root.json                schema version
     ├── lease.json, lease.lock   who drives it now
     ├── config.yaml, run.json    the last resolved config; attempts, times and hosts of runs
+    ├── rates.json               how fast annotators were here, for plans
+    ├── config.origin.json       where its settings come from, and which were given over a recipe and stay
     ├── ingest/NNNNNN.json       journal of one ingest; its scan tables, needed until it is done, in ingest/NNNNNN/
     ├── partitions/              pPPPPPP-<fp>.tar, its tables, and one record per partition
     ├── stages/<step>/           pPPPPPP-<fp>.<attempt>.<table>.parquet, and one record per output
@@ -35,11 +37,13 @@ from typing import IO, Any, Protocol, TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
+from fld_engine.engine.data.foreign import name_file
 from fld_engine.engine.data.hashing import canonical_json, sha256_hex
 from fld_engine.engine.data.records import FileRecord
 from fld_engine.engine.data.secrets import url_to_fs
+from fld_engine.engine.data.traffic import Traffic
 from fld_engine.engine.data.transport import asked, failed, streamed
 from fld_engine.schemas.annotations import Frozen
 from fld_engine.schemas.errors import RootError, TransportError
@@ -66,7 +70,8 @@ class Guard(Protocol):
 class Store:
     """Reads and atomically writes files under a dataset root. Cheap to build, safe to build again in any worker.
 
-    A driver's store has a `guard`: without the lease it writes nothing and deletes nothing.
+    A driver's store has a `guard`: without the lease it writes nothing and deletes nothing. `traffic` counts what is
+    read and written through it and its copies, but for files that are read from place to place.
     """
 
     guard: Guard | None = None
@@ -75,6 +80,7 @@ class Store:
         self.url = url.rstrip("/")
         self.fs, self.base = url_to_fs(self.url, use_listings_cache=False)
         self.local = isinstance(self.fs, LocalFileSystem)
+        self.traffic = Traffic()
 
     def path(self, relative: str) -> str:
         return f"{self.base}/{relative}"
@@ -107,6 +113,7 @@ class Store:
         data = self.asked(relative, lambda: bytes(self.fs.cat_file(self.path(relative))))
         if len(data) < num_bytes:
             raise failed(self._url(relative), ConnectionError(f"{len(data)} bytes of {num_bytes}"))
+        self.traffic.add(read_bytes=len(data))
         return data
 
     def open_read(self, relative: str) -> IO[bytes]:
@@ -115,12 +122,20 @@ class Store:
             return open(self.path(relative), "rb")
         return self.asked(relative, lambda: streamed(self.fs, self.path(relative), self._url(relative)))
 
+    def fetch(self, relative: str, to: str) -> None:
+        """Copy a file to this machine, whatever its size."""
+        self.asked(relative, lambda: self.fs.get_file(self.path(relative), to))
+
     def read_table(self, relative: str, columns: list[str] | None = None, filters: Any = None) -> pa.Table:
-        return pq.read_table(io.BytesIO(self.read_bytes(relative)), columns=columns, filters=filters)
+        data = self.read_bytes(relative)
+        with self._named(relative):
+            return pq.read_table(io.BytesIO(data), columns=columns, filters=filters)
 
     def read_model(self, relative: str, model: Any) -> Any:
-        """Parse a JSON file as a pydantic type."""
-        return TypeAdapter(model).validate_json(self.read_bytes(relative))
+        """Parse a JSON file as a pydantic type. Raises pydantic's `ValidationError` where it is something else."""
+        data = self.read_bytes(relative)
+        with self._named(relative):
+            return TypeAdapter(model).validate_json(data)
 
     def list_names(self, folder: str) -> set[str]:
         """Names of the files directly in a folder, in one listing; empty where there is no such folder."""
@@ -138,6 +153,24 @@ class Store:
             return set()
         return {str(e["name"]).rstrip("/").rsplit("/", 1)[-1] for e in entries if e["type"] == "directory"}
 
+    def list_sizes(self, folder: str) -> dict[str, int]:
+        """Bytes of the files directly in a folder, in one listing; empty where there is no such folder."""
+        try:
+            entries = self.asked(folder, lambda: self.fs.ls(self.path(folder), detail=True))
+        except FileNotFoundError:
+            return {}
+        return {str(e["name"]).rsplit("/", 1)[-1]: int(e["size"] or 0) for e in entries if e["type"] == "file"}
+
+    def list_below(self, folder: str) -> list[str]:
+        """Files at any depth below a folder, as sorted paths in the root; empty where there is no such folder."""
+        # without it, a folder of a disk that may not be entered would be left out in silence
+        strict = {"on_error": "raise"} if self.local else {}
+        try:
+            found = self.asked(folder, lambda: self.fs.find(self.path(folder), **strict))
+        except FileNotFoundError:
+            return []
+        return sorted(str(path)[len(self.base) + 1 :] for path in found)
+
     # ------------------------------------------------------------------ writing
 
     @contextmanager
@@ -152,6 +185,7 @@ class Store:
             with tempfile.NamedTemporaryFile(prefix="fld-") as spool:
                 yield spool
                 spool.flush()
+                self.traffic.add(written_bytes=os.path.getsize(spool.name))
                 self.asked(relative, lambda: self.fs.put_file(spool.name, path))
             return
         os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -161,7 +195,11 @@ class Store:
                 yield stream
                 stream.flush()
                 os.fsync(stream.fileno())
+            self.traffic.add(written_bytes=os.path.getsize(temporary))
             os.replace(temporary, path)
+        except OSError as error:
+            error.filename = error.filename or path  # a write that fails does not say what was written
+            raise
         finally:
             if os.path.exists(temporary):
                 os.unlink(temporary)
@@ -173,6 +211,7 @@ class Store:
         else:
             self._check_guard()
             self.asked(relative, lambda: self.fs.pipe_file(self.path(relative), data))
+            self.traffic.add(written_bytes=len(data))
         return FileRecord(path=relative, rows=0, num_bytes=len(data), sha256=sha256_hex(data))
 
     def write_table(self, relative: str, table: pa.Table) -> FileRecord:
@@ -218,11 +257,21 @@ class Store:
         """The answer to a request about a file; a disk is asked once, and its errors are its own."""
         if self.local:
             return do()
+        self.traffic.add(requests=1)
         try:
             return asked(self._url(relative), do)
         except TransportError as error:
             if error.kind == "gone" and isinstance(error.__cause__, OSError):
                 raise error.__cause__ from None
+            raise
+
+    @contextmanager
+    def _named(self, relative: str) -> Iterator[None]:
+        """Let what a parser raises name the file; it knows the bytes alone."""
+        try:
+            yield
+        except (ValidationError, pa.ArrowInvalid, OSError) as error:
+            name_file(error, self._url(relative))
             raise
 
     def _url(self, relative: str) -> str:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+from fld_engine.engine.data.foreign import CREDENTIALS_CURE
 from fld_engine.schemas.errors import FldError, TransportError, Trouble
 
 Answer = TypeVar("Answer")
@@ -36,7 +37,7 @@ _UNAVAILABLE = (errno.EBUSY, getattr(errno, "EREMOTEIO", errno.EIO))
 _SAID: dict[Trouble, tuple[str, str]] = {
     "gone": ("it was listed and is not there now", "the next run lists again"),
     "forbidden": ("access to it is refused", "ask for access, or leave it out, and run again"),
-    "credentials": ("the store does not accept the credentials", "renew them and run again"),
+    "credentials": ("the store does not accept the credentials", CREDENTIALS_CURE),
     "unavailable": ("the store could not answer", "run again when it can"),
     "interrupted": ("the bytes did not arrive", "run again when the connection holds"),
 }

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import pyarrow.compute as pc
+
 from fld_engine.engine.data.kept_rows import judged_rows, status_of, thresholds_of, verdicts_of
-from fld_engine.engine.data.partition import load_view
+from fld_engine.engine.data.partition import load_view, said_tables
+from fld_engine.engine.data.people import said_again
+from fld_engine.engine.data.places import read_places
 from fld_engine.engine.data.records import PartitionRecord
-from fld_engine.engine.data.view import PartitionView
+from fld_engine.engine.inspect.find import find_image
 from fld_engine.engine.plan.plan import Plan
 from fld_engine.engine.stages.contamination.state import contaminated_at
 from fld_engine.engine.stages.contamination.verdicts import rows_found
 from fld_engine.engine.stages.coverage.stage import committed
 from fld_engine.schemas.annotations import Frozen
-from fld_engine.schemas.errors import ConfigError
+from fld_engine.schemas.origins import Origin
 from fld_engine.schemas.tables import VERDICT_TARGETS
+
+Row = dict[str, Any]
 
 SHOWN = {
     "images": ("width", "height"),
@@ -29,7 +36,11 @@ SHOWN = {
 
 
 class ExplainedAnnotation(Frozen):
-    """One annotation with its verdict. `values` holds what each filter decided on, for the filters that were asked."""
+    """One annotation with its verdict. `values` holds what each filter decided on, for the filters that were asked.
+
+    `said_in` names the source of what people said. Where they said it before, `one_with` is the id of the annotation
+    that stands for it everywhere else; the verdict is that one's.
+    """
 
     target: str
     id: str
@@ -39,6 +50,8 @@ class ExplainedAnnotation(Frozen):
     kept: bool
     reason: str
     values: Mapping[str, float]
+    said_in: str = ""
+    one_with: str = ""
 
 
 class Shown(Frozen):
@@ -68,19 +81,30 @@ class Explanation(Frozen):
     shows: Sequence[Shown] = ()
 
 
-def explain(plan: Plan, image_id: str) -> Explanation:
-    """Explain one image, by its id or the beginning of one.
+def explain(plan: Plan, wanted: str) -> Explanation:
+    """Explain one image, by its id, the beginning of one, or the name of a file that it was found as.
 
-    Raises `ConfigError` when no image or several have such an id.
+    Raises `ConfigError` where no image is meant, or several are, which are listed.
     """
-    record, identity = find_image(plan, image_id)
+    record, identity, _ = find_image(plan, wanted)
     view = load_view(plan.store, record, committed(plan, record))
     image = next(row for row in view.images.to_pylist() if row["id"] == identity)
     thresholds: dict[str, Any] = {}
     annotations: list[ExplainedAnnotation] = []
+    said, speakers = said_tables(plan.store, record), _speakers(plan, record, identity)
+    again = said_again(said)
     for target in VERDICT_TARGETS:
         thresholds |= thresholds_of(verdicts_of(view, target))
-        annotations += _explained(view, target, identity)
+        judged = judged_rows(view, target, identity)
+        annotations += [_explained(target, row, speakers) for row in judged]
+        stands = {row["id"]: row for row in judged}
+        if target in said:
+            mine = said[target].filter(pc.equal(said[target]["image_id"], identity)).to_pylist()
+            annotations += [
+                _explained(target, {**stands[again[row["id"]]], **row}, speakers, one_with=again[row["id"]])
+                for row in mine
+                if again.get(row["id"]) in stands
+            ]
     return Explanation(
         image_id=identity,
         partition=record.id,
@@ -98,33 +122,38 @@ def _shows(plan: Plan, record: PartitionRecord, identity: str) -> list[Shown]:
     return [Shown(**{key: row[key] for key in Shown.model_fields}) for row in rows if row["image_id"] == identity]
 
 
-def find_image(plan: Plan, image_id: str) -> tuple[PartitionRecord, str]:
-    """The partition of an image and its full id."""
-    found = [
-        (record, identity)
-        for record in plan.partitions
-        for identity in plan.store.read_table(record.files["images"].path, ["id"])["id"].to_pylist()
-        if identity.startswith(image_id.lower())
-    ]
-    if not found:
-        raise ConfigError(f"no image of {plan.store.url} has an id that begins with {image_id!r}; see its image tables")
-    if len(found) > 1:
-        some = ", ".join(identity for _, identity in found[:5])
-        raise ConfigError(f"{len(found)} images have an id that begins with {image_id!r}: {some}; give more of it")
-    return found[0]
+def _explained(target: str, row: Row, speakers: Mapping[str, str], *, one_with: str = "") -> ExplainedAnnotation:
+    source = row.get("annotator", row.get("source", ""))
+    return ExplainedAnnotation(
+        target=target,
+        id=row["id"],
+        what={name: row[name] for name in SHOWN[target]},
+        score=row.get("score"),
+        source=source,
+        kept=row["kept"],
+        reason=row["reason"],
+        values=row["values"],
+        said_in=speakers.get(row.get("revision", ""), "") if source == Origin.HUMAN else "",
+        one_with=one_with,
+    )
 
 
-def _explained(view: PartitionView, target: str, identity: str) -> list[ExplainedAnnotation]:
-    return [
-        ExplainedAnnotation(
-            target=target,
-            id=row["id"],
-            what={name: row[name] for name in SHOWN[target]},
-            score=row.get("score"),
-            source=row.get("annotator", row.get("source", "")),
-            kept=row["kept"],
-            reason=row["reason"],
-            values=row["values"],
-        )
-        for row in judged_rows(view, target, identity)
-    ]
+def _speakers(plan: Plan, record: PartitionRecord, identity: str) -> dict[str, str]:
+    """Revision of a file of people's labels → the sources of the config that it came with, for one image."""
+    names: dict[str, list[str]] = {}
+    for place in read_places(plan.store, record, [spec.name for spec in plan.config.sources])[identity]:
+        for revision in _revisions(json.loads(place.annotations)):
+            names.setdefault(revision, []).append(place.source)
+    return {revision: ", ".join(dict.fromkeys(found)) for revision, found in names.items()}
+
+
+def _revisions(value: Any) -> Iterator[str]:
+    """Revisions of files of people's labels in the JSON of annotations."""
+    if isinstance(value, list):
+        for item in value:
+            yield from _revisions(item)
+    elif isinstance(value, dict):
+        if value.get("annotator") == Origin.HUMAN:
+            yield value.get("revision", "")
+        for item in value.values():
+            yield from _revisions(item)

@@ -14,7 +14,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, models_json_schema
 
 from fld_engine.engine.inspect.installed import GROUPS, SECTION, Group, entries_of, settings_of
-from fld_engine.engine.plan.config import EXTENDS, RunConfig
+from fld_engine.engine.plan.config import RunConfig
+from fld_engine.engine.plan.layers import EXTENDS
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 MODE: JsonSchemaMode = "validation"

@@ -7,13 +7,11 @@ Beside the settings of the engine there are sections that packages bring, such a
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from importlib import resources
 from importlib.metadata import EntryPoint
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from fld_engine.engine.data.discovery import import_entry, installed, package_of
 from fld_engine.engine.data.identity import Fields
@@ -22,6 +20,7 @@ from fld_engine.engine.data.settings import Settings, parse_settings
 from fld_engine.engine.data.work_set import WorkSet
 from fld_engine.engine.plan.exclude import GOLD, ExcludeList
 from fld_engine.engine.plan.export_settings import ExportConfig
+from fld_engine.engine.plan.layers import EXTENDS, layers_of, merge, merged, nested, parse_override
 from fld_engine.engine.plan.limits import Limits, PartitionLimits
 from fld_engine.engine.plan.protocols import Resources
 from fld_engine.engine.sources.item import SourceSpec
@@ -29,9 +28,7 @@ from fld_engine.engine.sources.open import check_spec
 from fld_engine.schemas.annotations import Frozen
 from fld_engine.schemas.errors import ConfigError, unknown_name
 
-RECIPES = "fld_engine.flows.recipes"
 SECTIONS = "fld_engine.sections"
-EXTENDS = "extends"
 
 
 class AnnotatorConfig(Frozen):
@@ -71,6 +68,7 @@ class ExporterConfig(Frozen):
 class RunnerConfig(Frozen):
     """Where tasks run. Never part of a fingerprint. `workers` 0 means one (`local`), or all that fit (`ray`).
 
+    With a `ray_address` and no `kind`, it is `ray`; with `local`, the address is for the trainings of `refine` alone.
     Models that one worker holds side by side may take `lane_memory_mb` together.
     """
 
@@ -78,6 +76,20 @@ class RunnerConfig(Frozen):
     workers: int = Field(default=0, ge=0)
     ray_address: str = ""
     lane_memory_mb: int = Field(default=8192, gt=0)
+    metrics_port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65535,
+        description="where the driver serves metrics for Prometheus; 0: nowhere; null: where FLD_METRICS_PORT says",
+    )
+    metrics_host: str = Field(default="127.0.0.1", description="where the port is opened; 0.0.0.0 is for everybody")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _address_asks_for_ray(cls, given: Any) -> Any:
+        if isinstance(given, Mapping) and given.get("ray_address") and "kind" not in given:
+            return {**given, "kind": "ray"}
+        return given
 
 
 class RunConfig(Frozen):
@@ -141,7 +153,7 @@ def load_config(recipe: str, overrides: Iterable[str] = (), *, extra: Mapping[st
 
     Raises `ConfigError` with the key's path, what was given and what is allowed.
     """
-    tree = _merge(_load_tree(recipe, seen=()), dict(extra or {}))
+    tree = merge(merged(layers_of(recipe)), dict(extra or {}))
     config = with_overrides(tree, overrides, where=recipe)
     for number, spec in enumerate(config.sources):
         check_spec(spec, where=f"{recipe}: sources.{number}")
@@ -150,13 +162,10 @@ def load_config(recipe: str, overrides: Iterable[str] = (), *, extra: Mapping[st
 
 def with_overrides(tree: Mapping[str, Any], overrides: Iterable[str], *, where: str) -> RunConfig:
     """A config tree with `key.path=value` settings over it, parsed. Raises `ConfigError`."""
-    merged = dict(tree)
+    whole = dict(tree)
     for override in overrides:
-        key, separator, value = override.partition("=")
-        if not separator or not key:
-            raise ConfigError(f"--set {override!r}: expected key.path=value, such as --set partitions.max_images=32")
-        merged = _merge(merged, _nested(key.split("."), yaml.safe_load(value)))
-    return parse_config(merged, where=where)
+        whole = merge(whole, nested(*parse_override(override)))
+    return parse_config(whole, where=where)
 
 
 def parse_config(tree: Mapping[str, Any], *, where: str) -> RunConfig:
@@ -209,48 +218,3 @@ def _model_of(entry: EntryPoint) -> type[BaseModel]:
 def dump_config(config: RunConfig) -> str:
     """The resolved config as YAML that `load_config` reads back."""
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-
-
-def recipe_names() -> list[str]:
-    return sorted(f.name.removesuffix(".yaml") for f in resources.files(RECIPES).iterdir() if f.name.endswith(".yaml"))
-
-
-def _load_tree(recipe: str, seen: tuple[str, ...]) -> dict[str, Any]:
-    if recipe in seen:
-        raise ConfigError(f"extends: goes round in a circle: {' -> '.join((*seen, recipe))}")
-    if recipe.endswith((".yaml", ".yml")):
-        path = Path(recipe)
-        if not path.is_file():
-            raise ConfigError(f"config file {recipe} does not exist; give a file, or a recipe: {recipe_names()}")
-        text = path.read_text(encoding="utf-8")
-    elif recipe in recipe_names():
-        text = resources.files(RECIPES).joinpath(f"{recipe}.yaml").read_text(encoding="utf-8")
-    else:
-        raise ConfigError(unknown_name("recipe", recipe, recipe_names()) + "; or give a .yaml file")
-    try:
-        tree = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{recipe} is not YAML: {error}") from None
-    if not isinstance(tree, dict):
-        raise ConfigError(f"{recipe}: expected a mapping of settings, got {type(tree).__name__}")
-    base = tree.pop(EXTENDS, None)
-    return _merge(_load_tree(str(base), (*seen, recipe)), tree) if base else tree
-
-
-def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """Mappings are merged key by key, null removes a key, everything else is replaced."""
-    merged = dict(base)
-    for key, value in over.items():
-        if value is None:
-            merged.pop(key, None)
-        elif isinstance(value, dict) and isinstance(merged.get(key), dict):
-            merged[key] = _merge(merged[key], value)
-        else:
-            merged[key] = value
-    return merged
-
-
-def _nested(path: Sequence[str], value: Any) -> dict[str, Any]:
-    for key in reversed(path):
-        value = {key: value}
-    return dict(value)

@@ -38,10 +38,11 @@ class LaneEstimate(Frozen):
 
 
 def estimate(
-    plan: Plan, images: Mapping[str, int], rates: Mapping[str, float], nodes: Sequence[Resources]
+    plan: Plan, images: Mapping[str, int], rates: Mapping[str, float], nodes: Sequence[Resources], limit: int = 0
 ) -> list[LaneEstimate]:
     """Lanes in the order they run. `images` to do by annotator; `rates` in images per second of one worker.
 
+    `limit` bounds the workers that run side by side; 0 is no bound.
     Lanes share nodes or follow one another, so the whole takes about the sum of their hours. Raises `RunnerError` where
     a worker fits no node.
     """
@@ -49,7 +50,7 @@ def estimate(
     for groups in lanes_of(plan.graph.groups, plan.config.runner.lane_memory_mb):
         names = tuple(name for group in groups for name in group.names)
         request = together(groups)
-        workers = fit_workers(nodes, [request])[0]
+        workers = fit_workers(nodes, [request], limit)[0]
         unknown = tuple(name for name in names if images[name] and name not in rates)
         seconds = sum(images[name] / rates[name] for name in names if name in rates)
         most = max(images[name] for name in names)

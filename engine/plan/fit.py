@@ -64,3 +64,8 @@ def _place(free: list[list[float]], request: Resources) -> bool:
             node[:] = [have - want for have, want in zip(node, need, strict=True)]
             return True
     return False
+
+
+def holds(have: Resources, wanted: Resources) -> bool:
+    """Whether workers of one size can do the tasks of another."""
+    return have.cpus >= wanted.cpus and have.gpus >= wanted.gpus and have.memory_mb >= wanted.memory_mb

@@ -13,6 +13,7 @@ from fld_engine.engine.data.libraries import DECISIVE, OTHER, PILLOW, MadeWith, 
 from fld_engine.engine.plan.plan import Plan, Steps
 from fld_engine.engine.plan.protocols import Annotator, NamesLibraries
 from fld_engine.engine.plan.registry import installed_stages
+from fld_engine.engine.plan.rounds import finished_rounds
 from fld_engine.schemas.errors import ConfigError
 
 log = logging.getLogger(__name__)
@@ -49,6 +50,13 @@ class MakesAgain(Remembers, Protocol):
     def make_again(self, plan: Plan, outputs: Collection[Made]) -> None:
         """Let these outputs, and what depends on them, count as missing."""
         ...
+
+
+@runtime_checkable
+class Stays(Remembers, Protocol):
+    """One that never does, and says why: half a sentence after "because"."""
+
+    stays: ClassVar[str]
 
 
 def libraries_of(annotator: Annotator) -> tuple[str, ...]:
@@ -98,6 +106,23 @@ def mark_made_with(plan: Plan, wanted: MadeWith) -> int:
             stage.make_again(plan, found)
             marked += len(found)
     return marked
+
+
+def not_made_again(plan: Plan, wanted: MadeWith) -> list[str]:
+    """What was made with such versions, or may have been, and stays as it is: a sentence each, with the reason."""
+    told = []
+    for stage in installed_stages():
+        if isinstance(stage, Stays):
+            found = sum(any(map(wanted.matches, made.made_with)) for made in stage.made(plan, _steps(plan, wanted)))
+            if found:
+                told.append(f"{found} outputs of {stage.name} stay as they are, because {stage.stays}")
+    if rounds := finished_rounds(plan.store):
+        numbers = ", ".join(map(str, rounds))
+        told.append(
+            f"finished rounds of refinement ({numbers}) stay as they are, with their students, because rounds never "
+            "change and do not say what they were trained with; refine a copy of the root to have them anew"
+        )
+    return told
 
 
 def _steps(plan: Plan, wanted: MadeWith) -> frozenset[str]:

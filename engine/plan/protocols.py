@@ -59,8 +59,8 @@ class Annotator(Protocol):
     `version` is bumped whenever the output for the same input changes. `optional` kinds are read when something
     produces them. Constructors are cheap; `load` runs once per worker.
 
-    An annotator may say more: it may be `Remembering`, `Reducing`, `Packaged` or `NamesLibraries`, and its `params` may
-    be `RuntimeParams` or `Pinnable`.
+    An annotator may say more: it may be `Remembering`, `Asking`, `Reducing`, `Packaged` or `NamesLibraries`, and its
+    `params` may be `RuntimeParams` or `Pinnable`.
     """
 
     version: int
@@ -108,6 +108,16 @@ class Remembering(Protocol):
 
 
 @runtime_checkable
+class Asking(Protocol):
+    """An annotator that sends requests to a service which counts or bills them, such as a chat endpoint."""
+
+    @property
+    def num_requests(self) -> int:
+        """How many this process has sent since `load`, those that were made again included."""
+        ...
+
+
+@runtime_checkable
 class Reducing(Protocol):
     """An annotator that cuts its batches smaller than configured for want of memory, where it would fail otherwise."""
 
@@ -137,6 +147,16 @@ class NamesLibraries(Protocol):
     @property
     def libraries(self) -> tuple[str, ...]:
         """Without the one that decodes images, which the engine knows of. Empty where none decides."""
+        ...
+
+
+@runtime_checkable
+class NeedsLibraries(Protocol):
+    """An annotator that cannot run without more libraries, whose versions decide nothing of what it writes."""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """By the names of their distributions."""
         ...
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import EntryPoint
@@ -158,7 +159,10 @@ def parameters_of(factory: Factory, entry: EntryPoint, what: str) -> type[BaseMo
 
 def _build(found: Mapping[str, EntryPoint], what: str, name: str, use: str, params: Mapping[str, Any]) -> Any:
     if use not in found:
-        raise ConfigError(unknown_name(what, use, found))
+        raise ConfigError(
+            f"{unknown_name(what, use, found)}. Where a package of its own brings {use!r}, install that package in "
+            f"{sys.prefix}, and on every node"
+        )
     factory: Factory = import_entry(found[use], what)
     model = parameters_of(factory, found[use], what)
     return factory(parse_settings(model, params, under=f"{what}s.{name}.params"))

@@ -64,6 +64,12 @@ def has_round(store: Store, number: int) -> bool:
     return store.exists(f"{round_folder(number)}/{RECORD}")
 
 
+def finished_rounds(store: Store) -> list[int]:
+    """Numbers of the rounds that are done, rising; without that of the labels that they begin with."""
+    numbers = sorted(int(name) for name in store.list_folders("rounds") if name.isdigit())
+    return [number for number in numbers if number and has_round(store, number)]
+
+
 def read_round(store: Store, number: int) -> RoundRecord:
     """Raises `RootError` where the round is not there."""
     if not has_round(store, number):

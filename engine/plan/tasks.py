@@ -60,12 +60,21 @@ class Task(Frozen):
 
 
 class Spent(Frozen):
-    """What an output cost. `seconds` were spent in the annotator, on `images_annotated` images."""
+    """What an output, or a whole task, cost. `seconds` were spent in the annotator, on `images_annotated` images.
+
+    `held_s` are all that its process was at it: loading, reading, decoding and writing included. `questions` were sent
+    to a chat endpoint, `requests` to the store of the root.
+    """
 
     models_loaded: int = 0
     images_read: int = 0
     images_annotated: int = 0
     seconds: float = 0.0
+    held_s: float = 0.0
+    questions: int = 0
+    requests: int = 0
+    read_bytes: int = 0
+    written_bytes: int = 0
 
 
 class Lane(Frozen):

@@ -142,10 +142,11 @@ def unheard(*signals: signal.Signals) -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def end_at_once(error: Interrupted) -> NoReturn:
+def end_at_once(error: Interrupted, *, is_told: bool = False) -> NoReturn:
     """End this process and all that it has started, with one line, and without a further word of theirs."""
     cursor = SHOW_CURSOR if sys.stderr.isatty() else ""
-    os.write(2, f"{cursor}{error}\n".encode())
+    if not is_told:
+        os.write(2, f"{cursor}{error}\n".encode())
     _end(error.signum)
 
 

@@ -9,7 +9,8 @@ from fld_engine.engine.plan.limits import Limits
 from fld_engine.engine.plan.tasks import Isolation, Span, Task
 from fld_engine.engine.run.failures import Counted
 from fld_engine.engine.run.isolation import condemn, isolate, suspect
-from fld_engine.engine.run.messages import Broken, Cause, Lost
+from fld_engine.engine.run.logs import about
+from fld_engine.engine.run.messages import Broken, Cause, Lost, Undone
 from fld_engine.schemas.errors import RunnerError
 
 LESSONS = 3
@@ -52,6 +53,21 @@ class Job:
     fresh: bool = False  # wants a process that has done nothing yet
     peak_mb: int = 0
     counted: Counted = field(default_factory=Counter)  # what the present attempt has reported
+
+    @property
+    def about(self) -> dict[str, object]:
+        """What a log record of it is about."""
+        return about(stage=self.task.stage, partition=self.task.label)
+
+    def undone(self) -> list[Undone]:
+        """What the present attempt has reported, which is not done if it comes to nothing."""
+        done, failed = self._reported("done"), self._reported("failed")
+        return [
+            Undone(step=step, finished=done[step] + failed[step], failed=failed[step]) for step in {**done, **failed}
+        ]
+
+    def _reported(self, what: str) -> Counter[str]:
+        return Counter({step: num for (step, kind), num in self.counted.items() if kind == what})
 
     def lose(self, lost: Lost, begun: Span | None, scene: Scene, limits: Limits) -> None:
         """Take up what the loss of a worker teaches. Raises `RunnerError` where it was lost too often for nothing.

@@ -10,6 +10,7 @@ import signal
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
@@ -21,11 +22,11 @@ from fld_engine.engine.plan.fit import fit_workers
 from fld_engine.engine.plan.protocols import Resources
 from fld_engine.engine.plan.registry import names_of_stages
 from fld_engine.engine.plan.tasks import Task
+from fld_engine.engine.run.backend import WorkerHandle
 from fld_engine.engine.run.interrupt import unheard
-from fld_engine.engine.run.logs import configure_logging
-from fld_engine.engine.run.memory import num_oom_kills, peak_memory_mb
-from fld_engine.engine.run.messages import Event, Lost, Ready
-from fld_engine.engine.run.supervisor import WorkerHandle
+from fld_engine.engine.run.memory import OomKills, peak_memory_mb
+from fld_engine.engine.run.messages import Cause, Event, Lost, Ready, Said
+from fld_engine.engine.run.said import tell_driver
 from fld_engine.engine.run.worker import WorkerLoop, worker_environment
 
 VISIBLE_GPUS = "CUDA_VISIBLE_DEVICES"
@@ -38,8 +39,8 @@ _CONTEXT = multiprocessing.get_context("spawn")
 class LocalWorker:
     """A child process at the other end of a pipe."""
 
-    def __init__(self, environment: Mapping[str, str], memory_mb: int) -> None:
-        self._memory_mb, self._peak_mb, self._oom_kills = memory_mb, 0, num_oom_kills()
+    def __init__(self, environment: Mapping[str, str], kills: OomKills) -> None:
+        self._peak_mb, self._kills = 0, kills
         self.connection, child = _CONTEXT.Pipe()
         self.process: BaseProcess = _CONTEXT.Process(target=_main, args=(child, os.getpid()), daemon=True)
         saved = {name: os.environ.get(name) for name in environment}
@@ -52,6 +53,7 @@ class LocalWorker:
             for name, value in saved.items():
                 os.environ.pop(name) if value is None else os.environ.update({name: value})
         child.close()
+        self._killed_before = kills.count(self.process.pid or os.getpid())
 
     def submit(self, task: Task) -> None:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it has just died: `poll` will say so
@@ -63,14 +65,16 @@ class LocalWorker:
             self._peak_mb = max(self._peak_mb, peak_memory_mb(self.process.pid))
 
     def lost(self) -> Lost:
-        """Why the process is gone. Linux ends a process for its memory by SIGKILL, as others may do, too."""
+        """Why the process is gone. Linux ends a process for its memory by SIGKILL, as others may do, too: what tells is
+        that the kernel counts it. That a process held more than it asked for is a fact beside, and no evidence.
+        """
         self.process.join(END_LIMIT_S)
         code = self.process.exitcode
         if code != -signal.SIGKILL:
             how = "gone" if code is None else f"exit status {code}" if code >= 0 else signal.Signals(-code).name
             return Lost(cause="process", detail=how, peak_mb=self._peak_mb)
-        for_memory = num_oom_kills() > self._oom_kills or self._peak_mb > self._memory_mb
-        return Lost(cause="memory" if for_memory else "process", detail="SIGKILL", peak_mb=self._peak_mb)
+        cause: Cause = "memory" if self._kills.claim(self._killed_before) else "process"
+        return Lost(cause=cause, detail="SIGKILL", peak_mb=self._peak_mb)
 
     def kill(self) -> None:
         self.process.kill()
@@ -85,6 +89,7 @@ class LocalBackend:
         self._workers = max(1, workers)
         self._gpus_given = 0.0
         self._looked_at = 0.0
+        self._kills = OomKills()
 
     def fit(self, requests: Sequence[Resources]) -> list[int]:
         """Every worker takes one of the `workers` places; GPUs are those of this machine."""
@@ -94,13 +99,13 @@ class LocalBackend:
         places = Resources(cpus=self._workers, gpus=gpus, memory_mb=max(r.memory_mb for r in requests) * self._workers)
         return fit_workers([places], [request.model_copy(update={"cpus": 1.0}) for request in requests])
 
-    def start(self, resources: Resources) -> WorkerHandle:
+    def start(self, resources: Resources, *, lane: str = "") -> WorkerHandle:
         environment = worker_environment(resources.cpus)
         if resources.gpus and num_gpus():
             there = os.environ.get(VISIBLE_GPUS) or ",".join(map(str, range(num_gpus())))
             environment[VISIBLE_GPUS] = gpus_in_turn(there.split(","), self._gpus_given, resources.gpus)
             self._gpus_given += resources.gpus
-        return LocalWorker(environment, resources.memory_mb)
+        return LocalWorker(environment, self._kills)
 
     def poll(self, workers: Sequence[WorkerHandle], timeout_s: float) -> list[tuple[WorkerHandle, Event]]:
         local = {w.connection: w for w in workers if isinstance(w, LocalWorker)}
@@ -140,18 +145,42 @@ def num_gpus() -> int:
     return sum(name.startswith("nvidia") and name[6:].isdigit() for name in os.listdir("/dev"))
 
 
+class Mouth:
+    """What a child says through its pipe, one after another.
+
+    A log record may be made on any thread, even by what is cleaned up in the middle of sending: it never waits, and
+    goes with the next event where it cannot go at once.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection, self._lock = connection, threading.Lock()
+        self._unsaid: deque[Said] = deque(maxlen=1000)
+
+    def emit(self, event: Event) -> None:
+        with self._lock:
+            self._say_rest()
+            self._connection.send(event)
+
+    def say(self, said: Said) -> None:
+        self._unsaid.append(said)
+        if self._lock.acquire(blocking=False):
+            try:
+                self._say_rest()
+            finally:
+                self._lock.release()
+
+    def _say_rest(self) -> None:
+        while self._unsaid:
+            self._connection.send(self._unsaid.popleft())
+
+
 def _main(connection: Connection, driver_pid: int) -> None:
     """A child's life: report, take tasks, and end with the driver."""
-    configure_logging()
     threading.Thread(target=_end_with_driver, args=(driver_pid,), daemon=True).start()
-    lock = threading.Lock()
-
-    def emit(event: Event) -> None:
-        with lock:
-            connection.send(event)
-
-    worker = WorkerLoop(emit, flush=lambda: None)  # what is in the pipe outlives its writer
-    emit(Ready(node=socket.gethostname(), stages=names_of_stages()))
+    mouth = Mouth(connection)
+    worker = WorkerLoop(mouth.emit, flush=lambda: None)  # what is in the pipe outlives its writer
+    tell_driver(mouth.say, lambda: worker.doing)
+    mouth.emit(Ready(node=socket.gethostname(), stages=names_of_stages()))
     while True:
         try:
             task = connection.recv()

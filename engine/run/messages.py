@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
+
+from pydantic import Field
 
 from fld_engine.engine.data.records import OutputRecord
 from fld_engine.engine.plan.tasks import Span, Spent
@@ -28,7 +31,8 @@ class Progress(Frozen):
     """Work on a span is about to begin; `finished` counts the units completed since the last report.
 
     `failed` are those of them that failed through the fault of the step itself: image and reason of each. `worked` says
-    that others were done in this process, and not taken over from an earlier run.
+    that others were done in this process, and not taken over from an earlier run. `batch_s` are the seconds that each
+    batch of an annotator took.
     """
 
     event: Literal["progress"] = "progress"
@@ -36,6 +40,7 @@ class Progress(Frozen):
     finished: int = 0
     failed: tuple[str, ...] = ()
     worked: bool = False
+    batch_s: tuple[float, ...] = ()
 
 
 class Committed(Frozen):
@@ -47,10 +52,14 @@ class Committed(Frozen):
 
 
 class Done(Frozen):
-    """The task is complete. `result` is the JSON of its result type; empty where a task answers nothing."""
+    """The task is complete. `result` is the JSON of its result type; empty where a task answers nothing.
+
+    `spent` is what all of it cost, outputs that were committed included.
+    """
 
     event: Literal["done"] = "done"
     result: str = ""
+    spent: Spent = Spent()
 
 
 class Failed(Frozen):
@@ -88,4 +97,27 @@ class Lost(Frozen):
     peak_mb: int = 0
 
 
-Event = Ready | Loading | Progress | Committed | Done | Failed | Broken | Lost
+class Undone(Frozen):
+    """Units of a step that were reported as finished, and failed, by an attempt that came to nothing: they come again.
+
+    Made by the driver's side.
+    """
+
+    step: str
+    finished: int
+    failed: int = 0
+
+
+class Said(Frozen):
+    """A log record of a worker. `about` are fields of `engine.run.logs.TOLD`; `created` is in seconds since 1970."""
+
+    event: Literal["said"] = "said"
+    logger: str
+    level: int
+    message: str
+    created: float
+    pid: int
+    about: Mapping[str, str | tuple[str, ...]] = Field(default_factory=dict)
+
+
+Event = Ready | Loading | Progress | Committed | Done | Failed | Broken | Lost | Said

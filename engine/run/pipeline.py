@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 
-from fld_engine.engine.data.journal import IngestRecord, read_journal
+from fld_engine.engine.data.journal import IngestRecord, read_journal, totals
 from fld_engine.engine.data.lease import LeaseHolder
 from fld_engine.engine.data.libraries import Versions, note_seen
 from fld_engine.engine.data.records import OutputRecord, record_path
@@ -21,16 +22,25 @@ from fld_engine.engine.plan.registry import installed_stages, pin, stage_named, 
 from fld_engine.engine.plan.rounds import plan_of
 from fld_engine.engine.plan.stages import Answer, Opens, Result, Stage, StepStage
 from fld_engine.engine.plan.tasks import Lane, Task
+from fld_engine.engine.run.backend import Backend
+from fld_engine.engine.run.crew import Crew
+from fld_engine.engine.run.exporter import exporter_of
 from fld_engine.engine.run.interrupt import interrupts
 from fld_engine.engine.run.local import LocalBackend
-from fld_engine.engine.run.messages import Committed, Done, Progress
-from fld_engine.engine.run.supervisor import Backend, Supervisor
-from fld_engine.schemas.errors import AccountingError
+from fld_engine.engine.run.messages import Committed, Done, Progress, Undone
+from fld_engine.engine.run.meter import Meter
+from fld_engine.engine.run.metrics import Counting
+from fld_engine.engine.run.rates import note_rates
+from fld_engine.engine.run.supervisor import Supervisor
+from fld_engine.schemas.errors import AccountingError, FldError
 
 log = logging.getLogger(__name__)
 
 Watch = Callable[[str, int, int], None]
-"""Told of progress: (step, units finished now, units in all). A step begins with 0 finished; 0 in all is not known."""
+"""Told of progress: (step, units finished now, units in all). A step begins with 0 finished; 0 in all is not known.
+
+Fewer than 0 finished are units that come again, for the attempt at them came to nothing.
+"""
 
 
 @dataclass(slots=True)
@@ -41,6 +51,8 @@ class Work:
     images_read: int = 0
     tasks_done: int = 0
     outputs_written: int = 0
+    failed: Counter[str] = field(default_factory=Counter)
+    """Step → units that it failed on."""
     annotated: dict[str, tuple[int, float]] = field(default_factory=dict)
     """Annotator → (images, seconds spent on them in the annotator, over all workers)."""
 
@@ -84,6 +96,7 @@ class Pipeline:
     ) -> None:
         self.config, self.watch, self._round = config, watch, round_
         self.work = Work()
+        self.meter = Meter(store.base if store.local else store.url)
         self._backend: Backend | None = None
         self._supervisor: Supervisor | None = None
         self._lease, self._interrupts = LeaseHolder(store), interrupts()
@@ -94,10 +107,13 @@ class Pipeline:
     def __enter__(self) -> Pipeline:
         self._lease.__enter__()
         try:
+            if exporter := exporter_of(self.config.runner):
+                self.meter.tell(exporter, self.config.annotators)
             for stage in installed_stages():
                 if isinstance(stage, Opens):
                     stage.open(self)
         except BaseException as error:
+            self.meter.close()
             self._lease.__exit__(type(error), error, error.__traceback__)
             raise
         return self
@@ -106,9 +122,16 @@ class Pipeline:
         with self._interrupts.held():
             try:
                 self.release_workers()
+                with suppress(FldError, OSError):  # nobody's work depends on it
+                    note_rates(self.store, self.config, self.work.annotated)
             finally:
+                self.meter.close()
                 self._lease.__exit__(kind, error, tb)
                 self.store = self.store.guarded(None)  # for whoever looks at what was made
+
+    def crew(self) -> Crew:
+        """The workers as they are now; asked from any thread."""
+        return self._supervisor.crew() if self._supervisor is not None else Crew()
 
     def release_workers(self) -> None:
         """End the workers, so that others can have their processors; a stage that needs some starts them anew."""
@@ -140,7 +163,10 @@ class Pipeline:
     def run(self, stage: Stage[Result]) -> Result:
         """Do what a stage finds missing."""
         with self._interrupts.at(f"in {stage.name}"):
-            return stage.run(self)
+            result = stage.run(self)
+        if self.meter.is_watched:
+            self.meter.refused(totals(self.journal()))
+        return result
 
     def record(self, lanes: Sequence[Lane]) -> int:
         """Run tasks that commit outputs, and record every output as it is committed; returns their number."""
@@ -180,7 +206,7 @@ class Pipeline:
             declare(self.store, stage_named(name))
             self._declared.add(name)
         if self._supervisor is None:
-            self._supervisor = Supervisor(self._workers_of(), self.config.limits, self._check)
+            self._supervisor = Supervisor(self._workers_of(), self.config.limits, self._check, self.meter)
         totals: Counter[str] = Counter()
         for task in tasks:
             totals.update(task.units)
@@ -190,13 +216,21 @@ class Pipeline:
         with self._interrupts.held():  # what is done is recorded before anything ends
             for task, event in self._supervisor.run(lanes):
                 if isinstance(event, Progress):
-                    if event.finished:
-                        self.watch(event.span.step, event.finished, 0)
-                        self._interrupts.advance(event.finished)
+                    self.work.failed[event.span.step] += len(event.failed)
+                    self._advance(event.span.step, event.finished)
+                    continue
+                if isinstance(event, Undone):
+                    self.work.failed[event.step] -= event.failed
+                    self._advance(event.step, -event.finished)
                     continue
                 if isinstance(event, Done):
                     self.work.tasks_done += 1
                 yield task, event
+
+    def _advance(self, step: str, finished: int) -> None:
+        if finished:
+            self.watch(step, finished, 0)
+            self._interrupts.advance(finished)
 
     def _check(self) -> None:
         """Whether more work may be given out."""
@@ -213,6 +247,8 @@ class Pipeline:
         """The runner, made when it is first needed: a run without work starts no cluster."""
         if self._backend is None:
             self._backend = make_backend(self.config.runner)
+            if isinstance(self._backend, Counting) and (sink := self._backend.sink()):
+                self.meter.tell(sink, self.config.annotators)
         return self._backend
 
 

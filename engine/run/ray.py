@@ -8,7 +8,8 @@ import queue
 import signal
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,23 +22,27 @@ from ray.exceptions import (
     RayActorError,
     RayError,
 )
+from ray.util.metrics import Counter, Gauge, Histogram
 
+from fld_engine.engine.data.foreign import DEBUG_VARIABLE, proxy_note
 from fld_engine.engine.plan.fit import fit_workers
 from fld_engine.engine.plan.protocols import Resources
 from fld_engine.engine.plan.registry import names_of_stages
 from fld_engine.engine.plan.tasks import Task
+from fld_engine.engine.run.backend import WorkerHandle
 from fld_engine.engine.run.interrupt import interrupts
-from fld_engine.engine.run.logs import LEVEL_VARIABLE, configure_logging
+from fld_engine.engine.run.logs import LEVEL_VARIABLE
 from fld_engine.engine.run.memory import peak_memory_mb
 from fld_engine.engine.run.messages import Cause, Event, Lost, Ready
-from fld_engine.engine.run.supervisor import WorkerHandle
+from fld_engine.engine.run.metrics import METRICS, ROOT, Metric, Sink
+from fld_engine.engine.run.ray_head import Head, check_reachable, check_token, token_cure
+from fld_engine.engine.run.said import tell_driver
 from fld_engine.engine.run.worker import WorkerLoop, worker_environment
 from fld_engine.schemas.errors import RunnerError
 
 log = logging.getLogger(__name__)
 
 LONG_POLL_S = 1.0
-CONNECT_LIMIT_S = 10.0
 NODE_DIED = "its node has died"
 """What Ray says of an actor that went with its node (`gcs_actor_manager.cc`)."""
 
@@ -46,11 +51,11 @@ class RemoteWorker:
     """The actor: one thread works, another answers the driver's questions for events."""
 
     def __init__(self) -> None:
-        configure_logging()
-        self._events: queue.Queue[Event] = queue.Queue()
+        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()  # takes log records anywhere, also in clean-up
         self._asked = threading.Condition()
         self._num_asked = 0
         self._worker = WorkerLoop(self._events.put, self._flush)
+        tell_driver(self._events.put, lambda: self._worker.doing)
         self._events.put(Ready(node=socket.gethostname(), stages=names_of_stages()))
 
     def work(self, task: Task) -> None:
@@ -88,17 +93,19 @@ class RemoteWorker:
 class RayWorker:
     """An actor seen from the driver. `pending` is the question that is always under way."""
 
-    def __init__(self, actor: Any) -> None:
-        self.actor = actor
+    def __init__(self, actor: Any, head: Head) -> None:
+        self.actor, self._head = actor, head
         self.pending = actor.events.options(concurrency_group="control").remote(LONG_POLL_S)
         self._working: Any = None
         self.peak_mb = 0
 
     def submit(self, task: Task) -> None:
-        self._working = self.actor.work.remote(task)
+        name = " ".join([task.stage, task.label, "+".join(task.units)]).strip()  # as Ray's dashboard lists it
+        self._working = self.actor.work.options(name=name).remote(task)
 
     def kill(self) -> None:
-        ray.kill(self.actor, no_restart=True)
+        if not self._head.lost:  # nobody could do it, and Ray would wait until it ends this process
+            ray.kill(self.actor, no_restart=True)
 
 
 class RayBackend:
@@ -108,11 +115,18 @@ class RayBackend:
     """
 
     def __init__(self, address: str = "", workers: int = 0) -> None:
-        self._workers = workers
+        self._workers, self._joined = workers, bool(address)
+        self._join(address)
+        self._head = Head(ray.get_runtime_context().gcs_address)
+
+    def _join(self, address: str) -> None:
         if ray.is_initialized():
             return
+        logging.getLogger("ray").handlers.clear()  # what it says goes where all that is said goes, in the same lines
+        logging.getLogger("ray").propagate = True
         try:
-            _check_reachable(address)
+            check_reachable(address)
+            check_token(address)
             with interrupts().at("while Ray starts"), _our_signals():
                 ray.init(
                     address=address or "local",
@@ -122,9 +136,11 @@ class RayBackend:
                 )
                 interrupts().check()  # Ray passes over what is raised while its C++ waits
         except (OSError, RayError, RuntimeError, ValueError) as error:
+            if "uthenticat" in str(error):
+                raise RunnerError(f"cannot join a Ray cluster at {address!r}: {error}; {token_cure()}") from error
             raise RunnerError(
                 f"cannot join a Ray cluster at {address!r}: {error}; start one with `ray start --head`, give its "
-                "address, or leave --ray-address out for a cluster of this machine alone"
+                f"address{proxy_note()}, or leave --ray-address out for a cluster of this machine alone"
             ) from error
 
     def fit(self, requests: Sequence[Resources]) -> list[int]:
@@ -138,21 +154,35 @@ class RayBackend:
                 nodes.append(Resources(cpus=have["CPU"], gpus=have.get("GPU", 0), memory_mb=max(1, memory_mb)))
         return fit_workers(nodes, requests, limit=self._workers)
 
-    def start(self, resources: Resources) -> WorkerHandle:
+    def sink(self) -> Sink | None:
+        """The metrics of the cluster, which its node agents export. Without `ray[default]` there are no agents."""
+        here = ray.get_runtime_context().get_node_id()
+        listed: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]  # Ray leaves it untyped
+        if any(node["NodeID"] == here and node.get("MetricsAgentPort", 0) > 0 for node in listed):
+            return RayMetrics()
+        log.log(
+            logging.WARNING if self._joined else logging.INFO,
+            "no metrics and no dashboard: this node of the Ray cluster was started without ray[default]; install "
+            "fld-engine[cluster] on every node before `ray start`, or have the driver serve metrics: --metrics-port",
+        )
+        return None
+
+    def start(self, resources: Resources, *, lane: str = "") -> WorkerHandle:
         environment = worker_environment(resources.cpus)
-        if level := os.environ.get(LEVEL_VARIABLE):
-            environment[LEVEL_VARIABLE] = level
+        environment |= {name: os.environ[name] for name in (LEVEL_VARIABLE, DEBUG_VARIABLE) if os.environ.get(name)}
         remote: Any = ray.remote  # its stubs do not know concurrency groups
         actor = remote(concurrency_groups={"control": 1})(RemoteWorker).options(
+            name=f"{lane or 'worker'} {uuid.uuid4().hex[:6]}",  # names must differ, also from those of actors that went
             num_cpus=resources.cpus,
             num_gpus=resources.gpus,
             memory=resources.memory_mb * 2**20,
             max_restarts=0,
             runtime_env={"env_vars": environment},
         )
-        return RayWorker(actor.remote())
+        return RayWorker(actor.remote(), self._head)
 
     def poll(self, workers: Sequence[WorkerHandle], timeout_s: float) -> list[tuple[WorkerHandle, Event]]:
+        self._head.check()
         asked = {w.pending: w for w in workers if isinstance(w, RayWorker)}
         ready, _ = ray.wait(list(asked), num_returns=1, timeout=timeout_s) if asked else ([], [])
         if ready:  # whatever else is there already
@@ -169,6 +199,32 @@ class RayBackend:
                 lost = Lost(cause=cause_of(error), detail=str(error).splitlines()[-1], peak_mb=worker.peak_mb)
                 events.append((worker, lost))
         return events
+
+
+class RayMetrics:
+    """Metrics of a Ray cluster. It counts in its own process; the agent of the node exports, a little later."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, Counter | Gauge | Histogram] = {}
+        for metric in METRICS:
+            labels = (ROOT, *metric.labels)
+            if metric.kind == "counter":
+                self._made[metric.name] = Counter(metric.name, metric.help, labels)
+            elif metric.kind == "gauge":
+                self._made[metric.name] = Gauge(metric.name, metric.help, labels)
+            else:
+                self._made[metric.name] = Histogram(metric.name, metric.help, list(metric.buckets), labels)
+
+    def add(self, metric: Metric, labels: Mapping[str, str], value: float) -> None:
+        made, tags = self._made[metric.name], dict(labels)
+        if isinstance(made, Gauge):
+            made.set(value, tags)
+        elif isinstance(made, Histogram):
+            made.observe(value, tags)
+        elif value > 0:  # Ray refuses to count nothing
+            made.inc(value, tags)
+
+    def close(self) -> None: ...
 
 
 def cause_of(error: RayError) -> Cause:
@@ -198,10 +254,3 @@ def _our_signals() -> Iterator[None]:
         signal.alarm(0)  # which its C++ sets on SIGTERM, to abort a process that takes longer than 3 s to end
     if ended:
         os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _check_reachable(address: str) -> None:
-    """Raise `OSError` when nothing listens at `host:port`; Ray itself would try for minutes."""
-    host, colon, port = address.rpartition("://")[2].rpartition(":")
-    if colon and port.isdigit():
-        socket.create_connection((host, int(port)), timeout=CONNECT_LIMIT_S).close()

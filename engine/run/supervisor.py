@@ -7,15 +7,32 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
+from fld_engine.engine.plan.fit import holds
 from fld_engine.engine.plan.limits import Limits
 from fld_engine.engine.plan.protocols import Resources
 from fld_engine.engine.plan.registry import package_of_stage
 from fld_engine.engine.plan.tasks import Lane, Span, Task
+from fld_engine.engine.run.backend import Backend, WorkerHandle
+from fld_engine.engine.run.crew import Crew, crew_of
 from fld_engine.engine.run.failures import FailureWatch
 from fld_engine.engine.run.jobs import WHAT, Job, Scene
-from fld_engine.engine.run.messages import Broken, Committed, Done, Event, Failed, Loading, Lost, Progress, Ready
+from fld_engine.engine.run.messages import (
+    Broken,
+    Cause,
+    Committed,
+    Done,
+    Event,
+    Failed,
+    Loading,
+    Lost,
+    Progress,
+    Ready,
+    Said,
+    Undone,
+)
+from fld_engine.engine.run.meter import Meter
+from fld_engine.engine.run.said import retell
 from fld_engine.schemas.errors import FldError, ModelError, RunnerError, TransportError
 
 log = logging.getLogger(__name__)
@@ -25,37 +42,11 @@ _ERRORS: dict[str, type[FldError]] = {kind.__name__: kind for kind in (ModelErro
 """Errors of workers that stay what they are; any other one is the runner's."""
 
 
-class WorkerHandle(Protocol):
-    """One worker process, seen from the driver."""
-
-    def submit(self, task: Task) -> None: ...
-
-    def kill(self) -> None:
-        """End it at once, whatever it does."""
-        ...
-
-
-class Backend(Protocol):
-    """Where workers live: this machine's processes, or a Ray cluster's actors."""
-
-    def fit(self, requests: Sequence[Resources]) -> list[int]:
-        """Workers of each size that run side by side; 0 for those that must wait for the earlier ones.
-
-        Raises `RunnerError` when a single worker fits nowhere.
-        """
-        ...
-
-    def start(self, resources: Resources) -> WorkerHandle: ...
-
-    def poll(self, workers: Sequence[WorkerHandle], timeout_s: float) -> list[tuple[WorkerHandle, Event]]:
-        """Events since the last call, in order for each worker; `Lost` when its process ended."""
-        ...
-
-
 @dataclass(slots=True, eq=False)
 class _Queue:
     """A lane at work. A job waits while a lane before has one of the same label to finish: it may read its output."""
 
+    name: str
     resources: Resources
     size: int  # workers
     jobs: deque[Job]
@@ -96,15 +87,22 @@ class _Busy:
 class Supervisor:
     """Runs lanes of tasks on a backend's workers, which stay up between calls until `close`.
 
-    `check` is called before work is given out, and raises where there must be no more.
+    `check` is called before work is given out, and raises where there must be no more. `meter` is told of everything.
     """
 
-    def __init__(self, backend: Backend, limits: Limits, check: Callable[[], None] = lambda: None) -> None:
-        self._backend, self._limits, self._check = backend, limits, check
+    def __init__(
+        self, backend: Backend, limits: Limits, check: Callable[[], None] = lambda: None, meter: Meter | None = None
+    ) -> None:
+        self._backend, self._limits, self._check, self._meter = backend, limits, check, meter or Meter()
         self._workers: list[_Busy] = []
         self._failures = FailureWatch(limits.max_failed_share)
+        self._undone: list[tuple[Task, Undone]] = []
 
-    def run(self, lanes: Sequence[Lane]) -> Iterator[tuple[Task, Committed | Progress | Done]]:
+    def crew(self) -> Crew:
+        """The workers as they are now; asked from any thread."""
+        return crew_of((w.stages is not None, w.loading if w.job is not None else "") for w in list(self._workers))
+
+    def run(self, lanes: Sequence[Lane]) -> Iterator[tuple[Task, Committed | Progress | Done | Undone]]:
         """Do every task of the lanes, yielding what workers report; each task ends with its `Done`.
 
         Lanes stand in the order of the graph. Those that fit side by side run together, the others after them; tasks
@@ -112,6 +110,7 @@ class Supervisor:
         no worker comes up, or when a step fails on more than the limits allow.
         """
         self._failures = FailureWatch(self._limits.max_failed_share)
+        self._undone.clear()
         waiting = [lane for lane in lanes if lane.tasks]
         while waiting:
             sizes = [size for size in self._backend.fit([lane.resources for lane in waiting]) if size]
@@ -120,20 +119,24 @@ class Supervisor:
 
     def _run_together(
         self, lanes: Sequence[Lane], sizes: Sequence[int]
-    ) -> Iterator[tuple[Task, Committed | Progress | Done]]:
+    ) -> Iterator[tuple[Task, Committed | Progress | Done | Undone]]:
         queues: list[_Queue] = []
         for lane, size in zip(lanes, sizes, strict=True):
             jobs = deque(Job(task) for task in lane.tasks)
             labels = {task.label for task in lane.tasks}
-            queues.append(_Queue(lane.resources, min(size, len(jobs)), jobs, labels, before=tuple(queues)))
+            queues.append(_Queue(lane.name, lane.resources, min(size, len(jobs)), jobs, labels, before=tuple(queues)))
         self._move_workers(queues)
         while any(queue.unfinished for queue in queues):
             self._check()
             for queue in queues:
                 self._assign(queue)
+            self._meter.look(queues, self._workers)
             events = self._backend.poll([w.handle for w in self._workers], POLL_S) + self._overdue()
             events.sort(key=lambda found: isinstance(found[1], Lost))  # what was done first: a loss may end the run
             for handle, event in events:
+                if isinstance(event, Said):  # no sign of life: one that waits for something may say so for ever
+                    retell(event)
+                    continue
                 worker = next((w for w in self._workers if w.handle is handle), None)
                 if worker is None:
                     continue
@@ -153,12 +156,15 @@ class Supervisor:
                         yield job.task, event
                         if isinstance(event, Done):  # recorded by now: what reads its outputs may begin
                             worker.queue.unfinished.discard(job.task.label)
+            while self._undone:
+                yield self._undone.pop()
 
     def close(self) -> None:
         """End all workers."""
         for worker in self._workers:
             worker.handle.kill()
         self._workers.clear()
+        self._meter.look((), ())
 
     def _move_workers(self, queues: Sequence[_Queue]) -> None:
         """Keep the workers that are large enough for a lane, with their models; end the others.
@@ -168,7 +174,7 @@ class Supervisor:
         room = {id(queue): queue.size for queue in queues}
         kept = []
         for worker in self._workers:
-            home = next((q for q in queues if room[id(q)] and _holds(worker.resources, q.resources)), None)
+            home = next((q for q in queues if room[id(q)] and holds(worker.resources, q.resources)), None)
             if home is None or worker.job is not None:
                 worker.handle.kill()
                 continue
@@ -187,7 +193,8 @@ class Supervisor:
                 if len(mine) >= queue.size:  # all of them have done something, and this job asks for one that has not
                     mine.remove(idle[0])
                     self._end(idle.pop(0))
-                worker = _Busy(self._backend.start(queue.resources), queue.resources, queue, time.monotonic())
+                handle = self._backend.start(queue.resources, lane=queue.name)
+                worker = _Busy(handle, queue.resources, queue, time.monotonic())
                 self._workers.append(worker)
                 mine.append(worker)
             else:
@@ -202,6 +209,7 @@ class Supervisor:
 
     def _submit(self, worker: _Busy, job: Job) -> None:
         isolation = job.task.isolation.model_copy(update={"patient": self._failures.hopeless()})
+        self._meter.given(worker.queue.name, worker.resources, job.task)
         worker.handle.submit(job.task.model_copy(update={"isolation": isolation}))
 
     def _welcome(self, worker: _Busy, event: Ready) -> None:
@@ -217,6 +225,7 @@ class Supervisor:
         self._submit(worker, worker.job)
 
     def _note(self, worker: _Busy, job: Job, event: Event) -> None:
+        self._meter.heard(job.task, event)
         if isinstance(event, Progress):
             worker.begun = None if event.finished else event.span
             worker.loading, worker.at = "", f"{event.span.step} {event.span.start}"
@@ -242,30 +251,35 @@ class Supervisor:
         Nothing is learnt where no more work is given out: what ends a run from outside may end all its processes.
         """
         self._check()
-        if (job := self._give_back(worker)) is None:
+        if (job := self._give_back(worker, event.cause)) is None:
             return
         why = f"{WHAT[event.cause]} {worker.scene().doing} {event.detail}"
-        log.warning("%s %s: %s", job.task.stage, job.task.label, why)
+        log.warning("%s %s: %s", job.task.stage, job.task.label, why, extra=job.about)
         job.lose(event, worker.begun, worker.scene(), self._limits)
 
     def _break(self, worker: _Busy, event: Broken) -> None:
         """End a process that cannot be trusted; its job is done again in a fresh one."""
-        if (job := self._give_back(worker)) is None:
+        if (job := self._give_back(worker, "device")) is None:
             return
-        log.warning(
-            "%s %s: process ended, for it may fail on anything: %s", job.task.stage, job.task.label, event.detail
-        )
+        told = "%s %s: process ended, for it may fail on anything: %s"
+        log.warning(told, job.task.stage, job.task.label, event.detail, extra=job.about)
         for span, _ in event.guilty:
             self._failures.guilty(span.step)
         job.break_(event, worker.scene(), self._limits)
 
-    def _give_back(self, worker: _Busy) -> Job | None:
+    def _give_back(self, worker: _Busy, cause: Cause) -> Job | None:
         """End a worker; its job, if it has one, is the next of its lane."""
         self._end(worker)
         if (job := worker.job) is not None:
-            self._failures.forget(job.counted)
+            self._meter.over(job.task, lost=cause)
+            self._forget(job)
             worker.queue.jobs.appendleft(job)
         return job
+
+    def _forget(self, job: Job) -> None:
+        """An attempt came to nothing: what it has reported is not done."""
+        self._undone += [(job.task, undone) for undone in job.undone()]
+        self._failures.forget(job.counted)
 
     def _end(self, worker: _Busy) -> None:
         self._workers.remove(worker)
@@ -276,16 +290,12 @@ class Supervisor:
         job = worker.job
         assert job is not None, "an idle worker reported a failure"
         worker.job, worker.begun = None, None
-        self._failures.forget(job.counted)
+        self._forget(job)
+        self._meter.over(job.task, lost="error")
         job.attempts += 1
-        log.warning("%s %s failed: %s", job.task.stage, job.task.label, event.detail)
+        log.warning("%s %s failed: %s", job.task.stage, job.task.label, event.detail, extra=job.about)
         if event.fatal or job.attempts > self._limits.task_retries:
             raise _ERRORS.get(event.error, RunnerError)(
                 f"{job.task.stage} {job.task.label}: {event.error}: {event.detail}"
             )
         worker.queue.jobs.append(job)
-
-
-def _holds(have: Resources, wanted: Resources) -> bool:
-    """Whether workers of one size can do the tasks of another."""
-    return have.cpus >= wanted.cpus and have.gpus >= wanted.gpus and have.memory_mb >= wanted.memory_mb

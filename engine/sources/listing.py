@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import zlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +18,7 @@ from fld_engine.engine.data.secrets import referring, refers, resolved
 from fld_engine.engine.data.source_account import Counting, Example, Reasons
 from fld_engine.engine.data.transport import DEFINITE, asked
 from fld_engine.engine.sources.files import irregular, locate
-from fld_engine.engine.sources.item import Rejected, extension, printable
+from fld_engine.engine.sources.item import Rejected, SourceChunk, SourceSpec, extension, printable
 from fld_engine.schemas.errors import SourceError, TransportError
 
 CHUNK_FILES = 1000
@@ -57,6 +58,16 @@ class Listing:
             counting.add("images", "passed_over", why, 1, Example(uri=printable(f"{name}/{path}")))
         return counting.account().images.passed_over
 
+    def chunk_a_file(self, spec: SourceSpec, kind: str, files: Sequence[tuple[str, int]]) -> list[SourceChunk]:
+        """A chunk for each of these files; whatever else is listed is passed over."""
+        passed_over = self.passed_over(spec.name, {path for path, _ in files})
+        return [
+            SourceChunk(
+                spec=spec, kind=kind, base=self.base, files=(file,), stamp=self.stamp([file]), passed_over=passed_over
+            )
+            for file in files
+        ]
+
     def outside(self) -> str:
         """Half a sentence where links lead out of the folder, for errors that say that nothing was found."""
         links = [path for path, reason in self.set_aside.items() if reason == "link_outside"]
@@ -75,7 +86,7 @@ def list_files(url: str, name: str, *, allow_outside: bool = False) -> Listing:
     unless `allow_outside`. Raises `SourceError` where nothing is there or it may not be read, `TransportError` where
     the store does not answer.
     """
-    try:
+    with _telling(url):
         fs, path = locate(url)
         info = _info(fs, path, url)
         if info is None:
@@ -86,6 +97,24 @@ def list_files(url: str, name: str, *, allow_outside: bool = False) -> Listing:
         # without it, a local folder that may not be entered would be left out in silence
         strict = {"on_error": "raise"} if isinstance(fs, LocalFileSystem) else {}
         found = asked(url, lambda: fs.find(path, detail=True, **strict))
+    prefix = path.rstrip("/") + "/"
+    links = _links_aside(path, found, prefix, allow_outside)
+    entries = {full.removeprefix(prefix): entry for full, entry in found.items()}
+    return _checked(base.rstrip("/"), entries, name, links)
+
+
+def check_there(url: str) -> None:
+    """Raises what `list_files` does where nothing is at a URL or it may not be read; a pattern is taken as it is."""
+    with _telling(url):
+        fs, path = locate(url)
+        _info(fs, path, url)
+
+
+@contextmanager
+def _telling(url: str) -> Iterator[None]:
+    """What goes wrong at a source, as an error that says what to do."""
+    try:
+        yield
     except TransportError as error:
         if error.kind == "gone":
             raise SourceError(
@@ -96,14 +125,8 @@ def list_files(url: str, name: str, *, allow_outside: bool = False) -> Listing:
                 f"source {url} cannot be read: {error.__cause__}; check the URL and the access rights"
             ) from error
         raise
-    except ImportError as error:
-        raise SourceError(f"source {url} cannot be read: {error}; install fld-engine[s3] or fld-engine[gcs]") from error
     except (OSError, ValueError) as error:
         raise SourceError(f"source {url} cannot be read: {error}; check the URL and the access rights") from error
-    prefix = path.rstrip("/") + "/"
-    links = _links_aside(path, found, prefix, allow_outside)
-    entries = {full.removeprefix(prefix): entry for full, entry in found.items()}
-    return _checked(base.rstrip("/"), entries, name, links)
 
 
 def _info(fs: Any, path: str, url: str) -> Any:

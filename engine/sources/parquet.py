@@ -83,18 +83,7 @@ class ParquetSource:
             raise SourceError(
                 f"source {spec.url} holds no .parquet among its {len(listing.files)} files{listing.outside()}"
             )
-        passed_over = listing.passed_over(spec.name, {path for path, _ in files})
-        made = [
-            SourceChunk(
-                spec=spec,
-                kind="parquet",
-                base=listing.base,
-                files=(file,),
-                stamp=listing.stamp([file]),
-                passed_over=passed_over,
-            )
-            for file in files
-        ]
+        made = listing.chunk_a_file(spec, "parquet", files)
         for chunk in made:
             try:
                 with _open(chunk.url(chunk.files[0][0]), chunk.files[0][1]) as file:

@@ -77,18 +77,7 @@ class TarSource:
                 f"source {spec.url} holds no .tar among its {len(listing.files)} files; "
                 f"compressed tars cannot be read in places: decompress them first{listing.outside()}"
             )
-        passed_over = listing.passed_over(spec.name, {path for path, _ in tars})
-        return [
-            SourceChunk(
-                spec=spec,
-                kind="tars",
-                base=listing.base,
-                files=(file,),
-                stamp=listing.stamp([file]),
-                passed_over=passed_over,
-            )
-            for file in tars
-        ]
+        return listing.chunk_a_file(spec, "tars", tars)
 
     def read(self, chunk: SourceChunk, max_bytes: int) -> Iterator[ReadItem]:
         """Samples in tar order; of a damaged tar everything before the damage, and one rejected row for the rest."""

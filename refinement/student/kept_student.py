@@ -6,7 +6,6 @@ import tempfile
 from pathlib import Path
 
 from fld_engine.engine.data.hashing import sha256_hex
-from fld_engine.engine.data.secrets import url_to_fs
 from fld_engine.engine.data.store import Store
 from fld_engine.refinement.student.model import Student, load_student
 from fld_engine.schemas.annotations import Frozen
@@ -70,10 +69,10 @@ def find_kept(store: Store, folder: str, made_of: str) -> KeptStudent | None:
 
 def open_kept(url: str, *, max_target_tokens: int = 512) -> Student:
     """Open a student by the URL of its folder; one of an object store is copied to this machine first."""
-    fs, path = url_to_fs(url)
-    if "file" in fs.protocol:
-        return load_student(str(path), max_target_tokens=max_target_tokens)
+    store = Store(url)
+    if store.local:
+        return load_student(store.base, max_target_tokens=max_target_tokens)
     with tempfile.TemporaryDirectory(prefix="fld-student-") as local:
-        for file in fs.ls(path, detail=False):
-            fs.get_file(file, f"{local}/{str(file).rsplit('/', 1)[-1]}")
+        for name in store.list_sizes(""):
+            store.fetch(name, f"{local}/{name}")
         return load_student(local, max_target_tokens=max_target_tokens)

@@ -33,7 +33,7 @@ class Checkpoints:
         with self._store.open_commit(self._path(step)) as stream:
             stream.write(buffer.getvalue())
         for old in self.steps()[: -self._keep]:
-            self._store.fs.rm_file(self._store.path(self._path(old)))
+            self._store.delete(self._path(old))
 
     def load(self, step: int | None = None) -> dict[str, Any] | None:
         """The state after that many steps, by default the latest; None where there is none.

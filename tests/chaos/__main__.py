@@ -6,20 +6,23 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 import tempfile
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from tests.chaos.cases import PLAYED, Case, draw
-from tests.chaos.ground import DISK, STAGES, lay
+from tests.chaos.ground import DISK, S3, STAGES, Ground, lay
 from tests.chaos.play import Verdict, play, why_no_disk
+from tests.object_store import served_bucket
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -29,13 +32,19 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--case", action="append", default=[], type=Case.read)
     parser.add_argument("--side-by-side", type=int, default=max(1, (os.cpu_count() or 1) // 2))
     given, out = parser.parse_args(arguments), Console(width=120)
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # the store's server tells of each request
     folder = Path(tempfile.mkdtemp(prefix="fld-chaos-"))
     refused = why_no_disk(folder)
     if refused:
         out.print(f"no full disks: {refused}")
-    ground = lay(folder / "ground", {case.stage for case in given.case} or STAGES)
-    victims = {victim for _, victim in PLAYED} - ({DISK} if refused else set())
-    cases = given.case or [*draw(ground, given.kills, given.seed, victims)]
+    is_far = not given.case or any(case.runner == S3 for case in given.case)
+    with served_bucket() if is_far else nullcontext("") as bucket:
+        ground = lay(folder / "ground", {case.stage for case in given.case} or STAGES, bucket)
+        victims = {victim for _, victim in PLAYED} - ({DISK} if refused else set())
+        return _play(given.case or [*draw(ground, given.kills, given.seed, victims)], ground, folder, given, out)
+
+
+def _play(cases: Sequence[Case], ground: Ground, folder: Path, given: argparse.Namespace, out: Console) -> int:
 
     def played(numbered: tuple[int, Case]) -> tuple[Case, Verdict]:
         number, case = numbered

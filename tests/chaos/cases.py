@@ -6,7 +6,7 @@ import random
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from tests.chaos.ground import DISK, STAGES, Ground
+from tests.chaos.ground import DISK, S3, STAGES, Ground
 
 PLAYED = (
     ("local", "driver"),
@@ -15,7 +15,10 @@ PLAYED = (
     ("ray", "driver"),
     ("ray", "worker"),
     ("ray", "raylet"),
+    (S3, "driver"),
+    (S3, "worker"),
 )
+"""Runner and victim; runner `s3` is `local` on a root in an object store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,7 @@ def draw(ground: Ground, num_kills: int, seed: int, victims: Collection[str]) ->
     while num_kills > 0:
         dice.shuffle(rows)
         for stage, runner, victim in rows:
-            if (most := ground.most(stage, victim)) > 0 and num_kills > 0:
+            if (most := ground.most(stage, victim, runner)) > 0 and num_kills > 0:
                 often = min(num_kills, dice.choice((1, 2)) if victim == "driver" else 1)
                 yield Case(stage, runner, victim, tuple(dice.randint(1, most) for _ in range(often)))
                 num_kills -= often

@@ -75,9 +75,15 @@ def counting(folder: Path, stage: str) -> Iterator[None]:
         (folder / f"{role}.count").rename(folder / f"{stage}.{role}")
 
 
-def copy_root(root: Path, to: Path) -> None:
-    """Copy a root as it stands, without its lease."""
-    shutil.copytree(root, to, dirs_exist_ok=True, ignore=shutil.ignore_patterns("lease.*"))
+def copy_root(root: Path, to: Path | str) -> None:
+    """Copy a root as it stands, without its lease, to a folder or a URL."""
+    if isinstance(to, Path):
+        shutil.copytree(root, to, dirs_exist_ok=True, ignore=shutil.ignore_patterns("lease.*"))
+        return
+    store = Store(to)
+    for path in root.rglob("*"):
+        if path.is_file() and not path.match("lease.*"):
+            store.write_bytes(path.relative_to(root).as_posix(), path.read_bytes())
 
 
 @contextmanager
@@ -118,7 +124,7 @@ def main(order: dict[str, str]) -> None:
             keep_config(pipeline.store, config_of(order["photographs"], {}))
             pipeline.preflight()
             for name, do in steps_of(stage, order["image_id"]).items():
-                if not stage:
+                if not stage and pipeline.store.local:
                     copy_root(Path(order["root"]), folder / "before" / name)
                 with counting(folder, name) if stage in ("", name) and not early else nullcontext():
                     do(pipeline)

@@ -11,9 +11,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from fld_engine.engine.data.lease import LEASE_FILE
+from fld_engine.engine.data.store import Store
 from tests.chaos.cases import Case
 from tests.chaos.driver import copy_root
-from tests.chaos.ground import DISK, PAGE, Ground, everything, num_pages
+from tests.chaos.ground import DISK, PAGE, S3, Ground, everything, num_pages
 from tests.chaos.starting import Ended
 
 ROOM = "size=256m"
@@ -37,11 +39,11 @@ def play(case: Case, ground: Ground, folder: Path) -> Verdict:
     try:
         if case.victim == DISK:
             with disk(folder / "root", ground.before(case.stage), case.moments[0]) as root:
-                struck, found = _fill(case, ground, root)
+                struck, found = _fill(case, ground, root, folder)
         else:
-            root = folder / "root"
+            root = f"{ground.bucket}/{folder.name}" if case.runner == S3 else folder / "root"
             copy_root(ground.before(case.stage), root)
-            struck, found = _kill(case, ground, root)
+            struck, found = _kill(case, ground, root, folder)
     except AssertionError as error:
         return Verdict(len(struck), resumed=False, same=False, wrong=str(error))
     if wrong := differences(ground.ends[case.stage], found):
@@ -50,7 +52,7 @@ def play(case: Case, ground: Ground, folder: Path) -> Verdict:
     return Verdict(len(struck), resumed=True, same=True)
 
 
-def _kill(case: Case, ground: Ground, root: Path) -> tuple[list[Ended], dict[str, str]]:
+def _kill(case: Case, ground: Ground, root: Path | str, folder: Path) -> tuple[list[Ended], dict[str, str]]:
     """The blows that fell, and what the root holds at last. Raises `AssertionError` where a run does not end well.
 
     Without a worker or one of two nodes a run goes on by itself; a driver that was killed is started again.
@@ -59,30 +61,30 @@ def _kill(case: Case, ground: Ground, root: Path) -> tuple[list[Ended], dict[str
     struck: list[Ended] = []
     ended: Ended | None = None
     for moment in case.moments:
-        ended = ground.drive(root, case.stage, runner, victim=case.victim, moment=moment)
+        ended = ground.drive(root, folder, case.stage, runner, victim=case.victim, moment=moment)
         if not ended.struck:
             break
         struck.append(ended)
         if case.victim == "driver":
             assert ended.status == -signal.SIGKILL, f"exit {ended.status}:\n{ended.said}"
     if ended is None or ended.status == -signal.SIGKILL:
-        ended = ground.drive(root, case.stage, runner)
+        ended = ground.drive(root, folder, case.stage, runner)
     assert ended.status == 0, f"exit {ended.status}:\n{ended.said}"
-    assert not (root / "lease.json").exists(), "a lease is left"
+    assert not Store(str(root)).exists(LEASE_FILE), "a lease is left"
     return struck, everything(root)
 
 
-def _fill(case: Case, ground: Ground, root: Path) -> tuple[list[Ended], dict[str, str]]:
+def _fill(case: Case, ground: Ground, root: Path, folder: Path) -> tuple[list[Ended], dict[str, str]]:
     """As `_kill`, of a run on a disk that is too small: it says so, and nothing else; with room it goes on."""
-    first = ground.drive(root, case.stage, case.runner)
+    first = ground.drive(root, folder, case.stage, case.runner)
     full = first.status != 0
     if full:
         assert first.status == 1, f"exit {first.status}:\n{first.said}"
         assert FULL in first.said, f"it does not say that the disk is full:\n{first.said}"
         subprocess.run(["mount", "-o", f"remount,{ROOM}", root], check=True)
-        again = ground.drive(root, case.stage, case.runner)
+        again = ground.drive(root, folder, case.stage, case.runner)
         assert again.status == 0, f"exit {again.status}:\n{again.said}"
-    assert not (root / "lease.json").exists(), "a lease is left"
+    assert not Store(str(root)).exists(LEASE_FILE), "a lease is left"
     return [first] if full else [], everything(root)
 
 

@@ -27,13 +27,20 @@ class Ended:
 
 
 def start(
-    root: Path, photographs: Path, stage: str, runner: str, *, image_id: str = "", victim: str = "", moment: int = 0
+    root: Path | str,
+    folder: Path,
+    photographs: Path,
+    stage: str,
+    runner: str,
+    *,
+    image_id: str = "",
+    victim: str = "",
+    moment: int = 0,
 ) -> Ended:
-    """Drive a root to its end, but for what a blow at a moment makes of it; `root.parent` is for counts.
+    """Drive a root to its end, but for what a blow at a moment makes of it; `folder` is for counts.
 
     Raises `AssertionError` where the driver hangs, and ends it with all that it started.
     """
-    folder = root.parent
     order = {
         "root": str(root),
         "folder": str(folder),

@@ -51,7 +51,7 @@ def test_a_run_that_was_disturbed_ends_with_the_same_bytes(
 def test_cases_are_drawn_for_every_row_and_can_be_played_again(tmp_path: Path) -> None:
     """By their text alone: whoever reads a failed case in the table needs neither its seed nor its number."""
     counts = {(stage, role): 9 for stage in STAGES for role in ("driver", "worker")}
-    ground = Ground(tmp_path, "", counts, dict.fromkeys(STAGES, 9), {})
+    ground = Ground(tmp_path, "", counts, dict.fromkeys(STAGES, 9), {}, "s3://bucket", counts)
     victims = {victim for _, victim in PLAYED}
     drawn = [*draw(ground, 200, 1, victims)]
     assert sum(len(case.moments) for case in drawn) == 200

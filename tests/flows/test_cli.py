@@ -64,6 +64,12 @@ def test_run_makes_everything_and_a_second_run_says_there_is_nothing_to_do(recip
     assert fld("run", str(recipe), "--root", root, *beside).returncode == 0
     assert len(list((tmp_path / "root/coco/images").iterdir())) == 9
     assert "nothing to do" in fld("run", str(recipe), "--root", root, *beside).stdout
+    dropping = fld("run", str(recipe), "--root", root)
+    assert dropping.returncode == 2
+    assert "exporters.coco" in dropping.stderr
+    assert "--yes" in dropping.stderr
+    assert "nothing to do" in fld("run", "root", cwd=tmp_path).stdout, "it goes on as it is"
+    assert json.loads(fld("plan", root, "--json").stdout)["to_write"] == []
 
     verified = fld("verify", f"{root}/export")
     assert verified.returncode == 0
@@ -94,6 +100,10 @@ def test_run_makes_everything_and_a_second_run_says_there_is_nothing_to_do(recip
         (["status", "--root", "nothing-here"], 1, "is not a dataset root"),
         (["explain", "abc", "--root", "nothing-here"], 1, "is not a dataset root"),
         (["run", "laptop", "--root", "r"], 2, "no --source was given"),
+        (["run", "laptop"], 2, "say on which with --root"),
+        (["run", "nothing-here"], 2, "neither a dataset root"),
+        (["run"], 2, "name a dataset root"),
+        (["run", "--root", "nothing-here"], 1, "is not a dataset root"),
         (["remove", "--ids", "ids.txt", "--root", "nothing-here"], 1, "is not a dataset root"),
         (["diff", "here", "there"], 1, "has no manifest.json"),
     ],

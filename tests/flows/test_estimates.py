@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from fld_engine.engine.plan.config import load_config, parse_config
 from fld_engine.flows.cli import app
-from fld_engine.flows.estimates import measure, stated_rates
+from fld_engine.flows.estimates import measure
 from tests.roots import write_photographs
 
 
@@ -26,11 +26,6 @@ def test_a_calibration_measures_each_annotator_on_the_first_images(tmp_path: Pat
     assert rates["slow"] <= 5.0, "0.2 s of work for an image are at most 5 images a second"
     assert rates["slower"] <= 2.5
     assert rates["slower"] < rates["slow"]
-
-
-def test_stated_rates_are_taken_as_they_are() -> None:
-    config = parse_config({"annotators": {"a": {"use": "fake", "images_per_s": 30}, "b": {"use": "fake"}}}, where="t")
-    assert stated_rates(config) == {"a": 30.0}
 
 
 def test_a_plan_on_paper_prints_hours_without_a_root(tmp_path: Path) -> None:

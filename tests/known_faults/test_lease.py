@@ -293,7 +293,8 @@ def test_a_run_that_the_lease_refuses_has_changed_no_file(root: Path) -> None:
     before = files_of(root)
     with LeaseHolder(Store(str(root))):
         other = recipe(root, filters={"region-confidence": {"params": {"objects": 0.9}}})
-        done = subprocess.run([*FLD, "run", other, "--root", str(root)], capture_output=True, text=True, check=False)
+        command = [*FLD, "run", other, "--root", str(root), "--yes"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "held by another driver" in done.stderr
     assert files_of(root) == before

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 import sysconfig
@@ -39,25 +38,6 @@ def _files(folder: Path) -> Iterator[Path]:
             yield from _files(path)
         elif path.is_file():
             yield path
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built from a source distribution, as an index would have it, of the files that git knows."""
-    folder = tmp_path_factory.mktemp("built")
-    listed = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=REPOSITORY, check=True, capture_output=True, text=True
-    ).stdout
-    for file in filter(None, listed.split("\0")):
-        (folder / "source" / file).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(REPOSITORY / file, folder / "source" / file, follow_symlinks=False)
-    code = "import setuptools.build_meta as b; b.build_sdist('..')"
-    subprocess.run(
-        [sys.executable, "-c", code], cwd=folder / "source", check=True, capture_output=True, timeout=PATIENCE_S
-    )
-    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", str(folder)]
-    subprocess.run([*build, str(next(folder.glob("*.tar.gz")))], check=True, capture_output=True, timeout=PATIENCE_S)
-    return next(folder.glob("fld_engine-*.whl"))
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import fsspec
 import jsonschema
 import numpy as np
 import pyarrow as pa
@@ -24,6 +25,7 @@ from fld_engine.schemas import reader
 from fld_engine.schemas.reader import ExportError, Position, Sample, ShardError, choose, open_export
 from fld_engine.schemas.sample import SAMPLE
 from tests.engine.stages.export.export_builder import write_export
+from tests.object_store import served_bucket
 
 NUM = 23
 
@@ -140,6 +142,27 @@ def test_every_export_carries_the_reader_and_it_needs_nothing_else(export: Path,
         [sys.executable, "-I", "-S", "-c", code, str(export)], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == keys(export)
+
+
+def test_an_export_in_a_bucket_is_read_in_the_same_order(export: Path) -> None:
+    with served_bucket() as bucket:
+        store, place = fsspec.url_to_fs(bucket)
+        store.put(f"{export}/", f"{place}/export/", recursive=True)
+        opened = open_export(f"{bucket}/export/", "train")
+        assert [s.key for s, _ in opened.epoch(epoch=1, seed=2)] == keys(export, epoch=1, seed=2)
+        with pytest.raises(ExportError, match="no whole export"):
+            open_export(f"{bucket}/elsewhere", "train")
+
+
+def test_what_cannot_open_an_address_is_said(export: Path) -> None:
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import reader; reader.open_export('s3://bucket/export', 'train')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code, str(export)], capture_output=True, text=True, check=False
+    )
+    assert "ExportError: s3://bucket/export/manifest.json is no local file" in done.stderr
+    assert "No module named 'fsspec'" in done.stderr
 
 
 def test_published_schemas_describe_what_is_published(export: Path) -> None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
+
+from fld_engine.engine.data.outlines import enclosed_area, outer_borders
 
 Bitmap = npt.NDArray[np.uint8]
 
@@ -67,11 +68,12 @@ def mask_polygons(mask: Bitmap) -> list[list[float]]:
     The contour is traced at twice the size, so that it runs a quarter of a pixel inside the true edge, and a part one
     pixel wide still encloses an area.
     """
-    left, top, width, height = cv2.boundingRect(mask)
-    if not width:
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    if not len(rows):
         return []
-    twice = mask[top : top + height, left : left + width].repeat(2, axis=0).repeat(2, axis=1)
-    contours, _ = cv2.findContours(twice, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    outlines = [(contour.reshape(-1, 2) + 0.5) / 2 + (left, top) for contour in contours if len(contour) > 2]
-    outlines.sort(key=lambda points: (-cv2.contourArea(points.astype(np.float32)), points.tolist()))
+    top, left = int(rows[0]), int(columns[0])
+    part = mask[top : int(rows[-1]) + 1, left : int(columns[-1]) + 1]
+    twice = part.repeat(2, axis=0).repeat(2, axis=1)
+    contours = sorted(outer_borders(twice, corners=True), key=lambda points: (-enclosed_area(points), points.tolist()))
+    outlines = ((contour + 0.5) / 2 + (left, top) for contour in contours if len(contour) > 2)
     return [[float(value) for value in points.reshape(-1)] for points in outlines]

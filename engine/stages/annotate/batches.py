@@ -15,6 +15,7 @@ from fld_engine.engine.data.rows import RowWriter
 from fld_engine.engine.plan.protocols import Annotator, Reducing, Sample
 from fld_engine.engine.plan.tasks import Isolation, Span
 from fld_engine.engine.plan.trust import Trust
+from fld_engine.engine.run.logs import about, context
 from fld_engine.engine.stages.annotate.decode import decode_ahead, decode_singly
 from fld_engine.schemas.annotations import Annotations, Source, Status
 from fld_engine.schemas.errors import TransportError
@@ -174,7 +175,8 @@ def _run_batch(run: Run, samples: Mapping[int, Sample], process: _Process, batch
     process.report(span, 0)
     begin = time.perf_counter()
     try:
-        answers = run.annotator.annotate(list(samples.values()))
+        with context(specialist=run.name, images=tuple(sample.id for sample in samples.values())):
+            answers = run.annotator.annotate(list(samples.values()))
         run.seconds += time.perf_counter() - begin
         if len(answers) != len(samples):
             raise ValueError(f"annotator {run.name!r} gave {len(answers)} results for {len(samples)} samples")
@@ -184,7 +186,8 @@ def _run_batch(run: Run, samples: Mapping[int, Sample], process: _Process, batch
         reason = f"{type(error).__name__}: {error}"[:300]
         process.trust.failed(span, batch, error, reason)
         if len(samples) == 1:
-            log.warning("annotator %s failed on image %s: %s", run.name, samples[indices[0]].id, reason)
+            told = about(specialist=run.name, images=(samples[indices[0]].id,))
+            log.warning("annotator %s failed on image %s: %s", run.name, samples[indices[0]].id, reason, extra=told)
             run.outcomes[indices[0]] = Outcome("failed", reason=reason, isolated=isolated)
             process.trust.count_failure(run.name, f"{samples[indices[0]].id}: {reason}")
             process.report(span, 1)

@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from fld_engine.engine.data.images import RGB
 from fld_engine.engine.data.partition import PartitionImages
+from fld_engine.engine.run.logs import context
 from fld_engine.schemas.errors import UnreadableImage
 
 DECODERS = 2
@@ -51,6 +52,7 @@ def _num_bytes(images: PartitionImages, index: int) -> int:
 
 def _decode(images: PartitionImages, index: int) -> RGB | str:
     try:
-        return images.pixels(index)
+        with context(images=(images.identity(index)[0],)):
+            return images.pixels(index)
     except UnreadableImage as error:
         return str(error)

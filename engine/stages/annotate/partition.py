@@ -21,6 +21,7 @@ from fld_engine.engine.plan.reading import begin_reading
 from fld_engine.engine.plan.stages import Worker
 from fld_engine.engine.plan.tasks import Span, Spent
 from fld_engine.engine.stages.annotate.batches import Outcome, Run, annotate_group, outcome_tables, sees
+from fld_engine.engine.stages.annotate.spending import Spending
 from fld_engine.schemas.annotations import Annotations, Frozen, Source
 from fld_engine.schemas.kinds import NOT_STORED, Kind
 
@@ -60,14 +61,17 @@ def _annotate(
 ) -> list[tuple[OutputRecord, Spent]]:
     store = worker.store
     images = PartitionImages(store, task.partition, task.images)
+    spending = Spending([step.name for step in group], store.traffic)
     runs, loaded, old_rows, taken_over = [], {}, {}, {}
     made_with: dict[str, tuple[Versions, ...]] = {}
     for step in group:
-        annotator, loaded[step.name] = worker.annotator(step.name, step.config)
-        upstream = {
-            name: read_tables(store, live.get(name) or read_output(store, name, task.partition.id, fingerprint))
-            for name, fingerprint in step.upstream.items()
-        }
+        with spending.of(step.name):
+            annotator, loaded[step.name] = worker.annotator(step.name, step.config)
+            upstream = {
+                name: read_tables(store, live.get(name) or read_output(store, name, task.partition.id, fingerprint))
+                for name, fingerprint in step.upstream.items()
+            }
+        spending.begin(step.name, annotator)
         outcomes = _blocked(step, upstream, images)
         taken_over[step.name], made_with[step.name] = 0, ()
         if step.replays:
@@ -83,23 +87,30 @@ def _annotate(
         begin_reading(worker, 0, f"{store.url}/{task.partition.files['tar'].path}")
         images.fetch()
     annotate_group(runs, images, task.seed, worker.isolation, worker.report, worker.trust)
-    committed = []
-    for number, (step, run) in enumerate(zip(group, runs, strict=True)):
+    outputs = []
+    for step, run in zip(group, runs, strict=True):
+        spending.end(step.name, run.annotator, run.seconds)
         source = Source(annotator=step.name, model=run.annotator.model.id, revision=run.annotator.model.revision)
         tables = outcome_tables(run, images, source)
         if step.replays:
             tables = _with_old_rows(tables, old_rows[step.name], [images.identity(i)[0] for i in range(len(images))])
         here = versions_here(libraries_of(run.annotator))
         every = (*made_with[step.name], *((here,) if here and here not in made_with[step.name] else ()))
-        output = write_output(store, step.name, task.partition, step.fingerprint, tables, made_with=every)
-        spent = Spent(
-            models_loaded=int(loaded[step.name]),
-            images_read=images.num_read if number == 0 else 0,
-            images_annotated=output.done - taken_over[step.name],
-            seconds=run.seconds,
-        )
-        committed.append((output, spent))
-    return committed
+        with spending.of(step.name):
+            outputs.append(write_output(store, step.name, task.partition, step.fingerprint, tables, made_with=every))
+    shares = spending.shares()
+    return [
+        (output, shares[output.step].model_copy(update=used))
+        for number, (output, run) in enumerate(zip(outputs, runs, strict=True))
+        for used in [
+            {
+                "models_loaded": int(loaded[output.step]),
+                "images_read": images.num_read if number == 0 else 0,
+                "images_annotated": output.done - taken_over[output.step],
+                "seconds": run.seconds,
+            }
+        ]
+    ]
 
 
 def _known(

@@ -7,14 +7,15 @@ import pyarrow.parquet as pq
 
 from fld_engine.engine.data.hashing import fingerprint, sha256_hex
 from fld_engine.engine.data.identity import identity_of
+from fld_engine.engine.data.transport import DEFINITE
 from fld_engine.engine.plan.exclude import ExcludeList
-from fld_engine.engine.sources.files import locate
+from fld_engine.engine.sources.files import open_random, read_whole
 from fld_engine.engine.sources.item import extension
 from fld_engine.engine.sources.listing import list_files
 from fld_engine.engine.sources.open import open_source
 from fld_engine.engine.stages.contamination.state import APPEARANCE_VERSION
 from fld_engine.engine.stages.contamination.tables import ListPart
-from fld_engine.schemas.errors import SourceError
+from fld_engine.schemas.errors import SourceError, TransportError
 
 HASH_COLUMNS = ("sha256", "phash", "hash", "image_id")
 """Columns of a Parquet file that are taken for hashes where it has no pictures and `hash_column` is not given."""
@@ -50,9 +51,7 @@ def _is_hash_table(one: ExcludeList) -> bool:
 
 def hash_column_of(url: str) -> str:
     """The column of hashes of a Parquet file without pictures; empty where there is none."""
-    fs, path = locate(url)
-    with fs.open(path, "rb") as stream:
-        schema = pq.read_schema(stream)
+    schema = open_table(url).schema_arrow
     if any(pa.types.is_struct(kind) for kind in schema.types):
         return ""
     named = [name for name in HASH_COLUMNS if name in schema.names]
@@ -69,8 +68,24 @@ def _column(part: ListPart) -> str:
 
 
 def read_file(url: str) -> bytes:
-    fs, path = locate(url)
+    """Raises `SourceError` where the list is gone or forbidden, `TransportError` where its store does not answer."""
     try:
-        return bytes(fs.cat_file(path))
-    except OSError as error:
-        raise SourceError(f"exclude list {url} cannot be read: {error}; check the URL and the access rights") from error
+        return read_whole(url)
+    except TransportError as error:
+        raise _unread(url, error) from error
+
+
+def open_table(url: str) -> pq.ParquetFile:
+    """A list that is a Parquet file. Raises as `read_file` does, and `SourceError` for what is no Parquet file."""
+    try:
+        return pq.ParquetFile(open_random(url))
+    except TransportError as error:
+        raise _unread(url, error) from error
+    except pa.ArrowInvalid as error:
+        raise SourceError(f"exclude list {url} is no Parquet file: {error}; write it again") from error
+
+
+def _unread(url: str, error: TransportError) -> SourceError | TransportError:
+    if error.kind not in DEFINITE:
+        return error
+    return SourceError(f"exclude list {url} cannot be read: {error}; check the URL and the access rights")

@@ -8,17 +8,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from fld_engine.engine.data.hashing import image_id, sha256_hex
 from fld_engine.engine.data.images import decode
 from fld_engine.engine.plan.exclude import ExcludeList
 from fld_engine.engine.plan.stages import Worker
 from fld_engine.engine.plan.tasks import Span
-from fld_engine.engine.sources.files import locate
 from fld_engine.engine.sources.item import Rejected, extension
 from fld_engine.engine.sources.open import read_chunk
-from fld_engine.engine.stages.contamination.lists import hash_column_of, read_file
+from fld_engine.engine.stages.contamination.lists import hash_column_of, open_table, read_file
 from fld_engine.engine.stages.contamination.tables import READING, REFERENCES, ListResult, ReadList
 from fld_engine.engine.stages.contamination.views import Views, views_of
 from fld_engine.schemas.errors import SourceError, UnreadableImage
@@ -84,15 +82,13 @@ def _lines(one: ExcludeList) -> Iterator[tuple[str, str]]:
 
 def _cells(one: ExcludeList) -> Iterator[tuple[str, str]]:
     column = one.hash_column or hash_column_of(one.url)
-    fs, path = locate(one.url)
-    with fs.open(path, "rb") as stream:
-        file = pq.ParquetFile(stream)
-        if column not in file.schema_arrow.names:
-            raise SourceError(
-                f"exclude list {one.name}: {one.url} has no column {column or 'of hashes'!r}; set hash_column to one "
-                f"of {', '.join(file.schema_arrow.names)}"
-            )
-        cells = file.read([column])[column].to_pylist()
+    file = open_table(one.url)
+    if column not in file.schema_arrow.names:
+        raise SourceError(
+            f"exclude list {one.name}: {one.url} has no column {column or 'of hashes'!r}; set hash_column to one "
+            f"of {', '.join(file.schema_arrow.names)}"
+        )
+    cells = file.read([column])[column].to_pylist()
     for number, cell in enumerate(cells):
         if cell is not None:
             yield f"row {number}", _as_hex(cell)

@@ -37,7 +37,7 @@ from fld_engine.engine.stages.contamination.tables import (
     ListResult,
     ReadList,
 )
-from fld_engine.schemas.errors import SourceError
+from fld_engine.schemas.errors import SourceError, TransportError
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ def _listed(one: ExcludeList, before: References | None) -> Listed:
     known = before.lists.get(one.name) if before is not None else None
     try:
         parts = parts_of(one)
-    except SourceError:
+    except (SourceError, TransportError):
         if known is None or known.settings != settings:
             raise
         log.warning("exclude list %s cannot be reached; it stands as it was last read", one.name)

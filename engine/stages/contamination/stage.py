@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from fld_engine.engine.data.forgetting import delete_all
@@ -11,6 +11,7 @@ from fld_engine.engine.data.partition import read_output
 from fld_engine.engine.data.records import PartitionRecord
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.plan.keeps import Holding
+from fld_engine.engine.plan.leftovers import Leftover
 from fld_engine.engine.plan.plan import Found, Plan, one_task_each
 from fld_engine.engine.plan.stages import Driver, Removal, Worker
 from fld_engine.engine.plan.tasks import ARITHMETIC, Lane, Task
@@ -148,6 +149,18 @@ class Contamination:
                 look_up(payload, worker)
                 return None
         raise TypeError(f"stage {CONTAMINATION} has no task for {type(task.payload).__name__}")
+
+    def leftovers(self, plan: Plan, journal: Sequence[IngestRecord], files: Mapping[str, int]) -> Iterator[Leftover]:
+        """Reference sets and lists that are not those of the last look-up."""
+        if (state := state_of(plan)) is None:
+            return
+        stays = {part for facts in state.references.lists.values() for part in facts.parts}
+        stays |= {state.references.file.path} if state.references.file else set()
+        for path in sorted(files, key=lambda path: (not path.endswith(".json"), path)):
+            if path.startswith(f"{FOLDER}/references-") and path not in stays:
+                yield Leftover(path, "unused")
+            if path.startswith(f"{FOLDER}/lists/") and path.rsplit("/", 1)[-1].split(".")[0] not in stays:
+                yield Leftover(path, "earlier config")
 
     def forget(self, store: Store, removal: Removal, tick: Callable[[], None]) -> None:
         """The reference set goes, and is gathered again; what lists were read from stays."""

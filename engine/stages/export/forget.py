@@ -34,7 +34,7 @@ def forget_exported(store: Store, removal: Removal, tick: Callable[[], None]) ->
     for name in names:
         marks[name.split(".")[0]].append(name)
     for name in sorted(n for n in names if n.endswith(".json")):
-        group = _read_group(store, f"{RECORDS}/{name}")
+        group = read_group(store, f"{RECORDS}/{name}")
         if group is None or set(group.partitions) & set(removal.partitions):
             store.delete(f"{RECORDS}/{name}")
             tick()
@@ -46,7 +46,7 @@ def forget_exported(store: Store, removal: Removal, tick: Callable[[], None]) ->
     delete_all(store, RECORDS, sorted(n for n in names - kept if not n.endswith(".json")), tick)
 
 
-def _read_group(store: Store, path: str) -> GroupResult | None:
+def read_group(store: Store, path: str) -> GroupResult | None:
     """The record of a group; `None` for one of another version, which nothing goes by any more."""
     try:
         group: GroupResult = store.read_model(path, GroupResult)

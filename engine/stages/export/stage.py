@@ -18,6 +18,7 @@ from fld_engine.engine.data.records import ModelIdentity, PartitionRecord, recor
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.data.tombstones import finish_removal, read_tombstones
 from fld_engine.engine.plan.keeps import Holding
+from fld_engine.engine.plan.leftovers import Leftover
 from fld_engine.engine.plan.libraries import Made
 from fld_engine.engine.plan.plan import Plan
 from fld_engine.engine.plan.stages import Driver, Publication, Removal, Worker
@@ -26,6 +27,7 @@ from fld_engine.engine.stages.contamination.state import left_out, state_of
 from fld_engine.engine.stages.coverage.stage import committed
 from fld_engine.engine.stages.export.facts import FACTS_VERSION, ExcludedFacts, export_facts
 from fld_engine.engine.stages.export.forget import FOLDER, RECORDS, forget_exported
+from fld_engine.engine.stages.export.leftovers import export_leftovers
 from fld_engine.engine.stages.export.manifest import IDX, MANIFEST, SHARDS, Manifest, make_manifest
 from fld_engine.engine.stages.export.placed import Placed, clear_marks, forget_records, mark_placed
 from fld_engine.engine.stages.export.publish import withdraw_manifest, write_export_index
@@ -109,6 +111,9 @@ class Export:
 
     def make_again(self, plan: Plan, outputs: Collection[Made]) -> None:
         forget_records(plan.store, [made.output for made in outputs])
+
+    def leftovers(self, plan: Plan, journal: Sequence[IngestRecord], files: Mapping[str, int]) -> Iterator[Leftover]:
+        yield from export_leftovers(plan.store, files)
 
     def status(self, plan: Plan, journal: Sequence[IngestRecord]) -> ExportStatus:
         path = f"{export_folder(plan)}/{MANIFEST}"
@@ -211,7 +216,7 @@ def _record_path(task: ExportGroup) -> str:
 def _missing(plan: Plan, groups: Sequence[ExportGroup]) -> list[ExportGroup]:
     """Groups without a record, or whose shards and their offsets are not all there, as they were written for it."""
     recorded = plan.store.list_names(RECORDS)
-    sizes = _shard_sizes(plan.store, export_folder(plan))
+    sizes = plan.store.list_sizes(f"{export_folder(plan)}/{SHARDS}")
     placed = Placed(plan.store, export_folder(plan), recorded)
     missing = []
     for task in groups:
@@ -229,15 +234,6 @@ def _missing(plan: Plan, groups: Sequence[ExportGroup]) -> list[ExportGroup]:
         ):
             missing.append(task)
     return missing
-
-
-def _shard_sizes(store: Store, folder: str) -> dict[str, int]:
-    """Bytes of every shard file, in one listing."""
-    try:
-        entries = store.fs.ls(store.path(f"{folder}/{SHARDS}"), detail=True)
-    except FileNotFoundError:
-        return {}
-    return {str(entry["name"]).rsplit("/", 1)[-1]: int(entry["size"]) for entry in entries}
 
 
 def _models(plan: Plan) -> dict[str, ModelIdentity]:

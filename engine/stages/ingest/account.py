@@ -69,6 +69,15 @@ def accounts_of(
     return made
 
 
+def known_of(chunks: Sequence[SourceChunk], known: Mapping[int, int]) -> dict[str, dict[str, int]]:
+    """How many images were known, by source and by key of the chunk, from the numbers of the chunks in their order."""
+    found: dict[str, dict[str, int]] = {}
+    for number, chunk in enumerate(chunks):
+        if known.get(number):
+            found.setdefault(chunk.spec.name, {})[_key(chunk.files[-1][0])] = known[number]
+    return found
+
+
 def _key(path: str) -> str:
     return fingerprint({"last": path})
 

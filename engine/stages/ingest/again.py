@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 
 from fld_engine.engine.data.images import ImageLimits
 from fld_engine.engine.data.journal import IngestRecord, totals
-from fld_engine.engine.data.records import FileRecord
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.plan.config import RunConfig
 from fld_engine.engine.sources.item import SourceChunk
@@ -59,13 +58,13 @@ def _key(row: Row) -> tuple[str, ...]:
 def looked_again(
     store: Store,
     journal: Sequence[IngestRecord],
-    chunks: Sequence[SourceChunk],
+    chunks: Iterable[SourceChunk],
     reread: Sequence[str],
-    quarantine: FileRecord,
+    quarantine: pa.Table,
 ) -> Mapping[str, Any]:
     """Fields of the journal of an ingest: what was refused earlier, in places that it read again.
 
-    These are in its chunks, or in COCO jsons that are all read again, or are refused again.
+    These are in its chunks, or in COCO jsons that are all read again, or are refused again, in its own `quarantine`.
     """
     earlier = totals(journal)
     if not earlier.quarantined and not earlier.rejected_annotations:
@@ -79,7 +78,7 @@ def looked_again(
     for chunk in chunks:
         for uri in file_uris(chunk):
             again |= by_uri.get(uri, set())
-    for uri in store.read_table(quarantine.path, ["uri"])["uri"].to_pylist():
+    for uri in quarantine["uri"].to_pylist():
         again |= {number for number in by_uri.get(uri, ()) if rows[number]["uri"] == uri}
     starts = tuple(f"{name}#" for name in reread)
     again |= {number for number, row in enumerate(rows) if row["uri"].startswith(starts)}

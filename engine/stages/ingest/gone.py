@@ -18,6 +18,7 @@ from fld_engine.engine.data.hashing import fingerprint
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.sources.item import SourceChunk
 from fld_engine.engine.stages.ingest.deduplicate import bucket_of
+from fld_engine.engine.stages.ingest.scanning import NamedChunk
 from fld_engine.engine.stages.ingest.tables import GONE, LISTED, GoneResult
 from fld_engine.engine.stages.ingest.tasks import FindGone
 
@@ -51,8 +52,8 @@ class Relisted:
     packed: set[str] = field(default_factory=set)
 
 
-def relist(store: Store, folder: str, sources: Sequence[Sequence[tuple[SourceChunk, bool]]]) -> Relisted:
-    """Write down the files of the sources that have something new: chunks, and whether this ingest reads them."""
+def relist(store: Store, folder: str, sources: Sequence[Sequence[NamedChunk]]) -> Relisted:
+    """Write down the files of the sources that have something new: those chunks are new that this ingest has read."""
     relisted = Relisted()
     rows: list[tuple[str, bool]] = []
 
@@ -65,15 +66,15 @@ def relist(store: Store, folder: str, sources: Sequence[Sequence[tuple[SourceChu
         rows.clear()
 
     for chunks in sources:
-        if not any(read for _, read in chunks):
+        if not any(named.is_new for named in chunks):
             continue
-        name = chunks[0][0].spec.name
+        name = chunks[0].chunk.spec.name
         relisted.names.append(name)
-        if all(chunk.kind == "coco" for chunk, _ in chunks):
+        if all(named.chunk.kind == "coco" for named in chunks):
             relisted.whole.append(name)
-            if all(read for _, read in chunks):
+            if all(named.is_new for named in chunks):
                 relisted.reread.append(name)
-        for chunk, read in chunks:
+        for chunk, read in ((named.chunk, named.is_new) for named in chunks):
             if read and len(chunk.files) == 1:
                 relisted.packed.update(file_uris(chunk))
             missing = [one.uri for one in chunk.rejected if one.what == "image"]  # mentioned, and not there
@@ -85,10 +86,10 @@ def relist(store: Store, folder: str, sources: Sequence[Sequence[tuple[SourceChu
     return relisted
 
 
-def broken_files(store: Store, relisted: Relisted, quarantines: Sequence[str]) -> tuple[str, ...]:
+def broken_files(relisted: Relisted, quarantine: pa.Table) -> tuple[str, ...]:
     """Files of several images, read by this ingest, of which something is refused as a whole."""
-    tables = [store.read_table(path, ["uri", "what"]) for path in quarantines]
-    refused = {row["uri"] for table in tables for row in table.to_pylist() if row["what"] == "image"}
+    rows = quarantine.select(["uri", "what"]).to_pylist()
+    refused = {row["uri"] for row in rows if row["what"] == "image"}
     return tuple(sorted(relisted.packed & refused))
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
@@ -16,15 +17,14 @@ from fld_engine.engine.data.unread import note_unread
 from fld_engine.engine.plan.config import RunConfig
 from fld_engine.engine.plan.stages import Driver
 from fld_engine.engine.plan.tasks import ARITHMETIC, Lane, Task
-from fld_engine.engine.sources.item import SourceChunk
 from fld_engine.engine.sources.open import open_source
-from fld_engine.engine.stages.ingest.account import accounts_of
+from fld_engine.engine.stages.ingest.account import accounts_of, known_of
 from fld_engine.engine.stages.ingest.again import REPLAY, chunks_again, looked_again
 from fld_engine.engine.stages.ingest.covered import Covered, readings_of
 from fld_engine.engine.stages.ingest.find_twins import find_twins
 from fld_engine.engine.stages.ingest.gone import Relisted, broken_files, looks_for_gone, relist
 from fld_engine.engine.stages.ingest.revise import FOUND
-from fld_engine.engine.stages.ingest.scanning import chunk_fingerprint, scan_chunks, task_of
+from fld_engine.engine.stages.ingest.scanning import NamedChunk, chunk_fingerprint, scan_chunks, task_of
 from fld_engine.engine.stages.ingest.tables import DeduplicateResult, GoneResult, ScanResult
 from fld_engine.engine.stages.ingest.tasks import DeduplicateBucket, PackPartition, RevisePartition
 from fld_engine.schemas.errors import AccountingError, SourceError
@@ -37,7 +37,9 @@ ROWS_PER_BUCKET = 4_000_000
 class _Scanned:
     """Everything scanned in one ingest, in order."""
 
+    chunks: Sequence[NamedChunk]
     results: Sequence[ScanResult]
+    quarantine: pa.Table
     matches: Sequence[str]
     table: pa.Table  # MATCHES of all buckets, by scan and row
 
@@ -45,22 +47,34 @@ class _Scanned:
     def scans(self) -> tuple[str, ...]:
         return tuple(result.files["scan"].path for result in self.results)
 
+    def quarantined(self, what: str) -> dict[str, int]:
+        """Rejected images or annotations by reason."""
+        rows = self.quarantine.select(["what", "reason"]).to_pylist()
+        return dict(sorted(Counter(row["reason"] for row in rows if row["what"] == what).items()))
+
+    def known(self) -> Counter[int]:
+        """How many images of each scan were known."""
+        rows = zip(self.table["scan"].to_pylist(), self.table["status"].to_pylist(), strict=True)
+        return Counter(scan for scan, status in rows if status == "known")
+
 
 def listed_chunks(
     config: RunConfig, journal: Sequence[IngestRecord], again: Collection[str] = ()
-) -> list[list[tuple[SourceChunk, bool]]]:
-    """Chunks of each source, and whether there is something new in them; `again` are some to be read in any case.
+) -> list[list[NamedChunk]]:
+    """Chunks of each source; those are new that have something new in them, or are in `again`.
 
     Raises `SourceError` for sources that cannot be listed.
     """
-    listed = [open_source(spec).chunks() for spec in config.sources]
-    known = Covered(journal, [chunk for chunks in listed for chunk in chunks])
-    return [[(chunk, chunk_fingerprint(chunk) in again or known.lacks(chunk)) for chunk in chunks] for chunks in listed]
+    listed = [
+        [NamedChunk(chunk, chunk_fingerprint(chunk)) for chunk in open_source(spec).chunks()] for spec in config.sources
+    ]
+    known = Covered(journal, itertools.chain(*listed))
+    return [[replace(one, is_new=one.name in again or known.lacks(one)) for one in chunks] for chunks in listed]
 
 
-def new_chunks(config: RunConfig, journal: Sequence[IngestRecord], again: Collection[str] = ()) -> list[SourceChunk]:
+def new_chunks(config: RunConfig, journal: Sequence[IngestRecord], again: Collection[str] = ()) -> list[NamedChunk]:
     """Source chunks with something new, see `listed_chunks`."""
-    return [chunk for chunks in listed_chunks(config, journal, again) for chunk, is_new in chunks if is_new]
+    return [one for chunks in listed_chunks(config, journal, again) for one in chunks if one.is_new]
 
 
 def ingest(driver: Driver) -> IngestRecord | None:
@@ -72,7 +86,7 @@ def ingest(driver: Driver) -> IngestRecord | None:
     """
     store, config, journal = driver.store, driver.config, driver.journal()
     listed = listed_chunks(config, journal, chunks_again(store, journal))
-    chunks = [chunk for source in listed for chunk, is_new in source if is_new]
+    chunks = [one for source in listed for one in source if one.is_new]
     if not chunks:
         note_unread(store, ())  # what was left before is not in the sources any more
         return None
@@ -80,18 +94,22 @@ def ingest(driver: Driver) -> IngestRecord | None:
     chunks, results = scan_chunks(driver, chunks, f"ingest/{number:06d}")
     if not chunks:
         return None
-    scanned = _deduplicate(driver, f"ingest/{number:06d}", results, read_partitions(journal))
+    scanned = _deduplicate(driver, f"ingest/{number:06d}", chunks, results, read_partitions(journal))
     new = _new_images(store, scanned)
     if not new and not journal:
-        reasons = _quarantined(store, scanned.results, "image")
-        raise SourceError(f"no readable image in {', '.join(s.url for s in config.sources)}; rejected: {reasons}")
+        reasons = scanned.quarantined("image")
+        told = ", ".join(f"{reason} {number}" for reason, number in sorted(reasons.items())) or "nothing was there"
+        raise SourceError(
+            f"no readable image in {', '.join(s.url for s in config.sources)}; rejected: {told}. Give a source that "
+            "holds images, or raise what refuses them (images.*)"
+        )
     partitions = _pack(driver, number, scanned, new, read_partitions(journal))
-    read = {chunk_fingerprint(chunk) for chunk in chunks}
-    sources = [[(chunk, chunk_fingerprint(chunk) in read) for chunk, _ in source] for source in listed]
+    read = {one.name for one in chunks}
+    sources = [[replace(one, is_new=one.name in read) for one in source] for source in listed]
     relisted = relist(store, f"ingest/{number:06d}", sources) if journal else Relisted()
     additions = _revise(driver, number, scanned, relisted, journal)
-    record = _record(store, journal, chunks, scanned, partitions, additions)
-    again = looked_again(store, journal, chunks, relisted.reread, record.quarantine)
+    record = _record(store, journal, scanned, partitions, additions)
+    again = looked_again(store, journal, (one.chunk for one in chunks), relisted.reread, scanned.quarantine)
     record = record.model_copy(update={**again, "images": config.images})
     store.create_model(f"ingest/{number:06d}.json", record)
     store.delete(REPLAY)
@@ -99,7 +117,11 @@ def ingest(driver: Driver) -> IngestRecord | None:
 
 
 def _deduplicate(
-    driver: Driver, folder: str, results: Sequence[ScanResult], earlier: Sequence[PartitionRecord]
+    driver: Driver,
+    folder: str,
+    chunks: Sequence[NamedChunk],
+    results: Sequence[ScanResult],
+    earlier: Sequence[PartitionRecord],
 ) -> _Scanned:
     store = driver.store
     scans = tuple(result.files["scan"].path for result in results)
@@ -123,7 +145,8 @@ def _deduplicate(
     made = driver.answers(Lane(name="deduplicate", resources=ARITHMETIC, tasks=tasks), DeduplicateResult)
     matches = sorted(result.file.path for _, result in made)
     table = pa.concat_tables([store.read_table(path) for path in matches])
-    return _Scanned(results, matches, table.sort_by([("scan", "ascending"), ("row", "ascending")]))
+    quarantine = pa.concat_tables([store.read_table(result.files["quarantine"].path) for result in results])
+    return _Scanned(chunks, results, quarantine, matches, table.sort_by([("scan", "ascending"), ("row", "ascending")]))
 
 
 def _indexes(earlier: Sequence[PartitionRecord]) -> tuple[str, ...]:
@@ -214,7 +237,7 @@ def _revise(
     rows = zip(scanned.table["status"].to_pylist(), scanned.table["partition"].to_pylist(), strict=True)
     partitions = {partition for status, partition in rows if status in FOUND and partition}
     before = unrevised(journal)
-    broken = broken_files(driver.store, relisted, quarantines)
+    broken = broken_files(relisted, scanned.quarantine)
     payloads = [
         RevisePartition(
             record=record,
@@ -234,19 +257,9 @@ def _revise(
     return sorted((result for _, result in made if result.files), key=lambda result: result.partition)
 
 
-def _quarantined(store: Store, results: Sequence[ScanResult], what: str) -> dict[str, int]:
-    """Rejected images or annotations by reason."""
-    reasons: Counter[str] = Counter()
-    for result in results:
-        table = store.read_table(result.files["quarantine"].path, ["what", "reason"])
-        reasons.update(r["reason"] for r in table.to_pylist() if r["what"] == what)
-    return dict(sorted(reasons.items()))
-
-
 def _record(
     store: Store,
     journal: Sequence[IngestRecord],
-    chunks: Sequence[SourceChunk],
     scanned: _Scanned,
     partitions: Sequence[PartitionRecord],
     additions: Sequence[AdditionResult],
@@ -254,8 +267,8 @@ def _record(
     """Check that nothing was lost, and write the quarantine table."""
     number = len(journal) + 1
     states = Counter(scanned.table["status"].to_pylist())
-    quarantine = pa.concat_tables([store.read_table(r.files["quarantine"].path) for r in scanned.results])
-    quarantined = _quarantined(store, scanned.results, "image")
+    named, chunks = scanned.chunks, [one.chunk for one in scanned.chunks]
+    quarantined = scanned.quarantined("image")
     packed = sum(record.num_images for record in partitions)
     num_scanned = sum(r.files["scan"].rows for r in scanned.results)
     if packed != states["new"] or sum(states.values()) != num_scanned:
@@ -265,20 +278,21 @@ def _record(
         )
     return IngestRecord(
         number=number,
-        chunks=tuple(chunk_fingerprint(chunk) for chunk in chunks),
+        chunks=tuple(one.name for one in named),
         found=num_scanned + sum(quarantined.values()),
         new=states["new"],
         duplicates=states["duplicate"],
         known=states["known"],
         quarantined=quarantined,
-        rejected_annotations=_quarantined(store, scanned.results, "annotation"),
-        stamps={chunk_fingerprint(chunk): chunk.stamp for chunk in chunks if chunk.stamp},
-        readings=readings_of(chunks),
+        rejected_annotations=scanned.quarantined("annotation"),
+        stamps={one.name: one.chunk.stamp for one in named if one.chunk.stamp},
+        readings=readings_of(named),
         partitions=tuple(partitions),
         additions=tuple(additions),
         revised=sum(addition.files["images"].rows for addition in additions),
-        quarantine=store.write_table(f"quarantine/{number:06d}.parquet", quarantine),
+        quarantine=store.write_table(f"quarantine/{number:06d}.parquet", scanned.quarantine),
         sources=accounts_of(
             chunks, [result.account for result in scanned.results], [ingest.sources for ingest in journal]
         ),
+        known_in=known_of(chunks, scanned.known()),
     )

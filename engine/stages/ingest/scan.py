@@ -67,6 +67,7 @@ def _read(task: ScanChunk, worker: Worker, removed: Collection[str]) -> tuple[li
             rejected.append(found)
             continue
         item, data = found
+        worker.store.traffic.add(read_bytes=len(data))  # of a source, not of the root
         if unit in condemned:
             rejected.append(Rejected(uri=item.uri, reason=condemned[unit], detail="while it was decoded"))
             count_lost(counting, item)

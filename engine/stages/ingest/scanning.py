@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from fld_engine.engine.data.hashing import fingerprint
 from fld_engine.engine.data.identity import identity_of
@@ -24,15 +25,22 @@ def chunk_fingerprint(chunk: SourceChunk) -> str:
     return fingerprint(identity_of(chunk))
 
 
-def scan_fingerprint(chunk: SourceChunk, images: ImageLimits) -> str:
+@dataclass(frozen=True, slots=True)
+class NamedChunk:
+    """A chunk with its fingerprint, made once: it takes all its files. `is_new` where an ingest is to read it."""
+
+    chunk: SourceChunk
+    name: str
+    is_new: bool = True
+
+
+def scan_fingerprint(named: NamedChunk, images: ImageLimits) -> str:
     """Names the scan of a chunk, which an ingest that is taken up again goes on with."""
-    parts = {"chunk": chunk_fingerprint(chunk), "images": identity_of(images)}
-    return fingerprint({**parts, "stamp": chunk.stamp} if chunk.stamp else parts)
+    parts, stamp = {"chunk": named.name, "images": identity_of(images)}, named.chunk.stamp
+    return fingerprint({**parts, "stamp": stamp} if stamp else parts)
 
 
-def scan_chunks(
-    driver: Driver, chunks: Sequence[SourceChunk], folder: str
-) -> tuple[list[SourceChunk], list[ScanResult]]:
+def scan_chunks(driver: Driver, chunks: Sequence[NamedChunk], folder: str) -> tuple[list[NamedChunk], list[ScanResult]]:
     """The chunks that could be read, and their scans, in order; what could not is noted for `fld status`.
 
     Raises `TransportError` as soon as more than `limits.max_unread_share` of the bytes could not be read.
@@ -42,11 +50,12 @@ def scan_chunks(
     there = store.list_names(folder)
     results: dict[str, ScanResult] = {}
     tasks = []
-    for index, (name, chunk) in enumerate(zip(names, chunks, strict=True)):
+    by_name = dict(zip(names, chunks, strict=True))
+    for index, (name, named) in enumerate(by_name.items()):
         if f"{name}.json" in there:
             results[name] = store.read_model(f"{folder}/{name}.json", ScanResult)
         else:
-            payload = ScanChunk(chunk=chunk, index=index, out=f"{folder}/{name}", images=images)
+            payload = ScanChunk(chunk=named.chunk, index=index, out=f"{folder}/{name}", images=images)
             tasks.append(task_of(store, f"chunk {index}", payload, {"scan": 0}))
     unread: dict[str, UnreadChunk] = {}
     for task, result in driver.answers(Lane(name="scan", resources=ARITHMETIC, tasks=tasks), ScanResult):
@@ -56,12 +65,12 @@ def scan_chunks(
             results[name] = result
             store.write_model(f"{task.payload.out}.json", result)
         else:
-            unread[name] = _unread(task.payload.chunk, result.unread)
+            unread[name] = _unread(by_name[name], result.unread)
             _check_share(store, list(unread.values()), chunks, driver.config.limits.max_unread_share)
     note_unread(store, [unread[name] for name in names if name in unread])
-    read = [(name, chunk) for name, chunk in zip(names, chunks, strict=True) if name in results]
-    return [chunk for _, chunk in read], [
-        results[name].model_copy(update={"index": index}) for index, (name, _) in enumerate(read)
+    read = [name for name in names if name in results]
+    return [by_name[name] for name in read], [
+        results[name].model_copy(update={"index": index}) for index, name in enumerate(read)
     ]
 
 
@@ -70,9 +79,10 @@ def task_of(store: Store, label: str, payload: Frozen, units: Mapping[str, int] 
     return Task(stage=STAGE, root=store.url, label=label, units=units or {}, payload=payload)
 
 
-def _unread(chunk: SourceChunk, trouble: ScanTrouble) -> UnreadChunk:
+def _unread(named: NamedChunk, trouble: ScanTrouble) -> UnreadChunk:
+    chunk = named.chunk
     return UnreadChunk(
-        chunk=chunk_fingerprint(chunk),
+        chunk=named.name,
         source=chunk.spec.name,
         num_files=len(chunk.files),
         num_bytes=_num_bytes(chunk),
@@ -86,8 +96,8 @@ def _num_bytes(chunk: SourceChunk) -> int:
     return sum(max(1, size) for _, size in chunk.files)
 
 
-def _check_share(store: Store, unread: Sequence[UnreadChunk], chunks: Sequence[SourceChunk], most: float) -> None:
-    share = sum(one.num_bytes for one in unread) / sum(map(_num_bytes, chunks))
+def _check_share(store: Store, unread: Sequence[UnreadChunk], chunks: Sequence[NamedChunk], most: float) -> None:
+    share = sum(one.num_bytes for one in unread) / sum(_num_bytes(named.chunk) for named in chunks)
     if share <= most:
         return
     note_unread(store, unread)

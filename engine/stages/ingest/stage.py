@@ -11,6 +11,7 @@ from fld_engine.engine.data.store import Store
 from fld_engine.engine.data.tombstones import read_tombstones
 from fld_engine.engine.data.unread import UnreadCount, counts, read_unread
 from fld_engine.engine.plan.keeps import Holding
+from fld_engine.engine.plan.leftovers import Leftover
 from fld_engine.engine.plan.libraries import Made
 from fld_engine.engine.plan.plan import Plan
 from fld_engine.engine.plan.stages import Driver, Removal, Worker
@@ -21,6 +22,7 @@ from fld_engine.engine.stages.ingest.find_twins import group_twins
 from fld_engine.engine.stages.ingest.forget import forget_ingested
 from fld_engine.engine.stages.ingest.gone import find_gone
 from fld_engine.engine.stages.ingest.ingest import ingest, new_chunks
+from fld_engine.engine.stages.ingest.leftovers import ingest_leftovers
 from fld_engine.engine.stages.ingest.pack import pack
 from fld_engine.engine.stages.ingest.revise import revise
 from fld_engine.engine.stages.ingest.scan import scan
@@ -63,6 +65,9 @@ class Ingest:
     after: ClassVar[tuple[str, ...]] = ()
     every_run: ClassVar[bool] = True
     restores: ClassVar[bool] = False
+    stays: ClassVar[str] = (
+        "partitions are cut once; were an earlier image hashed anew, it could change its twins, and with them its split"
+    )
     rank: ClassVar[int] = 90  # it names the places of images in everything else
     holdings: ClassVar[tuple[Holding, ...]] = (
         Holding(glob="ingest", how="own"),
@@ -109,6 +114,9 @@ class Ingest:
 
     def forget(self, store: Store, removal: Removal, tick: Callable[[], None]) -> None:
         forget_ingested(store, removal, tick)
+
+    def leftovers(self, plan: Plan, journal: Sequence[IngestRecord], files: Mapping[str, int]) -> Iterator[Leftover]:
+        yield from ingest_leftovers(journal, files)
 
     def made(self, plan: Plan, steps: Collection[str]) -> Iterator[Made]:
         yield from (Made(STAGE, record.id, record.made_with) for record in plan.partitions)

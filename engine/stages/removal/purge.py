@@ -105,7 +105,7 @@ def _forget_by_image(store: Store, folder: str, removal: Removal, tick: Tick) ->
         tick()
     if names and all(_FOLDER_OF_IMAGE.fullmatch(name) for name in names):
         return
-    for path in _paths(store, folder):
+    for path in store.list_below(folder):
         if any(identity in path for identity in removal.ids) or unfinished(path):
             store.delete(path)
             tick()
@@ -130,7 +130,7 @@ def _rewrite(store: Store, folder: str, removal: Removal, tick: Tick) -> None:
 
 def _sweep(store: Store, folder: str, removal: Removal, tick: Tick) -> None:
     """Take rows out of the tables of a folder that nobody declared."""
-    for path in _paths(store, folder):
+    for path in store.list_below(folder):
         table = store.read_table(path)
         if mentions(table, removal.ids):
             store.write_table(path, without(table, removal.ids))
@@ -145,14 +145,9 @@ def _records(names: Collection[str]) -> list[str]:
     return sorted(name for name in names if name.endswith(".json") and not name.endswith(".aggregate.json"))
 
 
-def _paths(store: Store, folder: str) -> list[str]:
-    """Files at any depth below a folder, as paths in the root."""
-    return sorted(str(path)[len(store.base) + 1 :] for path in store.fs.find(store.path(folder)))
-
-
 def _has_image_ids(store: Store, folder: str) -> bool:
     """Whether all files of a folder are tables that name images."""
     return all(
         path.endswith(".parquet") and "image_id" in pq.read_schema(io.BytesIO(store.read_bytes(path))).names
-        for path in _paths(store, folder)
+        for path in store.list_below(folder)
     )

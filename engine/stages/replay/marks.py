@@ -13,7 +13,6 @@ from fld_engine.engine.plan.plan import REPLAYED, Plan
 from fld_engine.engine.stages.ingest.again import REPLAY, Replay, refused_before
 from fld_engine.engine.stages.ingest.gone import file_uris, files_of
 from fld_engine.engine.stages.ingest.ingest import listed_chunks
-from fld_engine.engine.stages.ingest.scanning import chunk_fingerprint
 
 
 def mark_failed(plan: Plan) -> int:
@@ -52,10 +51,10 @@ def mark_refused(plan: Plan) -> int:
     chunks: set[str] = set()
     found: set[int] = set()
     for source in listed_chunks(plan.config, journal):
-        for chunk, _ in source:
-            mine = {number for uri in file_uris(chunk) for number in wanted.get(uri, ())}
+        for one in source:
+            mine = {number for uri in file_uris(one.chunk) for number in wanted.get(uri, ())}
             if mine:
-                chunks.add(chunk_fingerprint(chunk))
+                chunks.add(one.name)
                 found |= mine
     if chunks:
         plan.store.write_model(REPLAY, Replay(after=len(journal), chunks=tuple(sorted(chunks))))

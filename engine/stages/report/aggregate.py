@@ -8,6 +8,7 @@ from collections.abc import Collection
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fld_engine.engine.data.class_keys import class_keys
 from fld_engine.engine.data.kept_rows import exported, is_ordinary, judged
 from fld_engine.engine.data.region_names import region_classes
 from fld_engine.engine.data.view import PartitionView
@@ -66,7 +67,7 @@ def _dropped_classes(view: PartitionView) -> pa.Table:
     regions = judged(view, "regions").filter(is_ordinary(view, "regions"))
     gone = pc.and_(pc.invert(regions["kept"]), pc.not_equal(regions["reason"], COVERED))
     regions = regions.filter(pc.and_(gone, pc.equal(regions["kind"], "object")))
-    names = region_classes(regions, view.annotations["region_texts"], lower=True)
+    names = class_keys(region_classes(regions, view.annotations["region_texts"]))
     image = pc.index_in(regions["image_id"], value_set=view.images["id"].combine_chunks())
     table = pa.table(
         {

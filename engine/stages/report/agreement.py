@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fld_engine.engine.data.class_keys import class_keys
 from fld_engine.engine.data.columns import boxes_xyxy, codes, floats
 from fld_engine.engine.data.geometry import Bools, Floats, Ints, pairwise_iou
 from fld_engine.engine.data.kept_rows import is_ordinary, judged
@@ -90,7 +91,7 @@ def _references(view: PartitionView) -> Iterator[tuple[str, pa.Table, np.ndarray
     ):
         if regions is not None and texts is not None and regions.num_rows:
             objects = regions.filter(pc.equal(regions["kind"], "object"))
-            yield group, objects, _strings(region_classes(objects, texts, lower=True))
+            yield group, objects, _strings(class_keys(region_classes(objects, texts)))
 
 
 def disagreement(view: PartitionView, derived: frozenset[tuple[str, str]]) -> dict[str, int]:
@@ -126,7 +127,7 @@ def sure_regions(view: PartitionView) -> tuple[pa.Table, np.ndarray]:
 def _named(view: PartitionView, regions: pa.Table) -> tuple[pa.Table, np.ndarray]:
     """The object regions among these, and their classes."""
     objects = regions.filter(pc.equal(regions["kind"], "object"))
-    return objects, _strings(region_classes(objects, view.annotations["region_texts"], lower=True))
+    return objects, _strings(class_keys(region_classes(objects, view.annotations["region_texts"])))
 
 
 def _done(view: PartitionView, annotator: str) -> set[str]:

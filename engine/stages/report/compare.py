@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fld_engine.engine.data.class_keys import class_keys
 from fld_engine.engine.data.columns import boxes_xyxy
 from fld_engine.engine.data.geometry import pairwise_iou
 from fld_engine.engine.data.kept_rows import exported
@@ -93,7 +94,7 @@ def kept_by_image(view: PartitionView) -> dict[str, Kept]:
     kept = exported(view)
     found = {image_id: Kept([], [], []) for image_id in kept["images"]["id"].to_pylist()}
     regions = kept["regions"]
-    names = region_classes(regions, kept["region_texts"], lower=True).to_pylist()
+    names = class_keys(region_classes(regions, kept["region_texts"])).to_pylist()
     readings, boxes = _readings(kept["region_texts"]), boxes_xyxy(regions).tolist()
     for i, row in enumerate(regions.select(["id", "image_id", "kind"]).to_pylist()):
         label = names[i] if row["kind"] == "object" else readings.get(row["id"], "")

@@ -103,7 +103,8 @@ DEFINITIONS: Mapping[str, Definition] = {
     "vocabulary": Definition(
         "Terms", "Lemmas in lower case. noun: an object that is no proper noun. verb: an action. adjective: ADJ. "
         "adjective and noun: relation amod to a noun. subject, verb, object: nsubj or the agent, with dobj, obj or "
-        "nsubjpass, of the same verb. caption: the whole text in lower case. class: category phrase of a region. "
+        "nsubjpass, of the same verb. caption: the whole text in lower case. class: category phrase of a region, "
+        "without case, accents, hyphens and underscores, for these make no other class. "
         "different: terms; occurrences: all times they occur; once: terms that occur one time.", OURS,
     ),
     "growth": Definition(
@@ -121,8 +122,8 @@ DEFINITIONS: Mapping[str, Definition] = {
         "1 − different texts / texts.", OURS,
     ),
     "words": Definition(
-        "Word list", "Names of a list that the user gave, in lower case. regions: kept object regions with that "
-        "category phrase; dropped regions: those that filters dropped. mentions: objects of kept texts with that "
+        "Word list", "Names of a list that the user gave, in lower case. regions: kept object regions of that class, "
+        "however it is spelt; dropped regions: those that filters dropped. mentions: objects of kept texts with that "
         "name, a lemma with up to three words that modify it before it. absent: neither region nor mention; under the "
         "floor: fewer regions than the floor. best source: the one with most kept regions of it an image; where none "
         "has any, with most dropped ones; else with most mentions. None where nothing of it was seen at all: then no "

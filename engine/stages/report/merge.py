@@ -46,7 +46,7 @@ class Merged(NamedTuple):
 
 
 def merge_root(plan: Plan, wanted: Sequence[str], driver: Driver) -> Merged:
-    """Gather and reduce the aggregates of all partitions. `wanted` are classes in lower case, to be counted exactly.
+    """Gather and reduce the aggregates of all partitions. `wanted`: words, and keys of classes, to be counted exactly.
 
     What an earlier report merged from the same aggregates is read, not made again.
     """

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from fld_engine.engine.data.class_keys import class_keys
 from fld_engine.engine.data.columns import boxes_xyxy, codes, floats, positions
 from fld_engine.engine.data.geometry import Bools, Floats, Ints, areas, mask_area, pairwise_iou
 from fld_engine.engine.data.kept_rows import box_families
@@ -48,7 +49,7 @@ def class_rows(kept: Mapping[str, pa.Table], masks: pa.Table) -> pa.Table:
     regions = next(boxes for family, boxes in box_families(kept) if family == "region-text")
     image = positions(regions["image_id"], kept["images"]["id"])
     source = kept["images"]["source"].combine_chunks().take(pa.array(image))
-    names = region_classes(regions, kept["region_texts"], lower=True)
+    names = class_keys(region_classes(regions, kept["region_texts"]))
     boxes, images = boxes_xyxy(regions), kept["images"]
     image_wh = np.stack([floats(images, "width"), floats(images, "height")], axis=1)[image]
     sides = boxes[:, 2:] - boxes[:, :2]

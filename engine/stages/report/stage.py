@@ -23,6 +23,7 @@ from fld_engine.engine.stages.report.merge import FOLDER, STAGE, Merged, gallery
 from fld_engine.engine.stages.report.reduce import gather, reduce_terms
 from fld_engine.engine.stages.report.tables import VERSION
 from fld_engine.engine.stages.report.tasks import ComparePartition, DrawGallery, Gather, Reduce, ReportPartition
+from fld_engine.engine.stages.report.wordlist import terms_of
 from fld_engine.schemas.annotations import Frozen
 
 
@@ -87,7 +88,7 @@ class Report:
         """Aggregate each partition, merge, and draw the gallery; the coverage of the partitions must be there."""
         driver.record(driver.plan().lanes(self))
         plan = driver.plan()
-        merged = merge_root(plan, self.wanted, driver)
+        merged = merge_root(plan, terms_of(self.wanted), driver)
         gallery = gallery_root(plan, merged, self.num_images, driver) if self.num_images else []
         return RootReport(plan=plan, merged=merged, coverage=read_coverage(plan), gallery=gallery)
 

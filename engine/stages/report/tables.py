@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pyarrow.compute as pc
 
-VERSION = 2
+VERSION = 3
 """Version of a partition's aggregates; bumped when the same tables give others."""
 
 _string = pa.string()

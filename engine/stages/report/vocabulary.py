@@ -77,7 +77,7 @@ class Richness(NamedTuple):
 
 
 def summarise(terms: pa.Table, wanted: Sequence[str]) -> Vocabulary:
-    """Sum up merged terms, each group and all together. `wanted` are classes in lower case."""
+    """Sum up merged terms, each group and all together. `wanted` are words, and keys of classes."""
     is_shape = pc.is_in(terms["kind"], value_set=pa.array(SHAPE_KINDS))
     shapes, terms = terms.filter(is_shape), terms.filter(pc.invert(is_shape))
     is_evidence = pc.is_in(terms["kind"], value_set=pa.array(EVIDENCE_KINDS))

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from fld_engine.engine.stages.report.vocabulary import ALL
 from fld_engine.schemas.errors import ConfigError
+from fld_engine.schemas.names import name_key
 
 ABSENT, UNDER, COVERED = "absent", "under the floor", "covered"
 
@@ -57,6 +58,11 @@ def read_words(path: str) -> list[str]:
     return words
 
 
+def terms_of(words: Sequence[str]) -> list[str]:
+    """What words are counted as: as they are in texts, and by the keys of their names among classes."""
+    return list(dict.fromkeys([*words, *map(name_key, words)]))
+
+
 def word_coverage(
     wanted: pa.Table, words: Sequence[str], images_by_source: Mapping[str, int], floor: int
 ) -> list[WordCoverage]:
@@ -70,11 +76,12 @@ def word_coverage(
         seen[row["kind"], row["term"]][row["family"]] = row["count"]
     found = []
     for word in words:
-        number, dropped, said = (seen[kind, word].get(ALL, 0) for kind in EVIDENCE)
-        surest = next((kind for kind in EVIDENCE if seen[kind, word]), "")
+        by_kind = {kind: seen[kind, word if kind == "mention" else name_key(word)] for kind in EVIDENCE}
+        number, dropped, said = (counts.get(ALL, 0) for counts in by_kind.values())
+        surest = next((kind for kind, counts in by_kind.items() if counts), "")
         rates = {
             source: count / max(1, images_by_source.get(source, 0))
-            for source, count in seen[surest, word].items()
+            for source, count in by_kind.get(surest, {}).items()
             if source != ALL
         }
         best = max(sorted(rates), key=lambda source: rates[source], default="")

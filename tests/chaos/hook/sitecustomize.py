@@ -3,6 +3,7 @@
 A moment is the instant before a file of the root is written, renamed or removed; between two of them nothing of a root
 changes. Moments are counted while the driver holds `CHAOS_FOLDER/driver.count` and `worker.count` there, over all
 workers together. The lease is left out: it is renewed by the clock, and the count would not come out the same again.
+Of a root in an object store it is the instant before a request that changes it.
 """
 
 from __future__ import annotations
@@ -19,8 +20,13 @@ CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir"}
 
 def install(role: str) -> None:
     """Watch this process, as the driver or a worker."""
-    folder, inside = os.environ["CHAOS_FOLDER"], os.environ["CHAOS_ROOT"] + "/"
-    moment, victim = int(os.environ["CHAOS_MOMENT"]), os.environ["CHAOS_VICTIM"]
+    inside = os.environ["CHAOS_ROOT"] + "/"
+    if inside.startswith("s3://"):
+        import fsspec
+
+        os.environ["CHAOS_COUNTED_AS"] = role
+        fsspec.register_implementation("s3", "counted_s3.CountedS3", clobber=True)
+        return
 
     def hook(event: str, given: tuple[Any, ...]) -> None:
         if event not in CHANGES and (event != "open" or not given[2] & (os.O_WRONLY | os.O_RDWR)):
@@ -28,17 +34,24 @@ def install(role: str) -> None:
         path = given[0]
         if not isinstance(path, str) or not path.startswith(inside) or path.startswith(inside + "lease."):
             return
-        try:
-            counted = os.open(f"{folder}/{role}.count", os.O_WRONLY | os.O_APPEND)
-        except FileNotFoundError:
-            return  # the stage is not at work
-        os.write(counted, b".")
-        now = os.fstat(counted).st_size
-        os.close(counted)
-        if moment and now >= moment and role == ("driver" if victim == "driver" else "worker"):
-            strike(folder, victim)
+        count(role)
 
     sys.addaudithook(hook)
+
+
+def count(role: str) -> None:
+    """A moment of this process; it may be its last."""
+    folder, victim = os.environ["CHAOS_FOLDER"], os.environ["CHAOS_VICTIM"]
+    moment = int(os.environ["CHAOS_MOMENT"])
+    try:
+        counted = os.open(f"{folder}/{role}.count", os.O_WRONLY | os.O_APPEND)
+    except FileNotFoundError:
+        return  # the stage is not at work
+    os.write(counted, b".")
+    now = os.fstat(counted).st_size
+    os.close(counted)
+    if moment and now >= moment and role == ("driver" if victim == "driver" else "worker"):
+        strike(folder, victim)
 
 
 def strike(folder: str, victim: str) -> None:

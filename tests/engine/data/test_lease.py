@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -45,7 +46,12 @@ os.kill(os.getpid(), 9)
     store = Store(str(tmp_path))
     assert store.exists(LEASE_FILE)
     with LeaseHolder(store):
-        pass
+        assert holder_of(store) == os.getpid()
+
+
+def holder_of(store: Store) -> int:
+    """The process that the lease of a root names."""
+    return int(store.read_model(LEASE_FILE, Lease).pid)
 
 
 @pytest.mark.parametrize("moves", [True, False])
@@ -63,9 +69,10 @@ def test_the_lease_of_another_host_goes_by_whether_it_moves(
         with pytest.raises(LeaseError, match="elsewhere"), LeaseHolder(store):
             pass
         renewal.join()
+        assert holder_of(store) == 1, "it is that one's still"
     else:
         with LeaseHolder(store):
-            pass
+            assert holder_of(store) == os.getpid()
 
 
 def test_a_clock_that_is_set_makes_no_living_driver_dead(tmp_path: Path) -> None:
@@ -112,8 +119,11 @@ def test_a_torn_lease_is_watched_and_then_followed(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(lease_module, "RENEW_S", 0.02)
     store = Store(str(tmp_path))
     store.write_bytes(LEASE_FILE, b'{"owner": "x", "ho')
+    begun = time.monotonic()
     with LeaseHolder(store):
-        pass
+        assert time.monotonic() - begun >= term_s(), "its writer may be alive: it was not watched for a term"
+        assert holder_of(store) == os.getpid()
+    assert not store.exists(LEASE_FILE)
 
 
 @pytest.fixture(params=["local", "s3"])

@@ -11,7 +11,8 @@ import yaml
 
 from fld_engine.engine.data.discovery import installed
 from fld_engine.engine.inspect.schema import config_schema
-from fld_engine.engine.plan.config import load_config, recipe_names
+from fld_engine.engine.plan.config import load_config
+from fld_engine.engine.plan.layers import recipe_names
 from fld_engine.engine.plan.registry import ANNOTATORS, FILTERS
 from fld_engine.schemas.annotations import Frozen
 from tests.distributions import write_distribution

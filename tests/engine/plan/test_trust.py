@@ -95,6 +95,13 @@ def test_what_works_in_between_says_that_the_process_is_sound() -> None:
         fail(trust, start + 1)
         trust.worked("s")
     trust.end()
+    fail(trust, 9)
+    fail(trust, 10)
+    with pytest.raises(Distrusted) as doubt:
+        fail(trust, 11)
+    assert doubt.value.spans == spans((9, 10), (10, 11), (11, 12)), (
+        "a row begins after what worked, and is doubted alone"
+    )
 
 
 def test_doubted_batches_are_not_doubted_again_until_something_else_fails() -> None:
@@ -151,3 +158,8 @@ def test_errors_raised_on_purpose_are_no_sign_of_a_broken_process() -> None:
         (span,) = spans((start, start + 1))
         trust.failed(span, span, FldError("budget is spent"), "budget is spent")
     trust.end()
+    fail(trust, 10)
+    fail(trust, 11)
+    with pytest.raises(Distrusted) as doubt:
+        fail(trust, 12)
+    assert doubt.value.spans == spans((10, 11), (11, 12), (12, 13)), "three that nobody meant to fail are one"

@@ -47,6 +47,9 @@ def test_one_image_that_works_is_enough_to_go_on_where_all_may_fail() -> None:
     watch = FailureWatch(1.0)
     watch.note(told(1, 0), Counter())
     watch.note(told(100, 100), Counter())
+    assert watch.hopeless() == ()
+    with pytest.raises(RunnerError, match="all of its first 101 images"):
+        FailureWatch(1.0).note(told(101, 101), Counter())
 
 
 def test_a_share_above_the_limit_stops_the_run() -> None:
@@ -61,7 +64,10 @@ def test_a_share_above_the_limit_stops_the_run() -> None:
 
 def test_a_few_failures_among_the_first_do_not_stop_it() -> None:
     """Two of three says nothing yet."""
-    FailureWatch(0.01).note(told(FIRST_IMAGES - 1, 10), Counter())
+    watch = FailureWatch(0.01)
+    watch.note(told(FIRST_IMAGES - 1, 10), Counter())
+    with pytest.raises(RunnerError, match=f"failed on 10 of {FIRST_IMAGES} images"):
+        watch.note(told(1, 0), Counter())  # one more that is done, and they say enough
 
 
 def test_an_attempt_that_came_to_nothing_is_not_counted_twice() -> None:
@@ -70,6 +76,9 @@ def test_an_attempt_that_came_to_nothing_is_not_counted_twice() -> None:
         attempt: Counter[tuple[str, str]] = Counter()
         watch.note(told(10, 10), attempt)
         watch.forget(attempt)
+    watch.note(told(FIRST_IMAGES - 1, FIRST_IMAGES - 1), Counter())
+    with pytest.raises(RunnerError, match=f"all of its first {FIRST_IMAGES} images"):
+        watch.note(told(1, 1), Counter())
 
 
 def test_a_device_that_fails_on_everything_stops_the_run() -> None:

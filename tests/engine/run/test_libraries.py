@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from fld_engine.engine.data.libraries import MadeWith, read_seen
 from fld_engine.engine.data.records import OutputRecord, record_path
-from fld_engine.engine.plan.libraries import mark_made_with, tell_of_libraries
+from fld_engine.engine.plan.libraries import mark_made_with, not_made_again, tell_of_libraries
 from fld_engine.engine.plan.plan import Plan
 from fld_engine.engine.plan.registry import stages_of_run
 from fld_engine.engine.stages.replay.marks import mark_failed
@@ -188,6 +188,13 @@ def test_pictures_that_are_encoded_anew_say_with_what(tmp_path: Path, install: A
     assert digest(tmp_path / "root") == before, "it was the same library by another number"
     assert mark_made_with(root.plan(), MadeWith("pillow==9.0")) == 0
 
+    (stays,) = not_made_again(root.plan(), MadeWith("pillow==9.0"))
+    assert stays.startswith("1 outputs of ingest stay as they are, because"), "in silence, it would count as mended"
+    assert not_made_again(root.plan(), MadeWith("torch==1")) == []
+    for number in (0, 1):
+        root.store.write_bytes(f"rounds/{number:03d}/round.json", b"{}")
+    assert "rounds of refinement (1) stay" in not_made_again(root.plan(), MadeWith("torch==1"))[0]
+
 
 def test_the_commands_say_it_refuse_it_and_mend_it(tmp_path: Path, install: Any) -> None:
     root, photos, recipe = tmp_path / "root", tmp_path / "photos", tmp_path / "recipe.yaml"
@@ -204,7 +211,7 @@ def test_the_commands_say_it_refuse_it_and_mend_it(tmp_path: Path, install: Any)
 
     refusing = config_of(photos, limits={"library_change": "refuse"})
     with pytest.raises(ConfigError, match=change):
-        run_flow.fn(refusing.model_dump(mode="json"), str(root))
+        run_flow.fn(str(root), recipe=refusing.model_dump(mode="json"))
     assert (root / "config.yaml").read_bytes() == config, "a run that is refused leaves the root as it was"
 
     replay = [*FLD, "replay", "--root", str(root), "--made-with", "fld-colours<2"]  # Prefect, in a process of its own

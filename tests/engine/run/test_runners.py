@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from fld_engine.engine.data.partition import read_output, read_tables
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.plan.config import RunConfig, RunnerConfig
 from fld_engine.engine.plan.protocols import Resources
+from fld_engine.engine.run.logs import FIELDS
 from fld_engine.engine.run.pipeline import Pipeline, make_backend
 from fld_engine.engine.stages.annotate.stage import Annotate
 from fld_engine.engine.stages.coverage.stage import Coverage
@@ -62,17 +64,30 @@ def test_runner_and_worker_count_do_not_change_a_byte(
 
 @runner_kinds
 def test_poison_is_failed_alone_and_its_neighbours_go_on(
-    undisturbed: tuple[Path, list[str], dict[str, str]], tmp_path: Path, runner: dict[str, Any]
+    undisturbed: tuple[Path, list[str], dict[str, str]],
+    tmp_path: Path,
+    runner: dict[str, Any],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     photos, ids, _ = undisturbed
     poison = {"raise_on": [ids[1]], "crash_on": [ids[5]], "hang_on": [ids[9]]}
     annotators = {"first": {"use": "fake", "params": {"regions": 3, **poison}, "batch_size": 3}}
     limits = {"batch_timeout_s": 10}  # no batch of these takes so long, however busy the machine
     config = fake_config(photos, runner=runner, annotators=annotators, limits=limits)
+    finished: Counter[str] = Counter()
     with opened(tmp_path / "root", config) as pipeline:
+        pipeline.watch = lambda step, now, total: finished.update({step: now})
         pipeline.run(Ingest())
         pipeline.run(Annotate())
         found = statuses(pipeline, "first")
+    assert finished["first"] == NUM_IMAGES, "an image that was done again was counted twice"
+    assert pipeline.work.failed["first"] == 3
+    warned = [
+        getattr(record, FIELDS) for record in caplog.records if f"failed on image {ids[1]}" in record.getMessage()
+    ]
+    assert warned, "what a worker warns of is not in the driver's log"
+    assert (warned[0]["stage"], warned[0]["specialist"], warned[0]["images"]) == ("annotate", "first", (ids[1],))
+    assert warned[0]["partition"] in {record.id for record in pipeline.plan().partitions}
     assert len(found) == NUM_IMAGES
     assert {i for i, (status, _, _) in found.items() if status == "failed"} == {ids[1], ids[5], ids[9]}
     assert found[ids[1]][1].startswith("ValueError")

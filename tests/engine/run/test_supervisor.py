@@ -10,8 +10,9 @@ import pytest
 from fld_engine.engine.plan.limits import Limits
 from fld_engine.engine.plan.protocols import Resources
 from fld_engine.engine.plan.tasks import ARITHMETIC, Isolation, Lane, Span, Task
+from fld_engine.engine.run.backend import WorkerHandle
 from fld_engine.engine.run.messages import Broken, Cause, Done, Event, Failed, Loading, Lost, Progress, Ready
-from fld_engine.engine.run.supervisor import Supervisor, WorkerHandle
+from fld_engine.engine.run.supervisor import Supervisor
 from fld_engine.schemas.annotations import Frozen
 from fld_engine.schemas.errors import RunnerError, TransportError
 
@@ -43,7 +44,7 @@ class Nodes:
     def fit(self, requests: Sequence[Resources]) -> list[int]:
         return [1 for _ in requests]
 
-    def start(self, resources: Resources) -> WorkerHandle:
+    def start(self, resources: Resources, *, lane: str = "") -> WorkerHandle:
         return self.worker
 
     def poll(self, workers: Sequence[WorkerHandle], timeout_s: float) -> list[tuple[WorkerHandle, Event]]:
@@ -98,7 +99,7 @@ class Machine:
     def fit(self, requests: Sequence[Resources]) -> list[int]:
         return [self._workers for _ in requests]
 
-    def start(self, resources: Resources) -> WorkerHandle:
+    def start(self, resources: Resources, *, lane: str = "") -> WorkerHandle:
         self.processes.append(Process(self._script))
         return self.processes[-1]
 

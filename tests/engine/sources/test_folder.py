@@ -15,7 +15,7 @@ from fld_engine.engine.data.images import Format
 from fld_engine.engine.sources.item import IMAGE_EXTENSIONS, Rejected, SourceChunk, SourceItem, SourceSpec
 from fld_engine.engine.sources.listing import cut
 from fld_engine.engine.sources.open import open_source, read_bytes, read_chunk, read_items
-from fld_engine.schemas.errors import SourceError
+from fld_engine.schemas.errors import ConfigError, SourceError
 from tests.hostile import jpeg, photograph, write_unreadable
 
 
@@ -148,7 +148,7 @@ def test_sources_that_cannot_work_say_why(tmp_path: Path) -> None:
     (tmp_path / "b.tar").write_bytes(b"")
     with pytest.raises(SourceError, match=r"several kinds.*1 for 'folder', 1 for 'tars'"):
         open_source(SourceSpec(url=str(tmp_path)))
-    with pytest.raises(SourceError, match="cannot be read"):
+    with pytest.raises(ConfigError, match="protocol 'nosuchprotocol' is not known; give a folder"):
         open_source(SourceSpec(url="nosuchprotocol://bucket/photos"))
 
 

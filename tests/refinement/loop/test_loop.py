@@ -175,14 +175,16 @@ def test_a_round_whose_worker_and_driver_were_killed_has_the_same_bytes(
         shutil.rmtree(stage)
     (again / "config.yaml").write_text(dump_config(config))
     command = [sys.executable, "-c", "from fld_engine.flows.cli import main; main()", "refine", str(again)]
-    first = subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    output = tmp_path / "first.log"
+    with output.open("wb") as log:
+        first = subprocess.Popen(command, start_new_session=True, stdout=log, stderr=log)
     students = again / "rounds/001/students"
-    (worker,) = wait_until(lambda: training_workers(psutil.Process(first.pid)), driver=first)
-    wait_until(lambda: [*students.glob("0-checkpoints/step-*.pt")], driver=first)
+    (worker,) = wait_until(lambda: training_workers(psutil.Process(first.pid)), driver=first, output=output)
+    wait_until(lambda: [*students.glob("0-checkpoints/step-*.pt")], driver=first, output=output)
     worker.kill()
     worker.wait(PATIENCE_S)
     assert not (students / "0/student.json").exists(), "it was to be killed in the middle"
-    wait_until(lambda: [*students.glob("1-checkpoints/step-*.pt")], driver=first)
+    wait_until(lambda: [*students.glob("1-checkpoints/step-*.pt")], driver=first, output=output)
     first.kill()
     first.wait()
     kept = (students / "0/student.json").stat().st_mtime_ns

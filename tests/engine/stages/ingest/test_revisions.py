@@ -2,92 +2,36 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
-import tarfile
 import tempfile
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fld_engine.engine.data.images import ImageLimits
-from fld_engine.engine.data.journal import read_journal, read_partitions
-from fld_engine.engine.data.partition import PartitionImages, source_tables
-from fld_engine.engine.data.records import PartitionRecord
-from fld_engine.engine.data.store import Store
-from fld_engine.engine.plan.config import RunConfig
+from fld_engine.engine.data.journal import read_journal, totals
 from fld_engine.engine.stages.export.manifest import Manifest
 from fld_engine.engine.stages.ingest.stage import Ingest
 from fld_engine.engine.stages.removal.stage import Remove
 from tests.driving import ingest_here
-from tests.roots import digest, fake_config, opened, run_pipeline, write_photographs
-
-Box = tuple[int, int, int, int]
-LEFT, RIGHT, BOTH = ((8, 8, 30, 30),), ((50, 8, 30, 30),), ((8, 8, 30, 30), (50, 8, 30, 30))
-
-
-def config_of(*sources: Mapping[str, Any], **changes: Any) -> RunConfig:
-    return fake_config("unused", sources=[dict(source) for source in sources], **changes)
-
-
-def photos_at(folder: Path, **settings: Any) -> dict[str, Any]:
-    return {"url": str(folder), "name": "photos", "kind": "folder", "class_folders": False, **settings}
-
-
-def coco_at(path: Path, **settings: Any) -> dict[str, Any]:
-    return {"url": str(path), "name": path.stem, "kind": "coco", **settings}
-
-
-def write_coco(folder: Path, said: Mapping[str, Sequence[Box]], name: str = "labels") -> dict[str, Any]:
-    """A COCO json that says boxes of some photographs of a folder; returns it as a source."""
-    tree = {
-        "images": [{"id": i, "file_name": file, "width": 96, "height": 72} for i, file in enumerate(said)],
-        "categories": [{"id": 1, "name": "kite"}],
-        "annotations": [
-            {"id": 10 * i + j, "image_id": i, "category_id": 1, "bbox": list(box)}
-            for i, boxes in enumerate(said.values())
-            for j, box in enumerate(boxes)
-        ],
-    }
-    (folder / f"{name}.json").write_text(json.dumps(tree))
-    return coco_at(folder / f"{name}.json")
-
-
-def photographs(folder: Path, num: int) -> list[str]:
-    """Names of photographs written to a folder."""
-    write_photographs(folder, num)
-    return sorted(path.name for path in folder.glob("*.jpg"))
-
-
-def rows(store: Store) -> list[dict[str, Any]]:
-    """All images of a root with what is said of them now, by their first place."""
-    found = []
-    for record in read_partitions(read_journal(store)):
-        regions = {gold: source_tables(store, record, gold=gold)["regions"].to_pylist() for gold in (False, True)}
-        texts = {gold: source_tables(store, record, gold=gold)["texts"].to_pylist() for gold in (False, True)}
-        for row in PartitionImages(store, record, ImageLimits()).table.to_pylist():
-            mine = [r for r in regions[row["gold"]] if r["image_id"] == row["id"]]
-            row["boxes"] = sorted((r["x1"], r["y1"], r["x2"], r["y2"]) for r in mine)
-            row["texts"] = sorted(r["text"] for r in texts[row["gold"]] if r["image_id"] == row["id"])
-            found.append(row)
-    return sorted(found, key=lambda row: row["id"])
-
-
-def lefts(store: Store) -> list[list[float]]:
-    """x1 of the boxes of each image, images by the name of their file."""
-    return [[box[0] for box in row["boxes"]] for row in sorted(rows(store), key=lambda row: Path(row["uri"]).name)]
-
-
-def partitions(store: Store) -> list[PartitionRecord]:
-    return read_partitions(read_journal(store))
-
+from tests.engine.stages.ingest.sayings import (
+    BOTH,
+    LEFT,
+    RIGHT,
+    Box,
+    config_of,
+    lefts,
+    partitions,
+    photographs,
+    photos_at,
+    rows,
+    write_coco,
+)
+from tests.roots import digest, opened, run_pipeline, write_photographs
 
 # ------------------------------------------------------------------------------------------------------- any sequence
 
@@ -204,6 +148,8 @@ def test_a_json_that_reads_the_same_revises_nothing(tmp_path: Path) -> None:
     assert record is not None
     assert (record.known, record.revised) == (3, 0)
     assert partitions(store) == before
+    found = totals(read_journal(store))
+    assert (found.found, found.new, found.known) == (6, 3, 3), "seen again twice, and counted once"
 
 
 def test_only_images_of_which_something_else_is_said_are_revised(tmp_path: Path) -> None:
@@ -313,78 +259,6 @@ def test_an_image_in_another_class_folder_is_of_that_class(tmp_path: Path) -> No
     assert sorted(row["source_label"] for row in rows(store)) == ["kitten", "puppy"]
     ingest_here(tmp_path / "root", config_of(photos_at(tmp_path / "photos")))
     assert {row["source_label"] for row in rows(store)} == {""}
-
-
-# ---------------------------------------------------------------------------------------------- captions beside images
-
-
-def write_tar(path: Path, photos: Path, captions: Mapping[str, str]) -> None:
-    """Photographs with captions; the same captions in length give a tar of the same size."""
-    with tarfile.open(path, "w") as tar:
-        for name, caption in captions.items():
-            for suffix, data in ((".jpg", (photos / name).read_bytes()), (".txt", caption.encode())):
-                member = tarfile.TarInfo(name.removesuffix(".jpg") + suffix)
-                member.size = len(data)
-                tar.addfile(member, io.BytesIO(data))
-
-
-def captions_of(store: Store) -> dict[str, list[str]]:
-    return {row["id"]: row["texts"] for row in rows(store)}
-
-
-def test_a_caption_corrected_in_a_tar_of_the_same_size_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
-    ids = write_photographs(tmp_path / "photos", 3)
-    names = sorted(path.name for path in (tmp_path / "photos").glob("*.jpg"))
-    (tmp_path / "tars").mkdir()
-    config = config_of({"url": str(tmp_path / "tars"), "name": "tars", "kind": "tars"})
-    write_tar(tmp_path / "tars/a.tar", tmp_path / "photos", dict.fromkeys(names, "A red kite."))
-    store, _ = ingest_here(tmp_path / "root", config)
-    size = (tmp_path / "tars/a.tar").stat().st_size
-    write_tar(
-        tmp_path / "tars/a.tar", tmp_path / "photos", {**dict.fromkeys(names, "A red kite."), names[1]: "A tan goat."}
-    )
-    os.utime(tmp_path / "tars/a.tar", (2, 2))
-    assert (tmp_path / "tars/a.tar").stat().st_size == size
-    ingest_here(tmp_path / "root", config)
-    assert captions_of(store) == {ids[0]: ["A red kite."], ids[1]: ["A tan goat."], ids[2]: ["A red kite."]}
-    (tmp_path / "tars/a.tar").rename(tmp_path / "tars/b.tar")
-    ingest_here(tmp_path / "root", config)
-    assert captions_of(store)[ids[1]] == ["A tan goat."], "a tar under another name says nothing twice"
-    write_tar(tmp_path / "tars/b.tar", tmp_path / "photos", {names[0]: "A red kite."})
-    ingest_here(tmp_path / "root", config)
-    assert captions_of(store) == {ids[0]: ["A red kite."], ids[1]: [], ids[2]: []}
-
-
-def test_a_tar_that_breaks_off_takes_nothing_back(tmp_path: Path) -> None:
-    """What cannot be read says nothing, not even that something is gone."""
-    ids = write_photographs(tmp_path / "photos", 3)
-    names = sorted(path.name for path in (tmp_path / "photos").glob("*.jpg"))
-    config = config_of({"url": str(tmp_path / "a.tar"), "name": "tars", "kind": "tars"})
-    write_tar(tmp_path / "a.tar", tmp_path / "photos", dict.fromkeys(names, "A red kite."))
-    store, _ = ingest_here(tmp_path / "root", config)
-    data = (tmp_path / "a.tar").read_bytes()
-    (tmp_path / "a.tar").write_bytes(data[: len(data) // 3])
-    ingest_here(tmp_path / "root", config)
-    assert captions_of(store) == {identity: ["A red kite."] for identity in ids}
-
-
-def test_another_caption_column_and_a_row_put_first_are_seen(tmp_path: Path) -> None:
-    """Rows are places by number: a table that is written anew with one more row moves them all."""
-    ids = write_photographs(tmp_path / "photos", 3)
-    images = [path.read_bytes() for path in sorted((tmp_path / "photos").glob("*.jpg"))]
-    kites, goats = ["kite 0", "kite 1"], ["goat 0", "goat 1"]
-    table = pa.table({"image": images[:2], "caption": kites, "better": goats})
-    pq.write_table(table, tmp_path / "t.parquet")
-    source = {"url": str(tmp_path / "t.parquet"), "name": "t", "kind": "parquet"}
-    store, _ = ingest_here(tmp_path / "root", config_of(source))
-    assert captions_of(store) == {ids[0]: ["kite 0"], ids[1]: ["kite 1"]}
-    better = {**source, "caption_columns": ["better"]}
-    ingest_here(tmp_path / "root", config_of(better))
-    assert captions_of(store) == {ids[0]: ["goat 0"], ids[1]: ["goat 1"]}
-    shifted = pa.table({"image": [images[2], *images[:2]], "better": ["goat 2", "goat 0!", "goat 1"]})
-    pq.write_table(shifted, tmp_path / "t.parquet")
-    ingest_here(tmp_path / "root", config_of(better))
-    assert captions_of(store) == {ids[0]: ["goat 0!"], ids[1]: ["goat 1"], ids[2]: ["goat 2"]}
 
 
 # ------------------------------------------------------------------------------------------------------------- removal

@@ -19,7 +19,7 @@ from fld_engine.engine.stages.report.pages.confidence import bounds_of
 from fld_engine.engine.stages.report.scores import score_counts
 from fld_engine.engine.stages.report.spatial import neighbours, size_classes
 from fld_engine.engine.stages.report.vocabulary import ALL, TOP
-from fld_engine.engine.stages.report.wordlist import read_words, word_coverage
+from fld_engine.engine.stages.report.wordlist import read_words, terms_of, word_coverage
 from fld_engine.filters.region import RegionConfidence, RegionNms
 from fld_engine.schemas.errors import ConfigError
 from fld_engine.schemas.tables import STATUS
@@ -205,15 +205,18 @@ def test_words_that_are_absent_or_rare_and_who_would_fill_them() -> None:
         [row("class", "web", "dog", 12), row("class", "photos", "dog", 3), row("class", ALL, "dog", 15),
          row("mention", ALL, "zebra", 2), row("mention", "web", "zebra", 2),
          row("mention", ALL, "fire hydrant", 9), row("mention", "web", "fire hydrant", 9),
+         row("class", ALL, "t shirt", 11), row("class", "web", "t shirt", 11),
          row("dropped_class", ALL, "fire hydrant", 1), row("dropped_class", "photos", "fire hydrant", 1)],
         schema=TOP,
     )  # fmt: skip
-    words = ["dog", "zebra", "fire hydrant", "unicorn"]
+    words = ["dog", "zebra", "fire hydrant", "unicorn", "t-shirt"]
+    assert terms_of(words) == [*words, "t shirt"], "texts have it as it is written, classes by their key"
     assert [tuple(w) for w in word_coverage(wanted, words, {"web": 100, "photos": 10}, floor=10)] == [
         ("dog", 15, 0, 0, "covered", "photos", "kept regions"),
         ("zebra", 0, 0, 2, "under the floor", "web", "its texts"),
         ("fire hydrant", 0, 1, 9, "under the floor", "photos", "dropped regions"),
         ("unicorn", 0, 0, 0, "absent", "", ""),
+        ("t-shirt", 11, 0, 0, "covered", "web", "kept regions"),
     ]
 
 

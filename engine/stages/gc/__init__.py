@@ -1,0 +1,1 @@
+"""What nothing in a root goes by any more."""
