@@ -63,18 +63,18 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "work/gold").mkdir(parents=True)
     shutil.copy(samples / "voc/voc.jpg", folder / "work/gold/voc.jpg")
     shutil.copy(samples / "voc/annotations.json", folder / "work/gold/instances.json")
-    shell("fld run laptop --source ~/photographs --root runs/made", folder)
+    shell("fld run laptop --source ~/photographs --root runs/made", folder, folder / "work")
     for root in MADE:
         shutil.copytree(folder / "work/runs/made", folder / "work" / root)
     return folder
 
 
-def shell(code: str, home: Path, cwd: Path | None = None) -> str:
+def shell(code: str, home: Path, work: Path) -> str:
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     environment = {**os.environ, "HOME": str(home), "PATH": path, "FLD_CACHE": str(Path.home() / ".cache/fld-engine")}
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", code],
-        cwd=cwd or home / "work",
+        cwd=work,
         env=environment,
         capture_output=True,
         text=True,
@@ -88,15 +88,17 @@ def shell(code: str, home: Path, cwd: Path | None = None) -> str:
 @pytest.mark.deploy
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("page", RUN, ids=lambda page: str(page.relative_to(REPOSITORY)))
-def test_the_commands_of_a_page_run_as_they_stand(page: Path, home: Path) -> None:
+def test_the_commands_of_a_page_run_as_they_stand(page: Path, home: Path, tmp_path: Path) -> None:
     """In their order, in one folder; programs of the tutorials and how-tos, too."""
     is_story = page.parent.name in ("tutorials", "howto")
+    work = tmp_path / "work"
+    shutil.copytree(home / "work", work)
     for block in blocks(page):
         if block.language == "sh" and not block.reason:
-            shell(block.code, home)
+            shell(block.code, home, work)
         elif block.language == "python" and is_story:
-            (home / "work/program.py").write_text(block.code)
-            assert shell("python program.py", home)
+            (work / "program.py").write_text(block.code)
+            assert shell("python program.py", home, work)
 
 
 @pytest.mark.deploy
