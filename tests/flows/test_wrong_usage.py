@@ -208,7 +208,7 @@ def test_a_level_of_logging_that_there_is_not_is_named(
 ) -> None:
     answer = fld(["status", "--root", "cut"], monkeypatch, capsys, FLD_LOG_LEVEL="loud")
     assert answer.code == 2
-    assert "FLD_LOG_LEVEL: level 'loud' is not known" in answer.err
+    assert "FLD_LOG_LEVEL 'loud' is not known" in answer.err
 
 
 def test_a_reader_that_has_seen_enough_is_no_error() -> None:
