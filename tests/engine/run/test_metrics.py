@@ -159,7 +159,7 @@ def test_a_cluster_that_is_joined_and_cannot_count_says_so(
     from fld_engine.engine.run.ray import RayBackend
 
     monkeypatch.setattr(ray, "is_initialized", lambda: True)
-    monkeypatch.setattr(ray, "get_runtime_context", lambda: SimpleNamespace(get_node_id=lambda: "here"))
+    monkeypatch.setattr(ray, "get_runtime_context", lambda: SimpleNamespace(get_node_id=lambda: "here", gcs_address=""))
     elsewhere = {"NodeID": "elsewhere", "MetricsAgentPort": 40525}
     monkeypatch.setattr(ray, "nodes", lambda: [elsewhere, {"NodeID": "here", "MetricsAgentPort": -1}])
     with caplog.at_level(logging.WARNING):
