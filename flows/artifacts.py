@@ -65,12 +65,16 @@ class _Shown:
         self._ids: dict[str, UUID] = {}
         self._said: dict[str, tuple[float, str]] = {}
         self._ended: list[Now] = []
+        self._over: set[str] = set()
         self._warned = False
 
     def note(self, event: str, now: Now) -> None:
-        """Keep the last state of a stage, which may be over before anybody looks."""
+        """Keep the last state of a stage, which may be over before anybody looks, or while somebody tells of it."""
         if event == "ended":
+            self._over.add(now.stage)
             self._ended.append(now)
+        elif event == "began":
+            self._over.discard(now.stage)
 
     def show(self, now: Now) -> None:
         """Tell the server what has moved. Where it cannot be told, the run goes on, and says so once."""
@@ -80,7 +84,8 @@ class _Shown:
                     self._put((self._ended[0].stage, *what), 100.0, text)
                 self._ended.pop(0)
             for what, percent, text in _bars(now):
-                self._put((now.stage, *what), percent, text)
+                if now.stage not in self._over:
+                    self._put((now.stage, *what), percent, text)
         except httpx.HTTPError as error:
             level = logging.DEBUG if self._warned else logging.WARNING
             log.log(level, "Prefect could not be told of the progress of this run: %s", error)

@@ -10,14 +10,14 @@ import json
 import os
 import subprocess
 import sys
-import threading
-import time
 import urllib.request
-from contextvars import copy_context
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import yaml
+from prefect.client.orchestration import SyncPrefectClient
+from prefect.client.schemas.actions import ArtifactUpdate
 from prefect.deployments import run_deployment
 from prefect.deployments.runner import RunnerDeployment
 from prefect.logging.handlers import APILogWorker
@@ -44,11 +44,19 @@ def known_to_the_server(what: str) -> list[dict[str, Any]]:
         return list(json.load(response))
 
 
-def watch_shares(key: str, seen: set[float]) -> None:
-    """Take note of what the progress artifact of that key says, until it says that all is done."""
-    while 100.0 not in seen:
-        seen |= {artifact["data"] for artifact in known_to_the_server("artifacts") if artifact["key"].startswith(key)}
-        time.sleep(0.05)
+def note_shares(key: str) -> list[float]:
+    """What the progress artifact whose key begins so is told from now on."""
+    told: list[float] = []
+    update = SyncPrefectClient.update_artifact
+
+    def noted(self: SyncPrefectClient, artifact_id: UUID, artifact: ArtifactUpdate) -> None:
+        update(self, artifact_id, artifact)
+        (found,) = [one for one in known_to_the_server("artifacts") if one["id"] == str(artifact_id)]
+        if found["key"].startswith(key):
+            told.append(found["data"])
+
+    SyncPrefectClient.update_artifact = noted  # type: ignore[method-assign]
+    return told
 
 
 def deployed(root: Path, recipe: Path, source: Path) -> dict[str, Any]:
@@ -79,16 +87,12 @@ def main(folder: Path) -> None:
     config = fake_config(folder / "photos").model_dump(mode="json")
     found: dict[str, Any] = {}
 
-    slow = {"use": "fake", "params": {"regions": 3, "seconds": 0.4, "raise_on": [bad]}, "batch_size": 1}
+    slow = {"use": "fake", "params": {"regions": 3, "seconds": 1.0, "raise_on": [bad]}, "batch_size": 1}
     watched = fake_config(folder / "photos", annotators={"first": slow}).model_dump(mode="json")
-    seen: set[float] = set()
-    here = copy_context()  # it knows the server
-    watcher = threading.Thread(target=here.run, args=(watch_shares, "fld-progress-annotate-first-", seen), daemon=True)
-    watcher.start()
+    shares = note_shares("fld-progress-annotate-first-")
     whole = run_flow(str(folder / "whole"), recipe=watched)
-    watcher.join()
     found["whole"] = whole.model_dump(mode="json")
-    found["shares"], found["bad"] = sorted(seen), bad
+    found["shares"], found["bad"] = list(shares), bad
     found["artifacts"] = {artifact["key"]: artifact["data"] for artifact in known_to_the_server("artifacts")}
     APILogWorker.drain_all()
     found["logs"] = known_to_the_server("logs")

@@ -13,7 +13,7 @@ from fld_engine.engine.data.images import ImageLimits
 from fld_engine.engine.plan.config import RunConfig
 from fld_engine.engine.sources.item import Rejected, SourceChunk, SourceSpec
 from fld_engine.engine.stages.export.task import ExportGroup
-from fld_engine.engine.stages.ingest.scanning import chunk_fingerprint, scan_fingerprint
+from fld_engine.engine.stages.ingest.scanning import NamedChunk, chunk_fingerprint, scan_fingerprint
 from fld_engine.engine.stages.report.tasks import ComparePartition, DrawGallery, Gather, Reduce
 from fld_engine.refinement.loop.settings import RefineConfig, SparseConfig
 from fld_engine.schemas.annotations import Frozen
@@ -120,4 +120,5 @@ def test_fingerprints_are_those_that_old_roots_have() -> None:
         rejected=(Rejected(uri="photos/x", reason="bad_name", detail="the file's name"),),
     )
     assert chunk_fingerprint(chunk) == "9442468c8781df61"
-    assert scan_fingerprint(chunk, ImageLimits(max_pixels=100)) == "93a02c8a043a687b"
+    named = NamedChunk(chunk, chunk_fingerprint(chunk))
+    assert scan_fingerprint(named, ImageLimits(max_pixels=100)) == "93a02c8a043a687b"
