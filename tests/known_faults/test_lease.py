@@ -214,12 +214,14 @@ def test_a_living_driver_whose_clock_is_behind_is_respected(tmp_path: Path) -> N
 class FlakyStore(Store):
     """A store that refuses the second write of the lease, as a busy object store does."""
 
-    writes = 0
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.writes: list[str] = []  # those of a driver's copy of it, too
 
     def write_bytes(self, relative: str, data: bytes) -> FileRecord:
         if relative == LEASE_FILE:
-            self.writes += 1
-            if self.writes == 2:
+            self.writes.append(relative)
+            if len(self.writes) == 2:
                 raise OSError("503 SlowDown: please reduce your request rate")
         return super().write_bytes(relative, data)
 
@@ -233,7 +235,7 @@ def test_one_failed_renewal_is_tried_again(tmp_path: Path) -> None:
     """
     store = FlakyStore(str(tmp_path))
     with LeaseHolder(store):
-        wait_until(lambda: store.writes >= 2)
+        wait_until(lambda: len(store.writes) >= 2)
         after_failure = time.time()
         wait_until(lambda: store.read_model(LEASE_FILE, Lease).renewed > after_failure)
 
