@@ -10,9 +10,10 @@ import socket
 import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
+import psutil
 import ray
 from ray.exceptions import (
     ActorUnavailableError,
@@ -43,6 +44,9 @@ from fld_engine.schemas.errors import RunnerError
 log = logging.getLogger(__name__)
 
 LONG_POLL_S = 1.0
+START_TRIES = 3
+TOO_LATE = "timed out during startup"
+"""What Ray says when a node of its own has not started within 30 s (`node.py`), as on a machine that is busy."""
 NODE_DIED = "its node has died"
 """What Ray says of an actor that went with its node (`gcs_actor_manager.cc`)."""
 
@@ -128,12 +132,7 @@ class RayBackend:
             check_reachable(address)
             check_token(address)
             with interrupts().at("while Ray starts"), _our_signals():
-                ray.init(
-                    address=address or "local",
-                    log_to_driver=False,
-                    logging_level=logging.WARNING,
-                    include_dashboard=False if not address else None,
-                )
+                _start(address)
                 interrupts().check()  # Ray passes over what is raised while its C++ waits
         except (OSError, RayError, RuntimeError, ValueError) as error:
             if "uthenticat" in str(error):
@@ -235,6 +234,36 @@ def cause_of(error: RayError) -> Cause:
     if left or (isinstance(error, RayActorError) and (error.preempted or NODE_DIED in str(error))):
         return "node"
     return "process"
+
+
+def _start(address: str) -> None:
+    """Join the cluster at an address, or start one on this machine. Raises what Ray raises, and `RunnerError`."""
+    for number in range(1, START_TRIES + 1):
+        before = _children()
+        try:
+            ray.init(
+                address=address or "local",
+                log_to_driver=False,
+                logging_level=logging.WARNING,
+                include_dashboard=False if not address else None,
+            )
+            return
+        except Exception as error:
+            if TOO_LATE not in str(error):  # Ray has no class of its own for it
+                raise
+            for process in _children() - before:
+                with suppress(psutil.Error):
+                    process.kill()
+            if number == START_TRIES:
+                raise RunnerError(
+                    f"Ray did not start on this machine in {START_TRIES} tries of 30 s each: it is too busy, or short "
+                    "of memory. Run again when it is not, or with --runner local"
+                ) from error
+            log.warning("Ray did not start on this machine within 30 s, which is all it waits: it is started again")
+
+
+def _children() -> set[psutil.Process]:
+    return set(psutil.Process().children(recursive=True))
 
 
 @contextmanager

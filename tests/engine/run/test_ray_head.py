@@ -11,13 +11,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import psutil
 import pytest
 
 from fld_engine.engine.run.ray_head import Head, check_reachable, check_token, token_cure
 from fld_engine.schemas.errors import RunnerError
-from tests.waiting import wait_until
+from tests.waiting import PATIENCE_S, wait_until
 
 VARIABLES = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 
@@ -111,3 +113,37 @@ def test_a_cluster_that_wants_a_token_lets_in_who_has_it(guarded_head: str, monk
         check_token(guarded_head)
     monkeypatch.setenv("RAY_AUTH_TOKEN", "a-secret-of-the-cluster")
     check_token(guarded_head)
+
+
+@pytest.mark.parametrize("slow_starts", [1, 3])
+def test_a_machine_that_is_too_busy_for_ray_is_tried_again(
+    slow_starts: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Ray waits 30 s for a node of its own, and leaves the half that has started by then."""
+    from fld_engine.engine.run import ray as ray_runner
+
+    begun: list[subprocess.Popen[bytes]] = []
+
+    def start(**_: Any) -> None:
+        begun.append(subprocess.Popen(["sleep", "600"]))
+        if len(begun) <= slow_starts:
+            raise Exception("The current node timed out during startup. This could happen because")
+
+    monkeypatch.setattr(ray_runner.ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray_runner.ray, "init", start)
+    context = SimpleNamespace(gcs_address="127.0.0.1:1")
+    monkeypatch.setattr(ray_runner.ray, "get_runtime_context", lambda: context)
+    try:
+        if slow_starts < ray_runner.START_TRIES:
+            ray_runner.RayBackend()
+            assert "it is started again" in caplog.text
+        else:
+            with pytest.raises(RunnerError, match="too busy"):
+                ray_runner.RayBackend()
+        ended = [one.wait(PATIENCE_S) for one in begun[:slow_starts]]
+        assert set(ended) == {-signal.SIGKILL}
+        assert [one.poll() for one in begun[slow_starts:]] == [None] * (len(begun) - slow_starts)
+    finally:
+        for one in begun:
+            one.kill()
+            one.wait()
