@@ -196,8 +196,21 @@ class Label(_Annotation):
     score: Score
 
 
+class Absence(_Annotation):
+    """A class that whoever looked for it did not find on the image: LVIS's negatives, Open Images' verified absences.
+
+    `score` is how sure that is said, 1 where it is not told.
+    """
+
+    label: str = Field(min_length=1)
+    score: Score
+
+
 class Annotations(Frozen):
-    """Everything one annotator says about one image, or everything already known about it."""
+    """Everything one annotator says about one image, or everything already known about it.
+
+    `absences` are left out of a dump where there are none, as rows of roots that know none are compared with new ones.
+    """
 
     texts: tuple[Text, ...] = ()
     regions: tuple[Region, ...] = ()
@@ -208,3 +221,4 @@ class Annotations(Frozen):
     tokens: tuple[Token, ...] = ()
     labels: tuple[Label, ...] = ()
     checks: tuple[Check, ...] = ()
+    absences: tuple[Absence, ...] = Field(default=(), exclude_if=lambda given: not given)

@@ -16,6 +16,7 @@ from fld_engine.schemas.annotations import RegionKind, RegionTextKind
 Kind = Literal[
     "pixels",  # the decoded image; every root has it
     "labels",  # classes of the whole image
+    "absences",  # classes that somebody looked for and did not find
     "objects",  # regions of kind `object`, each with its `phrase` text
     "scene_text",  # regions of kind `text`, each with its `ocr` text
     "masks",  # polygons of regions
@@ -63,7 +64,8 @@ class KindSpec:
 
 KINDS: dict[Kind, KindSpec] = {
     "pixels": KindSpec(),
-    "labels": KindSpec({"labels": ()}),
+    "labels": KindSpec({"labels": ()}, by_sources=True),
+    "absences": KindSpec({"absences": ()}, by_sources=True),
     "objects": KindSpec(
         {"regions": ("object",), "region_texts": ("phrase",)}, family="regions", by_sources=True, boxes="region-text"
     ),

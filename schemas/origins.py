@@ -13,13 +13,14 @@ class Origin(StrEnum):
     """
 
     HUMAN = "human"  # drawn or written by a person, in a source of annotations
+    CLASS_FOLDER = "class_folder"  # the name of the folder that the image lies in
     WEB = "web"  # found beside the image, in a tar or a Parquet file
     SPECIALIST = "specialist"  # seen by an annotator of the run
     REFINEMENT = "refinement"  # edited by the students of a round
     COMPOSED = "composed"  # written by rule from what specialists saw
 
 
-ANNOTATOR_WORDS = frozenset({Origin.HUMAN, Origin.WEB, Origin.REFINEMENT})
+ANNOTATOR_WORDS = frozenset({Origin.HUMAN, Origin.CLASS_FOLDER, Origin.WEB, Origin.REFINEMENT})
 """Origins that stand as `annotator` on rows: no annotator of a config may have such a name."""
 
 

@@ -77,6 +77,9 @@ STATUS = pa.schema(
 
 LABELS = pa.schema([("id", _string), ("image_id", _string), ("label", _string), ("score", _double), *SOURCE])
 
+ABSENCES = LABELS
+"""Classes that are said not to be on the image."""
+
 TEXTS = pa.schema(
     [
         ("id", _string),
@@ -226,6 +229,7 @@ TABLES: dict[str, TableSpec] = {
     ),
     "tokens": TableSpec(TOKENS, (Link("text_id", ("texts", "region_texts")),)),
     "labels": TableSpec(LABELS, (_OF_IMAGE,)),
+    "absences": TableSpec(ABSENCES, (_OF_IMAGE,)),
     "checks": TableSpec(CHECKS, (Link("subject_id", ("texts", "regions", "phrases")),)),
 }
 """Every table of a partition by name; those that are judged stand parents before children."""

@@ -194,12 +194,18 @@ def _statements(rows: Mapping[str, list[Row]]) -> dict[tuple[str, str], Annotati
     for row in rows.get("labels", ()):
         label = {**_said(row, "label", "score"), "source": _source(row)}
         found.setdefault(_author(row), defaultdict(list))["labels"].append(label)
+    for row in rows.get("absences", ()):
+        absence = {**_said(row, "label", "score"), "source": _source(row)}
+        found.setdefault(_author(row), defaultdict(list))["absences"].append(absence)
     return {author: Annotations.model_validate(kinds) for author, kinds in found.items()}
 
 
 def _joined(first: Annotations, second: Annotations) -> Annotations:
     return Annotations(
-        texts=first.texts + second.texts, regions=first.regions + second.regions, labels=first.labels + second.labels
+        texts=first.texts + second.texts,
+        regions=first.regions + second.regions,
+        labels=first.labels + second.labels,
+        absences=first.absences + second.absences,
     )
 
 

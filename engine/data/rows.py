@@ -11,6 +11,7 @@ import pyarrow as pa
 from fld_engine.engine.data.hashing import annotation_id
 from fld_engine.engine.data.region_names import class_rank
 from fld_engine.schemas.annotations import (
+    Absence,
     Annotations,
     Check,
     Label,
@@ -65,6 +66,8 @@ class RowWriter:
             self._rows["tokens"].append({"image_id": image_id, **token.model_dump()})
         for label in annotations.labels:
             self._put("labels", image_id, label, source)
+        for absence in annotations.absences:
+            self._put("absences", image_id, absence, source)
         for check in annotations.checks:
             self._put("checks", image_id, check, source)
         return sum(map(len, self._rows.values())) - before
@@ -133,7 +136,7 @@ def annotations_by_image(tables: Mapping[str, pa.Table]) -> dict[str, Annotation
         grouped[row["image_id"]]["phrases"].append(_build(Phrase, row, regions=tuple(grounded[row["id"]])))
     plain: Sequence[tuple[str, Any]] = (
         ("texts", Text), ("masks", Mask), ("similarities", Similarity), ("tokens", Token), ("labels", Label),
-        ("checks", Check),
+        ("absences", Absence), ("checks", Check),
     )  # fmt: skip
     for name, kind in plain:
         for row in rows[name]:

@@ -69,7 +69,7 @@ def test_regions_have_a_name_in_figures_and_a_text_of_their_own() -> None:
         (("regions", "region_texts"), {"objects", "scene_text"}),
         (("region_texts",), set()),  # texts of regions that are not there
         (("texts", "masks"), {"brief_texts", "detailed_texts", "masks"}),
-        (("phrases", "phrase_regions", "labels"), {"groundings"}),  # a class folder is no annotation
+        (("phrases", "phrase_regions", "labels"), {"groundings", "labels"}),
     ],
 )
 def test_tables_of_a_source_tell_what_it_brings(tables: tuple[str, ...], expected: set[str]) -> None:

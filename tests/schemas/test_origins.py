@@ -12,6 +12,7 @@ from fld_engine.schemas.origins import ANNOTATOR_WORDS, Origin, origin_of
     ("annotator", "composed", "expected"),
     [
         ("human", False, Origin.HUMAN),
+        ("class_folder", False, Origin.CLASS_FOLDER),
         ("web", False, Origin.WEB),
         ("refinement", False, Origin.REFINEMENT),
         ("nanodet", False, Origin.SPECIALIST),
@@ -26,7 +27,7 @@ def test_a_row_tells_where_it_comes_from(annotator: str, composed: bool, expecte
 
 
 def test_words_on_rows_are_those_of_every_root_there_is() -> None:
-    assert {str(word) for word in ANNOTATOR_WORDS} == {"human", "web", "refinement"}
+    assert {str(word) for word in ANNOTATOR_WORDS} == {"human", "class_folder", "web", "refinement"}
 
 
 def test_a_source_holds_the_plain_word() -> None:
