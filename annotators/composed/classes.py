@@ -59,7 +59,7 @@ def by_people(said: Label | Absence | Region) -> bool:
     return said.source is not None and said.source.annotator == Origin.HUMAN
 
 
-_RANK = {Origin.HUMAN: 0, Origin.CLASS_FOLDER: 1}
+_RANK: dict[str, int] = {Origin.HUMAN: 0, Origin.CLASS_FOLDER: 1}
 
 
 def _nameable(labels: tuple[Label, ...]) -> Iterator[Label]:
