@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from fld_engine.engine.data.journal import read_journal, read_partitions, totals
@@ -17,6 +18,7 @@ from fld_engine.engine.stages.export.verify import verify
 from fld_engine.engine.stages.ingest.stage import Ingest
 from fld_engine.engine.stages.removal.stage import Remove
 from fld_engine.schemas.annotations import Label
+from fld_engine.schemas.sample import SAMPLE
 from tests import labelled_lines
 from tests.known_faults.in_process import Root, new_root, plain_config
 from tests.known_faults.pictures import jpeg
@@ -100,6 +102,8 @@ def test_a_loader_that_goes_by_the_card_has_classes_as_columns(tmp_path: Path) -
     found = {row["json"]["image"]["uri"]: row["json"] for row in loaded}
     assert [one["label"] for one in found["lines/2.jpg"]["absences"]] == ["cat", "dog"]
     assert found["lines/3.jpg"]["labels"] == []
+    arrow = pa.ipc.read_schema(pa.BufferReader(root.store.read_bytes("export/schema/sample.arrow")))
+    assert arrow.equals(SAMPLE)
 
 
 def test_whoever_asks_about_an_image_and_coco_json_are_told_the_same(tmp_path: Path) -> None:
