@@ -10,6 +10,8 @@ import pyarrow as pa
 import pytest
 
 from fld_engine.engine.data.journal import read_journal, read_partitions, totals
+from fld_engine.engine.data.partition import load_view
+from fld_engine.engine.data.records import PartitionOutputs
 from fld_engine.engine.inspect.explain import explain
 from fld_engine.engine.sources import folder as folder_source
 from fld_engine.engine.stages.coco.stage import CocoExporter
@@ -138,6 +140,17 @@ def test_gold_says_its_classes_as_the_reference_alone(tmp_path: Path) -> None:
     root = new_root(tmp_path / "root", plain_config({**lines, "gold": True}, others))
     root.run_all()
     assert [said(sample["labels"]) for sample in root.samples()] == [[("cat", 1.0, "human")]]
+
+
+def test_labels_of_specialists_that_a_round_carries_are_not_those_of_sources(tmp_path: Path) -> None:
+    """After a round they stand where a source's stand; exports of rounds of 0.1.0 have none of them."""
+    root = labelled(tmp_path)
+    root.run(Ingest())
+    (record,) = read_partitions(root.journal())
+    outputs = PartitionOutputs(verdicts="", outputs={}, producers={}, fingerprint="", specialists=("seer",))
+    view = load_view(root.store, record, outputs)
+    assert set(view.of_sources["labels"]["annotator"].to_pylist()) == {"human", "class_folder"}
+    assert "seer" in view.annotations["labels"]["annotator"].to_pylist()
 
 
 # ------------------------------------------------------------------------------------------------ later ingests
