@@ -292,3 +292,8 @@ SAMPLE = pa.schema(
     ]
 )
 """Arrow schema of a sample's json, all its keys there."""
+
+
+def sample_schema(*, classes: bool) -> pa.Schema:
+    """Arrow schema of the samples of an export, with or without the keys of `CLASS_KEYS`."""
+    return SAMPLE if classes else pa.schema([field for field in SAMPLE if field.name not in CLASS_KEYS])

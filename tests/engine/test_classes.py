@@ -6,9 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from fld_engine.engine.data.journal import read_journal, read_partitions, totals
+from fld_engine.engine.data.partition import load_view
+from fld_engine.engine.data.records import PartitionOutputs
 from fld_engine.engine.inspect.explain import explain
 from fld_engine.engine.sources import folder as folder_source
 from fld_engine.engine.stages.coco.stage import CocoExporter
@@ -17,6 +20,7 @@ from fld_engine.engine.stages.export.verify import verify
 from fld_engine.engine.stages.ingest.stage import Ingest
 from fld_engine.engine.stages.removal.stage import Remove
 from fld_engine.schemas.annotations import Label
+from fld_engine.schemas.sample import SAMPLE
 from tests import labelled_lines
 from tests.known_faults.in_process import Root, new_root, plain_config
 from tests.known_faults.pictures import jpeg
@@ -100,6 +104,8 @@ def test_a_loader_that_goes_by_the_card_has_classes_as_columns(tmp_path: Path) -
     found = {row["json"]["image"]["uri"]: row["json"] for row in loaded}
     assert [one["label"] for one in found["lines/2.jpg"]["absences"]] == ["cat", "dog"]
     assert found["lines/3.jpg"]["labels"] == []
+    arrow = pa.ipc.read_schema(pa.BufferReader(root.store.read_bytes("export/schema/sample.arrow")))
+    assert arrow.equals(SAMPLE)
 
 
 def test_whoever_asks_about_an_image_and_coco_json_are_told_the_same(tmp_path: Path) -> None:
@@ -134,6 +140,17 @@ def test_gold_says_its_classes_as_the_reference_alone(tmp_path: Path) -> None:
     root = new_root(tmp_path / "root", plain_config({**lines, "gold": True}, others))
     root.run_all()
     assert [said(sample["labels"]) for sample in root.samples()] == [[("cat", 1.0, "human")]]
+
+
+def test_labels_of_specialists_that_a_round_carries_are_not_those_of_sources(tmp_path: Path) -> None:
+    """After a round they stand where a source's stand; exports of rounds of 0.1.0 have none of them."""
+    root = labelled(tmp_path)
+    root.run(Ingest())
+    (record,) = read_partitions(root.journal())
+    outputs = PartitionOutputs(verdicts="", outputs={}, producers={}, fingerprint="", specialists=("seer",))
+    view = load_view(root.store, record, outputs)
+    assert set(view.of_sources["labels"]["annotator"].to_pylist()) == {"human", "class_folder"}
+    assert "seer" in view.annotations["labels"]["annotator"].to_pylist()
 
 
 # ------------------------------------------------------------------------------------------------ later ingests

@@ -14,7 +14,7 @@ import yaml
 from fld_engine.engine.data.hashing import canonical_json
 from fld_engine.engine.data.source_account import rows_of
 from fld_engine.engine.stages.export.limits import known_limits
-from fld_engine.schemas.sample import CLASS_KEYS, SAMPLE
+from fld_engine.schemas.sample import sample_schema
 from fld_engine.schemas.tables import VERDICT_TARGETS
 
 if TYPE_CHECKING:
@@ -234,10 +234,9 @@ def _line(cells: Iterable[object]) -> str:
 
 def features(*, classes: bool = False) -> list[dict[str, Any]]:
     """Features of a row as `dataset_info` spells them: the members of a sample, then what the loader adds."""
-    keys = [field for field in SAMPLE if classes or field.name not in CLASS_KEYS]
     return [
         {"name": "jpg", "dtype": "image"},
-        {"name": "json", "struct": [_named(field) for field in keys]},
+        {"name": "json", "struct": [_named(field) for field in sample_schema(classes=classes)]},
         {"name": "txt", "dtype": "string"},
         {"name": "__key__", "dtype": "string"},
         {"name": "__url__", "dtype": "string"},

@@ -189,10 +189,8 @@ def _groups(plan: Plan, journal: Sequence[IngestRecord]) -> list[list[PartitionR
 
 def _tasks(plan: Plan, journal: Sequence[IngestRecord]) -> list[ExportGroup]:
     """All groups. Samples have the same keys in all of them: those of classes where a source tells of any."""
-    said = {
-        name for record in read_partitions(journal) for files in (record.files, *record.additions) for name in files
-    }
-    classes = not said.isdisjoint(CLASS_KEYS)
+    tables = {name for r in read_partitions(journal) for files in (r.files, *r.additions) for name in files}
+    classes = not tables.isdisjoint(CLASS_KEYS)
     return [_task(plan, number, records, classes) for number, records in enumerate(_groups(plan, journal))]
 
 
