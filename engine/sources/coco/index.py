@@ -137,7 +137,7 @@ def _images(records: Sequence[Any], problems: list[Problem]) -> dict[str, Row]:
         if not name or not key:
             problems.append((f"#images[{position}]", "bad_record", "expected an object with 'id' and 'file_name'"))
         elif key in found and found[key]["fld_name"] != name:
-            problems.append((f"#{name}", "duplicate_key", f"image id {record['id']!r} was used before"))
+            problems.append((f"#{name}", "duplicate_key", f"image id {key!r} was used before"))
             ambiguous.add(key)
         elif key not in found:
             found[key] = {**record, "fld_key": key, "fld_name": name}

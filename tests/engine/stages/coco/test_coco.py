@@ -43,9 +43,9 @@ def test_captions_and_images(written: tuple[Path, CocoSummary], capsys: pytest.C
     coco = COCO(str(folder / "captions.json"))
     assert sorted(a["caption"] for a in coco.anns.values()) == sorted(HOSTILE[:3])
     assert summary.captions == 3
-    for image in coco.imgs.values():
-        with Image.open(folder / "images" / image["file_name"]) as picture:
-            assert picture.size == (image["width"], image["height"]) == WH
+    for listed in coco.imgs.values():
+        with Image.open(folder / "images" / listed["file_name"]) as picture:
+            assert picture.size == (listed["width"], listed["height"]) == WH
             assert picture.format == "JPEG"
 
 
