@@ -1,8 +1,9 @@
 """Rows of COCO json (cocodataset.org/#format-data) for the kept annotations of one partition.
 
-Annotations carry what COCO has no place for in fields of ours: `score`, `annotator`, `granularity`; images, the classes
-that sources tell of them: `fld_labels`, `fld_absences`. Gold images and
-dropped annotations are left out. Where a region has no mask, its segmentation is its box.
+What COCO has no place for is in fields of ours, which the source `coco` reads again: `score`, who made it
+(`fld_annotator`, `fld_model`, `fld_revision`, `fld_round`, `fld_origin`), the texts of a region with theirs
+(`fld_texts`), who made its mask (`fld_mask`), `granularity` of a caption, `fld_labels` and `fld_absences` of an image.
+Gold images and dropped annotations are left out. Where a region has no mask, its segmentation is empty.
 """
 
 from __future__ import annotations
@@ -10,8 +11,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
-
-import pyarrow as pa
 
 from fld_engine.engine.data.geometry import mask_area
 from fld_engine.engine.data.images import ImageLimits, decode, jpeg_bytes
@@ -23,9 +22,13 @@ from fld_engine.engine.data.region_names import region_classes
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.plan.export_settings import Metadata
 from fld_engine.schemas.annotations import Frozen
+from fld_engine.schemas.origins import origin_of
 
 UNNAMED = "object"
 """Category of a region without a category phrase."""
+
+TEXTS = ("phrase", "brief")
+"""Kinds of texts of a region that are written; others are made again of these."""
 
 Row = dict[str, Any]
 
@@ -50,16 +53,17 @@ class CocoPiece(Frozen):
 def write_piece(store: Store, task: CocoPartition) -> CocoPiece:
     """Numbers of images, regions and categories are given when all pieces are put together."""
     view = load_view(store, task.partition, task.reads)
-    kept, classes = exported(view), _classes(view.of_sources)
+    kept = exported(view)
+    classes = {name: _classes(table.to_pylist()) for name, table in view.of_sources.items()}
     rows = {
-        "images": [{**_image(row), **classes.get(row["id"], {})} for row in kept["images"].to_pylist()],
+        "images": [_image(row, classes) for row in kept["images"].to_pylist()],
         "regions": list(_regions(kept, view.annotations["masks"].to_pylist())),
         "captions": [
             {
                 "image": row["image_id"],
                 "caption": row["text"],
                 "granularity": row["granularity"],
-                "annotator": row["annotator"],
+                **_said_by(row),
             }
             for row in kept["texts"].to_pylist()
         ],
@@ -71,36 +75,54 @@ def write_piece(store: Store, task: CocoPartition) -> CocoPiece:
     return CocoPiece(path=task.out)
 
 
-def _image(row: Row) -> Row:
-    size = {"width": row["width"], "height": row["height"]}
-    return {"file_name": f"{row['id']}.jpg", **size, "fld_id": row["id"], "source": row["source"]}
+def _said_by(row: Row) -> Row:
+    """How sure somebody was of a row, and who."""
+    return {
+        "score": row["score"],
+        "fld_annotator": row["annotator"],
+        "fld_model": row["model"],
+        "fld_revision": row["revision"],
+        "fld_round": row["round"],
+        "fld_origin": str(origin_of(row["annotator"], composed=bool(row.get("composed")))),
+    }
 
 
-def _classes(tables: Mapping[str, pa.Table]) -> dict[str, Row]:
-    """Image id → `fld_labels` and `fld_absences`: classes of the whole image that sources tell, where they tell any."""
-    found: dict[str, Row] = {}
-    for name, table in tables.items():
-        for row in table.to_pylist():
-            mine = found.setdefault(row["image_id"], {}).setdefault(f"fld_{name}", [])
-            mine.append({"label": row["label"], "score": row["score"], "annotator": row["annotator"]})
+def _classes(rows: list[Row]) -> dict[str, list[Row]]:
+    """Image id → its classes."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row["image_id"], []).append({"label": row["label"], **_said_by(row)})
     return found
 
 
+def _image(row: Row, classes: Mapping[str, Mapping[str, list[Row]]]) -> Row:
+    size = {"width": row["width"], "height": row["height"]}
+    said = {f"fld_{name}": of_image[row["id"]] for name, of_image in classes.items() if row["id"] in of_image}
+    named = {"file_name": f"{row['id']}.jpg", **size, "fld_id": row["id"], "source": row["source"]}
+    return {**named, "licence": row["licence"], **said}
+
+
 def _regions(kept: Mapping[str, Any], masks: list[Row]) -> Iterator[Row]:
-    best: dict[str, list[list[float]]] = {}
+    best: dict[str, Row] = {}
     for mask in sorted(masks, key=lambda mask: (-mask["score"], mask["id"])):
-        best.setdefault(mask["subject_id"], mask["polygons"])
+        best.setdefault(mask["subject_id"], mask)
+    texts: dict[str, list[Row]] = {}
+    for text in kept["region_texts"].to_pylist():
+        if text["kind"] in TEXTS:
+            told = {"kind": text["kind"], "text": text["text"], **_said_by(text)}
+            texts.setdefault(text["region_id"], []).append(told)
     names = region_classes(kept["regions"], kept["region_texts"]).to_pylist()
     for row, name in zip(kept["regions"].to_pylist(), names, strict=True):
         if row["kind"] != "object":
             continue
         x1, y1, x2, y2 = (row[key] for key in ("x1", "y1", "x2", "y2"))
         width, height = round(x2 - x1, 2), round(y2 - y1, 2)
-        polygons = best.get(row["id"]) or [[x1, y1, x2, y1, x2, y2, x1, y2]]
+        mask = best.get(row["id"])
         yield {
             "image": row["image_id"], "name": name or UNNAMED, "bbox": [x1, y1, width, height], "iscrowd": 0,
-            "segmentation": polygons, "area": round(mask_area(polygons), 2), "score": row["score"],
-            "annotator": row["annotator"],
+            "segmentation": mask["polygons"] if mask else [],
+            "area": round(mask_area(mask["polygons"]) if mask else width * height, 2), **_said_by(row),
+            "fld_texts": texts.get(row["id"], []), **({"fld_mask": _said_by(mask)} if mask else {}),
         }  # fmt: skip
 
 

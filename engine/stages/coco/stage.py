@@ -1,7 +1,8 @@
 """Exporter `coco`: kept regions and captions as COCO json, for pycocotools and whatever else imports it.
 
 Two files: `instances.json` holds object regions with their category phrase, box `[x y width height]`, polygons and
-area; `captions.json` holds texts. Both list the same images.
+area; `captions.json` holds texts. Both list the same images, with their licences. One category stands for all spellings
+of a name (`name_key`), under the first. The source `coco` reads both again, with who made what.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ from fld_engine.schemas.names import name_key
 
 FOLDER = "coco"
 RECORD = "coco.json"
-VERSION = 1
+CLASSES = ("fld_labels", "fld_absences")
+"""Fields of images that stand in `instances.json` alone, so that whoever reads both files reads them once."""
+VERSION = 2
 """Version of what is written of the same tables."""
 
 
@@ -130,15 +133,19 @@ class CocoExporter:
 def _put_together(out: Store, name: str, pieces: Iterator[bytes]) -> CocoSummary:
     categories: dict[str, int] = {}
     spelled: list[str] = []
+    licences: dict[str, int] = {}
     counts = {"images": 0, "regions": 0, "captions": 0}
-    with _List() as images, _List() as regions, _List() as captions:
+    with _List() as images, _List() as bare, _List() as regions, _List() as captions:
         for piece in pieces:
             rows = json.loads(piece)
             numbers = {}
             for row in rows["images"]:
                 counts["images"] += 1
                 numbers[row["fld_id"]] = counts["images"]
+                if licence := row.pop("licence"):
+                    row["license"] = licences.setdefault(licence, len(licences) + 1)
                 images.add({"id": counts["images"], **row})
+                bare.add({"id": counts["images"], **{key: row[key] for key in row if key not in CLASSES}})
             for row in rows["regions"]:
                 counts["regions"] += 1
                 label = row.pop("name")
@@ -152,8 +159,10 @@ def _put_together(out: Store, name: str, pieces: Iterator[bytes]) -> CocoSummary
                 captions.add({"id": counts["captions"], "image_id": numbers[row.pop("image")], **row})
         named = [{"id": number, "name": name, "supercategory": ""} for number, name in enumerate(spelled, start=1)]
         info = {"description": f"fld-engine, {name}", "version": "1.0"}
-        _write(out, "instances.json", info, images, regions, {"categories": named})
-        _write(out, "captions.json", info, images, captions, {})
+        licenses = [{"id": number, "name": name, "url": ""} for name, number in licences.items()]
+        head = {"info": info, "licenses": licenses}
+        _write(out, "instances.json", head, images, regions, {"categories": named})
+        _write(out, "captions.json", head, bare, captions, {})
     return CocoSummary(**counts, categories=len(categories))
 
 
@@ -180,9 +189,9 @@ class _List:
             yield block
 
 
-def _write(store: Store, name: str, info: Row, images: _List, annotations: _List, more: Mapping[str, Any]) -> None:
+def _write(store: Store, name: str, head: Row, images: _List, annotations: _List, more: Mapping[str, Any]) -> None:
     with store.open_commit(name) as stream:
-        stream.write(b'{"info":' + json.dumps(info).encode() + b',"licenses":[],"images":[\n')
+        stream.write(json.dumps(head, ensure_ascii=False)[:-1].encode() + b',"images":[\n')
         stream.writelines(images.blocks())
         stream.write(b'\n],"annotations":[\n')
         stream.writelines(annotations.blocks())
