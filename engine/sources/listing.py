@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from braceexpand import braceexpand
@@ -58,14 +59,21 @@ class Listing:
             counting.add("images", "passed_over", why, 1, Example(uri=printable(f"{name}/{path}")))
         return counting.account().images.passed_over
 
-    def chunk_a_file(self, spec: SourceSpec, kind: str, files: Sequence[tuple[str, int]]) -> list[SourceChunk]:
-        """A chunk for each of these files; whatever else is listed is passed over."""
-        passed_over = self.passed_over(spec.name, {path for path, _ in files})
+    def chunk_a_file(
+        self,
+        spec: SourceSpec,
+        kind: str,
+        files: Sequence[tuple[str, int]],
+        beside: Mapping[str, tuple[str, int]] = MappingProxyType({}),
+    ) -> list[SourceChunk]:
+        """A chunk for each of these files, after the one `beside` it; whatever else is listed is passed over."""
+        parts = [(beside[path], (path, size)) if path in beside else ((path, size),) for path, size in files]
+        passed_over = self.passed_over(spec.name, {path for part in parts for path, _ in part})
         return [
             SourceChunk(
-                spec=spec, kind=kind, base=self.base, files=(file,), stamp=self.stamp([file]), passed_over=passed_over
+                spec=spec, kind=kind, base=self.base, files=part, stamp=self.stamp(part), passed_over=passed_over
             )
-            for file in files
+            for part in parts
         ]
 
     def outside(self) -> str:

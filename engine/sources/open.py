@@ -33,7 +33,7 @@ OF_SOME_KINDS: Mapping[str, str] = {
     "exif": "says what the boxes of a COCO json are of",
     "image_column": "names a column of Parquet",
     "uri_column": "names a column of Parquet",
-    "caption_columns": "names columns of Parquet",
+    "caption_columns": "names columns of Parquet, and fields of records beside images",
 }
 """Settings of a source that not all kinds look at, and what they are for."""
 
