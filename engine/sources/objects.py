@@ -89,7 +89,7 @@ def regions_of(
 
 def class_name(value: object, names: Sequence[str]) -> str | None:
     """The name of a class that is written as it is, or by its number among `names`; `None` where nobody can tell."""
-    if isinstance(value, str) and not (names and value.isdigit()):
+    if isinstance(value, str) and not value.isdigit():
         text = clean_text(value)
         return text if text and len(text) <= MAX_TEXT_CHARS else None
     try:

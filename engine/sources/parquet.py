@@ -52,7 +52,7 @@ class ParquetSource:
     """Parquet files under a folder, of a pattern, or a single one; captions beside images are from the web."""
 
     Params = NoParams
-    brings: ClassVar[frozenset[Kind]] = frozenset({"brief_texts", "objects", "masks", "groundings", "labels"})
+    brings: ClassVar[frozenset[Kind]] = frozenset({"brief_texts", "objects", "masks", "groundings"})
     uses: ClassVar[frozenset[str]] = frozenset({"image_column", "uri_column", "caption_columns"})
     expects = "Parquet file (.parquet)"
 
@@ -118,7 +118,7 @@ class ParquetSource:
 
     def number(self, chunk: SourceChunk) -> int | None:
         """Rows of the file; `None` where its footer cannot be read."""
-        ((path, num_bytes),) = chunk.files
+        path, num_bytes = chunk.files[-1]
         try:
             with _open(chunk.url(path), num_bytes) as file:
                 return int(file.metadata.num_rows)

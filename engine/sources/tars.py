@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, Any, ClassVar, cast
 
+from fld_engine.engine.sources.classes import class_labels
 from fld_engine.engine.sources.files import changed, open_streamed
 from fld_engine.engine.sources.img2dataset import failures, tables_of
 from fld_engine.engine.sources.item import (
@@ -56,7 +57,7 @@ class TarSource:
     """Tars under a folder, of a pattern, or a single one, also compressed; captions beside images are from the web."""
 
     Params = NoParams
-    brings: ClassVar[frozenset[Kind]] = frozenset({"brief_texts", "objects", "masks", "groundings", "labels"})
+    brings: ClassVar[frozenset[Kind]] = frozenset({"brief_texts", "objects", "masks", "groundings"})
     uses: ClassVar[frozenset[str]] = frozenset({"caption_columns"})
     expects = "tar (.tar, .tar.gz, .tgz, .tar.bz2, .tar.xz)"
 
@@ -160,6 +161,7 @@ def _sample(members: list[Member], where: Locator, reading: Reading, max_bytes: 
         labels = [add_text(said, text, reading) for text in sample.of_image(image)]
         label = clean_text("".join(labels))
         annotations = said.annotations()
+        annotations = annotations.model_copy(update={"labels": (*annotations.labels, *class_labels(label))})
         yield from said.others_of_image()
         at = where.model_copy(update={"offset": image.offset, "length": image.num_bytes})
         yield SourceItem(uri=image.uri, source_label=label, annotations=annotations, read=at), image.data
