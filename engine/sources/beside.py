@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fld_engine.engine.sources.captions import TEXT_EXTENSIONS
-from fld_engine.engine.sources.class_labels import DESCRIPTIONS
+from fld_engine.engine.sources.class_labels import is_description
 from fld_engine.engine.sources.img2dataset import tables_of
 from fld_engine.engine.sources.item import IMAGE_EXTENSIONS, extension
 from fld_engine.engine.sources.listing import Files, Listing
@@ -55,7 +55,7 @@ def beside(listing: Listing, pictures: Files) -> Beside:
     texts = [path for path, _ in listing.files if extension(path) in BESIDE_EXTENSIONS and not is_metadata(path)]
     metadata = {posixpath.dirname(path): path for path, _ in reversed(listing.files) if is_metadata(path)}
     metadata = {folder: path for folder, path in sorted(metadata.items()) if any(_under(one, folder) for one in paths)}
-    described = [path for path, _ in listing.files if path in DESCRIPTIONS] if metadata else []
+    described = [path for path, _ in listing.files if is_description(path)] if metadata else []
     folders = {posixpath.dirname(path) for path in paths}
     tables = {folder: table for folder, (table, _) in tables_of(listing).items() if folder in folders}
     return Beside(own_texts(paths, texts), metadata, described, tables)

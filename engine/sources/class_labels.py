@@ -21,6 +21,11 @@ DESCRIPTIONS = ("dataset_info.json", "dataset_infos.json", "README.md")
 """Files beside a set that name its classes, the first that does so counts."""
 
 
+def is_description(path: str) -> bool:
+    """Whether a file describes the set that it lies in the folder of; that folder may be a zip."""
+    return path.rpartition("!/")[2] in DESCRIPTIONS
+
+
 def names_in_schema(schema: pa.Schema) -> Classes:
     """Class names of a Parquet's own metadata; none where it has none, or they cannot be read."""
     try:

@@ -16,6 +16,7 @@ from pydantic import BeforeValidator, Field
 
 from fld_engine.engine.data.identity import Fields
 from fld_engine.engine.data.source_account import Reasons
+from fld_engine.engine.sources.archives import chain_of, in_zip
 from fld_engine.schemas.annotations import Annotations, Frozen, Source, Text
 from fld_engine.schemas.origins import Origin
 
@@ -46,8 +47,10 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 def _default_name(fields: dict[str, Any]) -> str:
     """The last part of the URL before any pattern: `photos`, `captions.json`; for `laion/{00..99}.tar`, `laion`."""
-    stem = re.split(r"[*?\[{]", str(fields.get("url", "")))[0]
-    if stem != fields.get("url"):
+    url = str(fields.get("url", ""))
+    url = url.rpartition("::")[2] if "://" in url.partition("::")[0] else url  # of what is in a zip, the zip's
+    stem = re.split(r"[*?\[{]", url)[0]
+    if stem != url:
         stem = posixpath.dirname(stem)
     name = posixpath.basename(stem.rstrip("/"))
     return name if name.strip(".") else "source"
@@ -203,13 +206,17 @@ class SourceChunk(Frozen):
             return path
         if self.spec.allow_outside and path.startswith("/"):
             return f"{self.base.partition('://')[0]}://{path}"
+        if self.kind == "zip" and (found := in_zip(path)):
+            return f"zip://{found[1]}::{self.base}{'/' if found[0] else ''}{found[0]}"
+        if path and (chain := chain_of(self.base)):
+            return chain.below(path)
         return f"{self.base}/{path}" if path else self.base
 
     def uri(self, path: str) -> str:
         """Of a file; of one that label files speak of, they may be several sources of one folder."""
         if self.labelled:
             return f"{self.spec.name}#{path}"
-        return f"{self.spec.name}/{path}" if path else self.spec.name
+        return f"{self.spec.name}{'' if path.startswith('!') else '/'}{path}" if path else self.spec.name
 
 
 def extension(path: str) -> str:

@@ -18,7 +18,8 @@ from fld_engine.engine.data.hashing import fingerprint
 from fld_engine.engine.data.secrets import referring, refers, resolved
 from fld_engine.engine.data.source_account import Counting, Example, Reasons
 from fld_engine.engine.data.transport import DEFINITE, asked
-from fld_engine.engine.sources.files import irregular, locate
+from fld_engine.engine.sources.archives import Chain, chain_of
+from fld_engine.engine.sources.files import irregular, locate, version_of
 from fld_engine.engine.sources.item import Rejected, SourceChunk, SourceSpec, extension, printable
 from fld_engine.schemas.errors import SourceError, TransportError
 
@@ -96,12 +97,14 @@ def list_files(url: str, name: str, *, allow_outside: bool = False) -> Listing:
     """
     with _telling(url):
         fs, path = locate(url)
+        if chain := chain_of(url):
+            return _list_zip(fs, chain, name)
         info = _info(fs, path, url)
         if info is None:
             return asked(url, lambda: _list_pattern(url, allow_outside))
         base = referring(fs.unstrip_protocol(path), url)
         if info["type"] != "directory":
-            return Listing(base, (("", int(info["size"] or 0)),), versions={"": _version(info)})
+            return Listing(base, (("", int(info["size"] or 0)),), versions={"": version_of(info)})
         # without it, a local folder that may not be entered would be left out in silence
         strict = {"on_error": "raise"} if isinstance(fs, LocalFileSystem) else {}
         found = asked(url, lambda: fs.find(path, detail=True, **strict))
@@ -190,7 +193,7 @@ def _list_pattern(url: str, allow_outside: bool) -> Listing:
         entries.update((full.removeprefix(prefix), entry) for full, entry in found.items())
     listed = {path: entry for path, entry in sorted(entries.items()) if path not in aside}
     files = [(path, int(entry["size"] or 0)) for path, entry in listed.items()]
-    versions = {path: _version(entry) for path, entry in listed.items()}
+    versions = {path: version_of(entry) for path, entry in listed.items()}
     where = referring(fs.unstrip_protocol(root), url).rstrip("/")
     listing = Listing(where, files, set_aside=aside, versions=versions)
     if not files:
@@ -198,13 +201,25 @@ def _list_pattern(url: str, allow_outside: bool) -> Listing:
     return listing
 
 
-def _version(entry: Mapping[str, Any]) -> str:
-    """The content that an entry of a listing has now, in its file system's terms; empty where it does not tell.
-
-    An object store's tag of the content, or else the time of the last change.
-    """
-    told = (entry.get(key) for key in ("ETag", "etag", "mtime", "LastModified", "last_modified", "updated"))
-    return str(next((value for value in told if value), ""))
+def _list_zip(fs: Any, chain: Chain, name: str) -> Listing:
+    """Files of a zip: one of its files, a folder of it, or those that a pattern matches."""
+    outer, path = locate(chain.outer)
+    address = referring(outer.unstrip_protocol(path), chain.outer)
+    if chain.inner and fs.isfile(chain.inner):
+        info = fs.info(chain.inner)
+        base = chain._replace(outer=address).at(chain.inner)
+        return Listing(base, (("", int(info["size"])),), versions={"": version_of(info)})
+    root = chain.inner
+    if re.search(r"[*?\[]", root):
+        root = re.split(r"[*?\[]", root)[0].rpartition("/")[0]
+        found = {one: entry for one, entry in fs.glob(chain.inner, detail=True).items() if entry["type"] == "file"}
+    else:
+        found = fs.find(root, detail=True)
+    if not found:
+        raise SourceError(f"{chain.at(chain.inner)} holds no file; list the zip to see what is in it")
+    prefix = f"{root}/" if root else ""
+    entries = {full.removeprefix(prefix): entry for full, entry in found.items()}
+    return _checked(chain._replace(outer=address).at(root), entries, name, {})
 
 
 def _links_aside(root: str, found: Mapping[str, Any], prefix: str, allow_outside: bool) -> dict[str, str]:
@@ -234,5 +249,5 @@ def _checked(base: str, entries: Mapping[str, Any], name: str, links: Mapping[st
     )
     good = [p for p in shown if p not in bad]
     files = tuple((p, int(entries[p]["size"] or 0)) for p in good)
-    versions = {p: _version(entries[p]) for p in good}
+    versions = {p: version_of(entries[p]) for p in good}
     return Listing(base, files, rejected, set_aside=aside, versions=versions)

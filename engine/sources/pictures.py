@@ -6,7 +6,7 @@ import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 
 from fld_engine.engine.sources.beside import Beside, beside, folder_of, is_picture, own_texts
-from fld_engine.engine.sources.class_labels import DESCRIPTIONS, Classes, names_in_description
+from fld_engine.engine.sources.class_labels import Classes, is_description, names_in_description
 from fld_engine.engine.sources.classes import class_labels
 from fld_engine.engine.sources.files import read_files, read_whole
 from fld_engine.engine.sources.img2dataset import failures, is_shard
@@ -72,12 +72,12 @@ def read_pictures(chunk: SourceChunk, max_bytes: int) -> Iterator[ReadItem]:
     others = [path for path in files if not is_picture(path)]
     metadata = {posixpath.dirname(path): path for path in others if is_metadata(path)}
     tables = {path: load_metadata(chunk.url(path), f"{chunk.stamp}/{files[path]}") for path in metadata.values()}
-    described = _described(chunk, [path for path in others if path in DESCRIPTIONS])
+    described = _described(chunk, [path for path in others if is_description(path)])
     for path in others:
         if path not in tables and extension(path) == "parquet":
             yield from failures(chunk.url(path), files[path], chunk.uri(path))
     reading = Reading(captions=chunk.spec.caption_columns)
-    own = own_texts(pictures, [path for path in others if path not in tables and path not in DESCRIPTIONS])
+    own = own_texts(pictures, [path for path in others if path not in tables and not is_description(path)])
     for path, found, texts in _read(chunk, pictures, own, max_bytes):
         if isinstance(found, Rejected):
             yield found
@@ -177,4 +177,4 @@ def _described(chunk: SourceChunk, names: Sequence[str]) -> Classes:
 def _class_of(path: str) -> str:
     """The folder that a picture lies in, unless it is a numbered shard."""
     folder = posixpath.basename(posixpath.dirname(path))
-    return "" if is_shard(folder, path) else folder
+    return "" if is_shard(folder, path) or folder.endswith("!") else folder
