@@ -171,13 +171,13 @@ def test_settings_that_are_left_out_enter_no_chunk(tmp_path: Path) -> None:
 def test_a_package_at_fault_is_named_before_anything_is_packed(zips: Path) -> None:
     with pytest.raises(SourceError, match="source kind 'wrong-chunks' made chunks of kind 'zipped'"):
         open_source(SourceSpec(url=str(zips), kind="wrong-chunks")).chunks()
-    with pytest.raises(SourceError, match=r"'wrong-locators' says of zips/a\.zip!cats/1\.jpg .*as 'zipped'"):
+    with pytest.raises(SourceError, match=r"'wrong-locators' says of zips/a\.cbz!cats/1\.jpg .*as 'zipped'"):
         scan(SourceSpec(url=str(zips), kind="wrong-locators"))
 
 
 @pytest.mark.usefixtures("extended")
 def test_what_may_come_with_a_source_is_what_its_reader_says_and_anything_where_that_is_not_known() -> None:
     told = {kind: brings(SourceSpec(url="x", kind=kind)) for kind in ("folder", "tars", "zipped", "auto", "not-here")}
-    assert not told["folder"]
-    assert told["tars"] == told["zipped"] == {"brief_texts"}
+    assert told["zipped"] == {"brief_texts"}
+    assert {"brief_texts", "objects"} <= told["folder"] == told["tars"] < FROM_SOURCES
     assert told["auto"] == told["not-here"] == FROM_SOURCES

@@ -1,4 +1,4 @@
-"""Images in comic book archives, which are zips: a source whose images cannot be had as ranges of a file, for they are compressed."""
+"""Images in comic book archives, which are zips: compressed, so that they cannot be had as ranges of a file."""
 
 from __future__ import annotations
 
