@@ -56,6 +56,12 @@ def chain_of(url: str) -> Chain | None:
     return Chain(found[1], found[2].strip("/"), found[3])
 
 
+def folder_at(url: str) -> str:
+    """The address of the folder that a file lies in."""
+    chain = chain_of(url)
+    return chain.at(chain.inner.rpartition("/")[0]) if chain else url.rpartition("/")[0] or "."
+
+
 def in_zip(path: str) -> tuple[str, str] | None:
     """(path of a zip, path in it) of `photos.zip!/a/1.jpg`; `None` for what is in none."""
     found = _IN_ZIP.fullmatch(path)

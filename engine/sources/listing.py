@@ -50,7 +50,12 @@ class Listing:
 
     def ending(self, extensions: Collection[str]) -> list[tuple[str, int]]:
         """Files whose names have one of these extensions, in order."""
-        return [(path, size) for path, size in self.files if extension(path or self.base) in extensions]
+        return [(path, size) for path, size in self.files if extension(self.name(path)) in extensions]
+
+    def name(self, path: str) -> str:
+        """The name of a listed file, also of the only one, which has no path."""
+        chain = chain_of(self.base)
+        return path or (chain.inner if chain else self.base)
 
     def passed_over(self, name: str, used: Collection[str], reason: str = "unknown_extension") -> Reasons:
         """What is set aside, and, for a `reason`, files that are not among the `used` ones; `name` is the source's."""

@@ -123,7 +123,7 @@ class TarSource:
 
 
 def _tars(listing: Listing) -> list[tuple[str, int]]:
-    return [(path, size) for path, size in listing.files if (path or listing.base).lower().endswith(TARS)]
+    return [(path, size) for path, size in listing.files if listing.name(path).lower().endswith(TARS)]
 
 
 def _compression(path: str) -> str:

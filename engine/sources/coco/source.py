@@ -16,6 +16,7 @@ from collections.abc import Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+from fld_engine.engine.sources.archives import folder_at
 from fld_engine.engine.sources.coco.annotations import parse_caption, parse_region, parse_scene_text
 from fld_engine.engine.sources.coco.frames import Exif, Frame, frame_of, readings
 from fld_engine.engine.sources.coco.groundings import parse_grounded_caption
@@ -58,7 +59,7 @@ class CocoSource:
 
 
 def _images_url(spec: SourceSpec) -> str:
-    return spec.images_url or spec.url.rpartition("/")[0] or "."
+    return spec.images_url or folder_at(spec.url)
 
 
 def _json_in(listing: Listing, spec: SourceSpec) -> str:
