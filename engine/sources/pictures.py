@@ -41,7 +41,7 @@ def chunks_of_pictures(spec: SourceSpec, kind: str, listing: Listing) -> list[So
     named, missing = _named(listing, told, [path for path, _ in pictures], spec)
     first = {posixpath.dirname(path): path for path, _ in reversed(pictures)}
     passed_over = listing.passed_over(spec.name, {path for path, _ in pictures} | told.used())
-    chunks = []
+    chunks: list[SourceChunk] = []
     for run in cut(pictures) or [()]:
         files = (*((path, sizes[path]) for path in told.of_run(run, first)), *run)
         chunks.append(
