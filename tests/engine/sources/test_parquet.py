@@ -199,5 +199,5 @@ def test_images_named_in_a_column_of_images_are_files_beside_the_table(tmp_path:
 
 def test_a_column_of_another_type_is_refused_with_its_type(tmp_path: Path) -> None:
     pq.write_table(pa.table({"image": [[[1.5]]], "url": ["x.jpg"]}), tmp_path / "x.parquet")
-    with pytest.raises(SourceError, match="column image .* is list<.*double.*expected bytes"):
+    with pytest.raises(SourceError, match=r"column image .* is list<.*double.*expected bytes"):
         scan(tmp_path / "x.parquet", image_column="image")

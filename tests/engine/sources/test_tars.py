@@ -211,7 +211,7 @@ def test_compressed_tars_are_read_again_in_any_order_and_cut_ones_to_where_they_
 
 
 def test_a_name_of_captions_that_is_given_stands_for_all_others(tmp_path: Path) -> None:
-    """Recaptioned sets have the old and the new text: by their usual names the first is read, by a given one the new."""
+    """Recaptioned sets have the old and the new text: unless the new one is named, the old one is read."""
     record = b'{"caption": "old", "re_caption": "new", "key": "1"}'
     (tmp_path / "x.tar").write_bytes(tar_bytes([("1.jpg", jpeg()), ("1.jpg.json", record)]))
     assert said(tmp_path / "x.tar")[0] == {"1.jpg": ["old"]}
