@@ -18,13 +18,10 @@ from fld_engine.schemas.kinds import Kind
 
 
 class FolderSource:
-    """Images under a folder, or a single one, with what lies beside them; the folder an image lies in is its class.
-
-    Whether a folder is named after what its images show, nobody knows: an annotator that requires classes needs a
-    classifier beside it, so that kind is not among `brings`.
-    """
+    """Images under a folder, or a single one, with what lies beside them; the folder an image lies in is its class."""
 
     Params = NoParams
+    # whether a folder is named after what its images show, nobody knows: it does not stand in for a classifier
     brings: ClassVar[frozenset[Kind]] = frozenset({"brief_texts", "objects", "masks", "groundings"})
     uses: ClassVar[frozenset[str]] = frozenset({"class_folders", "caption_columns"})
     expects = f"image ({', '.join('.' + e for e in sorted(IMAGE_EXTENSIONS))})"
