@@ -59,11 +59,13 @@ def _default_name(fields: dict[str, Any]) -> str:
 class SourceSpec(Frozen):
     """One `--source`: where it is and how it is to be read.
 
-    `url` is any fsspec URL of a folder, a tar, a Parquet file or a COCO json, or a pattern of tars or Parquet files
-    with `*` or `{000..099}`. `kind` is `auto` (by the file names), `folder`, `tars`, `parquet`, `coco`, or the name
-    that another package gave its source, whose own settings are `params`. `name` opens every URI of the source, so two
-    sources should not share it. `images_url` is the image folder of a COCO json (default: the json's own folder). The
-    columns of Parquet are recognised by their usual names where they are not given.
+    `url` is any fsspec URL of a folder, a tar, a zip, a Parquet file or a COCO json, of what is in a zip
+    (`zip://path::address of the zip`), or a pattern of tars, zips or Parquet files with `*` or `{000..099}`. `kind` is
+    `auto` (by the file names), `folder`, `tars`, `zip`, `parquet`, `coco`, or the name that another package gave its
+    source, whose own settings are `params`. `name` opens every URI of the source, so two sources should not share it.
+    `images_url` is the image folder of a COCO json (default: the json's own folder). Columns of Parquet, and fields of
+    records beside images, are recognised by their usual names where they are not given; `caption_columns` may be paths
+    such as `sentences.raw`.
 
     A source's files are those under its own folder: what a Parquet, a json or a link names elsewhere is read only with
     `allow_outside`. `exif` says what the places in a COCO json are of, where an image's EXIF turns it and its boxes fit
