@@ -23,6 +23,8 @@ BUFFER_BYTES = 1 << 18
 
 _DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError)
 """What `zipfile` raises for members that are damaged, encrypted or packed in a way that it does not know."""
+_OTHERS = ("tar", "libarchive")
+"""Archives that fsspec has file systems for, and that are not read in places here."""
 _CHAINED = re.compile(r"([a-z0-9+]+)://([^:]*)::(.+)", re.DOTALL)
 _IN_ZIP = re.compile(r"(|.*?\.zip)!/(.*)", re.DOTALL | re.IGNORECASE)
 
@@ -46,7 +48,7 @@ class Chain(NamedTuple):
 def chain_of(url: str) -> Chain | None:
     """The parts of a chained address; `None` for any other. Raises `SourceError` for archives that are no zip."""
     found = _CHAINED.fullmatch(url)
-    if found is None or found[1] == "file":
+    if found is None or found[1] not in ("zip", *_OTHERS):
         return None
     if found[1] != "zip":
         raise SourceError(

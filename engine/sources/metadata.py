@@ -29,6 +29,9 @@ NAME_KEYS = ("file_name", "image_file_name", "filename", "image_path", "image")
 
 Record = Mapping[str, Any]
 
+_NULLS = ("", "nan", "null", "none")
+"""Cells of a CSV that say that there is nothing, as pandas and others write it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
@@ -89,7 +92,7 @@ def _of_csv(text: str) -> Metadata:
 
     def record(number: int) -> Record:
         cells = dict(zip(header, rows[number], strict=False))
-        return {name: _parsed(cell) for name, cell in cells.items() if cell != ""}
+        return {name: _parsed(cell) for name, cell in cells.items() if cell.strip().lower() not in _NULLS}
 
     for number, row in enumerate(rows):
         if row and len(row) != len(header):

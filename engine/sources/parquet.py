@@ -117,12 +117,13 @@ class ParquetSource:
             yield Rejected(uri=uri, reason="corrupt", detail=f"from row {row} on: {error}")
 
     def number(self, chunk: SourceChunk) -> int | None:
-        """Rows of the file; `None` where its footer cannot be read."""
+        """Rows of the file; `None` where its footer cannot be read, or rows hold lists of images."""
         path, num_bytes = chunk.files[-1]
         try:
             with _open(chunk.url(path), num_bytes) as file:
-                return int(file.metadata.num_rows)
-        except (OSError, pa.ArrowException):
+                columns = columns_of(file.schema_arrow, chunk.spec)
+                return None if columns.several else int(file.metadata.num_rows)
+        except (OSError, pa.ArrowException, SourceError):
             return None
 
     @staticmethod

@@ -30,7 +30,7 @@ STATUS_COLUMNS = ("status", "error_message")
 class Columns:
     """`image` or `uri` is empty where there is none; `captions` may be paths; `others` say more of an image.
 
-    `classes` are names of numbered classes by path.
+    `classes` are names of numbered classes by path. `several`: rows hold lists of images.
     """
 
     image: str
@@ -39,6 +39,7 @@ class Columns:
     others: tuple[str, ...] = ()
     status: tuple[str, ...] = ()
     classes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    several: bool = False
 
 
 def columns_of(schema: pa.Schema, spec: SourceSpec) -> Columns:
@@ -75,7 +76,8 @@ def columns_of(schema: pa.Schema, spec: SourceSpec) -> Columns:
     wanted = (*OBJECT_NAMES, *SPAN_NAMES, *LABEL_NAMES, *(boxes and (*boxes, *CLASS_NAMES)))
     others = tuple(dict.fromkeys(name for name in wanted if name in schema.names and name not in taken))
     status = tuple(name for name in STATUS_COLUMNS if name in schema.names and name not in taken)
-    return Columns(image, uri, tuple(captions), others, status if image else (), names_in_schema(schema))
+    several = bool(image) and not holds_bytes(schema.field(image).type)
+    return Columns(image, uri, tuple(captions), others, status if image else (), names_in_schema(schema), several)
 
 
 def read_columns(schema: pa.Schema, columns: Columns) -> list[str]:

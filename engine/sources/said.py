@@ -71,8 +71,15 @@ class Said:
 
     def annotations(self) -> Annotations:
         """Everything, captions as texts from the web; what is wrong with them comes to `others`."""
-        found, others = web_captions(self.captions, self.uri)
+        found, others = web_captions((None if _is_number(one) else one for one in self.captions), self.uri)
         self.others += others
+        if number := sum(map(_is_number, self.captions)):
+            detail = "numbers, and no word: labels of YOLO are a source of their own kind"
+            self.others.append(
+                PassedOver(
+                    uri=self.uri, reason="form_not_read", detail=detail, what="annotation", by="web", number=number
+                )
+            )
         texts = [
             text.model_copy(update={"phrases": tuple(self.phrases[text.text])}) if text.text in self.phrases else text
             for text in found.texts
@@ -138,3 +145,10 @@ class Said:
                 else:
                     self.labels.setdefault(label, Label(label=label, score=1.0, source=PEOPLE))
         return used
+
+
+def _is_number(caption: object) -> bool:
+    """Whether a text is numbers without any word, such as the boxes of YOLO beside a picture."""
+    if not isinstance(caption, str):
+        return False
+    return any(map(str.isdigit, caption)) and not any(map(str.isalpha, caption))

@@ -53,6 +53,7 @@ TEXTS: dict[str, tuple[str, bytes, list[str], dict[str, int]]] = {
     "UTF-16 of Windows": ("1.txt", "a cüp\r\n".encode("utf-16"), ["a cüp"], {}),
     "line ends of Windows": ("1.txt", b"a cup\r\non a table\r\n", ["a cup\non a table"], {}),
     "latin-1, which nothing tells from other encodings": ("1.txt", "a cüp".encode("latin-1"), [], {"bad_text": 1}),
+    "boxes of YOLO": ("1.txt", b"0 0.5 0.5 0.25 0.25\n", [], {"form_not_read": 1}),
     "an empty file": ("1.txt", b" \n", [], {"empty": 1}),
     "a json with a list": ("1.json", b'{"captions": ["a cup", "a pot", 7]}', ["a cup", "a pot"], {"form_not_read": 1}),
     "a json of img2dataset": (
