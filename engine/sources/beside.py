@@ -57,7 +57,7 @@ def beside(listing: Listing, pictures: Files) -> Beside:
     metadata = {folder: path for folder, path in sorted(metadata.items()) if any(_under(one, folder) for one in paths)}
     described = [path for path, _ in listing.files if is_description(path)] if metadata else []
     folders = {posixpath.dirname(path) for path in paths}
-    tables = {folder: table for folder, (table, _) in tables_of(listing).items() if folder in folders}
+    tables = {folder: table for folder, ((table, _),) in tables_of(listing).items() if folder in folders}
     return Beside(own_texts(paths, texts), metadata, described, tables)
 
 

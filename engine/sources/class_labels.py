@@ -14,6 +14,9 @@ from typing import Any
 import pyarrow as pa
 import yaml
 
+from fld_engine.engine.sources.files import read_whole
+from fld_engine.engine.sources.item import SourceChunk
+
 Classes = Mapping[str, Sequence[str]]
 """Names in the order of their numbers, by the path of the field: `label`, `objects.category`."""
 
@@ -52,6 +55,12 @@ def names_in_description(name: str, data: bytes) -> Classes:
     except (ValueError, AttributeError, TypeError, yaml.YAMLError):
         pass
     return {}
+
+
+def names_beside(chunk: SourceChunk, names: Sequence[str]) -> Classes:
+    """Class names of the first of some descriptions among the files of a chunk that has any."""
+    told = (names_in_description(name, read_whole(chunk.url(name))) for name in names)
+    return next((found for found in told if found), {})
 
 
 def _of_features(told: Any, path: str) -> Iterator[tuple[str, list[str]]]:

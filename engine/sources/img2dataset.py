@@ -14,16 +14,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fld_engine.engine.sources.files import open_random
-from fld_engine.engine.sources.item import PassedOver, Rejected, extension
-from fld_engine.engine.sources.listing import Listing
+from fld_engine.engine.sources.item import PassedOver, Rejected
+from fld_engine.engine.sources.listing import Files, Listing
 
 FETCHED = "success"
 """Status of an address whose picture is in the shard."""
 
 
-def tables_of(listing: Listing) -> Mapping[str, tuple[str, int]]:
-    """Path of a tar, or of a folder → (path, bytes) of the table of the same stem beside it."""
-    tables = {path.rpartition(".")[0]: (path, size) for path, size in listing.ending({"parquet"}) if path}
+def tables_of(listing: Listing) -> Mapping[str, Files]:
+    """Path of a tar, or of a folder → the table of the same stem beside it."""
+    tables = {path.rpartition(".")[0]: ((path, size),) for path, size in listing.ending({"parquet"}) if path}
     found = {path: tables[stem] for path, _ in listing.files if (stem := stem_of_tar(path)) and stem in tables}
     folders = {posixpath.dirname(path) for path, _ in listing.files}
     return {**found, **{folder: tables[folder] for folder in sorted(folders) if folder in tables}}
@@ -65,8 +65,7 @@ def failures(url: str, num_bytes: int, uri: str) -> Iterator[PassedOver | Reject
             yield PassedOver(uri=uri, reason=status, detail=errors[status], number=number)
 
 
-def is_extra(listing: Listing, path: str) -> bool:
-    """Whether a Parquet is a table beside other things: of a shard, or the metadata of a folder of pictures."""
-    if path in {table for table, _ in tables_of(listing).values()}:
-        return True
-    return posixpath.basename(path).lower() == "metadata.parquet" and extension(path) == "parquet"
+def extras(listing: Listing) -> set[str]:
+    """Parquet files that are tables beside other things: of a shard, or the metadata of a folder of pictures."""
+    tables = {table for ((table, _),) in tables_of(listing).values()}
+    return tables | {path for path, _ in listing.files if posixpath.basename(path).lower() == "metadata.parquet"}

@@ -70,10 +70,10 @@ class Listing:
         spec: SourceSpec,
         kind: str,
         files: Sequence[tuple[str, int]],
-        beside: Mapping[str, tuple[str, int]] = MappingProxyType({}),
+        beside: Mapping[str, Files] = MappingProxyType({}),
     ) -> list[SourceChunk]:
-        """A chunk for each of these files, after the one `beside` it; whatever else is listed is passed over."""
-        parts = [(beside[path], (path, size)) if path in beside else ((path, size),) for path, size in files]
+        """A chunk for each of these files, after those `beside` it; whatever else is listed is passed over."""
+        parts = [(*beside.get(path, ()), (path, size)) for path, size in files]
         passed_over = self.passed_over(spec.name, {path for part in parts for path, _ in part})
         return [
             SourceChunk(

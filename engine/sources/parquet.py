@@ -21,9 +21,9 @@ import pyarrow.parquet as pq
 
 from fld_engine.engine.sources.arrow_text import byte_values, text_values
 from fld_engine.engine.sources.captions import in_value
-from fld_engine.engine.sources.class_labels import DESCRIPTIONS, Classes, names_in_description
-from fld_engine.engine.sources.files import changed, open_random, read_whole
-from fld_engine.engine.sources.img2dataset import is_extra
+from fld_engine.engine.sources.class_labels import DESCRIPTIONS, names_beside
+from fld_engine.engine.sources.files import changed, open_random
+from fld_engine.engine.sources.img2dataset import extras
 from fld_engine.engine.sources.item import (
     Locator,
     PassedOver,
@@ -60,7 +60,7 @@ class ParquetSource:
 
     @staticmethod
     def recognises(listing: Listing) -> int:
-        return len([path for path, _ in listing.ending({"parquet"}) if not is_extra(listing, path)])
+        return len({path for path, _ in listing.ending({"parquet"})} - extras(listing))
 
     def chunks(self, spec: SourceSpec) -> Sequence[SourceChunk]:
         """One chunk per file, sorted by path; only the first readable file is opened, for its columns."""
@@ -90,12 +90,7 @@ class ParquetSource:
         described = [one for one in listing.files if one[0].rpartition("/")[2] in DESCRIPTIONS]
         if columns.classes or not described or not columns.others:
             return made
-        return [
-            chunk.model_copy(
-                update={"files": (*described, *chunk.files), "stamp": listing.stamp((*described, *chunk.files))}
-            )
-            for chunk in made
-        ]
+        return listing.chunk_a_file(spec, "parquet", files, beside={path: described for path, _ in files})
 
     def read(self, chunk: SourceChunk, max_bytes: int) -> Iterator[ReadItem]:
         """Rows in order; where a file is damaged, everything before the damage and one rejected row for the rest."""
@@ -106,7 +101,7 @@ class ParquetSource:
             with _open(url, num_bytes) as file:
                 columns = columns_of(file.schema_arrow, chunk.spec)
                 names = read_columns(file.schema_arrow, columns)
-                classes = columns.classes or _described(chunk, [name for name, _ in described])
+                classes = columns.classes or names_beside(chunk, [name for name, _ in described])
                 yield from _not_read(file.schema_arrow, names, uri)
                 for batch in file.iter_batches(BATCH_ROWS, columns=names):
                     yield from _rows(batch, row, chunk, columns, Reading(columns.captions, classes), max_bytes)
@@ -160,12 +155,6 @@ def _check_addresses(file: Any, columns: Columns, spec: SourceSpec) -> None:
             f"source {spec.url} has no column of image bytes, and web addresses in column {columns.uri}, {address!r} "
             f"for one: {FETCH}"
         )
-
-
-def _described(chunk: SourceChunk, names: Sequence[str]) -> Classes:
-    """Class names of the files beside a table that has none itself."""
-    told = (names_in_description(name, read_whole(chunk.url(name))) for name in names)
-    return next((found for found in told if found), {})
 
 
 def _not_read(schema: pa.Schema, names: Sequence[str], uri: str) -> Iterator[PassedOver]:

@@ -6,9 +6,9 @@ import posixpath
 from collections.abc import Iterator, Mapping, Sequence
 
 from fld_engine.engine.sources.beside import Beside, beside, folder_of, is_picture, own_texts
-from fld_engine.engine.sources.class_labels import Classes, is_description, names_in_description
+from fld_engine.engine.sources.class_labels import is_description, names_beside
 from fld_engine.engine.sources.classes import class_labels
-from fld_engine.engine.sources.files import read_files, read_whole
+from fld_engine.engine.sources.files import read_files
 from fld_engine.engine.sources.img2dataset import failures, is_shard
 from fld_engine.engine.sources.item import (
     IMAGE_EXTENSIONS,
@@ -72,7 +72,7 @@ def read_pictures(chunk: SourceChunk, max_bytes: int) -> Iterator[ReadItem]:
     others = [path for path in files if not is_picture(path)]
     metadata = {posixpath.dirname(path): path for path in others if is_metadata(path)}
     tables = {path: load_metadata(chunk.url(path), f"{chunk.stamp}/{files[path]}") for path in metadata.values()}
-    described = _described(chunk, [path for path in others if is_description(path)])
+    described = names_beside(chunk, [path for path in others if is_description(path)])
     for path in others:
         if path not in tables and extension(path) == "parquet":
             yield from failures(chunk.url(path), files[path], chunk.uri(path))
@@ -167,11 +167,6 @@ def _add_rows(said: Said, place: str, table: Metadata, names: Sequence[str], rea
     for name in names:
         for number in table.rows.get(name, ()):
             said.add_record(table.record(number), f"{place}#{number}", reading, ignored=NAME_KEYS)
-
-
-def _described(chunk: SourceChunk, names: Sequence[str]) -> Classes:
-    told = (names_in_description(name, read_whole(chunk.url(name))) for name in names)
-    return next((found for found in told if found), {})
 
 
 def _class_of(path: str) -> str:
