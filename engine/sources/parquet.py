@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, ClassVar
 
 import pyarrow as pa
@@ -46,6 +46,7 @@ BATCH_ROWS = 16
 """Rows held at once: enough requests in flight for URIs, little enough to hold for bytes."""
 
 _Scanned = Iterator[ReadItem]
+_UNREADABLE = (TransportError, OSError, pa.ArrowException)
 
 
 class ParquetSource:
@@ -76,14 +77,8 @@ class ParquetSource:
             try:
                 with _open(chunk.url(path), num_bytes) as file:
                     columns = columns_of(file.schema_arrow, spec)
-                    if not columns.image:
-                        _check_addresses(file, columns, spec)
                 break
-            except (
-                TransportError,
-                OSError,
-                pa.ArrowException,
-            ):  # its chunk will say so; another file shows what the columns are
+            except _UNREADABLE:  # its chunk will say so; another file shows what the columns are
                 continue
         else:
             return made
@@ -91,6 +86,14 @@ class ParquetSource:
         if columns.classes or not described or not columns.others:
             return made
         return listing.chunk_a_file(spec, "parquet", files, beside={path: described for path, _ in files})
+
+    def check_new(self, chunk: SourceChunk) -> None:
+        """Raises `SourceError` for a list of addresses: what the web has is fetched once, in a stage of its own."""
+        path, num_bytes = chunk.files[-1]
+        with suppress(*_UNREADABLE), _open(chunk.url(path), num_bytes) as file:
+            columns = columns_of(file.schema_arrow, chunk.spec)
+            if not columns.image:
+                _check_addresses(file, columns, chunk.spec)
 
     def read(self, chunk: SourceChunk, max_bytes: int) -> Iterator[ReadItem]:
         """Rows in order; where a file is damaged, everything before the damage and one rejected row for the rest."""
@@ -147,7 +150,7 @@ def _open(url: str, num_bytes: int | None = None) -> Iterator[Any]:
 
 
 def _check_addresses(file: Any, columns: Columns, spec: SourceSpec) -> None:
-    """Raises `SourceError` for a list of addresses: what the web has is fetched once, in a stage of its own."""
+    """Raises `SourceError` where the first rows have addresses of the web alone."""
     batch = next(file.iter_batches(BATCH_ROWS, columns=[columns.uri]), None)
     links = [] if batch is None else text_values(batch[columns.uri])
     if address := addresses_alone(links):
