@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from fld_engine.engine.data.images import ImageLimits, decode
 from fld_engine.engine.data.source_account import Counting, SourceAccount
+from fld_engine.engine.sources.beside import is_picture
 from fld_engine.engine.sources.item import PassedOver, Rejected, ScannedItem, SourceChunk, SourceItem, SourceSpec
 from fld_engine.engine.sources.open import Source as OpenSource
 from fld_engine.engine.sources.open import open_source, read_chunk
@@ -217,7 +218,7 @@ def _number_of(
 ) -> tuple[int, bool]:
     """How many images there are, and whether that was counted."""
     if seen.images and seen.in_files:
-        return sum(len(chunk.files) for chunk in chunks), True
+        return sum(is_picture(path) for chunk in chunks for path, _ in chunk.files), True
     others = [number for number in range(len(chunks)) if number not in known]
     asked = [source.number(chunks[number]) for number in others[:MAX_ASKED]]
     stated = [number for number in asked if number is not None]

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
+from fld_engine.engine.sources.archives import folder_at
 from fld_engine.engine.sources.coco.authors import wrong_maker
 from fld_engine.engine.sources.coco.index import load_index, read_index
 from fld_engine.engine.sources.coco.labels import CocoLabels
@@ -69,7 +70,7 @@ class CocoSource:
 
 
 def _images_url(spec: SourceSpec) -> str:
-    return spec.images_url or spec.url.rpartition("/")[0] or "."
+    return spec.images_url or folder_at(spec.url)
 
 
 def _json_in(listing: Listing, spec: SourceSpec) -> str:
