@@ -1,0 +1,133 @@
+"""What label files say is somewhere on an image, as regions of the upright picture.
+
+A layout turns each thing that it finds into a `Mark`, in pixels of the picture that its tool showed; which of the two
+pictures that is, where EXIF turns the stored one, is told from all marks of an image together (`coco.frames`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+from fld_engine.engine.sources.coco.frames import Exif, Frame, frame_of, readings
+from fld_engine.engine.sources.coco.places import place_of, short
+from fld_engine.engine.sources.item import PassedOver, Rejected
+from fld_engine.schemas.annotations import Absence, Label, Mask, Region, RegionText, Source, Text
+from fld_engine.schemas.origins import Origin
+
+Kept = TypeVar("Kept")
+Said = Text | Region | Label | Absence | Rejected | PassedOver
+"""What a label file says of an image."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """One thing on an image. `what` is its class, empty where nobody named it.
+
+    `record` has COCO's `bbox` (x, y, width, height) or its `segmentation`, or both; scores are those of `source`.
+    """
+
+    uri: str
+    what: str
+    record: Mapping[str, Any]
+    source: Source
+    score: float = 1.0
+    mask_score: float = 1.0
+
+
+def xywh_of(corners: Sequence[float]) -> list[float]:
+    """COCO's x, y, width, height of x1 y1 x2 y2."""
+    x1, y1, x2, y2 = corners
+    return [x1, y1, x2 - x1, y2 - y1]
+
+
+def number(written: Any) -> float:
+    """A finite number, or one that is written as text. Raises `ValueError`."""
+    if isinstance(written, bool) or not isinstance(written, int | float | str):
+        raise ValueError(f"{short(written)} is no number")
+    value = float(written)
+    if not math.isfinite(value):
+        raise ValueError(f"{short(written)} is no finite number")
+    return value
+
+
+def whole(written: Any) -> int | None:
+    """A whole number, or one that is written as text; `None` for anything else."""
+    try:
+        value = number(written)
+    except ValueError:
+        return None
+    return int(value) if value == int(value) else None
+
+
+def corners_rotated(centre_xy: tuple[float, float], wh: tuple[float, float], degrees: float) -> list[float]:
+    """Four corners `[x1 y1 … x4 y4]`, from the top left, of a box turned clockwise, as the picture shows it."""
+    (x, y), (half_width, half_height) = centre_xy, (wh[0] / 2, wh[1] / 2)
+    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    signs = ((-1, -1), (1, -1), (1, 1), (-1, 1))
+    offsets = [(sx * half_width, sy * half_height) for sx, sy in signs]
+    return [value for dx, dy in offsets for value in (x + dx * cos - dy * sin, y + dx * sin + dy * cos)]
+
+
+def by_machine(found: Generator[Rejected, None, Kept]) -> Generator[Rejected, None, Kept]:
+    """What is found and refused, the latter counted as what no person said."""
+    while True:
+        try:
+            one = next(found)
+        except StopIteration as done:
+            kept: Kept = done.value
+            return kept
+        yield one.model_copy(update={"by": "web"})
+
+
+def regions_of(
+    marks: Sequence[Mark],
+    stated_wh: tuple[int, int] | None,
+    upright_wh: tuple[int, int],
+    orientation: int,
+    exif: Exif,
+) -> Iterator[Region | Rejected]:
+    """Object regions of marks in the upright picture, or why there is none.
+
+    `stated_wh` is the size that the label file gives for the image, `None` where it gives none.
+    """
+    frame, why = _frame(marks, stated_wh, upright_wh, orientation, exif)
+    for mark in marks:
+        if frame is None:
+            detail = why or (
+                f"EXIF orientation {orientation} turns the stored pixels to {upright_wh}, and "
+                f"{readings(mark.record, upright_wh, orientation)}: set exif to applied or raw on the source"
+            )
+            reason = "frame_mismatch" if why else "frame_unknown"
+            by: Literal["human", "web"] = "human" if mark.source.annotator == Origin.HUMAN else "web"
+            yield Rejected(uri=mark.uri, reason=reason, detail=detail, what="annotation", by=by)
+            continue
+        found = _region(mark, frame.wh)
+        region = yield from (found if mark.source.annotator == Origin.HUMAN else by_machine(found))
+        if region is not None:
+            yield frame.region(region)
+
+
+def _frame(
+    marks: Sequence[Mark], stated_wh: tuple[int, int] | None, upright_wh: tuple[int, int], orientation: int, exif: Exif
+) -> tuple[Frame | None, str]:
+    """The frame of an image's marks, or `None` and why, the latter empty where it cannot be told which one it is."""
+    stored_wh = upright_wh[::-1] if orientation >= 5 else upright_wh
+    if stated_wh not in (None, upright_wh, stored_wh):
+        return None, f"it is for {stated_wh} pixels, the upright image has {upright_wh}"
+    stated: tuple[Any, Any] = stated_wh or (None, None)
+    return frame_of([mark.record for mark in marks], upright_wh, orientation, stated, exif), ""
+
+
+def _region(mark: Mark, image_wh: tuple[int, int]) -> Generator[Rejected, None, Region | None]:
+    outline = mark.record.get("segmentation")
+    place = yield from place_of(mark.record, mark.uri, image_wh, outline=outline, what=mark.what)
+    if place is None:
+        return None
+    masks = (Mask(polygons=place.polygons, score=mark.mask_score, source=mark.source),) if place.polygons else ()
+    named = (RegionText(kind="phrase", text=mark.what, score=mark.score, source=mark.source),) if mark.what else ()
+    return Region(
+        kind="object", box_xyxy=place.box_xyxy, score=mark.score, texts=named, masks=masks, source=mark.source
+    )
