@@ -7,12 +7,12 @@ pictures that is, where EXIF turns the stored one, is told from all marks of an 
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from fld_engine.engine.sources.coco.frames import Exif, Frame, frame_of, readings
-from fld_engine.engine.sources.coco.places import place_of, short
+from fld_engine.engine.sources.coco.places import Record, place_of, short
 from fld_engine.engine.sources.item import PassedOver, Rejected
 from fld_engine.schemas.annotations import Absence, Label, Mask, Region, RegionText, Source, Text
 from fld_engine.schemas.origins import Origin
@@ -31,7 +31,7 @@ class Mark:
 
     uri: str
     what: str
-    record: Mapping[str, Any]
+    record: Record
     source: Source
     score: float = 1.0
     mask_score: float = 1.0
@@ -93,16 +93,11 @@ def regions_of(
 
     `stated_wh` is the size that the label file gives for the image, `None` where it gives none.
     """
-    frame, why = _frame(marks, stated_wh, upright_wh, orientation, exif)
+    frame, why = which_frame([mark.record for mark in marks], stated_wh, upright_wh, orientation, exif)
     for mark in marks:
         if frame is None:
-            detail = why or (
-                f"EXIF orientation {orientation} turns the stored pixels to {upright_wh}, and "
-                f"{readings(mark.record, upright_wh, orientation)}: set exif to applied or raw on the source"
-            )
-            reason = "frame_mismatch" if why else "frame_unknown"
             by: Literal["human", "web"] = "human" if mark.source.annotator == Origin.HUMAN else "web"
-            yield Rejected(uri=mark.uri, reason=reason, detail=detail, what="annotation", by=by)
+            yield no_frame(mark.record, mark.uri, why, upright_wh, orientation).model_copy(update={"by": by})
             continue
         found = _region(mark, frame.wh)
         region = yield from (found if mark.source.annotator == Origin.HUMAN else by_machine(found))
@@ -110,15 +105,28 @@ def regions_of(
             yield frame.region(region)
 
 
-def _frame(
-    marks: Sequence[Mark], stated_wh: tuple[int, int] | None, upright_wh: tuple[int, int], orientation: int, exif: Exif
+def which_frame(
+    records: Sequence[Record],
+    stated_wh: tuple[int, int] | None,
+    upright_wh: tuple[int, int],
+    orientation: int,
+    exif: Exif,
 ) -> tuple[Frame | None, str]:
-    """The frame of an image's marks, or `None` and why, the latter empty where it cannot be told which one it is."""
+    """The frame of an image's annotations, or `None` and why; no reason is that nobody can tell which one it is."""
     stored_wh = upright_wh[::-1] if orientation >= 5 else upright_wh
     if stated_wh not in (None, upright_wh, stored_wh):
         return None, f"it is for {stated_wh} pixels, the upright image has {upright_wh}"
-    stated: tuple[Any, Any] = stated_wh or (None, None)
-    return frame_of([mark.record for mark in marks], upright_wh, orientation, stated, exif), ""
+    return frame_of(records, upright_wh, orientation, stated_wh or (None, None), exif), ""
+
+
+def no_frame(record: Record, uri: str, why: str, upright_wh: tuple[int, int], orientation: int) -> Rejected:
+    """An annotation without a frame, for what `which_frame` says."""
+    detail = why or (
+        f"EXIF orientation {orientation} turns the stored pixels to {upright_wh}, and "
+        f"{readings(record, upright_wh, orientation)}: set exif to applied or raw on the source"
+    )
+    reason = "frame_mismatch" if why else "frame_unknown"
+    return Rejected(uri=uri, reason=reason, detail=detail, what="annotation")
 
 
 def _region(mark: Mark, image_wh: tuple[int, int]) -> Generator[Rejected, None, Region | None]:

@@ -54,7 +54,9 @@ def parse_picture(data: bytes, uri: str, source: Source, corners: Corners, *, di
     return Picture(name, wh if min(wh) > 0 else None, tuple(marks), tuple(others))
 
 
-def parse_class_list(text: str, label: str, uri: str, source: Source) -> Iterator[tuple[str, Label | Absence | PassedOver | Rejected]]:
+def parse_class_list(
+    text: str, label: str, uri: str, source: Source
+) -> Iterator[tuple[str, Label | Absence | PassedOver | Rejected]]:
     """(image, what is said of it) for the lines of `ImageSets/Main/CLASS_SET.txt`: 1, -1, or 0 for difficult ones."""
     for line_number, line in enumerate(text.splitlines(), 1):
         name, _, said = line.strip().partition(" ")

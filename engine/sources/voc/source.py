@@ -20,6 +20,7 @@ class VocSource:
     Params = VocParams
     brings: ClassVar[frozenset[Kind]] = frozenset({"objects", "masks", "labels", "absences"})
     uses: ClassVar[frozenset[str]] = frozenset({"images_url", "exif"})
+    claims: ClassVar[frozenset[str]] = frozenset({"folder"})
     expects = "Pascal VOC (Annotations/*.xml, or an .xml beside an image)"
 
     def __init__(self, params: VocParams) -> None:

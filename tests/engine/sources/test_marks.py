@@ -11,7 +11,9 @@ HUMAN = Source(annotator="human", model="human", revision="abc")
 MACHINE = Source(annotator="detector-x", model="detector-x", revision="")
 
 
-@pytest.mark.parametrize(("written", "value"), [("7", 7), (" 7.0 ", 7), (7, 7), ("7.5", None), ("n", None), (True, None)])
+@pytest.mark.parametrize(
+    ("written", "value"), [("7", 7), (" 7.0 ", 7), (7, 7), ("7.5", None), ("n", None), (True, None)]
+)
 def test_a_whole_number_may_be_text(written: object, value: int | None) -> None:
     assert whole(written) == value
 

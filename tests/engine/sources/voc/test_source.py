@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from fld_engine.engine.sources.item import Rejected, SourceSpec
-from fld_engine.engine.sources.open import open_source, read_chunk
+from tests.engine.sources.places import authors_of, boxes_of, classes_of, not_in_labels, passed_over, read_all
 from tests.known_faults.field import ingested, write, write_pictures
 from tests.known_faults.pictures import WH
-
-Row = dict[str, Any]
 
 
 def xml(filename: str, *objects: str, database: str = "Unknown", wh: tuple[int, int] = WH) -> str:
@@ -28,16 +24,6 @@ def box(name: str, *corners: float, more: str = "") -> str:
         f"<{side}>{value}</{side}>" for side, value in zip(("xmin", "ymin", "xmax", "ymax"), corners, strict=True)
     )
     return f"<object><name>{name}</name>{more}<bndbox>{sides}</bndbox></object>"
-
-
-def boxes_of(root: Any) -> list[tuple[str, str, tuple[float, ...]]]:
-    """(image, class, box) of everything that was drawn."""
-    images = {row["id"]: row["uri"] for row in root.rows("images")}
-    names = {row["region_id"]: row["text"] for row in root.rows("region_texts")}
-    return sorted(
-        (images[row["image_id"]], names[row["id"]], (row["x1"], row["y1"], row["x2"], row["y2"]))
-        for row in root.rows("regions")
-    )
 
 
 @pytest.fixture
@@ -63,25 +49,18 @@ def devkit(tmp_path: Path) -> Path:
 
 def test_the_releases_of_the_challenge_number_pixels_from_1(devkit: Path) -> None:
     root = ingested(devkit, {"url": "VOCdevkit"})
-    one, two = (f"src#VOC2007/JPEGImages/00000{number}.jpg" for number in (1, 2))
+    one, two, three = (f"VOC2007/JPEGImages/00000{number}.jpg" for number in (1, 2, 3))
     assert boxes_of(root) == [
         (one, "head", (10, 10, 20, 20)),
         (one, "person", (0, 0, 160, 120)),
         (two, "dog", (20, 30, 70, 70)),
     ]
-    images = {row["id"]: row["uri"] for row in root.rows("images")}
-    assert sorted((images[row["image_id"]], row["label"]) for row in root.rows("labels")) == [(one, "person")]
-    assert sorted((images[row["image_id"]], row["label"]) for row in root.rows("absences")) == [
-        (one, "dog"),
-        (two, "person"),
-        (one.replace("1.jpg", "3.jpg"), "dog"),
-    ]
-    assert {row["annotator"] for table in ("regions", "labels", "absences") for row in root.rows(table)} == {"human"}
-    (account,) = [account for record in root.journal() for account in record.accounts["src"].values()]
-    passed = {reason: counted.number for reason, counted in account.human.passed_over.items()}
-    assert passed == {"attribute_not_kept": 3, "difficult": 1}
-    assert not account.human.refused
-    assert account.listed["not_in_labels"].number == 1  # the mask
+    assert classes_of(root) == [(one, "person")]
+    assert classes_of(root, "absences") == [(one, "dog"), (two, "person"), (three, "dog")]
+    assert authors_of(root, "regions", "labels", "absences") == {"human"}
+    assert passed_over(root) == {"attribute_not_kept": 3, "difficult": 1}
+    assert not root.quarantine()
+    assert not_in_labels(root) == 1  # the mask
 
 
 def test_labelimg_writes_edges_beside_the_images(tmp_path: Path) -> None:
@@ -89,7 +68,7 @@ def test_labelimg_writes_edges_beside_the_images(tmp_path: Path) -> None:
     write(tmp_path / "in/a.xml", xml("a.jpg", box("cup", 20, 30, 70, 70)))
     write(tmp_path / "in/sub/b.xml", xml("was another name.png", box("pot", 0, 0, 160, 120)))
     root = ingested(tmp_path, {"url": "in"})
-    assert boxes_of(root) == [("src#a.jpg", "cup", (20, 30, 70, 70)), ("src#sub/b.png", "pot", (0, 0, 160, 120))]
+    assert boxes_of(root) == [("a.jpg", "cup", (20, 30, 70, 70)), ("sub/b.png", "pot", (0, 0, 160, 120))]
 
 
 @pytest.mark.parametrize(
@@ -108,9 +87,9 @@ def test_an_object_that_is_none_is_refused_by_name_and_its_neighbours_go_on(
 ) -> None:
     write_pictures(tmp_path / "in/JPEGImages", "a.jpg")
     write(tmp_path / "in/Annotations/a.xml", xml("a.jpg", drawn, box("pot", 1, 2, 3, 4)))
-    found = read_all(tmp_path / "in")
-    assert [one.reason for one in found if isinstance(one, Rejected)] == [reason]
-    assert [len(one[0].annotations.regions) for one in found if not isinstance(one, Rejected)] == [1]
+    (item,), refused, _ = read_all(tmp_path / "in")
+    assert [one.reason for one in refused] == [reason]
+    assert [region.texts[0].text for region in item.annotations.regions] == ["pot"]
 
 
 def test_a_polygon_is_a_mask_and_a_file_of_another_picture_refused(tmp_path: Path) -> None:
@@ -119,7 +98,7 @@ def test_a_polygon_is_a_mask_and_a_file_of_another_picture_refused(tmp_path: Pat
     write_pictures(tmp_path / "in/JPEGImages", "a.jpg", "b.jpg")
     write(tmp_path / "in/Annotations/a.xml", xml("a.jpg", outline))
     write(tmp_path / "in/Annotations/b.xml", xml("b.jpg", outline, wh=(640, 480)))
-    (item, _), mismatch, _ = read_all(tmp_path / "in")
+    (item, _), (mismatch,), _ = read_all(tmp_path / "in")
     (region,) = item.annotations.regions
     assert region.box_xyxy == (20, 30, 70, 70)
     assert region.masks[0].polygons == ((20, 30, 70, 30, 70, 70),)
@@ -130,10 +109,5 @@ def test_xml_that_defines_entities_is_not_expanded(tmp_path: Path) -> None:
     write_pictures(tmp_path / "in/JPEGImages", "a.jpg")
     bomb = '<!DOCTYPE a [<!ENTITY b "bb"><!ENTITY c "&b;&b;">]>' + xml("a.jpg", box("&c;", 1, 2, 3, 4))
     write(tmp_path / "in/Annotations/a.xml", bomb)
-    refused, (item, _) = read_all(tmp_path / "in")
+    (item,), (refused,), _ = read_all(tmp_path / "in")
     assert (refused.reason, item.annotations.regions) == ("bad_record", ())
-
-
-def read_all(folder: Path, **more: Any) -> list[Any]:
-    source = open_source(SourceSpec(url=str(folder), name="src", **more))
-    return [one for chunk in source.chunks() for one in read_chunk(chunk)]

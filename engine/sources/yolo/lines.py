@@ -7,7 +7,6 @@ from how many numbers the lines of the whole source have, where that leaves one 
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -19,8 +18,8 @@ from fld_engine.engine.sources.marks import Mark, number, whole, xywh_of
 from fld_engine.schemas.annotations import Source
 
 Task = Literal["detect", "segment", "obb", "pose"]
-NAME_FILES = ("classes.txt", "obj.names", "classes.names", "labels.txt")
-"""Files with a class a line: of labelImg and Label Studio, of Darknet and CVAT."""
+NAME_FILES = ("classes.txt", "obj.names", "classes.names", "_darknet.labels")
+"""Files with a class a line: of labelImg and Label Studio, of CVAT, of Darknet, of Roboflow."""
 SIDES = 5
 """Numbers of a line that is a box: its class, centre and size."""
 CORNERS = 9
@@ -87,10 +86,10 @@ def how_written(
         return Lines(given, _has_score(widths, given, keypoints, scored=scored), keypoints)
     if plain <= {SIDES}:
         return Lines("detect", scored)
-    if widths <= {SIDES, SIDES + 1} and not scored:
+    if set(widths) <= {SIDES, SIDES + 1} and not scored:
         raise ValueError(
-            "lines have a sixth number, the score of a model: set params.made_by to its name, so that its boxes are not "
-            "taken for a person's"
+            "lines have a sixth number, the score of a model: set params.made_by to its name, so that its boxes are "
+            "not taken for a person's"
         )
     if all(width % 2 for width in plain) and min(plain) >= SIDES:
         if plain <= {SIDES, CORNERS}:
@@ -160,7 +159,9 @@ def _record(numbers: list[float], lines: Lines, image_wh: tuple[int, int]) -> tu
     if not is_box and lines.task == "detect":
         raise ValueError(f"{len(numbers) + 1} numbers; a box has {SIDES}")
     if lines.task == "pose" and len(numbers) != SIDES - 1 + num_points * num_values:
-        raise ValueError(f"{len(numbers) + 1} numbers; {num_points} keypoints of {num_values} numbers need another count")
+        raise ValueError(
+            f"{len(numbers) + 1} numbers; {num_points} keypoints of {num_values} numbers need another count"
+        )
     if lines.task == "obb" and len(numbers) != CORNERS - 1:
         raise ValueError(f"{len(numbers) + 1} numbers; a turned box has {CORNERS}")
     places = numbers[: SIDES - 1] if lines.task == "pose" else numbers
@@ -174,15 +175,3 @@ def _record(numbers: list[float], lines: Lines, image_wh: tuple[int, int]) -> tu
         raise ValueError(f"{len(places)} numbers are no polygon of three or more x y pairs")
     points = [value * (height if index % 2 else width) for index, value in enumerate(places)]
     return {"segmentation": [points]}, 0
-
-
-def label_file_of(image: str) -> tuple[str, ...]:
-    """Where the lines of an image may be: ultralytics' `labels` for the last `images`, or beside it."""
-    stem = posixpath.splitext(image)[0]
-    parts = stem.split("/")
-    places = [index for index, part in enumerate(parts[:-1]) if part == "images"]
-    beside = f"{stem}.txt"
-    if not places:
-        return (beside,)
-    parts[places[-1]] = "labels"
-    return "/".join(parts) + ".txt", beside

@@ -59,7 +59,7 @@ def parse_shapes(
 ) -> Iterator[Mark | Label | Rejected | PassedOver]:
     """What is said of one image; `uri` is that of the file."""
     for index, shape in enumerate(picture.shapes):
-        yield from _shape(shape, f"{uri}#{picture.name}/{shape.form}[{index}]", human, machine)
+        yield from _shape(shape, f"{uri}/{picture.name}/{shape.form}[{index}]", human, machine)
 
 
 def _shape(shape: Shape, uri: str, human: Source, machine: Source) -> Iterator[Mark | Label | Rejected | PassedOver]:
@@ -94,7 +94,7 @@ def _shape(shape: Shape, uri: str, human: Source, machine: Source) -> Iterator[M
 
 
 def _record(shape: Shape) -> tuple[dict[str, Any], str]:
-    """COCO's fields of a shape, and by how much it is turned if it is. Raises `ValueError`, and `KeyError` for a side."""
+    """COCO's fields of a shape, and by how much it is turned. Raises `ValueError`, `KeyError`."""
     said = shape.said
     if shape.form == "polygon":
         return {"segmentation": [[number(v) for point in said["points"].split(";") for v in point.split(",")]]}, ""
@@ -123,5 +123,6 @@ def _mask(said: dict[str, str]) -> dict[str, Any]:
     if not len(rows):
         raise ValueError("no pixel of it is set")
     corners = left + columns[0], top + rows[0], left + columns[-1] + 1, top + rows[-1] + 1
-    polygons = [(np.reshape(one, (-1, 2)) + (left, top)).reshape(-1).tolist() for one in mask_polygons(part)]
+    offset = np.array([left, top])
+    polygons = [(np.reshape(one, (-1, 2)) + offset).reshape(-1).tolist() for one in mask_polygons(part)]
     return {"bbox": xywh_of([float(side) for side in corners]), "segmentation": polygons}
