@@ -5,7 +5,6 @@ What is lost here is what people drew by hand: the dearest data of all, and the 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -163,19 +162,6 @@ def karpathy(folder: Path) -> Row:
     return {"url": "dataset_coco.json", "images_url": "."}
 
 
-def odvg(folder: Path) -> Row:
-    """ODVG of MM-Grounding-DINO: a json a line, boxes as corners, one box or a list of them a phrase."""
-    write_pictures(folder / "images", "1.jpg")
-    regions = [
-        {"bbox": [list(map(float, AT))], "phrase": "a cup", "tokens_positive": [[0, 5]]},
-        {"bbox": list(map(float, BT)), "phrase": "a pot", "tokens_positive": [[10, 15]]},
-    ]
-    grounding = {"caption": "a cup and a pot", "regions": regions}
-    line = {"filename": "1.jpg", "height": WH[1], "width": WH[0], "grounding": grounding}
-    write(folder / "labels.jsonl", json.dumps(line) + "\n")
-    return {**LABELS, "url": "labels.jsonl"}
-
-
 CUP = {"objects": [("cup", AT)], "rejected": []}
 CASES: dict[str, Case] = {
     "CVAT's brush masks": (
@@ -230,12 +216,6 @@ CASES: dict[str, Case] = {
         karpathy,
         {"images": ["val2014/42.jpg"], "texts": ["A cup.", "Red."]},
         "the layout is taken for a COCO json without images",
-        SourceError,
-    ),
-    "ODVG lines": (
-        odvg,
-        {"texts": ["a cup and a pot"], "phrases": [("a cup", AT), ("a pot", BT)]},
-        "lines of json are not a source",
         SourceError,
     ),
 }

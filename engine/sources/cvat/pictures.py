@@ -76,9 +76,9 @@ def _shape(shape: Shape, uri: str, human: Source, machine: Source) -> Iterator[M
         yield Rejected(uri=uri, reason="no_class", detail="its label is empty", what="annotation", by=by)
         return
     if shape.num_attributes:
-        yield PassedOver(uri=uri, reason="attribute_not_kept", what="annotation", by=by, number=shape.num_attributes)
+        yield PassedOver(uri=uri, reason="not_kept", what="annotation", by=by, number=shape.num_attributes)
     if shape.said.get("occluded") == "1":
-        yield PassedOver(uri=uri, reason="attribute_not_kept", detail="occluded", what="annotation", by=by)
+        yield PassedOver(uri=uri, reason="not_kept", detail="occluded", what="annotation", by=by)
     if shape.form == "tag":
         yield Label(label=name, score=1.0, source=source)
         return

@@ -66,7 +66,7 @@ class OdvgIndex:
             record, uri = parse_line(line), f"#annotation/line/{number}"
             wh = stated_wh(record)
             if others := record.keys() - KNOWN:
-                yield PassedOver(uri=uri, reason="key_not_read", detail=", ".join(sorted(others)), what="annotation")
+                yield PassedOver(uri=uri, reason="not_kept", detail=", ".join(sorted(others)), what="annotation")
             marks = []
             for one in instances_of(record, uri, self.classes, source):
                 if isinstance(one, Mark):

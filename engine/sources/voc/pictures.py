@@ -100,7 +100,7 @@ def _object(
     own = [f"attributes/{text_of(one, 'name')}" for one in found.iterfind("attributes/attribute")]
     others = [one.tag for one in found if one.tag not in FIELDS or one.tag == "point"]
     for flag in (*flags, *actions, *own, *others):
-        yield PassedOver(uri=uri, reason="attribute_not_kept", detail=flag, what="annotation")
+        yield PassedOver(uri=uri, reason="not_kept", detail=flag, what="annotation")
 
 
 def _mark(found: Element, uri: str, name: str, source: Source, pixels: bool) -> Mark | Rejected:

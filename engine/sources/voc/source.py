@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from fld_engine.engine.sources.item import ReadItem, SourceChunk, SourceSpec
+from fld_engine.engine.sources.label_files import after
 from fld_engine.engine.sources.labelled import chunks_of, read_labelled, unchanged
 from fld_engine.engine.sources.listing import Listing, list_files
 from fld_engine.engine.sources.voc.index import images_of, list_files_of, load_index, read_index, xml_files
@@ -28,6 +29,9 @@ class VocSource:
 
     @staticmethod
     def recognises(listing: Listing) -> int:
+        """XML files of images, but for those of Flickr30k Entities, which lie in a folder of the same name."""
+        if any(after(path, "Sentences") for path, _ in listing.ending({"txt"})):
+            return 0
         return len(xml_files(listing))
 
     def chunks(self, spec: SourceSpec) -> Sequence[SourceChunk]:

@@ -63,7 +63,7 @@ def test_every_shape_is_read_or_counted_by_its_name(tmp_path: Path) -> None:
     assert len(root.rows("masks")) == 3
     assert not root.quarantine()
     assert passed_over(root) == {
-        "attribute_not_kept": 2,  # the colour, and that it is occluded
+        "not_kept": 2,  # the colour, and that it is occluded
         "rotated_box_as_outline": 1,
         **{f"{form}_not_read": 1 for form in ("polyline", "points", "ellipse", "skeleton", "cuboid")},
     }

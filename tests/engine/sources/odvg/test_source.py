@@ -46,6 +46,19 @@ def test_boxes_with_classes_and_captions_with_phrases(tmp_path: Path) -> None:
     assert said.rejected == []
 
 
+def test_a_file_of_lines_needs_no_kind(tmp_path: Path) -> None:
+    """MM-Grounding-DINO's: one box or a list of them a phrase, and where it stands in the caption."""
+    write_pictures(tmp_path / "images", "1.jpg")
+    regions = [
+        {"bbox": [AT], "phrase": "a cup", "tokens_positive": [[0, 5]]},
+        {"bbox": BT, "phrase": "a pot", "tokens_positive": [[10, 15]]},
+    ]
+    write(tmp_path / "labels.jsonl", line("1.jpg", grounding=caption("a cup and a pot", *regions)))
+    said = said_of(ingested(tmp_path, {"url": "labels.jsonl", "images_url": "images"}))
+    assert said.texts == ["a cup and a pot"]
+    assert said.phrases == [("a cup", tuple(AT)), ("a pot", tuple(BT))]
+
+
 @pytest.mark.parametrize(
     ("what", "reason"),
     [
@@ -72,7 +85,7 @@ def test_lines_that_are_none_and_keys_that_are_not_read_are_told(tmp_path: Path)
     write(tmp_path / "a.jsonl", "{broken\n" + line("a.jpg", detection=instances, licence="x"))
     (item,), (refused,), (passed,) = read_all(tmp_path / "a.jsonl")
     assert len(item.annotations.regions) == 1
-    assert (refused.reason, passed.reason, passed.detail) == ("bad_record", "key_not_read", "licence")
+    assert (refused.reason, passed.reason, passed.detail) == ("bad_record", "not_kept", "licence")
 
 
 def test_scores_are_a_models(tmp_path: Path) -> None:

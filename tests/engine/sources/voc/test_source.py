@@ -58,7 +58,7 @@ def test_the_releases_of_the_challenge_number_pixels_from_1(devkit: Path) -> Non
     assert classes_of(root) == [(one, "person")]
     assert classes_of(root, "absences") == [(one, "dog"), (two, "person"), (three, "dog")]
     assert authors_of(root, "regions", "labels", "absences") == {"human"}
-    assert passed_over(root) == {"attribute_not_kept": 3, "difficult": 1}
+    assert passed_over(root) == {"not_kept": 3, "difficult": 1}
     assert not root.quarantine()
     assert not_in_labels(root) == 1  # the mask
 
