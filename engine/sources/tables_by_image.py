@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,10 +105,3 @@ def concatenated(tables: Sequence[pa.Table]) -> pa.Table:
     """Tables of the same columns below one another; those that have more or fewer get nulls."""
     return pa.concat_tables(tables, promote_options="default").unify_dictionaries()
 
-
-def images_of(tables: Sequence[ByImage]) -> Iterator[str]:
-    """Images that any of these tables has rows of, each once, sorted."""
-    held = [table.images for table in tables if len(table.images)]
-    if held:
-        unique = pc.unique(pa.chunked_array(held, type=pa.string()))
-        yield from (value.as_py() for value in unique.take(pc.sort_indices(unique)))
