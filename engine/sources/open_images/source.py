@@ -80,7 +80,8 @@ class OpenImagesSource:
         """Images in order of their paths, with what is said of them."""
         spec = chunk.spec
         labels = _load(spec.url, spec.name, chunk.revision, allow_outside=spec.allow_outside)
-        yield from read_labelled(chunk, self._index(labels, spec, ()), max_bytes)
+        index = unchanged(self._index(labels, spec, ()), chunk.revision, spec.url)
+        yield from read_labelled(chunk, index, max_bytes)
 
     def _index(self, labels: Labels, spec: SourceSpec, names: Sequence[str]) -> OpenImages:
         return OpenImages(
@@ -94,7 +95,8 @@ class OpenImagesSource:
 
 @lru_cache(maxsize=1)
 def _load(url: str, name: str, revision: str, *, allow_outside: bool) -> Labels:
-    return unchanged(read_labels(list_files(url, name, allow_outside=allow_outside)), revision, url)
+    """Kept a revision, so that files that changed are read again."""
+    return read_labels(list_files(url, name, allow_outside=allow_outside))
 
 
 def _images(labels: Labels) -> Any:
