@@ -123,14 +123,19 @@ def print_sources(sources: Mapping[str, SourceAccount]) -> None:
     """What each source holds and what became of it, every loss by its reason."""
     for name, account in sources.items():
         out.print(f"source {name}", markup=False)
-        for what, tally in account.tallies().items():
-            if not tally.seen:
-                continue
-            over = f", passed over {tally.num_passed_over}" if tally.num_passed_over else ""
-            out.print(f"  {NAMES[what]}: seen {tally.seen}, read {tally.read}, refused {tally.num_refused}{over}")
-            for fate, reasons in (("refused", tally.refused), ("passed over", tally.passed_over)):
-                if reasons:
-                    out.print(f"    {fate}: {reasons_of(reasons)}", markup=False)
+        print_account(account)
+
+
+def print_account(account: SourceAccount, *, details: bool = False) -> None:
+    """What became of what a source holds; `details` say of each example why."""
+    for what, tally in account.tallies().items():
+        if not tally.seen:
+            continue
+        over = f", passed over {tally.num_passed_over}" if tally.num_passed_over else ""
+        out.print(f"  {NAMES[what]}: seen {tally.seen}, read {tally.read}, refused {tally.num_refused}{over}")
+        for fate, reasons in (("refused", tally.refused), ("passed over", tally.passed_over)):
+            if reasons:
+                out.print(f"    {fate}: {reasons_of(reasons, details=details)}", markup=False)
 
 
 def leave(plan: Plan) -> None:
