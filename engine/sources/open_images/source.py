@@ -45,6 +45,7 @@ class OpenImagesSource:
     Params = OpenImagesParams
     brings: ClassVar[frozenset[Kind]] = FROM_SOURCES
     uses: ClassVar[frozenset[str]] = frozenset({"images_url", "exif"})
+    claims: ClassVar[frozenset[str]] = frozenset({"folder"})
     expects = "Open Images csv (…-annotations-bbox.csv, …-imagelabels.csv)"
 
     def __init__(self, params: OpenImagesParams) -> None:

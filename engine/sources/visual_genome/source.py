@@ -35,6 +35,7 @@ class VisualGenomeSource:
     Params = VisualGenomeParams
     brings: ClassVar[frozenset[Kind]] = FROM_SOURCES
     uses: ClassVar[frozenset[str]] = frozenset({"images_url", "exif"})
+    claims: ClassVar[frozenset[str]] = frozenset({"folder"})
     expects = f"Visual Genome ({IMAGES} beside {', '.join(LISTS)})"
 
     def __init__(self, params: VisualGenomeParams) -> None:
