@@ -12,7 +12,10 @@ _BLOCK = 2**20
 
 
 class Hashed(io.RawIOBase):
-    """A file that is read from beginning to end. `finish` reads what is left and gives the sha256 of all bytes."""
+    """A file that is read from beginning to end.
+
+    What is left is read when it is closed, by whoever does that; `finish` closes it and gives the sha256 of all bytes.
+    """
 
     def __init__(self, url: str, num_bytes: int | None = None) -> None:
         super().__init__()
@@ -29,10 +32,12 @@ class Hashed(io.RawIOBase):
         return len(data)
 
     def finish(self) -> str:
-        while self.read(_BLOCK):
-            pass
+        self.close()
         return self._sha256.hexdigest()
 
     def close(self) -> None:
-        self._stream.close()
+        if not self.closed:
+            while data := self._stream.read(_BLOCK):
+                self._sha256.update(data)
+            self._stream.close()
         super().close()

@@ -27,7 +27,7 @@ def elements(stream: BinaryIO) -> Iterator[Element]:
 
     Bytes are looked at as Latin-1, in which JSON has the same structure as in UTF-8 and a character is a byte.
     """
-    buffer, start = stream.read(_BLOCK).decode("latin-1"), 0
+    buffer, start = stream.read(max(_BLOCK, 16)).decode("latin-1"), 0
     at = _skipped(buffer, 3 if buffer.startswith("\xef\xbb\xbf") else 0, " \t\r\n")
     if not buffer.startswith("[", at):
         raise ValueError(f"expected a JSON array, found {buffer[at : at + 40]!r}")

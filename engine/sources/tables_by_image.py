@@ -104,4 +104,3 @@ def header_of(first_line: bytes) -> tuple[str, ...]:
 def concatenated(tables: Sequence[pa.Table]) -> pa.Table:
     """Tables of the same columns below one another; those that have more or fewer get nulls."""
     return pa.concat_tables(tables, promote_options="default").unify_dictionaries()
-

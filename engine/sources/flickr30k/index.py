@@ -68,8 +68,8 @@ def read_files(listing: Listing) -> Files:
             (sentences if path.endswith(".txt") else boxes)[stem] = data
     if not sentences:
         raise SourceError(
-            f"source {listing.base} has no {SENTENCES}/*.txt; give the folder that {SENTENCES} and {BOXES} of Flickr30k "
-            "Entities were unpacked to"
+            f"source {listing.base} has no {SENTENCES}/*.txt; give the folder that {SENTENCES} and {BOXES} of "
+            "Flickr30k Entities were unpacked to"
         )
     used = frozenset(path for path, _ in chosen)
     return Files(listing.base, joint_revision(digests), sentences, boxes, frozenset(unrelated), used)

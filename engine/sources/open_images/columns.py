@@ -14,8 +14,8 @@ _WORDS = pa.dictionary(pa.int32(), pa.string())
 _CORNERS = ("XMin", "XMax", "YMin", "YMax")
 FLAGS = ("IsOccluded", "IsTruncated", "IsGroupOf", "IsDepiction", "IsInside")
 """What people said of a box: 1, 0, or -1 for unknown; not in all releases."""
-FACTS = ("License", "Author", "Rotation")
-"""Columns of the lists of images that say something of an image itself."""
+FACTS = ("Author", "Rotation")
+"""Columns of the lists of images that say something of an image itself, beside its licence."""
 
 COLUMNS: Mapping[What, Mapping[str, pa.DataType]] = {
     "boxes": {

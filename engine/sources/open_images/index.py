@@ -31,8 +31,8 @@ _NARRATIVES = pa.schema([(IMAGE, pa.string()), ("caption", pa.string())])
 class Labels:
     """Tables by what they hold, `narratives` among them, and names of classes and of relationships by their ids.
 
-    `masks` maps names of mask files to their paths. `used` are the paths of files that something was read of. Tables have
-    a column `unread` beside their own: the columns of their file that nothing is made of. `problems` are places of
+    `masks` maps names of mask files to their paths. `used` are the paths of files that something was read of. Tables
+    have a column `unread` beside their own: the columns of their file that nothing is made of. `problems` are places of
     lines that cannot be read, with reason and detail.
     """
 
@@ -142,4 +142,3 @@ def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is no text")
     return value
-

@@ -22,7 +22,7 @@ Wh = tuple[int, int]
 MACHINE = "openimages-machine"
 """Annotator of the labels that a classifier gave."""
 SAME_BOX = 2e-3
-"""How far, in fractions, corners of a mask's box may be from those of the box that it is of: files round differently."""
+"""How far, in fractions, corners of a mask's box may be from those of its box: files round differently."""
 
 
 def named(classes: Mapping[str, str], label: Any) -> str | None:
@@ -50,12 +50,14 @@ def parse_label(row: Row, uri: str, classes: Mapping[str, str], revision: str) -
     if row["Source"] == "machine":
         return Label(label=name, score=score, source=Source(annotator=MACHINE, model=MACHINE, revision=revision))
     source = Source(annotator=Origin.HUMAN, model=Origin.HUMAN, revision=revision)
-    return Absence(label=name, score=1.0, source=source) if score == 0 else Label(label=name, score=score, source=source)
+    return (
+        Absence(label=name, score=1.0, source=source) if score == 0 else Label(label=name, score=score, source=source)
+    )
 
 
 def corners_of(row: Row, before: str = "", after: str = "") -> tuple[Any, Any, Any, Any]:
     """x1 y1 x2 y2 in fractions, `None` where a number is none."""
-    return tuple(row[f"{before}{name}{after}"] for name in ("XMin", "YMin", "XMax", "YMax"))  # type: ignore[return-value]
+    return tuple(row[f"{before}{name}{after}"] for name in ("XMin", "YMin", "XMax", "YMax"))
 
 
 def xywh_of(corners: Sequence[Any], image_wh: Wh) -> list[Any]:
@@ -79,9 +81,7 @@ def parse_box(
         return
     score = 1.0 if row["Confidence"] is None else row["Confidence"]
     text = RegionText(kind="phrase", text=name, score=score, source=source)
-    yield Region(
-        kind="object", box_xyxy=place.box_xyxy, score=score, texts=(text,), masks=tuple(masks), source=source
-    )
+    yield Region(kind="object", box_xyxy=place.box_xyxy, score=score, texts=(text,), masks=tuple(masks), source=source)
 
 
 def parse_mask(row: Row, outlines: Sequence[Polygon], source: Source) -> Mask:

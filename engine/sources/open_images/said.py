@@ -66,7 +66,7 @@ class OpenImages:
         return next((str(row["License"]) for row in self._rows("images", id_of(name)) if row["License"]), "")
 
     def said(self, name: str, upright_wh: tuple[int, int], orientation: int) -> Iterator[Said]:
-        """Narratives, image labels, boxes with their masks, masks without a box, relationships; in order of the files."""
+        """Narratives, image labels, boxes with their masks, masks without a box, relationships; each as filed."""
         image = id_of(name)
         raw = self.exif == "raw"
         frame = Frame(upright_wh[::-1] if orientation >= 5 else upright_wh, orientation) if raw else Frame(upright_wh)

@@ -24,7 +24,7 @@ from fld_engine.schemas.kinds import FROM_SOURCES, Kind
 
 KIND = "open_images"
 MAX_NAMED_MISSING = 10_000
-"""More images than this that are not there are counted, and not named one by one: people have a part of nine million."""
+"""More images than this that are not there are counted, not named one by one: people have a part of nine million."""
 _MARKS = ("annotations-bbox", "annotations-human-imagelabels", "annotations-machine-imagelabels", "annotations-vrd")
 """What names of its files have in common since V4."""
 

@@ -1,7 +1,7 @@
 """Visual Genome's files by image.
 
-A file is an array with an element an image, of up to 700 MB. What is held of it is where each element stands; an element
-is read when its image is.
+A file is an array with an element an image, of up to 700 MB. What is held of it is where each element stands; one is
+read when its image is.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Span(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """`images` are the records of `image_data.json` by the name of their file, `spans` elements by file and image id."""
+    """`images` are records of `image_data.json` by the name of their file, `spans` elements by file and image id."""
 
     base: str
     revision: str
@@ -72,7 +72,9 @@ class Files:
 
 def read_files(listing: Listing) -> Files:
     """The files of a listing. Raises `SourceError` where `image_data.json` is not among them, or one is no array."""
-    paths = {posixpath.basename(path): path for path, _ in listing.files if posixpath.basename(path) in (IMAGES, *LISTS)}
+    paths = {
+        posixpath.basename(path): path for path, _ in listing.files if posixpath.basename(path) in (IMAGES, *LISTS)
+    }
     if IMAGES not in paths or len(paths) == 1:
         raise SourceError(
             f"source {listing.base} has no {IMAGES} with one of {', '.join(LISTS)} beside it; give the folder that "
@@ -167,7 +169,7 @@ class VisualGenome:
     def _counted(
         self, lists: Mapping[str, Sequence[Record]], uri: str, *, counts_relations: bool
     ) -> Iterator[PassedOver]:
-        """What is made nothing of: attributes, relationships unless they are texts, keys that no table has a place for."""
+        """What nothing is made of: attributes, relationships unless they are texts, keys without a place in a table."""
         numbers: Counter[tuple[str, str]] = Counter()
         for one in lists["attributes"]:
             stated = one.get("attributes", one.get("attribute"))

@@ -32,7 +32,9 @@ def parse_description(record: Record, uri: str, image_wh: Wh, source: Source) ->
     elif len(text) > MAX_TEXT_CHARS:
         yield too_long(uri, text)
     else:
-        yield from _region(record, uri, image_wh, [RegionText(kind="brief", text=text, score=1.0, source=source)], source)
+        yield from _region(
+            record, uri, image_wh, [RegionText(kind="brief", text=text, score=1.0, source=source)], source
+        )
 
 
 def parse_object(record: Record, uri: str, image_wh: Wh, source: Source) -> Iterator[Region | Rejected]:

@@ -13,7 +13,8 @@ from tests.known_faults.in_process import new_root, plain_config
 
 SENTENCES = (
     "[/EN#1/people Two young , White males] are outside near [/EN#2/other many bushes] .\n"
-    "[/EN#1/people Two men] in [/EN#3/scene a yard] think of [/EN#0/notvisual nothing] and [/EN#4/other/clothing a hat] .\n"
+    "[/EN#1/people Two men] in [/EN#3/scene a yard] think of [/EN#0/notvisual nothing] "
+    "and [/EN#4/other/clothing a hat] .\n"
     "About another picture , [/EN#1/people two men] .\n"
     "[/EN#1/people Two men are cut off .\n"
 )

@@ -18,11 +18,14 @@ from tests.engine.sources.layouts import Found, objects, phrases, picture_at, sc
 from tests.known_faults.in_process import new_root, plain_config
 
 ONE, TWO, BARE, GONE = "0001eeaf4aed83f9", "000595fe6fee6369", "00075905539074f2", "000a1249af2bc5f0"
-BOX_COLUMNS = "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsOccluded,IsTruncated,IsGroupOf,IsDepiction,IsInside"
+BOX_COLUMNS = (
+    "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsOccluded,IsTruncated,IsGroupOf,IsDepiction,IsInside"
+)
 
 V6 = {
     "oidv6-class-descriptions.csv": (
-        'LabelName,DisplayName\n/m/04yx4,Man\n/m/0342h,Guitar\n/m/0cmf2,Airplane\n/m/02xwb,Fruit\n/m/09j5n,"Shoe, high"\n'
+        "LabelName,DisplayName\n/m/04yx4,Man\n/m/0342h,Guitar\n/m/0cmf2,Airplane\n/m/02xwb,Fruit\n"
+        '/m/09j5n,"Shoe, high"\n'
     ),
     "oidv6-attributes-description.csv": "/m/083vt,Wooden\n",
     "oidv6-relationships-description.csv": "holds,holds\ninside_of,inside of\nis,is\n",

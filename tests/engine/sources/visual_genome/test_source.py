@@ -68,7 +68,10 @@ V14: dict[str, Any] = {
 V10: dict[str, Any] = {
     "image_data.json": [{"id": 1, "url": "https://x/VG_100K_2/1.jpg", "width": 160, "height": 120}],
     "region_descriptions.json": [
-        {"id": 1, "regions": [{"id": 1382, "image": 1, "x": 10, "y": 20, "width": 30, "height": 40, "phrase": "a clock"}]}
+        {
+            "id": 1,
+            "regions": [{"id": 1, "image": 1, "x": 10, "y": 20, "width": 30, "height": 40, "phrase": "a clock"}],
+        }
     ],
     "objects.json": [
         {"id": 1, "objects": [{"id": 11, "x": 10, "y": 20, "w": 30, "h": 40, "names": ["clock"]},
