@@ -1,7 +1,7 @@
 """The two files that Flickr30k Entities has of an image: sentences with their phrases, and boxes of those phrases.
 
 A sentence is a line of `Sentences/ID.txt` whose phrases stand in brackets, `[/EN#283585/people Two young men] are …`:
-the number is that of a chain of phrases that mean the same, 0 for what cannot be seen; coarse types follow it. An
+the number is that of a chain of phrases that mean the same, 0 for what cannot be seen; coarse types follow. An
 object of `Annotations/ID.xml` names the chains that it is of, and has a box, or says that there is none (`nobndbox`), or
 that it is the whole scene (`scene`).
 """
