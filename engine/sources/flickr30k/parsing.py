@@ -2,7 +2,7 @@
 
 A sentence is a line of `Sentences/ID.txt` whose phrases stand in brackets, `[/EN#283585/people Two young men] are …`:
 the number is that of a chain of phrases that mean the same, 0 for what cannot be seen; coarse types follow. An
-object of `Annotations/ID.xml` names the chains that it is of, and has a box, or says that there is none (`nobndbox`), or
+object of `Annotations/ID.xml` names the chains that it is of, and has a box, or says that there is none (`nobndbox`) or
 that it is the whole scene (`scene`).
 """
 
