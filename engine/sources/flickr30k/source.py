@@ -15,7 +15,7 @@ from fld_engine.engine.sources.label_folder import images_listing, label_chunks
 from fld_engine.engine.sources.labelled import read_labelled, unchanged
 from fld_engine.engine.sources.listing import Listing, list_files
 from fld_engine.engine.sources.reader import NoParams
-from fld_engine.schemas.kinds import FROM_SOURCES, Kind
+from fld_engine.schemas.kinds import Kind
 
 KIND = "flickr30k_entities"
 
@@ -24,7 +24,7 @@ class Flickr30kSource:
     """A folder with `Sentences` and `Annotations`, and one of the images."""
 
     Params = NoParams
-    brings: ClassVar[frozenset[Kind]] = FROM_SOURCES
+    brings: ClassVar[frozenset[Kind]] = frozenset({"brief_texts", "groundings"})
     uses: ClassVar[frozenset[str]] = frozenset({"images_url", "exif"})
     claims: ClassVar[frozenset[str]] = frozenset({"folder"})
     expects = f"Flickr30k Entities ({SENTENCES}/*.txt beside {BOXES}/*.xml)"

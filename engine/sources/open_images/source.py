@@ -20,7 +20,7 @@ from fld_engine.engine.sources.listing import Listing, list_files
 from fld_engine.engine.sources.open_images.index import Labels, read_labels
 from fld_engine.engine.sources.open_images.said import OpenImages, id_of
 from fld_engine.schemas.annotations import Frozen
-from fld_engine.schemas.kinds import FROM_SOURCES, Kind
+from fld_engine.schemas.kinds import Kind
 
 KIND = "open_images"
 MAX_NAMED_MISSING = 10_000
@@ -43,7 +43,9 @@ class OpenImagesSource:
     """A folder of Open Images' label files, and one of its images."""
 
     Params = OpenImagesParams
-    brings: ClassVar[frozenset[Kind]] = FROM_SOURCES
+    brings: ClassVar[frozenset[Kind]] = frozenset(
+        {"labels", "absences", "objects", "masks", "brief_texts", "detailed_texts", "groundings"}
+    )
     uses: ClassVar[frozenset[str]] = frozenset({"images_url", "exif"})
     claims: ClassVar[frozenset[str]] = frozenset({"folder"})
     expects = "Open Images csv (…-annotations-bbox.csv, …-imagelabels.csv)"

@@ -15,7 +15,7 @@ from fld_engine.engine.sources.labelled import read_labelled, unchanged
 from fld_engine.engine.sources.listing import Listing, list_files
 from fld_engine.engine.sources.refer.index import INSTANCES, Files, References, is_references, read_files
 from fld_engine.schemas.annotations import Frozen
-from fld_engine.schemas.kinds import FROM_SOURCES, Kind
+from fld_engine.schemas.kinds import Kind
 
 KIND = "refcoco"
 
@@ -30,7 +30,7 @@ class RefCocoSource:
     """A folder with references and instances, and one of the images."""
 
     Params = RefCocoParams
-    brings: ClassVar[frozenset[Kind]] = FROM_SOURCES
+    brings: ClassVar[frozenset[Kind]] = frozenset({"objects", "masks"})
     uses: ClassVar[frozenset[str]] = frozenset({"images_url", "exif"})
     claims: ClassVar[frozenset[str]] = frozenset({"folder"})
     expects = f"RefCOCO (refs(NAME).p beside {INSTANCES})"

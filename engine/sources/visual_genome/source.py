@@ -16,7 +16,7 @@ from fld_engine.engine.sources.labelled import read_labelled, unchanged
 from fld_engine.engine.sources.listing import Listing, list_files
 from fld_engine.engine.sources.visual_genome.index import IMAGES, LISTS, Files, VisualGenome, read_files
 from fld_engine.schemas.annotations import Frozen
-from fld_engine.schemas.kinds import FROM_SOURCES, Kind
+from fld_engine.schemas.kinds import Kind
 
 KIND = "visual_genome"
 
@@ -33,7 +33,7 @@ class VisualGenomeSource:
     """A folder of Visual Genome's json files, and one of its images."""
 
     Params = VisualGenomeParams
-    brings: ClassVar[frozenset[Kind]] = FROM_SOURCES
+    brings: ClassVar[frozenset[Kind]] = frozenset({"objects", "brief_texts", "groundings"})
     uses: ClassVar[frozenset[str]] = frozenset({"images_url", "exif"})
     claims: ClassVar[frozenset[str]] = frozenset({"folder"})
     expects = f"Visual Genome ({IMAGES} beside {', '.join(LISTS)})"
