@@ -96,7 +96,7 @@ class Flickr30k:
 
     def count(self, name: str) -> int:
         lines = self.files.sentences.get(_id(name), b"").splitlines()
-        return sum(bool(line.strip()) for line in lines)
+        return sum(bool(line.strip()) for line in lines) + self.files.boxes.get(_id(name), b"").count(b"<bndbox>")
 
     def said(self, name: str, upright_wh: tuple[int, int], orientation: int) -> Iterator[Said]:
         """Captions in order, with the phrases that have boxes; then what phrases and boxes are made nothing of."""

@@ -38,7 +38,7 @@ SAID = ("boxes", "masks", "labels", "relations", "narratives")
 
 @dataclass(frozen=True, slots=True)
 class OpenImages:
-    """Labels by image, and how they are read. `names` are paths of images in the folder, or ids of missing ones."""
+    """Labels by image, and how they are read. `names` are paths of images in the folder, or `ID.jpg`."""
 
     labels: Labels
     names: Collection[str]
@@ -167,5 +167,5 @@ class OpenImages:
 
 
 def id_of(name: str) -> str:
-    """The id of an image, from its path or as it is."""
+    """The id of an image, from its path."""
     return posixpath.splitext(posixpath.basename(name))[0]

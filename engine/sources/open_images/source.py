@@ -69,7 +69,7 @@ class OpenImagesSource:
         there = [path for path, found in zip(paths, is_known.to_pylist(), strict=True) if found]
         here = pa.array(map(id_of, there), type=pa.string())
         missing = known.filter(pc.invert(pc.is_in(known, value_set=here)))
-        named = missing.to_pylist() if len(missing) <= MAX_NAMED_MISSING else []
+        named = [f"{image}.jpg" for image in missing.to_pylist()] if len(missing) <= MAX_NAMED_MISSING else []
         index = self._index(labels, spec, [*there, *named])
         chunks = label_chunks(spec, KIND, index, listing, images, used=labels.used)
         if len(missing) > MAX_NAMED_MISSING:

@@ -100,7 +100,9 @@ class References:
         return self.files.problems
 
     def count(self, name: str) -> int:
-        return sum(len(records) for _, records in self._records(name))
+        found = [record for _, records in self._records(name) for record in records]
+        references = [one for record in found for one in self.files.references.get(record.get("id"), ())]
+        return len(found) + sum(len(one.get("sentences") or ()) for one in references)
 
     def said(self, name: str, upright_wh: tuple[int, int], orientation: int) -> Iterator[Said]:
         """Instances in the order of the file, each with its class and what people called it."""

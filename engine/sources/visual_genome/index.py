@@ -88,12 +88,17 @@ def read_files(listing: Listing) -> Files:
             try:
                 for number, (offset, length, record) in enumerate(elements(io.BufferedReader(stream, 2**22))):
                     image = id_of(record, "image_id") if isinstance(record, dict) else None
-                    if image is None:
-                        problems.append((f"#{file}[{number}]", "bad_record", "expected an object with an image_id"))
+                    listed = [] if file == IMAGES or image is None else record.get(LISTS[file])
+                    name = _name(record, image) if file == IMAGES and image is not None else ""
+                    if not isinstance(image, int | str) or not isinstance(listed, list):
+                        detail = f"expected an object with an image_id{f' and {LISTS[file]}' if file in LISTS else ''}"
+                        problems.append((f"#{file}[{number}]", "bad_record", detail))
+                    elif name in images or image in spans.get(file, {}):
+                        problems.append((f"#{file}[{number}]", "duplicate_key", f"image {image!r} came before"))
                     elif file == IMAGES:
-                        images[_name(record, image)] = record
+                        images[name] = record
                     else:
-                        spans.setdefault(file, {})[image] = Span(offset, length, len(record.get(LISTS[file]) or ()))
+                        spans.setdefault(file, {})[image] = Span(offset, length, len(listed))
             except ValueError as error:
                 raise SourceError(f"{listing.base}/{path} cannot be read: {error}; unpack it once more") from error
             digests.append(stream.finish())

@@ -137,7 +137,7 @@ def test_what_is_not_used_is_counted_by_reason(tmp_path: Path) -> None:
             (f"annotation/{ONE}/mask/2", "bad_mask"),
             (f"annotation/{ONE}/label/3", "bad_number"),
             ("annotations of open_images_train_v6_localized_narratives-00000-of-00010.jsonl", "bad_record"),
-            (GONE, "missing"),
+            (f"{GONE}.jpg", "missing"),
         ]
     )
     assert found.passed_over == {
