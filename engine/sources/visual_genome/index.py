@@ -12,7 +12,7 @@ import posixpath
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from fld_engine.engine.sources.coco.frames import Exif, Frame
 from fld_engine.engine.sources.files import open_random
@@ -86,19 +86,8 @@ def read_files(listing: Listing) -> Files:
     for file, path in sorted(paths.items()):
         with Hashed(f"{listing.base}/{path}", sizes[path]) as stream:
             try:
-                for number, (offset, length, record) in enumerate(elements(io.BufferedReader(stream, 2**22))):
-                    image = id_of(record, "image_id") if isinstance(record, dict) else None
-                    listed = [] if file == IMAGES or image is None else record.get(LISTS[file])
-                    name = _name(record, image) if file == IMAGES and image is not None else ""
-                    if not isinstance(image, int | str) or not isinstance(listed, list):
-                        detail = f"expected an object with an image_id{f' and {LISTS[file]}' if file in LISTS else ''}"
-                        problems.append((f"#{file}[{number}]", "bad_record", detail))
-                    elif name in images or image in spans.get(file, {}):
-                        problems.append((f"#{file}[{number}]", "duplicate_key", f"image {image!r} came before"))
-                    elif file == IMAGES:
-                        images[name] = record
-                    else:
-                        spans.setdefault(file, {})[image] = Span(offset, length, len(listed))
+                found = spans.setdefault(file, {}) if file in LISTS else None
+                problems += _elements(io.BufferedReader(stream, 2**22), file, images, found)
             except ValueError as error:
                 raise SourceError(f"{listing.base}/{path} cannot be read: {error}; unpack it once more") from error
             digests.append(stream.finish())
@@ -110,6 +99,24 @@ def read_files(listing: Listing) -> Files:
         if image not in known
     ]
     return Files(listing.base, joint_revision(digests), images, spans, paths, problems)
+
+
+def _elements(
+    stream: BinaryIO, file: str, images: dict[str, Record], spans: dict[Any, Span] | None
+) -> Iterator[Problem]:
+    """Enter the elements of a file, by image; `spans` is `None` for the list of images."""
+    for number, (offset, length, record) in enumerate(elements(stream)):
+        image = id_of(record, "image_id") if isinstance(record, dict) else None
+        listed = record.get(LISTS[file]) if spans is not None and image is not None else []
+        if not isinstance(image, int | str) or not isinstance(listed, list):
+            detail = f"expected an object with an image_id{f' and a list {LISTS[file]}' if spans is not None else ''}"
+            yield f"#{file}[{number}]", "bad_record", detail
+        elif (_name(record, image) in images) if spans is None else (image in spans):
+            yield f"#{file}[{number}]", "duplicate_key", f"image {image!r} came before"
+        elif spans is None:
+            images[_name(record, image)] = record
+        else:
+            spans[image] = Span(offset, length, len(listed))
 
 
 def _name(record: Record, image: Any) -> str:
