@@ -9,17 +9,16 @@ from __future__ import annotations
 import math
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
-from fld_engine.engine.sources.coco.frames import Exif, Frame, frame_of, readings
+from fld_engine.engine.sources.coco.frames import Exif
 from fld_engine.engine.sources.coco.places import Record, place_of, short
-from fld_engine.engine.sources.item import PassedOver, Rejected
-from fld_engine.schemas.annotations import Absence, Label, Mask, Region, RegionText, Source, Text
+from fld_engine.engine.sources.framing import framed
+from fld_engine.engine.sources.item import Rejected
+from fld_engine.schemas.annotations import Mask, Region, RegionText, Source
 from fld_engine.schemas.origins import Origin
 
 Kept = TypeVar("Kept")
-Said = Text | Region | Label | Absence | Rejected | PassedOver
-"""What a label file says of an image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,40 +92,14 @@ def regions_of(
 
     `stated_wh` is the size that the label file gives for the image, `None` where it gives none.
     """
-    frame, why = which_frame([mark.record for mark in marks], stated_wh, upright_wh, orientation, exif)
-    for mark in marks:
-        if frame is None:
-            by: Literal["human", "web"] = "human" if mark.source.annotator == Origin.HUMAN else "web"
-            yield no_frame(mark.record, mark.uri, why, upright_wh, orientation).model_copy(update={"by": by})
-            continue
-        found = _region(mark, frame.wh)
+    placed = framed([(mark.uri, mark.record) for mark in marks], stated_wh, upright_wh, orientation, exif)
+    of_people = any(mark.source.annotator == Origin.HUMAN for mark in marks)
+    frame = yield from (placed if of_people else by_machine(placed))
+    for mark in marks if frame else ():
+        found = _region(mark, frame.wh if frame else upright_wh)
         region = yield from (found if mark.source.annotator == Origin.HUMAN else by_machine(found))
-        if region is not None:
+        if frame and region:
             yield frame.region(region)
-
-
-def which_frame(
-    records: Sequence[Record],
-    stated_wh: tuple[int, int] | None,
-    upright_wh: tuple[int, int],
-    orientation: int,
-    exif: Exif,
-) -> tuple[Frame | None, str]:
-    """The frame of an image's annotations, or `None` and why; no reason is that nobody can tell which one it is."""
-    stored_wh = upright_wh[::-1] if orientation >= 5 else upright_wh
-    if stated_wh not in (None, upright_wh, stored_wh):
-        return None, f"it is for {stated_wh} pixels, the upright image has {upright_wh}"
-    return frame_of(records, upright_wh, orientation, stated_wh or (None, None), exif), ""
-
-
-def no_frame(record: Record, uri: str, why: str, upright_wh: tuple[int, int], orientation: int) -> Rejected:
-    """An annotation without a frame, for what `which_frame` says."""
-    detail = why or (
-        f"EXIF orientation {orientation} turns the stored pixels to {upright_wh}, and "
-        f"{readings(record, upright_wh, orientation)}: set exif to applied or raw on the source"
-    )
-    reason = "frame_mismatch" if why else "frame_unknown"
-    return Rejected(uri=uri, reason=reason, detail=detail, what="annotation")
 
 
 def _region(mark: Mark, image_wh: tuple[int, int]) -> Generator[Rejected, None, Region | None]:

@@ -12,9 +12,10 @@ from fld_engine.engine.sources.coco.frames import Exif
 from fld_engine.engine.sources.cvat.pictures import MACHINE, Picture, parse_pictures, parse_shapes
 from fld_engine.engine.sources.files import open_streamed
 from fld_engine.engine.sources.item import ReadItem, SourceChunk, SourceSpec
-from fld_engine.engine.sources.labelled import Problem, chunks_of, read_labelled, revision_of, unchanged
+from fld_engine.engine.sources.label_folder import NOT_LABELLED
+from fld_engine.engine.sources.labelled import Problem, Said, chunks_of, read_labelled, revision_of, unchanged
 from fld_engine.engine.sources.listing import Listing, list_files
-from fld_engine.engine.sources.marks import Mark, Said, regions_of
+from fld_engine.engine.sources.marks import Mark, regions_of
 from fld_engine.engine.sources.people import source_of
 from fld_engine.engine.sources.reader import NoParams
 from fld_engine.schemas.errors import SourceError
@@ -98,7 +99,7 @@ class CvatSource:
         index = read_index(_urls(listing, files), spec.exif)
         where = spec.images_url or (spec.url.rpartition("/")[0] or "." if files == [""] else spec.url)
         images = list_files(where, spec.name, allow_outside=spec.allow_outside)
-        return chunks_of(spec, "cvat", index, images, labels=_inside(images, listing, files), unnamed="not_in_labels")
+        return chunks_of(spec, "cvat", index, images, labels=_inside(images, listing, files), unnamed=NOT_LABELLED)
 
     def read(self, chunk: SourceChunk, max_bytes: int) -> Iterator[ReadItem]:
         """Images in order of their paths, each with its shapes and tags."""

@@ -23,9 +23,9 @@ from fld_engine.engine.sources.imagenet.truth import (
 )
 from fld_engine.engine.sources.item import IMAGE_EXTENSIONS, Rejected, SourceSpec
 from fld_engine.engine.sources.label_files import after, digests_of, read_label_files
-from fld_engine.engine.sources.labelled import Problem, joint_revision
+from fld_engine.engine.sources.labelled import Problem, Said, joint_revision
 from fld_engine.engine.sources.listing import Listing, list_files
-from fld_engine.engine.sources.marks import Said, regions_of
+from fld_engine.engine.sources.marks import regions_of
 from fld_engine.engine.sources.people import source_of
 from fld_engine.engine.sources.voc.pictures import parse_picture
 from fld_engine.engine.sources.wordnet import class_name, is_wnid

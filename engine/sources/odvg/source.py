@@ -12,10 +12,12 @@ from typing import ClassVar
 from fld_engine.engine.sources.coco.frames import Exif, Frame
 from fld_engine.engine.sources.coco.groundings import parse_grounded_caption
 from fld_engine.engine.sources.files import locate, open_streamed, read_whole
+from fld_engine.engine.sources.framing import framed
 from fld_engine.engine.sources.item import PassedOver, ReadItem, SourceChunk, SourceSpec
-from fld_engine.engine.sources.labelled import Problem, chunks_of, read_labelled, revision_of, unchanged
+from fld_engine.engine.sources.label_folder import NOT_LABELLED
+from fld_engine.engine.sources.labelled import Problem, Said, chunks_of, read_labelled, revision_of, unchanged
 from fld_engine.engine.sources.listing import Listing, list_files
-from fld_engine.engine.sources.marks import Mark, Said, no_frame, regions_of, which_frame
+from fld_engine.engine.sources.marks import Mark, regions_of
 from fld_engine.engine.sources.odvg.lines import (
     KNOWN,
     count_in,
@@ -76,9 +78,7 @@ class OdvgIndex:
             yield from regions_of(marks, wh, upright_wh, orientation, self.exif)
             caption, records, rejected = groundings_of(record, uri)
             yield from rejected
-            frame, why = which_frame([one for _, one in records], wh, upright_wh, orientation, self.exif)
-            for place, grounding in () if frame else records:
-                yield no_frame(grounding, place, why, upright_wh, orientation)
+            frame = yield from framed(records, wh, upright_wh, orientation, self.exif)
             about = {"caption": caption} if "grounding" in record else {}
             shown = frame or Frame(upright_wh)
             for said in parse_grounded_caption(about, uri, records if frame else [], shown.wh, source):
@@ -154,7 +154,7 @@ class OdvgSource:
         index = read_index(spec.url, spec.exif, self._params)
         folder = spec.images_url or spec.url.rpartition("/")[0] or "."
         listing = list_files(folder, spec.name, allow_outside=spec.allow_outside)
-        return chunks_of(spec, "odvg", index, listing, labels=self._inside(spec, listing), unnamed="not_in_labels")
+        return chunks_of(spec, "odvg", index, listing, labels=self._inside(spec, listing), unnamed=NOT_LABELLED)
 
     def read(self, chunk: SourceChunk, max_bytes: int) -> Iterator[ReadItem]:
         """Images in order of their paths, each with what its lines say."""

@@ -13,9 +13,10 @@ from fld_engine.engine.data.hashing import sha256_hex
 from fld_engine.engine.sources.coco.frames import Exif
 from fld_engine.engine.sources.item import PassedOver, Rejected, SourceSpec, clean_text
 from fld_engine.engine.sources.label_files import after, digests_of, image_of, read_label_files, stems_of
-from fld_engine.engine.sources.labelled import Problem, joint_revision
+from fld_engine.engine.sources.label_folder import images_listing
+from fld_engine.engine.sources.labelled import Problem, Said, joint_revision
 from fld_engine.engine.sources.listing import Listing, list_files
-from fld_engine.engine.sources.marks import Said, regions_of
+from fld_engine.engine.sources.marks import regions_of
 from fld_engine.engine.sources.voc.pictures import Picture, parse_picture
 from fld_engine.engine.sources.voc.settings import VocParams
 from fld_engine.schemas.annotations import Absence, Label, Source
@@ -84,14 +85,7 @@ def load_index(spec_json: str, params: VocParams) -> VocIndex:
     """The index of a source, made once in a process."""
     spec = SourceSpec.model_validate_json(spec_json)
     listing = list_files(spec.url, spec.name, allow_outside=spec.allow_outside)
-    return read_index(spec, params, listing, images_of(spec, listing))
-
-
-def images_of(spec: SourceSpec, listing: Listing) -> Listing:
-    """The listing of the images, which lie among the label files where no other folder is given."""
-    if not spec.images_url:
-        return listing
-    return list_files(spec.images_url, spec.name, allow_outside=spec.allow_outside)
+    return read_index(spec, params, listing, images_listing(spec, listing))
 
 
 def read_index(spec: SourceSpec, params: VocParams, listing: Listing, images: Listing) -> VocIndex:

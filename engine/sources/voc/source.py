@@ -7,9 +7,10 @@ from typing import ClassVar
 
 from fld_engine.engine.sources.item import ReadItem, SourceChunk, SourceSpec
 from fld_engine.engine.sources.label_files import after
-from fld_engine.engine.sources.labelled import chunks_of, read_labelled, unchanged
+from fld_engine.engine.sources.label_folder import images_listing, label_chunks
+from fld_engine.engine.sources.labelled import read_labelled, unchanged
 from fld_engine.engine.sources.listing import Listing, list_files
-from fld_engine.engine.sources.voc.index import images_of, list_files_of, load_index, read_index, xml_files
+from fld_engine.engine.sources.voc.index import list_files_of, load_index, read_index, xml_files
 from fld_engine.engine.sources.voc.settings import VocParams
 from fld_engine.schemas.errors import SourceError
 from fld_engine.schemas.kinds import Kind
@@ -42,10 +43,9 @@ class VocSource:
                 f"source {spec.url} holds no {self.expects} among its {len(listing.files)} files; give the folder that "
                 f"holds Annotations and JPEGImages{listing.outside()}"
             )
-        images = images_of(spec, listing)
+        images = images_listing(spec, listing)
         index = read_index(spec, self._params, listing, images)
-        labels = index.used if images is listing else frozenset[str]()
-        return chunks_of(spec, "voc", index, images, labels=labels, unnamed="not_in_labels")
+        return label_chunks(spec, "voc", index, listing, images, used=index.used)
 
     def read(self, chunk: SourceChunk, max_bytes: int) -> Iterator[ReadItem]:
         """Images in order of their paths, each with what its XML file and the lists say."""

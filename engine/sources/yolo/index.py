@@ -11,9 +11,10 @@ from typing import Literal
 from fld_engine.engine.sources.coco.frames import Exif
 from fld_engine.engine.sources.item import IMAGE_EXTENSIONS, Rejected, SourceSpec
 from fld_engine.engine.sources.label_files import after, digests_of, read_label_files, stems_of
-from fld_engine.engine.sources.labelled import Problem, joint_revision
+from fld_engine.engine.sources.label_folder import images_listing
+from fld_engine.engine.sources.labelled import Problem, Said, joint_revision
 from fld_engine.engine.sources.listing import Listing, list_files
-from fld_engine.engine.sources.marks import Mark, Said, number, regions_of
+from fld_engine.engine.sources.marks import Mark, number, regions_of
 from fld_engine.engine.sources.people import MadeBy, source_of
 from fld_engine.engine.sources.yolo.lines import (
     NAME_FILES,
@@ -85,14 +86,7 @@ def load_index(spec_json: str, params: YoloParams) -> YoloIndex:
     """The index of a source, made once in a process."""
     spec = SourceSpec.model_validate_json(spec_json)
     listing = list_files(spec.url, spec.name, allow_outside=spec.allow_outside)
-    return read_index(spec, params, listing, images_of(spec, listing))
-
-
-def images_of(spec: SourceSpec, listing: Listing) -> Listing:
-    """The listing of the images, which lie among the label files where no other folder is given."""
-    if not spec.images_url:
-        return listing
-    return list_files(spec.images_url, spec.name, allow_outside=spec.allow_outside)
+    return read_index(spec, params, listing, images_listing(spec, listing))
 
 
 def read_index(spec: SourceSpec, params: YoloParams, listing: Listing, images: Listing) -> YoloIndex:

@@ -7,12 +7,12 @@ from typing import ClassVar
 
 from fld_engine.engine.sources.item import ReadItem, SourceChunk, SourceSpec
 from fld_engine.engine.sources.label_files import after
-from fld_engine.engine.sources.labelled import chunks_of, read_labelled, unchanged
+from fld_engine.engine.sources.label_folder import images_listing, label_chunks
+from fld_engine.engine.sources.labelled import read_labelled, unchanged
 from fld_engine.engine.sources.listing import Listing, list_files
 from fld_engine.engine.sources.yolo.index import (
     LABELS,
     YoloParams,
-    images_of,
     label_files,
     load_index,
     name_files,
@@ -45,15 +45,14 @@ class YoloSource:
     def chunks(self, spec: SourceSpec) -> Sequence[SourceChunk]:
         """Runs of about a thousand images by path."""
         listing = list_files(spec.url, spec.name, allow_outside=spec.allow_outside)
-        images = images_of(spec, listing)
+        images = images_listing(spec, listing)
         if not label_files(listing, images):
             raise SourceError(
                 f"source {spec.url} holds no {self.expects} among its {len(listing.files)} files; folders of a class "
                 f"each are of kind folder{listing.outside()}"
             )
         index = read_index(spec, self._params, listing, images)
-        labels = index.used if images is listing else frozenset[str]()
-        return chunks_of(spec, "yolo", index, images, labels=labels, unnamed="not_in_labels")
+        return label_chunks(spec, "yolo", index, listing, images, used=index.used)
 
     def read(self, chunk: SourceChunk, max_bytes: int) -> Iterator[ReadItem]:
         """Images in order of their paths, each with what its lines say."""
