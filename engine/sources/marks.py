@@ -11,8 +11,11 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import numpy as np
+
 from fld_engine.engine.sources.coco.frames import Exif
 from fld_engine.engine.sources.coco.places import Record, place_of, short
+from fld_engine.engine.sources.coco.rle import Bitmap, mask_polygons
 from fld_engine.engine.sources.framing import framed
 from fld_engine.engine.sources.item import Rejected
 from fld_engine.schemas.annotations import Mask, Region, RegionText, Source
@@ -79,6 +82,23 @@ def by_machine(found: Generator[Rejected, None, Kept]) -> Generator[Rejected, No
             kept: Kept = done.value
             return kept
         yield one.model_copy(update={"by": "web"})
+
+
+def record_of_bitmap(bitmap: Bitmap, left_top: tuple[float, float]) -> dict[str, Any]:
+    """COCO's box and outlines of (height, width) zeros and ones whose top left is at a point of the image.
+
+    Raises `ValueError` where nothing is set.
+    """
+    rows, columns = (np.flatnonzero(bitmap.any(axis=axis)) for axis in (1, 0))
+    if not len(rows):
+        raise ValueError("no pixel of the mask is set")
+    left, top = left_top
+    corners = left + columns[0], top + rows[0], left + columns[-1] + 1, top + rows[-1] + 1
+    polygons = [np.reshape(one, (-1, 2)) + np.array(left_top) for one in mask_polygons(bitmap)]
+    return {
+        "bbox": xywh_of([float(side) for side in corners]),
+        "segmentation": [[float(value) for value in one.reshape(-1)] for one in polygons],
+    }
 
 
 def regions_of(

@@ -8,9 +8,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from fld_engine.engine.sources.coco.rle import mask_polygons
 from fld_engine.engine.sources.item import PassedOver, Rejected, clean_text
-from fld_engine.engine.sources.marks import Mark, corners_rotated, number, whole, xywh_of
+from fld_engine.engine.sources.marks import Mark, corners_rotated, number, record_of_bitmap, whole, xywh_of
 from fld_engine.engine.sources.xml import elements_of
 from fld_engine.schemas.annotations import Label, Source
 
@@ -104,6 +103,22 @@ def _record(shape: Shape) -> tuple[dict[str, Any], str]:
     degrees = number(said.get("rotation", "0"))
     if degrees % 360 == 0:
         return {"bbox": xywh_of((x1, y1, x2, y2))}, ""
+    outline = corners_rotated(((x1 + x2) / 2, (y1 + y2) / 2), (x2 - x1, y2 - y1), degrees)
+    return {"segmentation": [outline]}, f"by {degrees} degrees"
+
+
+def _mask(said: dict[str, str]) -> dict[str, Any]:
+    """COCO's fields of run lengths of a part of the image, row by row, zeros first. Raises as `_record` does."""
+    sides = [whole(said[side]) for side in ("left", "top", "width", "height")]
+    counts = [whole(count) for count in said["rle"].split(",")]
+    if None in sides or not all(count is not None and count >= 0 for count in counts):
+        raise ValueError("run lengths or sides that are no whole numbers from 0 up")
+    left, top, width, height = (int(side or 0) for side in sides)
+    runs = np.array(counts, dtype=np.int64)
+    if width < 1 or height < 1 or int(runs.sum()) != width * height:
+        raise ValueError(f"run lengths add up to {runs.sum()}, the part of {width} by {height} pixels does not")
+    part = np.repeat(np.arange(len(runs), dtype=np.uint8) & 1, runs).reshape(height, width)
+    return record_of_bitmap(part, (left, top))
     outline = corners_rotated(((x1 + x2) / 2, (y1 + y2) / 2), (x2 - x1, y2 - y1), degrees)
     return {"segmentation": [outline]}, f"by {degrees} degrees"
 
