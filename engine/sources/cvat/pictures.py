@@ -119,25 +119,3 @@ def _mask(said: dict[str, str]) -> dict[str, Any]:
         raise ValueError(f"run lengths add up to {runs.sum()}, the part of {width} by {height} pixels does not")
     part = np.repeat(np.arange(len(runs), dtype=np.uint8) & 1, runs).reshape(height, width)
     return record_of_bitmap(part, (left, top))
-    outline = corners_rotated(((x1 + x2) / 2, (y1 + y2) / 2), (x2 - x1, y2 - y1), degrees)
-    return {"segmentation": [outline]}, f"by {degrees} degrees"
-
-
-def _mask(said: dict[str, str]) -> dict[str, Any]:
-    """COCO's fields of run lengths of a part of the image, row by row, zeros first. Raises as `_record` does."""
-    sides = [whole(said[side]) for side in ("left", "top", "width", "height")]
-    counts = [whole(count) for count in said["rle"].split(",")]
-    if None in sides or not all(count is not None and count >= 0 for count in counts):
-        raise ValueError("run lengths or sides that are no whole numbers from 0 up")
-    left, top, width, height = (int(side or 0) for side in sides)
-    runs = np.array(counts, dtype=np.int64)
-    if width < 1 or height < 1 or int(runs.sum()) != width * height:
-        raise ValueError(f"run lengths add up to {runs.sum()}, the part of {width} by {height} pixels does not")
-    part = np.repeat(np.arange(len(runs), dtype=np.uint8) & 1, runs).reshape(height, width)
-    rows, columns = (np.flatnonzero(part.any(axis=axis)) for axis in (1, 0))
-    if not len(rows):
-        raise ValueError("no pixel of it is set")
-    corners = left + columns[0], top + rows[0], left + columns[-1] + 1, top + rows[-1] + 1
-    offset = np.array([left, top])
-    polygons = [(np.reshape(one, (-1, 2)) + offset).reshape(-1).tolist() for one in mask_polygons(part)]
-    return {"bbox": xywh_of([float(side) for side in corners]), "segmentation": polygons}
