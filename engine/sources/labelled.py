@@ -43,7 +43,7 @@ NOT_THERE = ("missing", "link_outside", "bad_name")
 """Reasons of images that label files name and nobody can read."""
 REVISION_DIGITS = 12
 
-_ANY_IMAGE = ImageLimits(max_pixels=2**62, max_bytes=2**62, formats=get_args(Format))
+ANY_IMAGE = ImageLimits(max_pixels=2**62, max_bytes=2**62, formats=get_args(Format))
 """Only the header is read; whether the image is acceptable is decided where it is decoded."""
 
 
@@ -245,7 +245,7 @@ def _lost(index: LabelIndex, names: Iterable[str], uri: str, reason: str) -> Ite
 def _said(index: LabelIndex, names: Sequence[str], uri: str, data: bytes) -> Iterator[Said]:
     """What is said about one image; all is lost where it cannot be read, for it will be rejected whole."""
     try:
-        upright_wh, orientation = upright_frame(data, _ANY_IMAGE)
+        upright_wh, orientation = upright_frame(data, ANY_IMAGE)
     except UnreadableImage:
         yield from _lost(index, names, uri, "image_refused")
         return

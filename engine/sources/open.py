@@ -23,7 +23,15 @@ from fld_engine.engine.sources.item import (
     SourceSpec,
 )
 from fld_engine.engine.sources.listing import list_files
-from fld_engine.engine.sources.reader import GROUP, ChecksNew, ReadsAgain, SourceReader, StatesNumber, UsesSettings
+from fld_engine.engine.sources.reader import (
+    GROUP,
+    ChecksNew,
+    ClaimsFiles,
+    ReadsAgain,
+    SourceReader,
+    StatesNumber,
+    UsesSettings,
+)
 from fld_engine.schemas.errors import ConfigError, SourceError, unknown_name
 from fld_engine.schemas.kinds import FROM_SOURCES, Kind
 
@@ -181,6 +189,10 @@ def _recognised(spec: SourceSpec) -> str:
     listing = list_files(spec.url, spec.name, allow_outside=spec.allow_outside)
     readers = {kind: _class(kind) for kind in installed(GROUP)}
     found = {kind: number for kind, reader in readers.items() if (number := reader.recognises(listing))}
+    for kind in list(found):
+        reader = readers[kind]
+        if kind in found and isinstance(reader, ClaimsFiles):
+            found = {other: number for other, number in found.items() if other == kind or other not in reader.claims}
     if len(found) == 1:
         return next(iter(found))
     if found:

@@ -85,6 +85,16 @@ class ChecksNew(Protocol):
 
 
 @runtime_checkable
+class ClaimsFiles(Protocol):
+    """A reader to which files of other kinds belong wherever it recognises its own: images beside label files.
+
+    `claims` are those kinds. A source of unstated kind with such files beside its own is of this reader's kind.
+    """
+
+    claims: ClassVar[frozenset[str]]
+
+
+@runtime_checkable
 class ReadsAgain(Protocol):
     """A reader whose images are neither whole files nor ranges of one, as its locators of its own kind say."""
 

@@ -117,12 +117,12 @@ def _regions(kept: Mapping[str, Any], masks: list[Row]) -> Iterator[Row]:
             continue
         x1, y1, x2, y2 = (row[key] for key in ("x1", "y1", "x2", "y2"))
         width, height = round(x2 - x1, 2), round(y2 - y1, 2)
-        mask = best.get(row["id"])
+        outline = best.get(row["id"])
         yield {
             "image": row["image_id"], "name": name or UNNAMED, "bbox": [x1, y1, width, height], "iscrowd": 0,
-            "segmentation": mask["polygons"] if mask else [],
-            "area": round(mask_area(mask["polygons"]) if mask else width * height, 2), **_said_by(row),
-            "fld_texts": texts.get(row["id"], []), **({"fld_mask": _said_by(mask)} if mask else {}),
+            "segmentation": outline["polygons"] if outline else [],
+            "area": round(mask_area(outline["polygons"]) if outline else width * height, 2), **_said_by(row),
+            "fld_texts": texts.get(row["id"], []), **({"fld_mask": _said_by(outline)} if outline else {}),
         }  # fmt: skip
 
 

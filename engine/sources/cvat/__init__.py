@@ -1,0 +1,1 @@
+"""CVAT for images: its XML, and the source made of it."""

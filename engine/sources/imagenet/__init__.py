@@ -1,0 +1,1 @@
+"""ImageNet: its folders, its tars, and the source made of both."""

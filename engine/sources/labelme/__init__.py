@@ -1,0 +1,1 @@
+"""labelme: a json for each image, and the source made of them."""

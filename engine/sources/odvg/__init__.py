@@ -1,0 +1,1 @@
+"""ODVG: lines of json, and the source made of them."""

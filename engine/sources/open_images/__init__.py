@@ -1,0 +1,1 @@
+"""Open Images V4 to V7."""

@@ -1,0 +1,1 @@
+"""Visual Genome 1.0 to 1.4."""

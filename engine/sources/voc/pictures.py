@@ -1,0 +1,139 @@
+"""Pascal VOC: an XML file for each image, and lists of images that say of a class whether it is on them.
+
+Corners are pixel numbers from 1 in the releases of the challenge, whose last pixel belongs to the box (devkit of VOC
+2012, section 4.2): `xmin` 1 is the picture's left edge. labelImg, CVAT and Roboflow write edges instead.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+from xml.etree.ElementTree import Element
+
+from fld_engine.engine.sources.item import PassedOver, Rejected, clean_text
+from fld_engine.engine.sources.marks import Mark, number, whole, xywh_of
+from fld_engine.engine.sources.xml import parse_xml, text_of
+from fld_engine.schemas.annotations import Absence, Label, Source
+
+Corners = Literal["", "edges", "pixels"]
+FLAGS = ("difficult", "truncated", "occluded")
+"""What an object may be said to be, as 1, beside its class."""
+FORMS = ("bndbox", "polygon", "robndbox")
+FIELDS = {"name", "pose", "part", "actions", "attributes", "point", "type", "deleted", "id", *FLAGS, *FORMS}
+"""Fields of an object that are read, or counted as what no region has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What one XML file says. `name` is its image as it is written there, empty where it is not."""
+
+    name: str
+    stated_wh: tuple[int, int] | None
+    marks: tuple[Mark, ...]
+    others: tuple[Rejected | PassedOver, ...]
+
+
+def parse_picture(data: bytes, uri: str, source: Source, corners: Corners, *, difficult: bool) -> Picture:
+    """One XML file. Without `difficult`, objects that are marked so are left out. Raises `ValueError` if it is none."""
+    tree = parse_xml(data)
+    if tree.tag != "annotation":
+        raise ValueError(f"its root is <{tree.tag}>, expected <annotation>")
+    pixels = corners == "pixels" or (not corners and _of_the_challenge(tree))
+    wh = whole(text_of(tree, "size/width")) or 0, whole(text_of(tree, "size/height")) or 0
+    marks: list[Mark] = []
+    others: list[Rejected | PassedOver] = []
+    for index, found in enumerate(tree.iterfind("object")):
+        for one in _object(found, f"{uri}#object[{index}]", source, pixels, difficult):
+            if isinstance(one, Mark):
+                marks.append(one)
+            else:
+                others.append(one)
+    name = text_of(tree, "filename") or posixpath.basename(text_of(tree, "path").replace("\\", "/"))
+    return Picture(name, wh if min(wh) > 0 else None, tuple(marks), tuple(others))
+
+
+def parse_class_list(
+    text: str, label: str, uri: str, source: Source
+) -> Iterator[tuple[str, Label | Absence | PassedOver | Rejected]]:
+    """(image, what is said of it) for the lines of `ImageSets/Main/CLASS_SET.txt`: 1, -1, or 0 for difficult ones."""
+    for line_number, line in enumerate(text.splitlines(), 1):
+        name, _, said = line.strip().partition(" ")
+        said, place = said.strip(), f"{uri}#line/{line_number}"
+        if not name:
+            continue
+        if said == "1":
+            yield name, Label(label=label, score=1.0, source=source)
+        elif said == "-1":
+            yield name, Absence(label=label, score=1.0, source=source)
+        elif said == "0":
+            yield name, PassedOver(uri=place, reason="difficult", what="annotation")
+        else:
+            detail = f"{said!r}: expected 1, -1 or 0 after the name of an image"
+            yield name, Rejected(uri=place, reason="bad_record", detail=detail, what="annotation")
+
+
+def _of_the_challenge(tree: Element) -> bool:
+    """Whether a file is one of the releases, which name themselves `The VOC2007 Database`."""
+    return text_of(tree, "source/database").lower().startswith("the voc")
+
+
+def _object(
+    found: Element, uri: str, source: Source, pixels: bool, difficult: bool
+) -> Iterator[Mark | Rejected | PassedOver]:
+    """The mark of an object and those of its parts, and what of it no region has."""
+    name = clean_text(text_of(found, "name"))
+    if text_of(found, "deleted") == "1":
+        yield PassedOver(uri=uri, reason="deleted", what="annotation")
+        return
+    if _is_set(found, "difficult") and not difficult:
+        yield PassedOver(uri=uri, reason="difficult", what="annotation")
+        return
+    yield _mark(found, uri, name, source, pixels)
+    for index, part in enumerate(found.iterfind("part")):
+        yield _mark(part, f"{uri}/part[{index}]", clean_text(text_of(part, "name")), source, pixels)
+    flags = [flag for flag in FLAGS if _is_set(found, flag)]
+    if text_of(found, "pose") not in ("", "Unspecified"):
+        flags.append("pose")
+    actions = [f"actions/{one.tag}" for one in found.iterfind("actions/*")]
+    own = [f"attributes/{text_of(one, 'name')}" for one in found.iterfind("attributes/attribute")]
+    others = [one.tag for one in found if one.tag not in FIELDS or one.tag == "point"]
+    for flag in (*flags, *actions, *own, *others):
+        yield PassedOver(uri=uri, reason="not_kept", detail=flag, what="annotation")
+
+
+def _mark(found: Element, uri: str, name: str, source: Source, pixels: bool) -> Mark | Rejected:
+    """Where an object is, or why that is not read."""
+    if found.find("robndbox") is not None:
+        detail = "robndbox, a box that is turned: save it as a polygon, or as the box around it"
+        return Rejected(uri=uri, reason="rotated_box", detail=detail, what="annotation")
+    if not name:
+        return Rejected(uri=uri, reason="no_class", detail="its name is empty", what="annotation")
+    record: dict[str, object] = {}
+    try:
+        box, outline = found.find("bndbox"), found.find("polygon")
+        if box is not None:
+            x1, y1, x2, y2 = (number(text_of(box, side)) for side in ("xmin", "ymin", "xmax", "ymax"))
+            record["bbox"] = xywh_of((x1 - 1, y1 - 1, x2, y2) if pixels else (x1, y1, x2, y2))
+        if outline is not None:
+            record["segmentation"] = [_corners(outline)]
+    except ValueError as error:
+        return Rejected(uri=uri, reason="box_malformed", detail=f"{name!r}: {error}", what="annotation")
+    if not record:
+        detail = f"{name!r} has none of {', '.join(FORMS)}"
+        return Rejected(uri=uri, reason="form_not_read", detail=detail, what="annotation")
+    return Mark(uri, name, record, source)
+
+
+def _corners(outline: Element) -> list[float]:
+    """`x1 y1 x2 y2 …` of Roboflow's `<x1>`, `<y1>` or of LabelMe's `<pt><x>`, `<pt><y>`. Raises `ValueError`."""
+    points = outline.findall("pt")
+    if points:
+        return [number(text_of(point, axis)) for point in points for axis in ("x", "y")]
+    count = sum(1 for one in outline if one.tag.startswith("x"))
+    return [number(text_of(outline, f"{axis}{index}")) for index in range(1, count + 1) for axis in ("x", "y")]
+
+
+def _is_set(found: Element, flag: str) -> bool:
+    return text_of(found, flag).lower() in ("1", "true", "yes")

@@ -1,0 +1,1 @@
+"""YOLO: label files of lines, and the source made of them."""
