@@ -198,7 +198,7 @@ def write_hostile_coco(folder: Path) -> dict[str, str]:
             {"id": 2, "file_name": "rocket.jpg", "width": 64, "height": 42},
             {"id": 3, "file_name": "gone.jpg", "width": 10, "height": 10},
             {"id": 4, "file_name": "../../etc/passwd", "width": 10, "height": 10},
-            {"id": 1, "file_name": "again.jpg", "width": 10, "height": 10},
+            {"id": 3, "file_name": "again.jpg", "width": 10, "height": 10},
         ],
         "annotations": annotations,
         "categories": [{"id": 17, "name": "cat"}],

@@ -64,7 +64,10 @@ class SourceSpec(Frozen):
 
     A source's files are those under its own folder: what a Parquet, a json or a link names elsewhere is read only with
     `allow_outside`. `exif` says what the places in a COCO json are of, where an image's EXIF turns it and its boxes fit
-    either way: the picture as it is shown (`applied`), or the pixels as they are stored (`raw`).
+    either way: the picture as it is shown (`applied`), or the pixels as they are stored (`raw`). `crowd` says whether
+    its annotations with `iscrowd` are kept as objects or dropped (default: dropped, but for those of CVAT, which writes
+    it for single objects). `made_by` says who made its annotations: the name of a model, or `human`; needed where they
+    have scores.
 
     `params` are left out of every dump where none are given: chunks of sources without any keep their fingerprints.
     """
@@ -88,6 +91,8 @@ class SourceSpec(Frozen):
     caption_columns: tuple[str, ...] = ()
     allow_outside: bool = Field(default=False, exclude_if=lambda given: not given)
     exif: Literal["", "applied", "raw"] = Field(default="", exclude_if=lambda given: not given)
+    crowd: Literal["", "keep", "drop"] = Field(default="", exclude_if=lambda given: not given)
+    made_by: str = Field(default="", exclude_if=lambda given: not given)
     params: Mapping[str, Any] = Field(default_factory=dict, exclude_if=lambda given: not given)
 
 

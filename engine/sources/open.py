@@ -31,6 +31,8 @@ OF_SOME_KINDS: Mapping[str, str] = {
     "class_folders": "says whether the folder that an image lies in is its label, for folders of images",
     "images_url": "is the image folder of a COCO json",
     "exif": "says what the boxes of a COCO json are of",
+    "crowd": "says what annotations with iscrowd are in a COCO json",
+    "made_by": "says who made the annotations of a COCO json",
     "image_column": "names a column of Parquet",
     "uri_column": "names a column of Parquet",
     "caption_columns": "names columns of Parquet",

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from fld_engine.schemas.errors import ConfigError, SourceError
+from fld_engine.schemas.errors import SourceError
 from tests.known_faults.field import (
     AT,
     BT,
@@ -177,61 +177,48 @@ def odvg(folder: Path) -> Row:
 
 
 CUP = {"objects": [("cup", AT)], "rejected": []}
-CASES: dict[str, Case] = {
+CASES: dict[str, tuple[Callable[[Path], Row], Row]] = {
     "CVAT's brush masks": (
         cvat_brushes,
         {"objects": [("cup", AT), ("pot", BT)], "num_masks": 2, "rejected": []},
-        "every annotation with iscrowd is dropped, and no setting keeps it",
-        ConfigError,
     ),
     "PyLabel's category as text": (
         text_of_a_category,
         {"objects": [("plate", AT)], "rejected": []},
-        "ids are compared with their types",
-        AssertionError,
     ),
     "VIA's image as text": (
         text_of_an_image,
         {"objects": [("gate", AT)], "num_masks": 1, "rejected": []},
-        "ids are compared with their types, and a flat polygon is none",
-        AssertionError,
     ),
-    "ids as floats": (floating_ids, CUP, "a record whose id is a float is dropped", SourceError),
-    "size 0": (size_zero, CUP, "an unknown size is taken for another size", AssertionError),
-    "size as text": (size_as_text, CUP, "a size as text is taken for another size", AssertionError),
-    "box as text": (box_as_text, CUP, "numbers as text are no numbers", AssertionError),
-    "LVIS": (lvis, CUP, "a record without file_name is dropped", SourceError),
-    "labelme's empty mask": (labelme, {**CUP, "num_masks": 0}, "[[]] is called a bad mask", AssertionError),
+    "ids as floats": (floating_ids, CUP),
+    "size 0": (size_zero, CUP),
+    "size as text": (size_as_text, CUP),
+    "box as text": (box_as_text, CUP),
+    "LVIS": (lvis, CUP),
+    "labelme's empty mask": (labelme, {**CUP, "num_masks": 0}),
     "GLIP's flat tokens": (
         flat_tokens,
         {"phrases": [("cup", AT), ("pot", BT)], "texts": ["cup and pot"], "rejected": []},
-        "one pair of characters is no list of pairs",
-        AssertionError,
     ),
     "run lengths through str()": (
         bytes_as_text,
         {**CUP, "num_masks": 1},
-        "b'…' around a string is not undone",
-        AssertionError,
     ),
     "two records of one picture": (
         merged_files,
         {"images": ["1.jpg"], "objects": [("cup", AT), ("pot", BT)], "rejected": []},
-        "the second record of a file is dropped with its annotations",
-        AssertionError,
     ),
     "captions that are no text": (
         captions_of_a_table,
         {"texts": ["a cup of red", "a red cup"]},
-        "NaN and lists become captions by str()",
-        AssertionError,
     ),
     "Karpathy's splits": (
         karpathy,
         {"images": ["val2014/42.jpg"], "texts": ["A cup.", "Red."]},
-        "the layout is taken for a COCO json without images",
-        SourceError,
     ),
+}
+
+FAULTS: dict[str, Case] = {
     "ODVG lines": (
         odvg,
         {"texts": ["a cup and a pot"], "phrases": [("a cup", AT), ("a pot", BT)]},
@@ -241,7 +228,9 @@ CASES: dict[str, Case] = {
 }
 
 
-@pytest.mark.parametrize(("writer", "right"), faults(CASES))
+@pytest.mark.parametrize(
+    ("writer", "right"), [*(pytest.param(*case, id=name) for name, case in CASES.items()), *faults(FAULTS)]
+)
 def test_a_coco_json_says_what_its_tool_means(tmp_path: Path, writer: Callable[[Path], Row], right: Row) -> None:
     said = said_of(ingested(tmp_path, writer(tmp_path)))
     assert {name: getattr(said, name) for name in right} == right
@@ -270,7 +259,6 @@ NAMES = {
 """What the json says, what the disk has, and the folder of pictures; each name fits exactly one file."""
 
 
-@pytest.mark.xfail(strict=True, raises=(AssertionError, SourceError), reason="a name is found only letter by letter")
 @pytest.mark.parametrize(("written", "there", "folder"), NAMES.values(), ids=NAMES)
 def test_a_picture_is_found_where_one_file_alone_fits(
     tmp_path: Path, written: list[str], there: list[str], folder: str

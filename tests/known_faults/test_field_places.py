@@ -76,7 +76,6 @@ FRACTIONS = [box(i, 1, 1, [x / WH[0], y / WH[1], w / WH[0], h / WH[1]]) for i, (
 ROTATED = [box(1, 1, 1, [40, 50, 80, 10], attributes={"rotation": 90.0})]
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="a box in another form is read as if it were COCO's")
 @pytest.mark.parametrize(
     ("drawn", "true"),
     [
@@ -99,7 +98,6 @@ def test_boxes_in_another_form_are_understood_or_refused(
     assert said.objects or said.rejected
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="what LVIS says is not on a picture is not read")
 def test_declared_absence_is_kept(tmp_path: Path) -> None:
     """People looked for a cup on the second picture and found none: LVIS says so in `neg_category_ids`.
 

@@ -6,13 +6,17 @@ first and `points` in the second; `polygon` is the name of COCO-Text v1, and any
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from fld_engine.engine.data.geometry import from_top_left
+from fld_engine.engine.sources.coco.authors import Author, Authors
+from fld_engine.engine.sources.coco.categories import Categories
 from fld_engine.engine.sources.coco.places import Place, Record, place_of, short
+from fld_engine.engine.sources.coco.values import captions
 from fld_engine.engine.sources.item import MAX_TEXT_CHARS, PassedOver, Rejected, clean_text, too_long
-from fld_engine.schemas.annotations import GRANULARITIES, Region, RegionText, Source, Text
+from fld_engine.schemas.annotations import GRANULARITIES, REGION_TEXT_KINDS, Label, Region, RegionText, Text
+from fld_engine.schemas.origins import Origin
 
 ILLEGIBLE = ("", ".")
 """What stands for text that nobody could read: TextOCR writes a full stop, COCO-Text nothing."""
@@ -20,44 +24,86 @@ OUTLINES = ("mask", "points", "polygon")
 """Fields that hold the outline of a text as one list `[x1 y1 x2 y2 …]`."""
 
 
-def parse_caption(record: Record, place: str, source: Source) -> Iterator[Text | Rejected | PassedOver]:
-    """The caption of an annotation as a text, brief unless its field `granularity` says otherwise; none if empty."""
-    text = clean_text(str(record["caption"] or ""))
+def parse_caption(record: Record, place: str, author: Author) -> Iterator[Text | Rejected | PassedOver]:
+    """The captions of an annotation as texts, brief unless its field `granularity` says otherwise; none if empty."""
     granularity = record.get("granularity", "brief")
-    if len(text) > MAX_TEXT_CHARS:
-        yield too_long(place, text)
-    elif granularity not in GRANULARITIES:
+    if granularity not in GRANULARITIES:
         detail = f"granularity {short(granularity)}: expected one of {', '.join(GRANULARITIES)}"
         yield Rejected(uri=place, reason="bad_granularity", detail=detail, what="annotation")
-    elif text:
-        yield Text(granularity=granularity, text=text, score=1.0, source=source)
+        return
+    for text in captions(record["caption"]):
+        if text is None:
+            detail = f"caption {short(record['caption'])} is no text"
+            yield PassedOver(uri=place, reason="form_not_read", detail=detail, what="annotation")
+        elif len(text) > MAX_TEXT_CHARS:
+            yield too_long(place, text)
+        elif text:
+            composed = record.get("fld_origin") == Origin.COMPOSED
+            yield Text(granularity=granularity, text=text, score=author.score, source=author.source, composed=composed)
+        else:
+            yield PassedOver(uri=place, reason="empty", what="annotation")
+
+
+def parse_label(record: Record, uri: str, categories: Categories, author: Author) -> Iterator[Label | Rejected]:
+    """The class of an annotation that has no place: it is said of the whole image."""
+    name = categories.name(record)
+    if name:
+        yield Label(label=name, score=author.score, source=author.source)
     else:
-        yield PassedOver(uri=place, reason="empty", what="annotation")
+        yield _dangling(record, uri, categories)
 
 
 def parse_region(
-    record: Record, uri: str, image_wh: tuple[int, int], categories: Mapping[Any, str], source: Source
+    record: Record, uri: str, image_wh: tuple[int, int], categories: Categories, author: Author, authors: Authors
 ) -> Iterator[Region | Rejected]:
     """The object region of an annotation, or why there is none; a mask that cannot be read is rejected alone."""
-    category = record.get("category_id")
-    phrase = categories.get(category) if isinstance(category, (int, str)) else None
-    if phrase is None:
-        detail = f"category_id {short(category)} is not in categories"
-        yield Rejected(uri=uri, reason="dangling_id", detail=detail, what="annotation")
+    phrase = categories.name(record)
+    if not phrase:
+        yield _dangling(record, uri, categories)
         return
     place = yield from place_of(record, uri, image_wh, outline=record.get("segmentation"), what=phrase)
     if place is None:
         return
-    texts = [RegionText(kind="phrase", text=phrase, score=1.0, source=source)]
+    texts = [RegionText(kind="phrase", text=phrase, score=author.score, source=author.source)]
     if isinstance(record.get("caption"), str) and (brief := clean_text(record["caption"])[:MAX_TEXT_CHARS]):
-        texts.append(RegionText(kind="brief", text=brief, score=1.0, source=source))
+        texts.append(RegionText(kind="brief", text=brief, score=author.score, source=author.source))
+    mask = author
+    try:
+        texts = _own_texts(record, author, authors) or texts
+        mask = authors.part(record.get("fld_mask"), author)
+    except (ValueError, OverflowError) as error:
+        yield Rejected(uri=uri, reason="bad_score", detail=str(error), what="annotation")
     yield Region(
-        kind="object", box_xyxy=place.box_xyxy, score=1.0, texts=tuple(texts), masks=place.masks(source), source=source
+        kind="object",
+        box_xyxy=place.box_xyxy,
+        score=author.score,
+        texts=tuple(texts),
+        masks=place.masks(mask),
+        source=author.source,
     )
 
 
+def _own_texts(record: Record, author: Author, authors: Authors) -> list[RegionText]:
+    """The texts of a region that the exporter `coco` wrote, each with who made it. Raises `ValueError`."""
+    told = record.get("fld_texts")
+    made = []
+    for one in told if isinstance(told, list) else ():
+        text = clean_text(one["text"]) if isinstance(one, dict) and isinstance(one.get("text"), str) else ""
+        if text and one.get("kind") in REGION_TEXT_KINDS and len(text) <= MAX_TEXT_CHARS:
+            by = authors.part(one, author)
+            made.append(RegionText(kind=one["kind"], text=text, score=by.score, source=by.source))
+    return made
+
+
+def _dangling(record: Record, uri: str, categories: Categories) -> Rejected:
+    detail = f"category_id {short(record.get('category_id'))} is not in categories"
+    if categories.why:
+        detail = f"{detail}: {categories.why}"
+    return Rejected(uri=uri, reason="dangling_id", detail=detail, what="annotation")
+
+
 def parse_scene_text(
-    record: Record, uri: str, image_wh: tuple[int, int], source: Source
+    record: Record, uri: str, image_wh: tuple[int, int], author: Author
 ) -> Iterator[Region | Rejected]:
     """The text region of an annotation, or why there is none; an outline that cannot be read is rejected alone.
 
@@ -77,19 +123,19 @@ def parse_scene_text(
         return
     place = yield from place_of(record, uri, image_wh, outline=_outline(record), what=text)
     if place is not None:
-        yield _text_region(text, place, source)
+        yield _text_region(text, place, author)
 
 
-def _text_region(text: str, place: Place, source: Source) -> Region:
+def _text_region(text: str, place: Place, author: Author) -> Region:
     is_quad = [len(polygon) for polygon in place.polygons] == [8]
     return Region(
         kind="text",
         box_xyxy=place.box_xyxy,
         quad=from_top_left(place.polygons[0]) if is_quad else None,
-        score=1.0,
-        texts=(RegionText(kind="ocr", text=text, score=1.0, source=source),),
-        masks=() if is_quad else place.masks(source),
-        source=source,
+        score=author.score,
+        texts=(RegionText(kind="ocr", text=text, score=author.score, source=author.source),),
+        masks=() if is_quad else place.masks(author),
+        source=author.source,
     )
 
 

@@ -154,7 +154,7 @@ def _mask_size(record: Record) -> tuple[Any, Any] | None:
     """(height, width) of a run-length mask."""
     mask = record.get("segmentation")
     size = mask.get("size") if isinstance(mask, dict) else None
-    return tuple(size) if isinstance(size, list) and len(size) == 2 else None
+    return (size[0], size[1]) if isinstance(size, list) and len(size) == 2 else None
 
 
 def _are_numbers(values: Any) -> TypeGuard[list[float]]:

@@ -14,22 +14,23 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from fld_engine.engine.sources.coco.annotations import parse_caption
+from fld_engine.engine.sources.coco.authors import Author
 from fld_engine.engine.sources.coco.places import Record, place_of, short
 from fld_engine.engine.sources.item import PassedOver, Rejected, clean_span
-from fld_engine.schemas.annotations import Phrase, PhraseRegion, Source, Text
+from fld_engine.schemas.annotations import Phrase, PhraseRegion, Text
 
 Span = tuple[int, int]
 
 
 def parse_grounded_caption(
-    image: Record, uri: str, records: Sequence[tuple[str, Record]], image_wh: tuple[int, int], source: Source
+    image: Record, uri: str, records: Sequence[tuple[str, Record]], image_wh: tuple[int, int], author: Author
 ) -> Iterator[Text | Rejected | PassedOver]:
     """The caption of an image record as a text, with the phrases that annotations ground in it, or what is wrong.
 
     `records` are annotations with their URIs. The phrases stand in the order of their spans.
     """
     text: Text | None = None
-    for found in parse_caption(image, uri, source) if isinstance(image.get("caption"), str) else ():
+    for found in parse_caption(image, uri, author) if isinstance(image.get("caption"), str) else ():
         if isinstance(found, Text):
             text = found
         else:
@@ -51,19 +52,28 @@ def parse_grounded_caption(
         what = text.text[slice(*spans[0])]
         place = yield from place_of(record, place_uri, image_wh, outline=record.get("segmentation"), what=what)
         if place is not None:
-            region = PhraseRegion(box_xyxy=place.box_xyxy, score=1.0, masks=place.masks(source), source=source)
+            region = PhraseRegion(
+                box_xyxy=place.box_xyxy, score=author.score, masks=place.masks(author), source=author.source
+            )
             for span in spans:
                 boxes[span].append(region)
     if text is not None:
         phrases = (
-            Phrase(phrase=text.text[start:end], start=start, end=end, score=1.0, regions=tuple(found), source=source)
+            Phrase(
+                phrase=text.text[start:end], start=start, end=end, score=1.0, regions=tuple(found), source=author.source
+            )
             for (start, end), found in sorted(boxes.items(), key=lambda item: item[0])
         )
         yield text.model_copy(update={"phrases": tuple(phrases)})
 
 
 def _phrase_spans(tokens_positive: Any, caption: str) -> list[Span]:
-    """Spans of phrases in the cleaned caption; none where anything is no span, or has no word in it."""
+    """Spans of phrases in the cleaned caption; none where anything is no span, or has no word in it.
+
+    One span may stand alone, as GLIP's files have it.
+    """
+    if _is_span(tokens_positive, len(caption)):
+        tokens_positive = [tokens_positive]
     if not isinstance(tokens_positive, list) or not all(_is_span(span, len(caption)) for span in tokens_positive):
         return []
     joined: list[Span] = []

@@ -7,10 +7,14 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from fld_engine.engine.sources.coco.authors import Author
 from fld_engine.engine.sources.coco.cutting import cut_to_frame
-from fld_engine.engine.sources.coco.rle import decode_rle, mask_polygons
+from fld_engine.engine.sources.coco.forms import REFUSED
+from fld_engine.engine.sources.coco.rle import Bitmap, decode_rle, mask_polygons
 from fld_engine.engine.sources.item import Rejected
-from fld_engine.schemas.annotations import Mask, Polygon, Source
+from fld_engine.schemas.annotations import Mask, Polygon
 
 Record = Mapping[str, Any]
 Box = tuple[float, float, float, float]
@@ -23,9 +27,9 @@ class Place:
     box_xyxy: Box
     polygons: tuple[Polygon, ...]
 
-    def masks(self, source: Source) -> tuple[Mask, ...]:
+    def masks(self, author: Author) -> tuple[Mask, ...]:
         """The polygons as a mask, none where there are none."""
-        return (Mask(polygons=self.polygons, score=1.0, source=source),) if self.polygons else ()
+        return (Mask(polygons=self.polygons, score=author.score, source=author.source),) if self.polygons else ()
 
 
 def place_of(
@@ -35,11 +39,16 @@ def place_of(
 
     `outline` is polygons or a run-length mask; a box that is missing is taken from it. `what` names the annotation.
     """
+    if REFUSED in record:
+        reason, detail = record[REFUSED]
+        yield Rejected(uri=uri, reason=reason, detail=detail, what="annotation")
+        return None
     if record.get("iscrowd"):
-        yield Rejected(uri=uri, reason="crowd", detail=f"a crowd of {what!r} is not one object", what="annotation")
+        detail = f"a crowd of {what!r} is not one object; set crowd: keep on the source where it is"
+        yield Rejected(uri=uri, reason="crowd", detail=detail, what="annotation")
         return None
     try:
-        polygons = _polygons(outline, image_wh)
+        polygons = _polygons(outline, image_wh, record.get("bbox"))
     except (ValueError, OverflowError) as error:
         polygons = []
         yield Rejected(uri=uri, reason="bad_mask", detail=str(error), what="annotation")
@@ -78,12 +87,12 @@ def _box(xywh: Any, image_wh: tuple[int, int]) -> tuple[Box | None, str]:
     return (x1, y1, x2, y2), ""
 
 
-def _polygons(segmentation: Any, image_wh: tuple[int, int]) -> list[list[float]]:
+def _polygons(segmentation: Any, image_wh: tuple[int, int], bbox: Any = None) -> list[list[float]]:
     """Polygons of a mask, cut to the frame, without those that enclose nothing. Raises `ValueError`."""
     if not segmentation:
         return []
     if isinstance(segmentation, dict):
-        return mask_polygons(decode_rle(segmentation, image_wh))
+        return mask_polygons(_decoded(segmentation, image_wh, bbox))
     if not isinstance(segmentation, list):
         raise ValueError(f"segmentation {short(segmentation)} is neither polygons nor a run-length mask")
     cut = []
@@ -93,6 +102,29 @@ def _polygons(segmentation: Any, image_wh: tuple[int, int]) -> list[list[float]]
             raise ValueError(f"polygon {short(polygon)} is not three or more finite x y pairs")
         cut += cut_to_frame(values, image_wh)
     return cut
+
+
+def _decoded(rle: Mapping[str, Any], image_wh: tuple[int, int], bbox: Any) -> Bitmap:
+    """A run-length mask; one whose size is the wrong way round where its box shows how it is meant."""
+    width, height = image_wh
+    if rle.get("size") != [width, height] or width == height:
+        return decode_rle(rle, image_wh)
+    by_columns = decode_rle({**rle, "size": [height, width]}, image_wh)
+    by_rows = np.ascontiguousarray(by_columns.T.reshape(height, width))
+    fitting = [mask for mask in (by_columns, by_rows) if _fills(mask, bbox)]
+    if len(fitting) != 1:
+        raise ValueError(f"the mask's size is {rle['size']}; expected [height, width], [{height}, {width}]")
+    return fitting[0]
+
+
+def _fills(mask: Bitmap, bbox: Any) -> bool:
+    """Whether a mask reaches to all sides of a box and no further, within two pixels."""
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    if not len(rows) or not isinstance(bbox, list) or len(bbox) != 4:
+        return False
+    x, y, w, h = bbox
+    around = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
+    return all(abs(one - other) <= 2 for one, other in zip(around, (x, y, x + w, y + h), strict=True))
 
 
 def _bounds_xywh(polygons: list[list[float]]) -> list[float] | None:

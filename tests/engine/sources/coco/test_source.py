@@ -170,8 +170,8 @@ def test_a_second_json_of_the_same_images_is_another_place(tmp_path: Path) -> No
         ('{"images": {}}', "is not COCO json"),
         ('{"imgs": []}', "is not COCO json"),
         ('{"imgs": {}, "anns": []}', "is not COCO json"),
-        ('{"imgs": {}}', "none of the 0 images"),
-        ('{"images": []}', "none of the 0 images"),
+        ('{"imgs": {}}', "speaks of no image"),
+        ('{"images": []}', "speaks of no image"),
         ('{"images": [{"id": 1, "file_name": "gone.jpg"}]}', "'gone.jpg' for one; set images_url"),
     ],
 )
