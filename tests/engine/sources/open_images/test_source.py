@@ -149,9 +149,9 @@ def test_what_is_not_used_is_counted_by_reason(tmp_path: Path) -> None:
     assert found.files == {"not_labelled": 1, "not_read": 1}
 
 
-def test_groups_and_relationships_as_params_say(tmp_path: Path) -> None:
-    params = {"crowd": "keep", "relationships": "count"}
-    found = read(made(tmp_path), kind="open_images", params=params)
+def test_groups_and_relationships_as_the_source_says(tmp_path: Path) -> None:
+    params = {"relationships": "count"}
+    found = read(made(tmp_path), kind="open_images", crowd="keep", params=params)
     assert objects(found.items[f"train/{TWO}.jpg"]) == [([("phrase", "Fruit")], (80.0, 30.0, 120.0, 60.0))]
     assert len(found.items[f"train/{ONE}.jpg"].annotations.texts) == 1
     assert found.passed_over["relationship", ""] == 2
