@@ -107,6 +107,9 @@ def print_explanation(found: Explanation) -> None:
             f"  left out: it shows {shown.entry} of {shown.list} (found by {shown.how}, distance {shown.distance:g})",
             markup=False,
         )
+    for told in found.classes:
+        what = "class" if told.said == "labels" else "absent class"
+        out.print(f"  {what}: {told.label} ({told.score:.2f}, by {told.source})", markup=False)
     table = Table("what", "annotation", "score", "by", "verdict", "decided on")
     for a in found.annotations:
         what = " ".join(str(v) for v in a.what.values() if v != "")

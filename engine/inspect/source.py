@@ -132,7 +132,7 @@ def _read(chunk: SourceChunk, limits: ImageLimits, seen: _Seen, *, most: int, un
                 count_others(seen.counting, [found])
                 continue
             seen.in_files &= found[0].read.kind == "file" and found[0].read.url in files
-            _add(chunk.spec.licence, *found, limits, seen)
+            _add(found[0].licence or chunk.spec.licence, *found, limits, seen)
             number += 1
             if number >= most or time.monotonic() >= until:
                 is_whole = not _more(items)

@@ -156,8 +156,9 @@ class PassedOver(Frozen):
 class SourceItem:
     """An image that a source has. `uri` names its place in the dataset's own terms, `read` says how to get it again.
 
-    `annotations` carry their own `source`: `human` from COCO, `web` from captions in tars and Parquet. Labels are in
-    `source_label`. `licence` is the image's own, empty where it has that of its source.
+    `annotations` carry their own `source`: `human` from COCO, `web` from captions in tars and Parquet, `class_folder`
+    the class that the place tells. `source_label` is that class as it is written there, such as a WordNet id.
+    `licence` is the image's own, empty where it has that of its source.
     """
 
     uri: str

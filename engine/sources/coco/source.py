@@ -34,7 +34,7 @@ class CocoSource:
     """A COCO json and the folder with its images."""
 
     Params = NoParams
-    brings: ClassVar[frozenset[Kind]] = FROM_SOURCES
+    brings: ClassVar[frozenset[Kind]] = FROM_SOURCES - {"labels", "absences"}  # places and captions are what it is for
     uses: ClassVar[frozenset[str]] = frozenset({"images_url", "exif", "crowd", "made_by"})
     expects = "COCO json (one .json, given by its own URL)"
 
