@@ -12,6 +12,7 @@ from fld_engine.engine.sources.coco.frames import Exif, Frame, frame_of, reading
 from fld_engine.engine.sources.coco.groundings import parse_grounded_caption
 from fld_engine.engine.sources.coco.index import CocoIndex
 from fld_engine.engine.sources.coco.places import Record, short
+from fld_engine.engine.sources.coco.unkept import unkept
 from fld_engine.engine.sources.coco.values import side
 from fld_engine.engine.sources.item import PassedOver, Rejected, clean_text
 from fld_engine.engine.sources.labelled import Problem, Said
@@ -58,6 +59,8 @@ class CocoLabels:
         for image in self.index.images[name]:
             yield from self._of_classes(image)
             yield from self._of_annotations(image, upright_wh, orientation)
+            key = image["fld_key"]
+            yield from unkept(self.index.annotations.get(key, ()), f"#annotations of {key}")
 
     @property
     def _authors(self) -> Authors:

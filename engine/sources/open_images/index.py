@@ -23,6 +23,8 @@ from fld_engine.engine.sources.open_images.columns import COLUMNS, IMAGE, What, 
 from fld_engine.engine.sources.tables_by_image import ByImage, by_image, concatenated, header_of, read_csv
 from fld_engine.schemas.errors import SourceError
 
+IDS = ("/m/", "/g/")
+"""How ids of classes begin: a file that begins so is one of their names, and has no header."""
 UNREAD = "unread"
 _NARRATIVES = pa.schema([(IMAGE, pa.string()), ("caption", pa.string())])
 
@@ -91,7 +93,7 @@ def _read_file(reading: _Reading, path: str, stream: io.BufferedReader) -> None:
     start = stream.peek(2**16)
     header = header_of(start.partition(b"\n")[0])
     what = what_is(header)
-    if "description" in posixpath.basename(path):
+    if "description" in posixpath.basename(path) or header[0].startswith(IDS):
         words = csv.reader(io.TextIOWrapper(io.BytesIO(stream.read()), "utf-8-sig", "replace"))
         reading.names |= {row[0]: row[1].strip() for row in words if len(row) > 1 and row[1].strip()}
         reading.used.append(path)

@@ -116,7 +116,7 @@ class OpenImages:
         for number, row in enumerate(boxes):
             uri = f"#annotation/{image}/box/{number}"
             if row["IsGroupOf"] == 1 and not self.keep_crowds:
-                detail = "IsGroupOf: more than five things in one box; set crowd: keep in params to have it"
+                detail = "IsGroupOf: more than five things in one box; set crowd: keep on the source to have it"
                 yield Rejected(uri=uri, reason="crowd", detail=detail, what="annotation")
             else:
                 yield from parse_box(row, uri, image_wh, self.labels.names, masks.get(number, ()), self.source)

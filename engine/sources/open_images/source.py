@@ -30,12 +30,8 @@ _MARKS = ("annotations-bbox", "annotations-human-imagelabels", "annotations-mach
 
 
 class OpenImagesParams(Frozen):
-    """`crowd`: boxes that people marked as groups (`IsGroupOf`) are left out (`drop`), or objects as others (`keep`).
+    """`relationships`: each becomes a brief text with two grounded phrases (`texts`), or they are counted (`count`)."""
 
-    `relationships`: each becomes a brief text with two grounded phrases (`texts`), or they are counted (`count`).
-    """
-
-    crowd: Literal["drop", "keep"] = "drop"
     relationships: Literal["texts", "count"] = "texts"
 
 
@@ -46,7 +42,7 @@ class OpenImagesSource:
     brings: ClassVar[frozenset[Kind]] = frozenset(
         {"labels", "absences", "objects", "masks", "brief_texts", "detailed_texts", "groundings"}
     )
-    uses: ClassVar[frozenset[str]] = frozenset({"images_url", "exif"})
+    uses: ClassVar[frozenset[str]] = frozenset({"images_url", "exif", "crowd"})
     claims: ClassVar[frozenset[str]] = frozenset({"folder"})
     expects = "Open Images csv (…-annotations-bbox.csv, …-imagelabels.csv)"
 
@@ -91,7 +87,7 @@ class OpenImagesSource:
             labels=labels,
             names=names,
             exif=spec.exif,
-            keep_crowds=self._params.crowd == "keep",
+            keep_crowds=spec.crowd == "keep",
             relations_as_texts=self._params.relationships == "texts",
         )
 

@@ -31,7 +31,7 @@ class RefCocoSource:
 
     Params = RefCocoParams
     brings: ClassVar[frozenset[Kind]] = frozenset({"objects", "masks"})
-    uses: ClassVar[frozenset[str]] = frozenset({"images_url", "exif"})
+    uses: ClassVar[frozenset[str]] = frozenset({"images_url", "exif", "crowd"})
     claims: ClassVar[frozenset[str]] = frozenset({"folder"})
     expects = f"RefCOCO (refs(NAME).p beside {INSTANCES})"
 
@@ -45,7 +45,7 @@ class RefCocoSource:
     def chunks(self, spec: SourceSpec) -> Sequence[SourceChunk]:
         """Runs of about a thousand images by path."""
         listing = list_files(spec.url, spec.name, allow_outside=spec.allow_outside)
-        files = read_files(listing, self._params.split_by)
+        files = read_files(listing, self._params.split_by, spec.crowd)
         images = images_listing(spec, listing)
         return label_chunks(spec, KIND, References(files, spec.exif), listing, images, used=files.used)
 
@@ -53,11 +53,11 @@ class RefCocoSource:
         """Images in order of their paths, with what is said of them."""
         spec = chunk.spec
         split_by, outside = self._params.split_by, spec.allow_outside
-        files = _load(spec.url, spec.name, split_by, chunk.revision, allow_outside=outside)
+        files = _load(spec.url, spec.name, split_by, spec.crowd, chunk.revision, allow_outside=outside)
         yield from read_labelled(chunk, unchanged(References(files, spec.exif), chunk.revision, spec.url), max_bytes)
 
 
 @lru_cache(maxsize=1)
-def _load(url: str, name: str, split_by: str, revision: str, *, allow_outside: bool) -> Files:
+def _load(url: str, name: str, split_by: str, crowd: str, revision: str, *, allow_outside: bool) -> Files:
     """Kept a revision, so that files that changed are read again."""
-    return read_files(list_files(url, name, allow_outside=allow_outside), split_by)
+    return read_files(list_files(url, name, allow_outside=allow_outside), split_by, crowd)

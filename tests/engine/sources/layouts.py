@@ -9,7 +9,6 @@ from typing import Any
 
 from fld_engine.engine.sources.item import PassedOver, Rejected, SourceItem, SourceSpec
 from fld_engine.engine.sources.open import open_source, read_chunk
-from fld_engine.schemas.annotations import Region
 from tests.known_faults.pictures import WH, jpeg
 
 
@@ -55,10 +54,6 @@ def phrases(item: SourceItem) -> list[tuple[str, list[tuple[str, list[tuple[floa
         (text.text, [(one.phrase, [region.box_xyxy for region in one.regions]) for one in text.phrases])
         for text in item.annotations.texts
     ]
-
-
-def named_by(region: Region) -> str:
-    return next((text.text for text in region.texts if text.kind == "phrase"), "")
 
 
 def picture_at(folder: Path, *names: str) -> None:

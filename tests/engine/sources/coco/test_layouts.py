@@ -61,3 +61,23 @@ def test_objects365_unpacks_to_other_folders_than_it_names(tmp_path: Path) -> No
     assert objects(found.items["patch8/objects365_v2_00420917.jpg"]) == [([("phrase", "Other Shoes")], AT)]
     assert objects(found.items["patch16/objects365_v1_00908726.jpg"]) == []
     assert found.rejected == [("annotation/2", "crowd")]
+    assert found.passed_over == {("not_kept", "isfake"): 1}
+
+
+def test_what_coco_text_says_of_print_and_language_is_counted(tmp_path: Path) -> None:
+    picture_at(tmp_path, "a.jpg")
+    word = {"image_id": 1, "mask": [10, 20, 40, 20, 40, 60, 10, 60], "bbox": BOX["bbox"], "legibility": "legible"}
+    tree = {
+        "imgs": {"1": {"id": 1, "set": "train", "width": 160, "height": 120, "file_name": "a.jpg"}},
+        "anns": {
+            "7": {**word, "id": 7, "class": "handwritten", "language": "english", "utf8_string": "Open"},
+            "8": {**word, "id": 8, "class": "machine printed", "language": "na", "legibility": "illegible"},
+        },
+        "imgToAnns": {"1": [7, 8]}, "cats": {}, "info": {},
+    }  # fmt: skip
+    (tmp_path / "cocotext.json").write_text(json.dumps(tree))
+    found = scanned(tmp_path / "cocotext.json")
+    (region,) = found.items["a.jpg"].annotations.regions
+    assert (region.texts[0].text, region.quad) == ("Open", (10.0, 20.0, 40.0, 20.0, 40.0, 60.0, 10.0, 60.0))
+    assert found.rejected == [("annotation/8", "illegible")]
+    assert found.passed_over == {("not_kept", "class"): 2, ("not_kept", "language"): 2}

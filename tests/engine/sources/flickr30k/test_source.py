@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from fld_engine.engine.sources.flickr30k.parsing import parse_boxes, parse_sentence
+from fld_engine.engine.sources.flickr30k.source import Flickr30kSource
+from fld_engine.engine.sources.listing import list_files
 from fld_engine.engine.stages.ingest.stage import Ingest
 from tests.engine.sources.layouts import phrases, picture_at, scanned, write_all
 from tests.known_faults.in_process import new_root, plain_config
@@ -83,9 +85,6 @@ def test_a_folder_of_voc_is_none_of_this(tmp_path: Path) -> None:
     write_all(tmp_path, {"Annotations/1.xml": xml(of("1", (1, 1, 2, 2))), "ImageSets/Main/train.txt": "1\n"})
     picture_at(tmp_path, "JPEGImages/1.jpg")
     assert scanned(tmp_path, kind="folder").items
-    from fld_engine.engine.sources.flickr30k.source import Flickr30kSource
-    from fld_engine.engine.sources.listing import list_files
-
     assert Flickr30kSource.recognises(list_files(str(tmp_path), "src")) == 0
 
 

@@ -149,17 +149,18 @@ def test_what_is_not_used_is_counted_by_reason(tmp_path: Path) -> None:
     assert found.files == {"not_labelled": 1, "not_read": 1}
 
 
-def test_groups_and_relationships_as_params_say(tmp_path: Path) -> None:
-    params = {"crowd": "keep", "relationships": "count"}
-    found = read(made(tmp_path), kind="open_images", params=params)
+def test_groups_and_relationships_as_the_source_says(tmp_path: Path) -> None:
+    params = {"relationships": "count"}
+    found = read(made(tmp_path), kind="open_images", crowd="keep", params=params)
     assert objects(found.items[f"train/{TWO}.jpg"]) == [([("phrase", "Fruit")], (80.0, 30.0, 120.0, 60.0))]
     assert len(found.items[f"train/{ONE}.jpg"].annotations.texts) == 1
     assert found.passed_over["relationship", ""] == 2
 
 
-def test_v4_has_no_headers_of_classes_and_may_lie_beside_its_images(tmp_path: Path) -> None:
+@pytest.mark.parametrize("classes", ["class-descriptions-boxable.csv", "metadata/classes.csv"])
+def test_v4_has_no_headers_of_classes_and_may_lie_beside_its_images(tmp_path: Path, classes: str) -> None:
     files = {
-        "class-descriptions-boxable.csv": "/m/04yx4,Man\n",
+        classes: "/m/04yx4,Man\n",
         "validation-annotations-bbox.csv": f"{BOX_COLUMNS}\n{ONE},xclick,/m/04yx4,1,0.125,0.5,0.25,0.75,0,0,0,0,0\n",
     }
     write_all(tmp_path, files)
