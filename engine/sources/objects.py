@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from fld_engine.engine.sources.coco.authors import Author
 from fld_engine.engine.sources.coco.places import place_of, short
 from fld_engine.engine.sources.item import MAX_TEXT_CHARS, PassedOver, Rejected, clean_text
 from fld_engine.schemas.annotations import Region, RegionText, Source
@@ -83,7 +84,7 @@ def regions_of(
         if label is None:
             yield PassedOver(uri=place_uri, reason="class_without_name", detail=_said(one), what="annotation")
         texts = (RegionText(kind="phrase", text=label, score=1.0, source=source),) if label else ()
-        masks = place.masks(source)
+        masks = place.masks(Author(source, score))
         yield Region(kind="object", box_xyxy=place.box_xyxy, score=score, texts=texts, masks=masks, source=source)
 
 
