@@ -12,10 +12,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, field_validator
 
 from fld_engine.engine.data.identity import Fields
 from fld_engine.engine.data.source_account import Reasons
+from fld_engine.engine.sources.fetch_settings import FetchSettings
 from fld_engine.schemas.annotations import Annotations, Frozen, Source, Text
 from fld_engine.schemas.origins import Origin
 
@@ -64,7 +65,8 @@ class SourceSpec(Frozen):
 
     A source's files are those under its own folder: what a Parquet, a json or a link names elsewhere is read only with
     `allow_outside`. `exif` says what the places in a COCO json are of, where an image's EXIF turns it and its boxes fit
-    either way: the picture as it is shown (`applied`), or the pixels as they are stored (`raw`).
+    either way: the picture as it is shown (`applied`), or the pixels as they are stored (`raw`). With `fetch`, the source
+    is a list of addresses that are fetched first.
 
     `params` are left out of every dump where none are given: chunks of sources without any keep their fingerprints.
     """
@@ -74,6 +76,7 @@ class SourceSpec(Frozen):
             "url", "kind", "name", "gold", "licence", "class_folders", "images_url", "image_column", "uri_column",
             "caption_columns",
         ),
+        never=("fetch",),
     )  # fmt: skip
 
     url: str = Field(min_length=1)
@@ -88,7 +91,13 @@ class SourceSpec(Frozen):
     caption_columns: tuple[str, ...] = ()
     allow_outside: bool = Field(default=False, exclude_if=lambda given: not given)
     exif: Literal["", "applied", "raw"] = Field(default="", exclude_if=lambda given: not given)
+    fetch: FetchSettings | None = Field(default=None, exclude_if=lambda given: given is None)
     params: Mapping[str, Any] = Field(default_factory=dict, exclude_if=lambda given: not given)
+
+    @field_validator("fetch", mode="before")
+    @classmethod
+    def _with_defaults(cls, given: Any) -> Any:
+        return {True: FetchSettings(), False: None}.get(given, given) if isinstance(given, bool) else given
 
 
 class Locator(Frozen):
