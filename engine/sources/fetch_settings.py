@@ -17,8 +17,8 @@ class FetchSettings(Frozen):
     are ingested.
 
     None of it is part of a fingerprint: what was answered once stays as it is, whatever is set later. Columns are
-    recognised by their usual names where they are not given; `uri_column` and `caption_columns` of the source name those
-    of addresses and captions.
+    recognised by their usual names where they are not given; `uri_column` and `caption_columns` of the source name
+    those of addresses and captions.
     """
 
     sha256_column: str = Field(default="", description="the column of the sha256 that an image must have")

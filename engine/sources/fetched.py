@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import pyarrow.parquet as pq
@@ -149,6 +149,20 @@ def _chunks(spec: SourceSpec, base: str, record: ShardRecord) -> list[SourceChun
         SourceChunk(spec=mine, kind=KIND, base=base, files=((tar.name, tar.num_bytes),), stamp=tar.sha256[:16])
         for tar in record.tars
     ]
+
+
+def let_go(store: Store, name: str, tars: Collection[str]) -> None:
+    """Delete tars of a source; its tables stay, and say what became of every address."""
+    folder = f"{FOLDER}/{name}"
+    there = store.list_names(folder)
+    for shard, record in read_records(store, name).items():
+        mine = {tar.name for tar in record.tars} & set(tars)
+        if any(tar.file_bytes for tar in record.tars if tar.name in mine):
+            gone = [tar.model_copy(update={"file_bytes": 0}) if tar.name in mine else tar for tar in record.tars]
+            record = record.model_copy(update={"tars": tuple(gone)})
+            store.write_model(f"{folder}/{shard_name(shard)}{STATS}", record)
+        for tar in mine & there:
+            store.delete(f"{folder}/{tar}")
 
 
 class FetchedSource:

@@ -65,8 +65,9 @@ class SourceSpec(Frozen):
 
     A source's files are those under its own folder: what a Parquet, a json or a link names elsewhere is read only with
     `allow_outside`. `exif` says what the places in a COCO json are of, where an image's EXIF turns it and its boxes fit
-    either way: the picture as it is shown (`applied`), or the pixels as they are stored (`raw`). With `fetch`, the source
-    is a list of addresses that are fetched first.
+    either way: the picture as it is shown (`applied`), or the pixels as they are stored (`raw`).
+
+    With `fetch`, the source is a list of addresses, whose images are fetched first: `true`, or settings.
 
     `params` are left out of every dump where none are given: chunks of sources without any keep their fingerprints.
     """

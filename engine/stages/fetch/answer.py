@@ -15,6 +15,8 @@ MAY_PASS = re.compile(r"timeout|dns|connection|incomplete|status_(408|425|429|5\
 TRIED_AGAIN = re.compile(r"timeout|dns_now|connection|incomplete|status_(408|425|429|5\d\d)")
 """Reasons for which the same run tries again. A name that does not exist will not exist in a second."""
 
+_HOST = re.compile(r"\s*https?://(?:[^/?#@]*@)?(\[[^]]*\]|[^/?#:]+)", re.IGNORECASE)
+
 Body = SpooledTemporaryFile[bytes]
 
 
@@ -61,3 +63,9 @@ def opted_out(headers: Collection[str], directives: Collection[str], user_agent:
             if part.strip() in wanted and spoken_to in ("", "*", mine):
                 return part.strip()
     return ""
+
+
+def host_of(address: str) -> str:
+    """The host by which an address is dealt and queued, in lower case; empty where it is no address of the web."""
+    found = _HOST.match(address)
+    return found[1].lower() if found else ""

@@ -59,9 +59,7 @@ def ask(task: AskAddresses, worker: Worker) -> Asked:
     earlier = _earlier(store, task, {hashes[one.shard, one.index] for one in firsts})
     known = _logged(store, task)
     todo = [
-        one
-        for one in firsts
-        if (one.shard, one.index) not in known and hashes[one.shard, one.index] not in earlier
+        one for one in firsts if (one.shard, one.index) not in known and hashes[one.shard, one.index] not in earlier
     ]
     worker.report(Span(step=STAGE, start=0, stop=len(mine)), len(mine) - len(todo))
     with_md5 = any(row["md5"] for _, row in mine)

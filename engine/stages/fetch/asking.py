@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from fld_engine.engine.sources.fetch_settings import FetchSettings
-from fld_engine.engine.stages.fetch.answer import Answer
-from fld_engine.engine.stages.fetch.client import Client, host_of
+from fld_engine.engine.stages.fetch.answer import Answer, host_of
+from fld_engine.engine.stages.fetch.client import Client
 from fld_engine.engine.stages.fetch.reach import OptedOut
 
 HEARTBEAT_S = 10.0
@@ -120,7 +120,11 @@ class Asking:
         """
         if answer.wait_s:
             host.not_before = time.monotonic() + min(answer.wait_s, self._settings.max_wait_s)
-        if not answer.tried_again or wanted.tries >= self._settings.retries or answer.wait_s > self._settings.max_wait_s:
+        if (
+            not answer.tried_again
+            or wanted.tries >= self._settings.retries
+            or answer.wait_s > self._settings.max_wait_s
+        ):
             return None
         backoff: float = self._settings.backoff_s * 2**wanted.tries
         return max(min(backoff, self._settings.max_wait_s), answer.wait_s)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-import re
 import socket
 import ssl
 import time
@@ -13,10 +12,12 @@ import zlib
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import parsedate_to_datetime
+from functools import partial
 from tempfile import SpooledTemporaryFile
 from typing import Any
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from fld_engine.engine.data.images import format_of
@@ -32,16 +33,8 @@ EXTENSIONS = {"JPEG": "jpg", "JPEG2000": "jp2", "JPEG XL": "jxl", "TIFF": "tif"}
 """Formats whose names are not those of their files."""
 NO_IMAGES = frozenset({"", "PDF", "SVG"})
 
-_HOST = re.compile(r"\s*https?://(?:[^/?#@]*@)?(\[[^]]*\]|[^/?#:]+)", re.IGNORECASE)
-
 Gate = Callable[[str], contextlib.AbstractAsyncContextManager[Any]]
 """Waits until a host may be asked by one more request."""
-
-
-def host_of(address: str) -> str:
-    """The host by which an address is dealt and queued, in lower case; empty where it is no address of the web."""
-    found = _HOST.match(address)
-    return found[1].lower() if found else ""
 
 
 class Refused(Exception):
@@ -52,8 +45,26 @@ class Refused(Exception):
         self.answer = answer
 
 
+class _HeaderFirst(ResponseHandler):
+    """Has the header of an answer parsed before what follows it, however they came.
+
+    Bytes after the end of a body are an error to aiohttp, which loses the answer with them where both came at once, and
+    not where they came apart: what a server that says too small a length is answered would depend on moments.
+    """
+
+    def data_received(self, data: bytes) -> None:
+        end = data.find(b"\r\n\r\n") + 4
+        if 4 <= end < len(data):
+            super().data_received(data[:end])
+            data = data[end:]
+        super().data_received(data)
+
+
 class Client:
-    """Asks for addresses; a context. No cookies, no proxies of the environment, no credentials across hosts."""
+    """Asks for addresses; a context. A connection each: what a server sends after an answer is nobody else's.
+
+    No cookies, no proxies of the environment, no credentials across hosts.
+    """
 
     def __init__(self, settings: FetchSettings, opted_out_hosts: OptedOut, gate: Gate, *, with_md5: bool) -> None:
         self._settings, self._opted_out, self._gate, self._with_md5 = settings, opted_out_hosts, gate, with_md5
@@ -66,7 +77,10 @@ class Client:
             total=None, sock_connect=self._settings.connect_s, sock_read=self._settings.read_s
         )
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(RESOLVING, thread_name_prefix="fld-dns"))
-        connector = aiohttp.TCPConnector(resolver=CheckedResolver(self._networks), limit=0, ttl_dns_cache=300)
+        connector = aiohttp.TCPConnector(
+            resolver=CheckedResolver(self._networks), limit=0, ttl_dns_cache=300, force_close=True
+        )
+        connector._factory = partial(_HeaderFirst, loop=asyncio.get_running_loop())
         async with aiohttp.ClientSession(
             connector=connector,
             timeout=limits,
@@ -74,6 +88,7 @@ class Client:
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": self._settings.user_agent, "Accept-Encoding": "identity", "Accept": "*/*"},
         ) as self._session:
+            self._session._retry_connection = False  # each address is asked as often as the settings say
             yield self
 
     async def ask(self, address: str) -> Answer:
@@ -162,7 +177,7 @@ class Client:
         if unpack is None:
             return Answer(reason="unknown_encoding", detail="it is packed, which was not asked for", http_status=200)
         sha256, md5, num_bytes, head = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0, b""
-        body = SpooledTemporaryFile[bytes](max_size=IN_MEMORY_BYTES)  # noqa: SIM115 - goes with the answer
+        body = SpooledTemporaryFile[bytes](max_size=IN_MEMORY_BYTES)
         try:
             async for packed in response.content.iter_any():
                 data = unpack(packed, most + 1 - num_bytes)

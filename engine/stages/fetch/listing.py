@@ -17,13 +17,9 @@ from fld_engine.engine.sources.addresses.lists import ListLayout, layout_of
 from fld_engine.engine.sources.addresses.rows import tables
 from fld_engine.engine.sources.arrow_text import text_values
 from fld_engine.engine.sources.fetched import shard_name
-from fld_engine.engine.stages.fetch.answer import MAY_PASS
-from fld_engine.engine.stages.fetch.client import host_of
-from fld_engine.engine.stages.fetch.tasks import ListAgain, Listed, ListRows
-from fld_engine.schemas.annotations import Frozen
+from fld_engine.engine.stages.fetch.answer import MAY_PASS, host_of
+from fld_engine.engine.stages.fetch.tasks import LISTING, Asks, ListAgain, Listed, ListRows
 from fld_engine.schemas.errors import SourceError
-
-LISTING = "list"
 
 ASKS = pa.schema(
     [
@@ -35,23 +31,6 @@ ASKS = pa.schema(
         ("md5", pa.string()),
     ]
 )
-
-
-class Asks(Frozen):
-    """Names of the tables of a file: all rows of a shard, what is asked of them, and which columns are which."""
-
-    folder: str
-    key: str
-
-    def rows(self, number: int) -> str:
-        return f"{self.folder}/rows/{self.key}-{shard_name(number)}.parquet"
-
-    def asks(self, number: int) -> str:
-        return f"{self.folder}/asks/{self.key}-{shard_name(number)}.parquet"
-
-    @property
-    def columns(self) -> str:
-        return f"{self.folder}/rows/{self.key}.columns.json"
 
 
 def list_rows(task: ListRows, worker: Worker) -> Listed:
@@ -79,7 +58,7 @@ def list_rows(task: ListRows, worker: Worker) -> Listed:
 def list_again(store: Store, task: ListAgain) -> Listed:
     """Rows of a shard whose answers may be others now."""
     table = store.read_table(f"{task.folder}/{shard_name(task.shard)}.parquet")
-    columns = Columns.model_validate_json(table.schema.metadata[b"columns"])
+    columns = Columns.model_validate_json(table.schema.metadata[b"columns"])  # as `pack` left them
     wanted = [n for n, reason in enumerate(table["reason"].to_pylist()) if reason and MAY_PASS.fullmatch(reason)]
     store.write_table(task.asks, _asks(table.take(pa.array(wanted, pa.int64())), columns, wanted))
     return Listed(path="", rows=len(wanted), num_shards=1)
@@ -111,6 +90,8 @@ def _digests(table: pa.Table, name: str) -> list[str]:
     """Hashes as hex digits in lower case, whether they were stored as text or as bytes."""
     if not name or name not in table.column_names:
         return [""] * table.num_rows
-    if pa.types.is_binary(table.schema.field(name).type) or pa.types.is_fixed_size_binary(table.schema.field(name).type):
+    if pa.types.is_binary(table.schema.field(name).type) or pa.types.is_fixed_size_binary(
+        table.schema.field(name).type
+    ):
         return [(cell or b"").hex() for cell in table[name].to_pylist()]
     return [value.strip().lower() if isinstance(value, str) else "" for value in _texts(table, name)]

@@ -22,8 +22,7 @@ from fld_engine.engine.sources.fetched import (
 )
 from fld_engine.engine.sources.item import SourceSpec
 from fld_engine.engine.sources.listing import Listing, list_files
-from fld_engine.engine.stages.fetch.listing import LISTING, Asks
-from fld_engine.engine.stages.fetch.tasks import STAGE, Listed, ListRows
+from fld_engine.engine.stages.fetch.tasks import LISTING, STAGE, Asks, Listed, ListRows
 from fld_engine.schemas.annotations import Frozen
 from fld_engine.schemas.errors import ConfigError, SourceError
 
@@ -75,7 +74,9 @@ def lists_of(config: RunConfig) -> list[FetchedList]:
     found = [FetchedList(spec, fetch) for spec in config.sources if (fetch := fetching(spec)) is not None]
     for one in found:
         if one.name in (".", "..") or "/" in one.name or "\\" in one.name:
-            raise ConfigError(f"sources.{one.name}.name: the images of a list go into a folder of this name; give another")
+            raise ConfigError(
+                f"sources.{one.name}.name: the images of a list go into a folder of this name; give another"
+            )
     return found
 
 
@@ -209,5 +210,3 @@ def rows_of(files: Sequence[ListedFile], shard_rows: int, shards: Sequence[int])
         for number in file.shards
         if number in wanted
     )
-
-

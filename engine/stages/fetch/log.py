@@ -1,7 +1,7 @@
 """Answers as they come, so that whoever is killed has lost nothing but what was under way.
 
-A record is a header of fixed length, what is known of the answer as JSON, and the bytes. On a disk a log grows with each
-answer, and may break off anywhere; on an object store it is written in parts of some megabytes.
+A record is a header of fixed length, what is known of the answer as JSON, and the bytes. On a disk a log grows with
+each answer, and may break off anywhere; on an object store it is written in parts of some megabytes.
 """
 
 from __future__ import annotations
@@ -82,9 +82,7 @@ class AnswerLog:
             while data := answer.body.read(COPIED_BYTES):
                 self._write(data)
             answer.body.close()
-        if self._file is None and (
-            self._held_bytes > PART_BYTES or time.monotonic() - self._held_since > PART_S
-        ):
+        if self._file is None and (self._held_bytes > PART_BYTES or time.monotonic() - self._held_since > PART_S):
             self._flush()
         return noted
 

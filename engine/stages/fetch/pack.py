@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import IO, Any
 
@@ -22,9 +22,8 @@ from fld_engine.engine.sources.arrow_text import flat, text_values
 from fld_engine.engine.sources.fetched import REMOVED, STATS, FetchedTar, ShardRecord, shard_name
 from fld_engine.engine.sources.files import read_located
 from fld_engine.engine.sources.item import Locator
-from fld_engine.engine.stages.fetch.tasks import PackShard
+from fld_engine.engine.stages.fetch.tasks import PACKING, PackShard
 
-PACKING = "write"
 SUCCESS, FAILED = "success", "failed_to_download"
 LET_GO = "let_go"
 """Reason of a row whose address was fetched for another row, of a tar that is not there any more."""
@@ -54,11 +53,11 @@ def key_of(shard: int, index: int, shard_rows: int) -> str:
 
 
 def pack(task: PackShard, worker: Worker) -> ShardRecord:
-    """Write a shard. In a later round, the rows that were asked again are replaced, and what came is a tar of its own."""
+    """Write a shard. In a later round, rows that were asked again are replaced, and what came is a tar of its own."""
     store, folder, name, shard_rows = worker.store, task.folder, shard_name(task.shard), task.shard_rows
     listed = store.read_table(task.earlier or task.rows)
     if task.earlier:
-        rows, columns = listed.select(OWN.names).to_pylist(), task.columns
+        rows, columns = listed.select(OWN.names).to_pylist(), columns_in(listed)
         listed = listed.drop_columns(OWN.names)
     else:
         rows, columns = _blank(task.shard, listed.num_rows, shard_rows), _renamed(task.columns)
@@ -163,9 +162,7 @@ class _Earlier:
         path = f"{self._folder}/{row['tar']}"
         if not self._store.exists(path):
             return {**found, "reason": LET_GO, "detail": "its tar was let go", "sha256": "", "num_bytes": 0}, None
-        at = Locator(
-            kind="tar", url=f"{self._store.url}/{path}", offset=row["offset"], length=row["num_bytes"]
-        )
+        at = Locator(kind="tar", url=f"{self._store.url}/{path}", offset=row["offset"], length=row["num_bytes"])
         return found, next(read_located([at]))
 
 
@@ -196,6 +193,11 @@ def _blank(shard: int, num_rows: int, shard_rows: int) -> list[Row]:
     nothing = {"status": FAILED, "error_message": "", "reason": "", "http_status": 0, "address": "", "same_as": ""}
     nothing |= {"sha256": "", "num_bytes": 0, "tar": "", "member": "", "offset": 0}
     return [{"key": key_of(shard, index, shard_rows), **nothing} for index in range(num_rows)]
+
+
+def columns_in(table: pa.Table) -> Columns:
+    """Which columns of a shard's table are which."""
+    return Columns.model_validate_json(table.schema.metadata[b"columns"])
 
 
 def _renamed(columns: Columns) -> Columns:

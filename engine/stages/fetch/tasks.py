@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from fld_engine.engine.sources.addresses.columns import Columns
 from fld_engine.engine.sources.fetch_settings import FetchSettings
+from fld_engine.engine.sources.fetched import shard_name
 from fld_engine.engine.sources.item import SourceSpec
 from fld_engine.schemas.annotations import Frozen
 
 STAGE = "fetch"
+LISTING = "list"
+PACKING = "write"
 
 
 class ListRows(Frozen):
@@ -86,3 +89,20 @@ class PackShard(Frozen):
     columns: Columns
     shard_rows: int
     earlier: str = ""
+
+
+class Asks(Frozen):
+    """Names of the tables of a file: all rows of a shard, what is asked of them, and which columns are which."""
+
+    folder: str
+    key: str
+
+    def rows(self, number: int) -> str:
+        return f"{self.folder}/rows/{self.key}-{shard_name(number)}.parquet"
+
+    def asks(self, number: int) -> str:
+        return f"{self.folder}/asks/{self.key}-{shard_name(number)}.parquet"
+
+    @property
+    def columns(self) -> str:
+        return f"{self.folder}/rows/{self.key}.columns.json"

@@ -11,8 +11,8 @@ from fld_engine.engine.plan.tasks import ARITHMETIC, Lane, Task
 from fld_engine.engine.sources.addresses.columns import Columns
 from fld_engine.engine.sources.fetched import STATS, ListState, ShardRecord, read_records, shard_name
 from fld_engine.engine.stages.fetch.lists import FetchedList, Replay, bring_up, lacking, rows_of
-from fld_engine.engine.stages.fetch.pack import PACKING
 from fld_engine.engine.stages.fetch.tasks import (
+    PACKING,
     STAGE,
     AskAddresses,
     Asked,
@@ -144,9 +144,7 @@ def _go_through(driver: Driver, one: FetchedList, state: ListState, wave: Wave) 
     ]
     done = Fetched()
     for _, answer in driver.answers(Lane(name="ask", resources=ARITHMETIC, tasks=tasks), Asked):
-        done = _added(
-            done, Fetched(addresses=answer.rows, fetched=answer.fetched, num_bytes=answer.num_bytes)
-        )
+        done = _added(done, Fetched(addresses=answer.rows, fetched=answer.fetched, num_bytes=answer.num_bytes))
     records = read_records(store, one.name)
     packing = [
         _task(
