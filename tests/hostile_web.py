@@ -1,7 +1,7 @@
 """A web server that does what servers do: `python -m tests.hostile_web FOLDER` serves until it is ended.
 
-FOLDER/port has its port, and FOLDER/asked a line for each request: its path. The first part of a path says what comes of
-it, the rest tells addresses apart. Images are JPEGs of 32 pixels, each with bytes of its own.
+FOLDER/port has its port, and FOLDER/asked a line for each request: its path. The first part of a path says what comes
+of it, the rest tells addresses apart. Images are JPEGs of 32 pixels, each with bytes of its own.
 """
 
 from __future__ import annotations
