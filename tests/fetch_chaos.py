@@ -1,7 +1,8 @@
 """`make fetch-chaos`: a long list of a hostile web, whose fetch is killed again and again.
 
 Every address has to be asked once (but for what was under way at a kill, and what settings try again), and the root has
-to end with the same bytes as one whose fetch nobody disturbed. Prints what was found, and exits with 1 where it is not so.
+to end with the same bytes as one whose fetch nobody disturbed. Prints what was found, and exits with 1 where it is not
+so.
 """
 
 from __future__ import annotations

@@ -3,10 +3,10 @@
     python -m benchmarks.fetch --beside /path/to/python-with-img2dataset --addresses 10000 --repeats 3
 
 Each round fetches the same list with both, one after another, from a cold start: one worker process and as many
-requests at once. img2dataset keeps the bytes as they are (`--disable_all_reencoding True`, which alone does). Memory is the most
-that all processes of a contender held together, in proportional shares. A result counts only where every image is there
-with its very bytes, and every address has its row. Exits with 1 where ours is slower than 0.8 times the other, takes
-more memory, or is not exact.
+requests at once. img2dataset keeps the bytes as they are (`--disable_all_reencoding True`, which alone does). Memory is
+the most that all processes of a contender held together, in proportional shares. A result counts only where every image
+is there with its very bytes, and every address has its row. Exits with 1 where ours is slower than 0.8 times the other,
+takes more memory, or is not exact.
 """
 
 from __future__ import annotations

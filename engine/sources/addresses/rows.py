@@ -25,7 +25,7 @@ FORMS: Mapping[str, Form] = {
     "txt": "text", "text": "text", "lst": "text",
 }  # fmt: skip
 """Extension of a list → how it is read."""
-PACKED: Mapping[str, Callable[[IO[bytes]], IO[bytes]]] = {
+PACKED: Mapping[str, Callable[[IO[bytes]], Any]] = {
     "gz": lambda stream: gzip.GzipFile(fileobj=stream),
     "bz2": bz2.BZ2File,
     "xz": lzma.LZMAFile,

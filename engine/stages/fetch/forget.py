@@ -5,7 +5,6 @@ That their addresses were asked is kept, as 128 bits of a hash: a row says `remo
 
 from __future__ import annotations
 
-import io
 import json
 import tarfile
 from collections.abc import Collection, Iterator
@@ -74,7 +73,7 @@ def _without(store: Store, folder: str, tar: FetchedTar, keys: Collection[str]) 
 
 
 def _members(store: Store, path: str) -> Iterator[tuple[str, bytes]]:
-    with store.open_read(path) as stream, tarfile.open(fileobj=io.BufferedReader(stream), mode="r:") as tar:  # type: ignore[arg-type]
+    with store.open_read(path) as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
         for member in tar:
             found = tar.extractfile(member)
             assert found is not None, f"{member.name} in {path} is no file"

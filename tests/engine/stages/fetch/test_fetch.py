@@ -196,7 +196,7 @@ def test_asking_again_asks_for_what_may_pass_and_leaves_the_rest_as_it_was(
     tmp_path: Path, web: tuple[str, Path]
 ) -> None:
     url, log = web
-    urls = [f"{url}/once/again.jpg", f"{url}/status/404-again", f"{url}/ok/again.jpg", f"{url}/status/502-again"]
+    urls = [f"{url}/once/later.jpg", f"{url}/status/404-again", f"{url}/ok/again.jpg", f"{url}/status/502-again"]
     root = fetched_root(tmp_path, urls, retries=0)
     root.run(Ingest())
     assert [row["reason"] for row in table(tmp_path / "root")] == ["status_503", "status_404", "", "status_502"]
