@@ -33,7 +33,7 @@ class FetchSettings(Frozen):
     retries: int = Field(default=2, ge=0, description="of what may pass: timeouts, broken connections, 5xx and 429")
     backoff_s: float = Field(default=1.0, gt=0, description="before the first retry; doubled before each further one")
     max_wait_s: float = Field(default=60.0, ge=0, description="at most, however long a Retry-After asks to wait")
-    user_agent: str = "fld-engine (+https://pypi.org/project/fld-engine)"
+    user_agent: str = Field(default="fld-engine", min_length=1, description="who asks; say where you can be reached")
     opt_out: tuple[str, ...] = Field(
         default=OPT_OUT, description="directives of X-Robots-Tag that are honoured; none: the header is not looked at"
     )

@@ -81,7 +81,8 @@ def _of_parquet(url: str, num_bytes: int | None, num_rows: int) -> Iterator[pa.T
 
 
 def _of_text(stream: IO[bytes], form: Form, names: Sequence[str]) -> Iterator[Row]:
-    text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline="")
+    newline = "" if form == "csv" else "\n"  # a lone carriage return is part of a caption
+    text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="replace", newline=newline)
     if form == "json":
         yield from _of_json(text)
     elif form == "text":
