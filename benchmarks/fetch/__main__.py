@@ -51,6 +51,7 @@ if __name__ == "__main__":
 
 class Result(NamedTuple):
     seconds: float
+    cpu_s: float  # of all its processes: what is left of a comparison on a machine that does other work
     peak_mb: float
     exact: int  # images that are there with their very bytes
     rows: int
@@ -99,7 +100,8 @@ def compare(folder: Path, port: str, given: argparse.Namespace) -> int:
             result = measured(command(out), out, wanted)
             found[name].append(result)
             print(
-                f"{name}: {given.addresses / result.seconds:.0f} addresses/s, {result.peak_mb:.0f} MB, "
+                f"{name}: {given.addresses / result.seconds:.0f} addresses/s, {result.cpu_s:.1f} s of a core, "
+                f"{result.peak_mb:.0f} MB, "
                 f"{result.exact} of {len(wanted)} images exact, {result.rows} of {given.addresses} rows",
                 flush=True,
             )
@@ -108,7 +110,8 @@ def compare(folder: Path, port: str, given: argparse.Namespace) -> int:
     for name in contenders:
         print(f"median {name}: {rates[name]:.0f} addresses/s, {memory[name]:.0f} MB")
     share, more = rates["fld fetch"] / rates["img2dataset"], memory["fld fetch"] / memory["img2dataset"]
-    print(f"rate {share:.2f} x, memory {more:.2f} x")
+    cpu = {name: statistics.median(one.cpu_s for one in of) for name, of in found.items()}
+    print(f"rate {share:.2f} x, memory {more:.2f} x, time of cores {cpu['fld fetch'] / cpu['img2dataset']:.2f} x")
     exact = all(one.exact == len(wanted) and one.rows == given.addresses for one in found["fld fetch"])
     good = share >= LEAST_SHARE and more <= 1 and exact
     print("verdict: " + ("as wanted" if good else f"NOT as wanted: rate >= {LEAST_SHARE}, memory <= 1, exact: {exact}"))
@@ -119,7 +122,7 @@ def measured(command: list[str], out: Path, wanted: set[str]) -> Result:
     """Run a contender from a cold start, and look at all that it left."""
     environment = {**os.environ, "NO_ALBUMENTATIONS_UPDATE": "1", "WANDB_MODE": "disabled"}
     log = out.with_suffix(".log")
-    began = time.monotonic()
+    began, before = time.monotonic(), os.times()
     with log.open("wb") as stream:
         process = subprocess.Popen(command, env=environment, stdout=stream, stderr=stream)
         peak = [0.0]
@@ -128,6 +131,8 @@ def measured(command: list[str], out: Path, wanted: set[str]) -> Result:
         code = process.wait()
     seconds = time.monotonic() - began
     watch.join()
+    after = os.times()
+    cpu_s = after.children_user + after.children_system - before.children_user - before.children_system
     if code:
         raise SystemExit(f"{command[0]} ended with {code}: {log.read_text()[-2000:]}")
     held: set[str] = set()
@@ -140,7 +145,7 @@ def measured(command: list[str], out: Path, wanted: set[str]) -> Result:
                     held.add(hashlib.sha256(data.read()).hexdigest())
     tables = [path for path in out.rglob("*.parquet") if path.stem.isdigit()]
     rows = sum(pq.read_metadata(path).num_rows for path in tables)
-    return Result(seconds, peak[0], len(held & wanted), rows)
+    return Result(seconds, cpu_s, peak[0], len(held & wanted), rows)
 
 
 def watch_memory(process: subprocess.Popen[bytes], peak: list[float]) -> None:

@@ -80,7 +80,8 @@ class Client:
         connector = aiohttp.TCPConnector(
             resolver=CheckedResolver(self._networks), limit=0, ttl_dns_cache=300, force_close=True
         )
-        connector._factory = partial[ResponseHandler](_HeaderFirst, loop=asyncio.get_running_loop())
+        handler: type[ResponseHandler] = _HeaderFirst
+        connector._factory = partial(handler, loop=asyncio.get_running_loop())
         async with aiohttp.ClientSession(
             connector=connector,
             timeout=limits,

@@ -38,7 +38,7 @@ def rows_of(path: Path, names: tuple[str, ...] = (), num_rows: int = 100) -> lis
         ("a.csv", f'url,caption\n{URL},"two\nlines, one cell"\n', [{"url": URL, "caption": "two\nlines, one cell"}]),
         ("a.csv", f"{URL}\n{URL}\n", [{"url": URL}, {"url": URL}]),
         ("a.txt", f"{URL}\n\n  {URL} \n", [{"url": URL}, {"url": URL}]),
-        ("a.jsonl", f'{{"url": "{URL}", "n": 1}}\n\n{{"n": null}}\n', [{"url": URL, "n": "1"}, {"url": None, "n": None}]),
+        ("a.jsonl", f'{{"url": "{URL}", "n": 1}}\n\n{{"n": 2}}\n', [{"url": URL, "n": "1"}, {"url": None, "n": "2"}]),
         ("a.json", json.dumps([{"url": URL, "TEXT": "x"}]), [{"url": URL, "TEXT": "x"}]),
         ("a.csv", "\ufeffurl,text\n" + f"{URL},é\n", [{"url": URL, "text": "é"}]),
         ("a.tsv", "", []),
