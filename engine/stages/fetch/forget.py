@@ -5,10 +5,8 @@ That their addresses were asked is kept, as 128 bits of a hash: a row says `remo
 
 from __future__ import annotations
 
-import json
 import tarfile
 from collections.abc import Collection, Iterator
-from contextlib import suppress
 
 import pyarrow as pa
 
@@ -17,14 +15,14 @@ from fld_engine.engine.data.store import Store
 from fld_engine.engine.data.tar import TarStream
 from fld_engine.engine.plan.stages import Removal
 from fld_engine.engine.sources.fetched import FOLDER, REMOVED, STATS, FetchedTar, read_records, shard_name
-from fld_engine.engine.stages.fetch.log import read_log
+from fld_engine.engine.stages.fetch.log import is_of, read_log, rewrite_log
 from fld_engine.engine.stages.fetch.pack import OWN, blanked, record_of
 
 
 def forget_fetched(store: Store, removal: Removal, tick: Tick) -> None:
     """Rewrite the tars and tables of the shards that hold one of these images.
 
-    What was answered and is not packed yet is asked for again, but for the images that are gone.
+    Of what was answered and is in no tar yet, their bytes go, too.
     """
     gone = set(removal.ids)
     for name in sorted(store.list_names(FOLDER)):
@@ -81,14 +79,14 @@ def _members(store: Store, path: str) -> Iterator[tuple[str, bytes]]:
 
 
 def _forget_answers(store: Store, folder: str, gone: Collection[str], tick: Tick) -> None:
-    """Answers that hold such an image go, with those beside them; packing leaves it out when it comes again."""
+    """Answers that are not in a tar yet: the logs that hold such an image are written again without its bytes.
+
+    The table of such a bucket is made again from its logs; nothing is asked for that.
+    """
     for wave in sorted(store.list_names(f"{folder}/answers")):
         for name in sorted(store.list_names(f"{folder}/answers/{wave}")):
             path = f"{folder}/answers/{wave}/{name}"
-            if not name.endswith(".log"):
-                continue
-            with suppress(FileNotFoundError, json.JSONDecodeError):
-                if any(noted.fields["sha256"][:32] in gone for noted in read_log(store, path)):
-                    store.delete(path)
-                    store.delete(f"{folder}/answers/{wave}/{name.partition('.')[0]}.parquet")
-                    tick()
+            if name.endswith(".log") and any(is_of(noted, gone) for noted in read_log(store, path)):
+                store.delete(f"{folder}/answers/{wave}/{name.partition('.')[0]}.parquet")
+                rewrite_log(store, path, gone)
+                tick()

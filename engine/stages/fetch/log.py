@@ -10,11 +10,12 @@ import json
 import os
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from fld_engine.engine.data.store import Store
+from fld_engine.engine.sources.fetched import REMOVED
 from fld_engine.engine.stages.fetch.answer import Answer
 
 _HEADER = struct.Struct(">4sIQ")
@@ -22,6 +23,8 @@ _MARK = b"FLDa"
 PART_BYTES = 8 * 2**20
 PART_S = 5.0
 COPIED_BYTES = 2**20
+ID_CHARS = 32
+"""Of a sha256, the id of an image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,3 +120,21 @@ def read_log(store: Store, name: str) -> Iterator[Noted]:
             fields = json.loads(stream.read(num_said))
             yield Noted(fields.pop("shard"), fields.pop("index"), fields, name, body)
             at = body + num_bytes
+
+
+def is_of(noted: Noted, images: Collection[str]) -> bool:
+    """Whether an answer is one of these images, by their ids."""
+    return noted.fields["sha256"][:ID_CHARS] in images
+
+
+def rewrite_log(store: Store, name: str, images: Collection[str]) -> None:
+    """A log whose answers that are one of these images say that it was removed, and nothing else of it."""
+    removed = {"reason": REMOVED, "detail": "", "address": "", "extension": "", "num_bytes": 0, "sha256": "", "md5": ""}
+    noted = list(read_log(store, name))
+    with store.open_read(name) as old, store.open_commit(name) as new:
+        for one in noted:
+            fields = {**one.fields, **removed} if is_of(one, images) else one.fields
+            said = json.dumps({"shard": one.shard, "index": one.index, **fields}).encode()
+            new.write(_HEADER.pack(_MARK, len(said), fields["num_bytes"]) + said)
+            old.seek(one.offset)
+            new.write(old.read(fields["num_bytes"]))

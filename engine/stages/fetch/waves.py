@@ -25,8 +25,9 @@ from fld_engine.schemas.annotations import Frozen
 
 log = logging.getLogger(__name__)
 
-WAVE_SHARDS = 64
-"""Shards that are asked for together: what they take twice on disk, as answers and as tars, bounds the room needed."""
+WAVE_SHARDS = 32
+"""Shards that are asked for together: what they take twice on disk, as answers and as tars, bounds the room needed; and
+a bucket that has all of their rows, of one host, what a worker holds."""
 
 
 class Wave(Frozen):
