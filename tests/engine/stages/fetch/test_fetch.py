@@ -98,11 +98,11 @@ def test_a_fetch_that_is_killed_again_and_again_asks_for_each_once_and_ends_with
     tmp_path: Path, web: tuple[str, Path]
 ) -> None:
     url, log = web
-    urls = [*addresses(url, 1500), f"{url}/ok/0.jpg"]
+    urls = [*addresses(url, 1000), f"{url}/ok/0.jpg"]
     list_ = write_list(tmp_path / "list.tsv", urls)
     in_flight = 64
     before = asked(log).total()
-    kills = 4
+    kills = 3
     for kill in range(kills):
         command = [sys.executable, "-m", "tests.fetching", str(list_), str(tmp_path / "killed"), "0"]
         driver = subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.DEVNULL)
