@@ -98,8 +98,10 @@ def pack(task: PackShard, worker: Worker) -> ShardRecord:
     made = FetchedTar(
         name=tar_name, rows=num_members, num_bytes=tar.num_bytes, sha256=tar.sha256, file_bytes=tar.num_bytes
     )
-    # a later round that brought nothing leaves an empty tar, which the next one would leave as well: it is not counted
-    tars = (*(t for t in before if t.name != tar_name), *([made] if num_members or task.round == 1 else []))
+    is_kept = bool(num_members) or task.round == 1
+    if not is_kept:  # asking again brought nothing
+        store.delete(path)
+    tars = (*(one for one in before if one.name != tar_name), *([made] if is_kept else []))
     return record_of(rows, columns.captions, task.round, tars)
 
 
