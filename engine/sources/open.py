@@ -177,5 +177,5 @@ def _recognised(spec: SourceSpec) -> str:
             f"source {spec.url} holds files of several kinds ({what}); give each kind as a source of its own, with "
             "kind set to one of them, or a narrower URL"
         )
-    expected = ", ".join(f"no {reader.expects}" for reader in readers.values())
+    expected = ", ".join(dict.fromkeys(f"no {reader.expects}" for reader in readers.values()))
     raise SourceError(f"source {spec.url} holds {expected} among its {len(listing.files)} files{listing.outside()}")
