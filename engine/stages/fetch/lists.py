@@ -31,6 +31,9 @@ ROWS_PER_BUCKET = 2_000
 """Addresses of a bucket, at least: fewer make processes that wait for one another's hosts."""
 
 
+File = tuple[str, int, str]
+
+
 class Replay(Frozen):
     """Shards that are asked again, in a round of its own."""
 
@@ -84,13 +87,13 @@ def key_of(path: str, num_bytes: int, stamp: str) -> str:
     return fingerprint({"path": path, "num_bytes": num_bytes, "stamp": stamp})[:8]
 
 
-def listing_of(one: FetchedList) -> tuple[Listing, list[tuple[str, int]]]:
-    """The files of a list. Raises `SourceError` where there is none."""
+def listed_now(one: FetchedList) -> tuple[Listing, list[File]]:
+    """The files of a list: path, bytes, what is known of the version. Raises `SourceError` where there is none."""
     spec = one.spec
     listing = list_files(spec.url, spec.name, allow_outside=spec.allow_outside)
     layout = layout_of(spec) or ListLayout()
-    by_name = [file for file in listing.files if ListLayout().form_of(file[0] or listing.base)[0]]
-    files = by_name or [file for file in listing.files if layout.form_of(file[0] or listing.base)[0]]
+    files = [file for file in listing.files if ListLayout().form_of(file[0] or listing.base)[0]]
+    files = files or [file for file in listing.files if layout.form_of(file[0] or listing.base)[0]]
     if spec.kind == "parquet":
         files = listing.ending({"parquet"})
     if not files:
@@ -98,55 +101,27 @@ def listing_of(one: FetchedList) -> tuple[Listing, list[tuple[str, int]]]:
             f"source {spec.url} holds no list of addresses (.parquet, .tsv, .csv, .jsonl, .json, .txt, also .gz, .bz2 "
             f"and .xz) among its {len(listing.files)} files{listing.outside()}"
         )
-    return listing, files
-
-
-def unlisted(store: Store, one: FetchedList) -> tuple[Listing, list[tuple[str, int, str]]]:
-    """Files of a list that are not in its state as they are now: path, bytes, stamp."""
-    listing, files = listing_of(one)
-    state = read_state(store, one.name)
-    known = {(file.path, file.num_bytes, file.stamp) for file in (state.files if state else ())}
-    now = [(path, size, listing.stamp([(path, size)])) for path, size in files]
-    return listing, [file for file in now if file not in known]
+    return listing, [(path, size, listing.stamp([(path, size)])) for path, size in files]
 
 
 def bring_up(driver: Driver, one: FetchedList) -> ListState:
     """List what is new, and give it shards after those that there are; files that are gone leave the list."""
     store = driver.store
-    listing, new = unlisted(store, one)
-    _, files = listing_of(one)
-    now = {(path, size, listing.stamp([(path, size)])) for path, size in files}
-    state = read_state(store, one.name)
-    kept = [f for f in (state.files if state else ()) if (f.path, f.num_bytes, f.stamp) in now]
-    if state is not None and not new and len(kept) == len(state.files):
-        return state
-    shard_rows = state.shard_rows if state else one.fetch.shard_rows
-    tasks = [
-        Task(
-            stage=STAGE,
-            root=store.url,
-            label=f"list {one.name}/{path}",
-            units={LISTING: 0},
-            payload=ListRows(
-                spec=one.spec,
-                fetch=one.fetch,
-                base=listing.base,
-                path=path,
-                num_bytes=size,
-                key=key_of(path, size, stamp),
-                folder=one.work,
-                shard_rows=shard_rows,
-            ),
-        )
-        for path, size, stamp in new
-    ]
+    listing, now = listed_now(one)
+    before = read_state(store, one.name)
+    known = {_file(file): file for file in (before.files if before else ())}
+    if before is not None and known.keys() == set(now):
+        return before
+    shard_rows = before.shard_rows if before else one.fetch.shard_rows
+    new = [file for file in now if file not in known]
+    tasks = [_listing_task(store, one, listing.base, file, shard_rows) for file in new]
     made = {r.path: r for _, r in driver.answers(Lane(name="list", resources=ARITHMETIC, tasks=tasks), Listed)}
-    next_shard = max((number + 1 for f in (state.files if state else ()) for number in f.shards), default=0)
-    next_shard = max(next_shard, _past(store, one))
-    listed = []
+    next_shard = max((file.first_shard + file.num_shards for file in known.values()), default=0)
+    next_shard = max(next_shard, *(number + 1 for number in done_shards(store, one)), 0)
+    files = [known[file] for file in now if file in known]
     for path, size, stamp in new:
         found = made[path]
-        listed.append(
+        files.append(
             ListedFile(
                 path=path,
                 num_bytes=size,
@@ -157,28 +132,40 @@ def bring_up(driver: Driver, one: FetchedList) -> ListState:
             )
         )
         next_shard += found.num_shards
-    rows = sum(file.rows for file in (*kept, *listed))
+    rows = sum(file.rows for file in files)
     if not rows:
         raise SourceError(f"source {one.spec.url} is a list without any address")
-    buckets = state.buckets if state else max(1, min(MAX_BUCKETS, rows // ROWS_PER_BUCKET))
-    used = {path for path, _ in files}
     state = ListState(
         shard_rows=shard_rows,
-        buckets=buckets,
-        files=(*kept, *listed),
-        passed_over=listing.passed_over(one.name, used),
+        buckets=before.buckets if before else max(1, min(MAX_BUCKETS, rows // ROWS_PER_BUCKET)),
+        files=tuple(files),
+        passed_over=listing.passed_over(one.name, {path for path, _, _ in now}),
     )
     store.publish_model(state_path(one.name), state)
     return state
 
 
-def _past(store: Store, one: FetchedList) -> int:
-    """The shard after the last one that was ever written: numbers of files that left the list are not given again."""
-    done = [int(name.removesuffix(STATS)) for name in store.list_names(one.folder) if name.endswith(STATS)]
-    return max(done, default=-1) + 1
+def _listing_task(store: Store, one: FetchedList, base: str, file: File, shard_rows: int) -> Task:
+    path, size, _ = file
+    payload = ListRows(
+        spec=one.spec,
+        fetch=one.fetch,
+        base=base,
+        path=path,
+        num_bytes=size,
+        key=key_of(*file),
+        folder=one.work,
+        shard_rows=shard_rows,
+    )
+    return Task(stage=STAGE, root=store.url, label=f"list {one.name}/{path}", units={LISTING: 0}, payload=payload)
+
+
+def _file(file: ListedFile) -> File:
+    return file.path, file.num_bytes, file.stamp
 
 
 def done_shards(store: Store, one: FetchedList) -> set[int]:
+    """Shards that were ever done, also those of files that left the list: their numbers are not given again."""
     return {int(name.removesuffix(STATS)) for name in store.list_names(one.folder) if name.endswith(STATS)}
 
 
@@ -190,15 +177,11 @@ def lacking(store: Store, one: FetchedList, files: Sequence[ListedFile]) -> list
 
 def is_done(store: Store, one: FetchedList) -> bool:
     """Whether all addresses that the list has now were asked, and nobody wants them to be asked again."""
-    if store.exists(one.replay) or store.exists(one.wave):
-        return False
     state = read_state(store, one.name)
-    if state is None:
+    if state is None or store.exists(one.replay) or store.exists(one.wave):
         return False
-    listing, files = listing_of(one)
-    now = {(path, size, listing.stamp([(path, size)])) for path, size in files}
-    known = {(file.path, file.num_bytes, file.stamp) for file in state.files}
-    return now == known and not lacking(store, one, state.files)
+    _, now = listed_now(one)
+    return {_file(file) for file in state.files} == set(now) and not lacking(store, one, state.files)
 
 
 def rows_of(files: Sequence[ListedFile], shard_rows: int, shards: Sequence[int]) -> int:
