@@ -57,6 +57,8 @@ def answer(path: str, times: int, port: int) -> bytes | None:
             return head(int(name.split("-")[0]), 0)
         case "once":  # fails the first time
             return head(503, 0, "Retry-After: 0") if not times else answer(f"/ok/{name}", 0, port)
+        case "later":
+            return head(503, 0, "Retry-After: 3600")
         case "html":
             page = b"<html>" + name.encode() * 300
             return head(200, len(page)) + page
@@ -163,8 +165,20 @@ async def reset(writer: asyncio.StreamWriter, path: str) -> None:
     writer.transport.abort()
 
 
+async def held(writer: asyncio.StreamWriter, path: str) -> None:
+    """Answers after a while, and tells in the body how many were held then."""
+    HELD.add(path)
+    data = image_of(path) + b" held with %d others" % (len(HELD) - 1)
+    await asyncio.sleep(0.1)
+    HELD.discard(path)
+    writer.write(head(200, len(data)) + data)
+    await writer.drain()
+
+
+HELD: set[str] = set()
 SLOWLY: dict[str, Callable[..., object]] = {
     "silent": silent, "drip": drip, "shorter": shorter, "endless": endless, "reset": reset,
+    "held": held,
 }  # fmt: skip
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 import socket
 from collections.abc import Iterable
@@ -80,7 +79,7 @@ class CheckedResolver(AbstractResolver):
         raise PrivateAddress(f"{host} is {', '.join(one['host'] for one in found)}")
 
     async def close(self) -> None:
-        await asyncio.sleep(0)
+        await self._threads.close()
 
 
 class OptedOut:

@@ -93,6 +93,22 @@ def test_a_server_that_takes_its_time_is_given_up(tmp_path: Path, web: tuple[str
     assert [row["reason"] for row in table(tmp_path / "root")] == ["timeout", ""]
 
 
+def test_a_host_is_asked_for_no_more_at_once_than_it_is_to_be(tmp_path: Path, web: tuple[str, Path]) -> None:
+    fetched_root(tmp_path, [f"{web[0]}/held/{number}.jpg" for number in range(12)], per_host=3)
+    with tarfile.open(tmp_path / "root/fetched/web/00000.tar") as tar:
+        told = [int(tar.extractfile(m).read().split()[-2]) for m in tar if m.name.endswith(".jpg")]  # type: ignore[union-attr]
+    assert len(told) == 12
+    assert max(told) == 2, "of three at once, two are others"
+
+
+def test_who_asks_for_more_time_than_is_given_is_left_for_another_day(tmp_path: Path, web: tuple[str, Path]) -> None:
+    url, log = web
+    root = fetched_root(tmp_path, [f"{url}/later/x.jpg"], max_wait_s=0.1)
+    assert [row["reason"] for row in table(tmp_path / "root")] == ["status_503"]
+    assert asked(log)["/later/x.jpg"] == 1
+    assert mark_unfetched(root.store, root.config) == 1
+
+
 @pytest.mark.long(1)
 def test_a_fetch_that_is_killed_again_and_again_asks_for_each_once_and_ends_with_the_same_bytes(
     tmp_path: Path, web: tuple[str, Path]
