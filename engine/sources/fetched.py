@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field
 
@@ -30,6 +31,7 @@ from fld_engine.engine.sources.item import (
     SourceChunk,
     SourceItem,
     SourceSpec,
+    clean_text,
     too_large,
     web_captions,
 )
@@ -42,6 +44,7 @@ from fld_engine.schemas.kinds import Kind
 FOLDER = "fetched"
 KIND = "fetched"
 STATS = "_stats.json"
+LICENCE_COLUMNS = ("LICENSE", "license", "licence")
 REMOVED = "removed"
 """Reason of an address whose image was removed from the root."""
 
@@ -212,6 +215,7 @@ class FetchedSource:
             yield from _not_fetched(table["reason"].to_pylist(), chunk.uri(path))
         mine = table.filter([name == path for name in table["tar"].to_pylist()])
         captions = list(zip(*(text_values(mine[name].combine_chunks()) for name in record.captions), strict=True))
+        licences = _licences(mine)
         with open_streamed(chunk.url(path), tar.file_bytes) as stream:
             for number, row in enumerate(mine.select(["member", "offset", "num_bytes"]).to_pylist()):
                 uri = f"{chunk.uri(path)}!{row['member']}"
@@ -223,7 +227,17 @@ class FetchedSource:
                 annotations, others = web_captions(flat(list(captions[number])) if captions else [], uri)
                 yield from others
                 where = Locator(kind="tar", url=chunk.url(path), offset=row["offset"], length=row["num_bytes"])
-                yield SourceItem(uri=uri, source_label="", annotations=annotations, read=where), data
+                item = SourceItem(
+                    uri=uri, source_label="", annotations=annotations, read=where, licence=licences[number]
+                )
+                yield item, data
+
+
+def _licences(table: pa.Table) -> list[str]:
+    """What the list says of the licence of each image, empty where it says nothing: LAION writes a question mark."""
+    name = next((name for name in LICENCE_COLUMNS if name in table.column_names), None)
+    values = text_values(table[name].combine_chunks()) if name else [None] * table.num_rows
+    return [clean_text(value).strip("?") if isinstance(value, str) else "" for value in values]
 
 
 def _not_fetched(reasons: Sequence[Any], uri: str) -> Iterator[PassedOver]:

@@ -183,11 +183,12 @@ def test_hashes_of_the_list_are_checked_and_columns_of_ours_do_not_hide_those_of
     urls = [f"{web[0]}/ok/hash{number}.jpg" for number in range(4)]
     right = [sha256_hex(image_of(one)) for one in urls]
     columns = {
+        "LICENSE": ["?", "", None, "CC BY 2.0"],
         "url": urls, "text": ["a", "b", "c", "d"], "uid": [1, 2, 3, 4],
         "sha256": [right[0].upper(), right[0], None, right[3]], "face_bboxes": [[[0.1, 0.2]], [], None, [[1.0]]],
     }  # fmt: skip
     pq.write_table(pa.table(columns), tmp_path / "part-0.parquet")
-    spec = {"url": str(tmp_path / "part-0.parquet"), "name": "web", "kind": "datacomp"}
+    spec = {"url": str(tmp_path / "part-0.parquet"), "name": "web", "kind": "datacomp", "licence": "web's"}
     root = new_root(tmp_path / "root", plain_config({**spec, "fetch": {"allow_networks": ["127.0.0.1"]}}))
     root.run(Fetch())
     rows = table(tmp_path / "root")
@@ -196,6 +197,7 @@ def test_hashes_of_the_list_are_checked_and_columns_of_ours_do_not_hide_those_of
     assert [row["face_bboxes"] for row in rows] == columns["face_bboxes"]
     root.run(Ingest())
     assert sorted(row["text"] for row in root.rows("texts")) == ["a", "c", "d"]
+    assert sorted(row["licence"] for row in root.rows("images")) == ["CC BY 2.0", "web's", "web's"]
 
 
 def test_hosts_that_opted_out_are_never_asked(tmp_path: Path, web: tuple[str, Path]) -> None:
