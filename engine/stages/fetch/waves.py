@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 
 from fld_engine.engine.data.store import Store
@@ -53,12 +54,12 @@ def fetch_list(driver: Driver, one: FetchedList) -> Fetched:
     state = bring_up(driver, one)
     left = lacking(store, one, state.files)
     done = Fetched()
+    total, began = rows_of(state.files, state.shard_rows, left), time.monotonic()
     if left:
-        driver.watch(STAGE, 0, rows_of(state.files, state.shard_rows, left))
+        driver.watch(STAGE, 0, total)
     while (wave := _wave(driver, one, state)) is not None:
         done = _added(done, _go_through(driver, one, state, wave))
-        if left:
-            _tell(store, one, rows_of(state.files, state.shard_rows, [n for f in state.files for n in f.shards]))
+        _tell(one.name, done, max(total, done.addresses), time.monotonic() - began)
     for folder in ("rows", "asks", "answers"):
         store.delete_folder(f"{one.work}/{folder}")
     return done
@@ -146,7 +147,12 @@ def _go_through(driver: Driver, one: FetchedList, state: ListState, wave: Wave) 
     done = Fetched()
     for _, answer in driver.answers(Lane(name="ask", resources=ARITHMETIC, tasks=tasks), Asked):
         done = _added(done, Fetched(addresses=answer.rows, fetched=answer.fetched, num_bytes=answer.num_bytes))
-    records = read_records(store, one.name)
+    there = store.list_names(one.folder)
+    rounds = {
+        shard.shard: store.read_model(path, ShardRecord).round
+        for shard in wave.shards
+        if (path := f"{one.folder}/{shard_name(shard.shard)}{STATS}").rpartition("/")[2] in there
+    }
     packing = [
         _task(
             store,
@@ -164,7 +170,7 @@ def _go_through(driver: Driver, one: FetchedList, state: ListState, wave: Wave) 
             {PACKING: 1},
         )
         for shard in wave.shards
-        if shard.shard not in records or records[shard.shard].round < wave.round
+        if rounds.get(shard.shard, 0) < wave.round
     ]
     for task, record in driver.answers(Lane(name="write", resources=ARITHMETIC, tasks=packing), ShardRecord):
         assert isinstance(task.payload, PackShard), "the lane ran another task"
@@ -188,11 +194,10 @@ def _added(a: Fetched, b: Fetched) -> Fetched:
     )
 
 
-def _tell(store: Store, one: FetchedList, total: int) -> None:
-    records = read_records(store, one.name).values()
-    asked, fetched = sum(r.count for r in records), sum(r.successes for r in records)
+def _tell(name: str, done: Fetched, total: int, seconds: float) -> None:
+    megabytes = done.num_bytes / 2**20
     log.info(
-        "%s: %d of %d addresses answered for (%.0f %%), %d fetched (%.0f %%), %.1f MB",
-        one.name, asked, total, 100 * asked / total, fetched, 100 * fetched / max(1, asked),
-        sum(r.num_bytes for r in records) / 2**20,
+        "%s: %d of %d addresses answered for (%.0f %%), %d fetched (%.0f %%), %.1f MB; %.1f addresses/s, %.1f MB/s",
+        name, done.addresses, total, 100 * done.addresses / max(1, total), done.fetched,
+        100 * done.fetched / max(1, done.addresses), megabytes, done.addresses / seconds, megabytes / seconds,
     )  # fmt: skip
