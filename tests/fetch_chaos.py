@@ -50,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
 def _killed(list_: Path, root: Path, log: Path, given: argparse.Namespace) -> int:
     """Fetch, killed at moments that the seed draws; returns how often that was."""
     draw, killed = random.Random(given.seed), 0
-    moments = sorted(draw.uniform(0, 1.2 * given.addresses) for _ in range(given.kills))
+    moments = sorted(draw.uniform(0, given.addresses) for _ in range(given.kills))
     while True:
         driver = _run(list_, root, given.workers)
         while driver.poll() is None:
