@@ -7,7 +7,7 @@ export PREFECT_SERVER_ANALYTICS_ENABLED = false
 export DO_NOT_TRACK = 1
 export RAY_USAGE_STATS_ENABLED = 0
 
-.PHONY: run test test-deploy quick faults chaos check docs dist setup models clean
+.PHONY: run test test-deploy quick faults chaos fetch-chaos fetch-benchmark check docs dist setup models clean
 
 run: models  ## set up, then run recipe `demo` on the sample photographs into runs/demo
 	$(BIN)/fld run demo --root runs/demo
@@ -29,6 +29,13 @@ faults: setup  ## show the known faults that take long, and say how many stand, 
 
 chaos: setup  ## kill runs at KILLS moments, resume them, and say whether anything came out otherwise (SEED, CASE)
 	$(BIN)/python -m tests.chaos --kills $(KILLS) --seed $(SEED) $(addprefix --case ,$(CASE))
+
+fetch-chaos: setup  ## fetch 100,000 addresses of which 40 % are hostile, killed 20 times; say whether each was asked once, to the same bytes
+	$(BIN)/python -m tests.fetch_chaos
+
+fetch-benchmark: setup  ## addresses/s and memory of fetching beside img2dataset, in an environment of its own
+	test -x build/img2dataset/bin/img2dataset || { $(PYTHON) -m venv build/img2dataset && build/img2dataset/bin/pip install --quiet img2dataset==1.47.0; }
+	$(BIN)/python -m benchmarks.fetch --beside build/img2dataset/bin/python
 
 check: setup  ## format, lint, types, import rules
 	$(BIN)/ruff format --check .

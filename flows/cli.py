@@ -164,10 +164,19 @@ def replay(
             "`other`: with other versions than are installed here."
         ),
     ] = None,
+    fetch: Annotated[
+        bool,
+        typer.Option(
+            "--fetch",
+            help="Instead, ask again for addresses that may answer now: timeouts, broken connections, 5xx, 429, DNS. "
+            "What is final, such as 404 or an opt-out, is never asked again.",
+        ),
+    ] = False,
     set_: Set = None,
     log_format: LogFormat = None,
 ) -> None:
     """Run the annotators again on the images that failed, and take in those that were refused under other limits."""
+    from fld_engine.engine.stages.fetch.again import mark_unfetched
     from fld_engine.engine.stages.replay.marks import mark_failed, mark_refused
 
     asked = Asked(root=root, overrides=set_ or ())
@@ -180,6 +189,9 @@ def replay(
             for what in not_made_again(plan, wanted):
                 out.print(what, markup=False)
             nothing = f"no output was made with {made_with}"
+        elif fetch:
+            marked = [(mark_unfetched(pipeline.store, pipeline.config), "asking again for {} addresses")]
+            nothing = "every address was fetched, or has an answer that is final"
         else:
             refused = "looking again at {} images that were refused under other limits"
             marked = [(mark_failed(plan), "replaying {} failed images"), (mark_refused(plan), refused)]

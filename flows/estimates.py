@@ -19,6 +19,7 @@ from fld_engine.engine.plan.limits import PartitionLimits
 from fld_engine.engine.plan.protocols import Resources
 from fld_engine.engine.run.local import num_gpus
 from fld_engine.engine.run.pipeline import Pipeline
+from fld_engine.engine.sources.addresses.lists import fetching
 from fld_engine.engine.sources.item import Rejected, SourceSpec
 from fld_engine.engine.sources.open import open_source, read_chunk
 from fld_engine.engine.stages.annotate.stage import Annotate
@@ -101,7 +102,7 @@ def training_estimates(config: RunConfig, measured: Measured) -> tuple[TrainingE
 
 def _bytes_of(config: RunConfig) -> Iterator[bytes]:
     """The bytes of everything that the sources take for an image, in their order."""
-    for spec in config.sources:
+    for spec in (spec for spec in config.sources if fetching(spec) is None):  # nothing is fetched for an estimate
         for chunk in open_source(spec).chunks():
             for found in read_chunk(chunk, config.images.max_bytes):
                 if not isinstance(found, Rejected):

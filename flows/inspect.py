@@ -80,7 +80,7 @@ def plan(
     store, config = begun.store, pin(begun.config, strict=False)
     there = store.exists(ROOT_FILE)
     planned = plan_of_root(store, config)
-    chunks = len(new_chunks(config, read_journal(store)))
+    chunks = len(new_chunks(store, config, read_journal(store)))
     missing = {step: sum(r.num_images for r in planned.missing(step)) for step in planned.steps}
     total = sum(r.num_images for r in planned.partitions)
     measured = measure(config, calibrate) if calibrate else Measured()

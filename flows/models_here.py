@@ -25,7 +25,7 @@ def require_models(pipeline: Pipeline) -> None:
     absent = {name: models for name, models in absent.items() if models}
     if not absent:
         return
-    if plan.partitions and not new_chunks(pipeline.config, pipeline.journal()):
+    if plan.partitions and not new_chunks(pipeline.store, pipeline.config, pipeline.journal()):
         absent = {name: models for name, models in absent.items() if plan.missing(name)}
     if absent:
         models = ", ".join(sorted({model for models in absent.values() for model in models}))

@@ -70,6 +70,10 @@ def print_status(plan: Plan, *, as_json: bool = False) -> None:
         out.print(f"left out, because they show what may not be trained on: {lists}", markup=False)
     for name, reasons in report.unread_lists.items():
         out.print(f"exclude list {name}: entries that could not be read {dict(reasons)}", markup=False)
+    for name, reasons in report.addresses.items():
+        fetched = reasons.get("success", 0)
+        others = ", ".join(f"{reason} {number}" for reason, number in reasons.items() if reason != "success")
+        out.print(f"addresses of {name}: {sum(reasons.values())} asked, {fetched} fetched; {others}", markup=False)
     print_sources(report.sources)
     for kind, left in report.unread.items():
         out.print(

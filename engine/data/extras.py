@@ -32,6 +32,7 @@ ROOMS: Mapping[str, str] = {
     "fld_engine.annotators.assets": "packaged",
     "fld_engine.refinement": "refine",
     "fld_engine.engine.stages.contamination": "gold",
+    "fld_engine.engine.stages.fetch": "fetch",
     "fld_engine.engine.run": "cluster",
 }
 """Which extra a part of the code belongs to; a library may be in several."""

@@ -118,6 +118,11 @@ class DecodedImage:
     plain_jpeg: bool
 
 
+def format_of(head: bytes) -> str:
+    """The format that the first bytes of a file promise, such as `JPEG`, `HEIC` or `PDF`; empty where none is known."""
+    return next((name for name, signature in _SIGNATURES if signature.match(head)), "")
+
+
 def decode(data: bytes, limits: ImageLimits) -> DecodedImage:
     """Decode the first frame, upright, as RGB.
 
@@ -195,7 +200,7 @@ def _open(data: bytes, limits: ImageLimits) -> tuple[Image.Image, Format]:
         raise UnreadableImage("empty", "the file has no bytes")
     if len(data) > limits.max_bytes:
         raise UnreadableImage("too_many_bytes", f"{len(data)} bytes, at most {limits.max_bytes} are accepted")
-    name = next((name for name, signature in _SIGNATURES if signature.match(data)), None)
+    name = format_of(data) or None
     if name is None:
         raise UnreadableImage("not_an_image", f"starts with {data[:12]!r}, which is no image format known here")
     found = next((allowed for allowed in limits.formats if allowed == name), None)

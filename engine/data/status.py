@@ -29,7 +29,8 @@ class StatusReport(Frozen):
     images of those that were ingested are gone; `refused_before` of the quarantined ones would be accepted under the
     limits of the config. `sources` has an account of each source that was read; ingests of earlier versions left none.
     `left_out` images show an entry of a list, by its name, and `unread_lists` are entries that could not be read, by
-    list and reason. `more` is what stages of other packages tell, by stage.
+    list and reason. `addresses` of lists were fetched (`success`), or not, by source and reason. `more` is what stages
+    of other packages tell, by stage.
     """
 
     found: int
@@ -52,4 +53,5 @@ class StatusReport(Frozen):
     complete: bool
     left_out: Mapping[str, int] = Field(default_factory=dict)
     unread_lists: Mapping[str, Mapping[str, int]] = Field(default_factory=dict)
+    addresses: Mapping[str, Mapping[str, int]] = Field(default_factory=dict)
     more: Mapping[str, Any] = Field(default_factory=dict)

@@ -8,6 +8,7 @@
     ├── config.origin.json       where its settings come from, and which were given over a recipe and stay
     ├── ingest/NNNNNN.json       journal of one ingest; its scan tables, needed until it is done, in ingest/NNNNNN/
     ├── partitions/              pPPPPPP-<fp>.tar, its tables, and one record per partition
+    ├── fetched/, fetching/      what was fetched of lists of addresses, and how far that is
     ├── stages/<step>/           pPPPPPP-<fp>.<attempt>.<table>.parquet, and one record per output
     ├── quarantine/              what could not be read, with its reason
     ├── holdings/<stage>.json    what each stage leaves here, for removal

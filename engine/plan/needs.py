@@ -9,11 +9,13 @@ from fld_engine.engine.data.extras import absent, extra_for, install_command
 from fld_engine.engine.plan.config import RunConfig
 from fld_engine.engine.plan.protocols import NamesLibraries, NeedsLibraries
 from fld_engine.engine.plan.registry import build_annotator
+from fld_engine.engine.sources.addresses.lists import fetching
 from fld_engine.schemas.annotations import Frozen
 from fld_engine.schemas.errors import ConfigError
 
 OF_PROTOCOLS: Mapping[str, str] = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs"}
 COMPARES_PICTURES = "fld_engine.engine.stages.contamination"
+FETCHES = "fld_engine.engine.stages.fetch"
 REFINES = "fld_engine.refinement"
 OF_REFINEMENT = ("ray", "torch", "transformers", "pandas", "scipy", "jiwer", "pycocotools", "pycocoevalcap")
 
@@ -70,6 +72,8 @@ def _asking(config: RunConfig, addresses: tuple[str, ...], refine: bool) -> Iter
         yield from _of_annotators(config)
         if any(spec.gold for spec in config.sources) or any(one.has_pictures for one in config.exclude):
             yield _Asking("comparing pictures with gold or a list of `exclude`", ("opencv",), COMPARES_PICTURES)
+    if any(fetching(spec) is not None for spec in config.sources):
+        yield _Asking("fetching a list of addresses", ("aiohttp", "yarl"), FETCHES)
     everywhere = [*addresses, config.models_root, *(spec.url for spec in config.sources)]
     everywhere += [url for spec in config.sources if (url := spec.images_url)] + [one.url for one in config.exclude]
     for address in dict.fromkeys(everywhere):

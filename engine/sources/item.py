@@ -12,11 +12,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, field_validator
 
 from fld_engine.engine.data.identity import Fields
 from fld_engine.engine.data.source_account import Reasons
 from fld_engine.engine.sources.archives import chain_of, in_zip
+from fld_engine.engine.sources.fetch_settings import FetchSettings
 from fld_engine.schemas.annotations import Annotations, Frozen, Source, Text
 from fld_engine.schemas.origins import Origin
 
@@ -74,6 +75,8 @@ class SourceSpec(Frozen):
     it for single objects). `made_by` says who made its annotations: the name of a model, or `human`; needed where they
     have scores.
 
+    With `fetch`, the source is a list of addresses, whose images are fetched first: `true`, or settings.
+
     `params` are left out of every dump where none are given: chunks of sources without any keep their fingerprints.
     """
 
@@ -82,6 +85,7 @@ class SourceSpec(Frozen):
             "url", "kind", "name", "gold", "licence", "class_folders", "images_url", "image_column", "uri_column",
             "caption_columns",
         ),
+        never=("fetch",),
     )  # fmt: skip
 
     url: str = Field(min_length=1)
@@ -98,7 +102,13 @@ class SourceSpec(Frozen):
     exif: Literal["", "applied", "raw"] = Field(default="", exclude_if=lambda given: not given)
     crowd: Literal["", "keep", "drop"] = Field(default="", exclude_if=lambda given: not given)
     made_by: str = Field(default="", exclude_if=lambda given: not given)
+    fetch: FetchSettings | None = Field(default=None, exclude_if=lambda given: given is None)
     params: Mapping[str, Any] = Field(default_factory=dict, exclude_if=lambda given: not given)
+
+    @field_validator("fetch", mode="before")
+    @classmethod
+    def _with_defaults(cls, given: Any) -> Any:
+        return {True: FetchSettings(), False: None}.get(given, given) if isinstance(given, bool) else given
 
 
 class Locator(Frozen):

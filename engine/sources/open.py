@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from fld_engine.engine.data.discovery import installed, load
 from fld_engine.engine.data.settings import parse_settings
 from fld_engine.engine.data.transport import failed
+from fld_engine.engine.sources.addresses.lists import layout_of
 from fld_engine.engine.sources.files import read_located
 from fld_engine.engine.sources.item import (
     AUTO,
@@ -87,6 +88,11 @@ def check_spec(spec: SourceSpec, *, where: str) -> None:
     kinds = [AUTO, *installed(GROUP)]
     if spec.kind not in kinds:
         raise ConfigError(f"{where}.kind: {unknown_name('source', spec.kind, kinds)}")
+    if spec.fetch is not None and spec.kind not in (AUTO, "parquet") and layout_of(spec) is None:
+        raise ConfigError(
+            f"{where}.fetch: a source of kind {spec.kind!r} holds its images; lists of addresses are of kind "
+            "addresses, cc3m, cc12m, laion, datacomp, coyo or parquet"
+        )
     if spec.kind != AUTO:
         parse_settings(_class(spec.kind).Params, spec.params, under=f"{where}.params")
         _check_settings(spec, spec.kind, where=where)
@@ -201,5 +207,5 @@ def _recognised(spec: SourceSpec) -> str:
             f"source {spec.url} holds files of several kinds ({what}); give each kind as a source of its own, with "
             "kind set to one of them, or a narrower URL"
         )
-    expected = ", ".join(f"no {reader.expects}" for reader in readers.values())
+    expected = ", ".join(dict.fromkeys(f"no {reader.expects}" for reader in readers.values()))
     raise SourceError(f"source {spec.url} holds {expected} among its {len(listing.files)} files{listing.outside()}")

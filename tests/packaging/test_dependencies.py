@@ -31,6 +31,7 @@ ENOUGH: dict[str, tuple[str, ...]] = {
     "annotators/parse": ("packaged", "hub"),
     "engine/run/ray.py": ("cluster", "refine"),
     "engine/stages/contamination": ("gold", "packaged", "refine"),
+    "engine/stages/fetch": ("fetch",),
     "refinement": ("refine",),
 }
 """Where more is imported than the core has: the extras of which each alone has to be enough."""
@@ -52,7 +53,8 @@ FOR_OTHERS = {
 }
 """Dependencies that no module of ours imports, and why they are there."""
 BLOCKED = ("cv2", "onnx", "onnxruntime", "torch", "transformers", "spacy", "tokenizers", "safetensors", "ray", "pandas",
-           "scipy", "openai", "httpx2", "huggingface_hub", "s3fs", "webdataset", "pycocotools", "jiwer")  # fmt: skip
+           "scipy", "openai", "httpx2", "huggingface_hub", "s3fs", "webdataset", "pycocotools", "jiwer",
+           "aiohttp")  # fmt: skip
 
 
 def core() -> set[str]:

@@ -17,12 +17,16 @@ from fld_engine.engine.data.unread import note_unread
 from fld_engine.engine.plan.config import RunConfig
 from fld_engine.engine.plan.stages import Driver
 from fld_engine.engine.plan.tasks import ARITHMETIC, Lane, Task
+from fld_engine.engine.sources.addresses.lists import fetching
+from fld_engine.engine.sources.fetched import fetched_chunks
+from fld_engine.engine.sources.item import SourceChunk, SourceSpec
 from fld_engine.engine.sources.open import check_new, open_source
 from fld_engine.engine.stages.ingest.account import accounts_of, known_of
 from fld_engine.engine.stages.ingest.again import REPLAY, chunks_again, looked_again
 from fld_engine.engine.stages.ingest.covered import Covered, readings_of
 from fld_engine.engine.stages.ingest.find_twins import find_twins
 from fld_engine.engine.stages.ingest.gone import Relisted, broken_files, looks_for_gone, relist
+from fld_engine.engine.stages.ingest.let_go import let_go_of_ingested
 from fld_engine.engine.stages.ingest.revise import FOUND
 from fld_engine.engine.stages.ingest.scanning import NamedChunk, chunk_fingerprint, scan_chunks, task_of
 from fld_engine.engine.stages.ingest.tables import DeduplicateResult, GoneResult, ScanResult
@@ -59,22 +63,30 @@ class _Scanned:
 
 
 def listed_chunks(
-    config: RunConfig, journal: Sequence[IngestRecord], again: Collection[str] = ()
+    store: Store, config: RunConfig, journal: Sequence[IngestRecord], again: Collection[str] = ()
 ) -> list[list[NamedChunk]]:
     """Chunks of each source; those are new that have something new in them, or are in `again`.
 
-    Raises `SourceError` for sources that cannot be listed.
+    Of a list of addresses, they are what was fetched into the root so far. Raises `SourceError` for sources that
+    cannot be listed.
     """
     listed = [
-        [NamedChunk(chunk, chunk_fingerprint(chunk)) for chunk in open_source(spec).chunks()] for spec in config.sources
+        [NamedChunk(chunk, chunk_fingerprint(chunk)) for chunk in chunks_of(store, spec)] for spec in config.sources
     ]
     known = Covered(journal, itertools.chain(*listed))
     return [[replace(one, is_new=one.name in again or known.lacks(one)) for one in chunks] for chunks in listed]
 
 
-def new_chunks(config: RunConfig, journal: Sequence[IngestRecord], again: Collection[str] = ()) -> list[NamedChunk]:
+def chunks_of(store: Store, spec: SourceSpec) -> Sequence[SourceChunk]:
+    """The chunks of one source. Raises `SourceError` where it cannot be listed."""
+    return fetched_chunks(store, spec) if fetching(spec) is not None else open_source(spec).chunks()
+
+
+def new_chunks(
+    store: Store, config: RunConfig, journal: Sequence[IngestRecord], again: Collection[str] = ()
+) -> list[NamedChunk]:
     """Source chunks with something new, see `listed_chunks`."""
-    return [one for chunks in listed_chunks(config, journal, again) for one in chunks if one.is_new]
+    return [one for chunks in listed_chunks(store, config, journal, again) for one in chunks if one.is_new]
 
 
 def ingest(driver: Driver) -> IngestRecord | None:
@@ -85,10 +97,11 @@ def ingest(driver: Driver) -> IngestRecord | None:
     `AccountingError` where items were lost on the way.
     """
     store, config, journal = driver.store, driver.config, driver.journal()
-    listed = listed_chunks(config, journal, chunks_again(store, journal))
+    listed = listed_chunks(store, config, journal, chunks_again(store, journal))
     chunks = [one for source in listed for one in source if one.is_new]
     if not chunks:
         note_unread(store, ())  # what was left before is not in the sources any more
+        let_go_of_ingested(store, config, listed)
         return None
     check_new([named.chunk for named in chunks])
     number = len(journal) + 1
@@ -114,6 +127,7 @@ def ingest(driver: Driver) -> IngestRecord | None:
     record = record.model_copy(update={**again, "images": config.images})
     store.create_model(f"ingest/{number:06d}.json", record)
     store.delete(REPLAY)
+    let_go_of_ingested(store, config, sources)
     return record
 
 

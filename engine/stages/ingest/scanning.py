@@ -12,6 +12,7 @@ from fld_engine.engine.data.store import Store
 from fld_engine.engine.data.unread import UnreadChunk, note_unread
 from fld_engine.engine.plan.stages import Driver
 from fld_engine.engine.plan.tasks import ARITHMETIC, Lane, Task
+from fld_engine.engine.sources.fetched import located
 from fld_engine.engine.sources.item import SourceChunk
 from fld_engine.engine.stages.ingest.tables import ScanResult, ScanTrouble
 from fld_engine.engine.stages.ingest.tasks import ScanChunk
@@ -55,7 +56,9 @@ def scan_chunks(driver: Driver, chunks: Sequence[NamedChunk], folder: str) -> tu
         if f"{name}.json" in there:
             results[name] = store.read_model(f"{folder}/{name}.json", ScanResult)
         else:
-            payload = ScanChunk(chunk=named.chunk, index=index, out=f"{folder}/{name}", images=images)
+            payload = ScanChunk(
+                chunk=located(named.chunk, store.url), index=index, out=f"{folder}/{name}", images=images
+            )
             tasks.append(task_of(store, f"chunk {index}", payload, {"scan": 0}))
     unread: dict[str, UnreadChunk] = {}
     for task, result in driver.answers(Lane(name="scan", resources=ARITHMETIC, tasks=tasks), ScanResult):

@@ -62,7 +62,7 @@ class Ingest:
     """Reads what is new in the sources, and cuts it into partitions."""
 
     name: ClassVar[str] = STAGE
-    after: ClassVar[tuple[str, ...]] = ()
+    after: ClassVar[tuple[str, ...]] = ("fetch",)
     every_run: ClassVar[bool] = True
     restores: ClassVar[bool] = False
     stays: ClassVar[str] = (
@@ -78,7 +78,7 @@ class Ingest:
     def is_current(self, plan: Plan) -> bool:
         journal = read_journal(plan.store)
         again = chunks_again(plan.store, journal)
-        return not new_chunks(plan.config, journal, again) and not read_unread(plan.store)
+        return not new_chunks(plan.store, plan.config, journal, again) and not read_unread(plan.store)
 
     def run(self, driver: Driver) -> IngestRecord | None:
         """The journal of this ingest; `None` where nothing is new."""

@@ -50,7 +50,7 @@ def mark_refused(plan: Plan) -> int:
         return 0
     chunks: set[str] = set()
     found: set[int] = set()
-    for source in listed_chunks(plan.config, journal):
+    for source in listed_chunks(plan.store, plan.config, journal):
         for one in source:
             mine = {number for uri in file_uris(one.chunk) for number in wanted.get(uri, ())}
             if mine:

@@ -1,0 +1,1 @@
+"""Addresses per second of stage fetch beside img2dataset."""

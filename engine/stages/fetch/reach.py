@@ -1,0 +1,95 @@
+"""Which hosts and networks may be asked: none that is private unless it is allowed, and none that has opted out."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Iterable
+from functools import lru_cache
+
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.resolver import ThreadedResolver
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+class PrivateAddress(OSError):
+    """A host whose every address is private, local or link-local, and not allowed."""
+
+
+class Networks:
+    """Public addresses, and those of the networks that are allowed by name."""
+
+    def __init__(self, allowed: Iterable[str]) -> None:
+        self._allowed: tuple[Network, ...] = tuple(ipaddress.ip_network(one, strict=False) for one in allowed)
+
+    def may_ask(self, address: str) -> bool:
+        """Whether an IP address may be connected to."""
+        ip = _inner(ipaddress.ip_address(address.partition("%")[0]))
+        if any(ip.version == network.version and ip in network for network in self._allowed):
+            return True
+        return ip.is_global and not ip.is_multicast and not ip.is_reserved
+
+    def refuses(self, host: str) -> bool:
+        """Whether a host is written as an IP address that may not be asked; names are looked at once resolved."""
+        try:
+            return not self.may_ask(host.strip("[]"))
+        except ValueError:
+            return False
+
+
+def _inner(ip: Address) -> Address:
+    """The IPv4 address that an IPv6 address leads to: mapped, 6to4, Teredo and NAT64 ones do."""
+    if isinstance(ip, ipaddress.IPv4Address):
+        return ip
+    inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
+    if inner is None and ip in _NAT64:
+        inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+    return inner or ip
+
+
+class CheckedResolver(AbstractResolver):
+    """Resolves names, and hands on only addresses that may be asked: what is connected to is what was looked at.
+
+    Names that do not resolve are remembered. Raises `PrivateAddress` where no address of a host may be asked.
+    """
+
+    def __init__(self, networks: Networks) -> None:
+        self._networks, self._threads = networks, ThreadedResolver()
+        self._unknown: dict[str, tuple[int, str]] = {}
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        if host in self._unknown:
+            raise socket.gaierror(*self._unknown[host])
+        try:
+            found = await self._threads.resolve(host, port, family)
+        except socket.gaierror as error:
+            if error.errno != socket.EAI_AGAIN:
+                self._unknown[host] = (error.errno or socket.EAI_NONAME, "no such host")
+            raise
+        except UnicodeError as error:  # a label that no name can have
+            raise socket.gaierror(socket.EAI_NONAME, str(error)) from error
+        if allowed := [one for one in found if self._networks.may_ask(one["host"])]:
+            return allowed
+        raise PrivateAddress(f"{host} is {', '.join(one['host'] for one in found)}")
+
+    async def close(self) -> None:
+        await self._threads.close()
+
+
+class OptedOut:
+    """Hosts that are never asked, with all below them."""
+
+    def __init__(self, hosts: Iterable[str]) -> None:
+        cleaned = (host.split("#")[0].strip().lower().strip(".") for host in hosts)
+        self._hosts = frozenset(host.removeprefix("*.") for host in cleaned if host)
+        self.has = lru_cache(100_000)(self._has)
+
+    def _has(self, host: str) -> bool:
+        parts = host.lower().strip(".").split(".")
+        return bool(self._hosts) and any(".".join(parts[start:]) in self._hosts for start in range(len(parts)))
