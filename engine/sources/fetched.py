@@ -22,7 +22,8 @@ from pydantic import Field
 
 from fld_engine.engine.data.source_account import Reasons
 from fld_engine.engine.data.store import Store
-from fld_engine.engine.sources.arrow_text import flat, text_values
+from fld_engine.engine.sources.arrow_text import text_values
+from fld_engine.engine.sources.captions import in_value
 from fld_engine.engine.sources.files import open_streamed, read_whole
 from fld_engine.engine.sources.item import (
     Locator,
@@ -224,7 +225,7 @@ class FetchedSource:
                     continue
                 stream.seek(row["offset"])
                 data = stream.read(row["num_bytes"])
-                annotations, others = web_captions(flat(list(captions[number])) if captions else [], uri)
+                annotations, others = web_captions(in_value(list(captions[number])) if captions else [], uri)
                 yield from others
                 where = Locator(kind="tar", url=chunk.url(path), offset=row["offset"], length=row["num_bytes"])
                 item = SourceItem(

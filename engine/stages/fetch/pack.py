@@ -18,7 +18,8 @@ from fld_engine.engine.data.tombstones import read_tombstones
 from fld_engine.engine.plan.stages import Worker
 from fld_engine.engine.plan.tasks import Span
 from fld_engine.engine.sources.addresses.columns import Columns
-from fld_engine.engine.sources.arrow_text import flat, text_values
+from fld_engine.engine.sources.arrow_text import text_values
+from fld_engine.engine.sources.captions import in_value
 from fld_engine.engine.sources.fetched import REMOVED, STATS, FetchedTar, ShardRecord, shard_name
 from fld_engine.engine.sources.files import read_located
 from fld_engine.engine.sources.item import Locator
@@ -67,7 +68,7 @@ def pack(task: PackShard, worker: Worker) -> ShardRecord:
     removed = read_tombstones(store)
     earlier = _Earlier(store, folder)
     path = f"{folder}/{tar_name}"
-    captions = [flat(list(cells)) for cells in zip(*(_texts(listed, c) for c in columns.captions), strict=True)]
+    captions = [in_value(list(cells)) for cells in zip(*(_texts(listed, c) for c in columns.captions), strict=True)]
     with ExitStack() as stack:
         logs = _Logs(store, stack)
         tar = stack.enter_context(TarStream(stack.enter_context(store.open_commit(path))))
