@@ -219,7 +219,7 @@ def test_predictions_are_somebodys_or_are_refused(tmp_path: Path) -> None:
     (region,) = read(tmp_path, tree, made_by="yolo")[0].annotations.regions
     assert region.source is not None
     assert (region.score, region.source.annotator, region.texts[0].score) == (0.25, "yolo", 0.25)
-    with pytest.raises(SourceError, match="list of results.*made_by"):
+    with pytest.raises(SourceError, match=r"list of results.*made_by"):
         read(tmp_path, tree["annotations"])
 
 
@@ -229,7 +229,7 @@ def test_a_picture_has_the_licence_that_the_json_gives_it(tmp_path: Path) -> Non
 
 
 def test_what_is_missing_is_named_with_the_nearest_name(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="'one.jpg' for one; set images_url .*nearest name is '1.jpg'"):
+    with pytest.raises(SourceError, match=r"'one.jpg' for one; set images_url .*nearest name is '1.jpg'"):
         read(tmp_path, labels([image(1, "one.jpg")], [], "cup"))
     with pytest.raises(SourceError, match="bad_record"):
         read(tmp_path, {"images": [{"id": 1}]})
