@@ -25,7 +25,7 @@ from typing import Literal
 
 from fld_engine.schemas.masking import masked
 
-Trouble = Literal["gone", "forbidden", "credentials", "unavailable", "interrupted"]
+Trouble = Literal["gone", "forbidden", "credentials", "unavailable", "interrupted", "damaged"]
 """Why bytes could not be had, see `TransportError`."""
 
 
@@ -61,8 +61,9 @@ class TransportError(FldError):
     """Bytes could not be had, though they may be all right: no verdict on what they hold may come of it.
 
     `kind`: `gone` (listed, and not there now), `forbidden` (access to it is refused), `credentials` (expired, wrong or
-    missing), `unavailable` (the store answers that it cannot: errors of its own, throttling) or `interrupted` (no
-    connection, one that broke, no answer in time, fewer bytes than there are).
+    missing), `unavailable` (the store answers that it cannot: errors of its own, throttling), `interrupted` (no
+    connection, one that broke, no answer in time, fewer bytes than there are) or `damaged` (a member of an archive that
+    was had whole cannot be unpacked).
     """
 
     def __init__(self, message: str, kind: Trouble = "unavailable") -> None:

@@ -24,7 +24,7 @@ WAITS_S = (0.5, 2.0, 8.0)
 BLOCK_BYTES = 8 << 20
 """What is asked for at once of a file that is read from beginning to end."""
 
-DEFINITE: frozenset[Trouble] = frozenset({"gone", "forbidden"})
+DEFINITE: frozenset[Trouble] = frozenset({"gone", "forbidden", "damaged"})
 """Answers that do not change by asking again."""
 
 _ABSENT = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
@@ -39,6 +39,7 @@ _SAID: dict[Trouble, tuple[str, str]] = {
     "forbidden": ("access to it is refused", "ask for access, or leave it out, and run again"),
     "credentials": ("the store does not accept the credentials", CREDENTIALS_CURE),
     "unavailable": ("the store could not answer", "run again when it can"),
+    "damaged": ("it cannot be unpacked", "fetch the archive again"),
     "interrupted": ("the bytes did not arrive", "run again when the connection holds"),
 }
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fsspec.implementations.local import LocalFileSystem
 
 from fld_engine.engine.data.secrets import url_to_fs
 from fld_engine.engine.data.transport import DEFINITE, Range, StoredFile, asked, read_side_by_side, streamed
+from fld_engine.engine.sources.archives import chain_of, open_zip
 from fld_engine.engine.sources.item import Locator, Rejected, SourceChunk, too_large
 from fld_engine.schemas.errors import SourceError, TransportError
 
@@ -28,13 +29,32 @@ def locate(url: str) -> tuple[Any, str]:
     if "://" not in url or url.startswith("file://"):
         fs = LocalFileSystem()
         return fs, fs._strip_protocol(url)
+    if chain := chain_of(url):
+        outer, path = locate(chain.outer)
+        info = asked(chain.outer, lambda: outer.info(path))
+        return open_zip(outer, path, chain.outer, str((info["size"], version_of(info)))), chain.inner
     return url_to_fs(url, use_listings_cache=False)
+
+
+def path_on(url: str) -> str:
+    """The path of a file on its file system, which is not opened where it is a zip."""
+    chain = chain_of(url)
+    return chain.inner if chain else str(locate(url)[1])
+
+
+def version_of(entry: Mapping[str, Any]) -> str:
+    """The content that an entry of a listing has now, in its file system's terms; empty where it does not tell.
+
+    An object store's tag of the content, or the time of the last change, or the checksum that a zip has.
+    """
+    told = (entry.get(key) for key in ("ETag", "etag", "mtime", "LastModified", "last_modified", "updated", "CRC"))
+    return str(next((value for value in told if value), ""))
 
 
 def read_ranges(
     fs: Any, ranges: Sequence[Range], sizes: Sequence[int], urls: Sequence[str]
 ) -> Iterator[bytes | TransportError]:
-    """Bytes of each range in order, or that it is `gone` or `forbidden`; `sizes` bound how many are held at once.
+    """Bytes of each range in order, or an error of a `DEFINITE` kind; `sizes` bound how many are held at once.
 
     `sizes` are also what is there at least, 0 where that is not known. Every other `TransportError` is raised: it says
     nothing about the file.
@@ -52,13 +72,11 @@ def read_located(locators: Sequence[Locator]) -> Iterator[bytes]:
 
     Raises `SourceError` where something is no longer there, `TransportError` where it could not be had.
     """
-    for _, group in itertools.groupby(locators, key=lambda locator: locator.url.partition("://")[0]):
+    for _, group in itertools.groupby(locators, key=lambda locator: _file_system_of(locator.url)):
         same_fs = list(group)
         fs, _ = locate(same_fs[0].url)
         ranges: list[Range] = [
-            (locate(at.url)[1], at.offset, at.offset + at.length)
-            if at.kind == "tar"
-            else (locate(at.url)[1], None, None)
+            (path_on(at.url), at.offset, at.offset + at.length) if at.kind == "tar" else (path_on(at.url), None, None)
             for at in same_fs
         ]
         read = read_ranges(fs, ranges, [at.length for at in same_fs], [at.url for at in same_fs])
@@ -105,7 +123,7 @@ def read_files(chunk: SourceChunk, max_bytes: int) -> Iterator[tuple[str, bytes 
     A file that is gone, or that may not be read, is named where others of its chunk can be read to the end. Where none
     can, a mount, a bucket or an account is at fault, and no file: `TransportError`, as for any other failure.
     """
-    fs, base = locate(chunk.base)
+    fs, base = locate(chunk.url(chunk.files[0][0]) if chunk.kind == "zip" and chunk.files else chunk.base)
     full = {path: _path(chunk, base, path) for path, _ in chunk.files}
     odd = {p for p in full if isinstance(fs, LocalFileSystem) and irregular(full[p])}
     wanted = [(path, size) for path, size in chunk.files if size <= max_bytes and path not in odd]
@@ -123,7 +141,7 @@ def read_files(chunk: SourceChunk, max_bytes: int) -> Iterator[tuple[str, bytes 
         elif size > max_bytes:
             yield path, too_large(chunk.uri(path), size, max_bytes)
         elif isinstance(found := next(contents), TransportError):
-            absent = found
+            absent = found if found.kind != "damaged" else absent
             yield path, out_of_reach(chunk.uri(path), found)
         else:
             readable = readable or full[path]
@@ -133,7 +151,9 @@ def read_files(chunk: SourceChunk, max_bytes: int) -> Iterator[tuple[str, bytes 
 
 
 def out_of_reach(uri: str, error: TransportError) -> Rejected:
-    """A file that is gone or forbidden; the detail leaves out where on this machine it is."""
+    """A file that is gone, forbidden or damaged; the detail leaves out where on this machine it is."""
+    if error.kind == "damaged":
+        return Rejected(uri=uri, reason="corrupt", detail=str(error))
     detail = {"gone": "listed, and not there any more", "forbidden": "access to it is refused"}[error.kind]
     return Rejected(uri=uri, reason=error.kind, detail=detail)
 
@@ -150,7 +170,12 @@ def _path(chunk: SourceChunk, base: str, path: str) -> str:
     """A file on the file system of the chunk's base; `allow_outside` lets its name be an absolute one, or a URL."""
     inside = f"{base}/{path}" if path else base
     named = f"{chunk.base}/{path}" if path else chunk.base
-    return inside if (url := chunk.url(path)) == named else locate(url)[1]
+    return inside if (url := chunk.url(path)) == named else path_on(url)
+
+
+def _file_system_of(url: str) -> tuple[str, str]:
+    chain = chain_of(url)
+    return (chain.protocol, chain.outer) if chain else (url.partition("://")[0], "")
 
 
 def irregular(path: str) -> bool:

@@ -16,6 +16,7 @@ from pydantic import BeforeValidator, Field
 
 from fld_engine.engine.data.identity import Fields
 from fld_engine.engine.data.source_account import Reasons
+from fld_engine.engine.sources.archives import chain_of, in_zip
 from fld_engine.schemas.annotations import Annotations, Frozen, Source, Text
 from fld_engine.schemas.origins import Origin
 
@@ -46,8 +47,10 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 def _default_name(fields: dict[str, Any]) -> str:
     """The last part of the URL before any pattern: `photos`, `captions.json`; for `laion/{00..99}.tar`, `laion`."""
-    stem = re.split(r"[*?\[{]", str(fields.get("url", "")))[0]
-    if stem != fields.get("url"):
+    url = str(fields.get("url", ""))
+    url = url.rpartition("::")[2] if "://" in url.partition("::")[0] else url  # of what is in a zip, the zip's
+    stem = re.split(r"[*?\[{]", url)[0]
+    if stem != url:
         stem = posixpath.dirname(stem)
     name = posixpath.basename(stem.rstrip("/"))
     return name if name.strip(".") else "source"
@@ -56,11 +59,13 @@ def _default_name(fields: dict[str, Any]) -> str:
 class SourceSpec(Frozen):
     """One `--source`: where it is and how it is to be read.
 
-    `url` is any fsspec URL of a folder, a tar, a Parquet file or a COCO json, or a pattern of tars or Parquet files
-    with `*` or `{000..099}`. `kind` is `auto` (by the file names), `folder`, `tars`, `parquet`, `coco`, or the name
-    that another package gave its source, whose own settings are `params`. `name` opens every URI of the source, so two
-    sources should not share it. `images_url` is the image folder of a COCO json (default: the json's own folder). The
-    columns of Parquet are recognised by their usual names where they are not given.
+    `url` is any fsspec URL of a folder, a tar, a zip, a Parquet file or a COCO json, of what is in a zip
+    (`zip://path::address of the zip`), or a pattern of tars, zips or Parquet files with `*` or `{000..099}`. `kind` is
+    `auto` (by the file names), `folder`, `tars`, `zip`, `parquet`, `coco`, or the name that another package gave its
+    source, whose own settings are `params`. `name` opens every URI of the source, so two sources should not share it.
+    `images_url` is the image folder of a COCO json (default: the json's own folder). Columns of Parquet, and fields of
+    records beside images, are recognised by their usual names where they are not given; `caption_columns` may be paths
+    such as `sentences.raw`.
 
     A source's files are those under its own folder: what a Parquet, a json or a link names elsewhere is read only with
     `allow_outside`. `exif` says what the places in a COCO json are of, where an image's EXIF turns it and its boxes fit
@@ -156,8 +161,9 @@ class PassedOver(Frozen):
 class SourceItem:
     """An image that a source has. `uri` names its place in the dataset's own terms, `read` says how to get it again.
 
-    `annotations` carry their own `source`: `human` from COCO, `web` from captions in tars and Parquet. Labels are in
-    `source_label`. `licence` is the image's own, empty where it has that of its source.
+    `annotations` carry their own `source`: `human` from COCO, `web` from captions in tars and Parquet, `class_folder`
+    the class that the place tells. `source_label` is that class as it is written there, such as a WordNet id.
+    `licence` is the image's own, empty where it has that of its source.
     """
 
     uri: str
@@ -208,13 +214,17 @@ class SourceChunk(Frozen):
             return path
         if self.spec.allow_outside and path.startswith("/"):
             return f"{self.base.partition('://')[0]}://{path}"
+        if self.kind == "zip" and (found := in_zip(path)):
+            return f"zip://{found[1]}::{self.base}{'/' if found[0] else ''}{found[0]}"
+        if path and (chain := chain_of(self.base)):
+            return chain.below(path)
         return f"{self.base}/{path}" if path else self.base
 
     def uri(self, path: str) -> str:
         """Of a file; of one that label files speak of, they may be several sources of one folder."""
         if self.labelled:
             return f"{self.spec.name}#{path}"
-        return f"{self.spec.name}/{path}" if path else self.spec.name
+        return f"{self.spec.name}{'' if path.startswith('!') else '/'}{path}" if path else self.spec.name
 
 
 def extension(path: str) -> str:

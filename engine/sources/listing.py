@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from braceexpand import braceexpand
@@ -17,7 +18,8 @@ from fld_engine.engine.data.hashing import fingerprint
 from fld_engine.engine.data.secrets import referring, refers, resolved
 from fld_engine.engine.data.source_account import Counting, Example, Reasons
 from fld_engine.engine.data.transport import DEFINITE, asked
-from fld_engine.engine.sources.files import irregular, locate
+from fld_engine.engine.sources.archives import Chain, chain_of
+from fld_engine.engine.sources.files import irregular, locate, version_of
 from fld_engine.engine.sources.item import Rejected, SourceChunk, SourceSpec, extension, printable
 from fld_engine.schemas.errors import SourceError, TransportError
 
@@ -48,7 +50,12 @@ class Listing:
 
     def ending(self, extensions: Collection[str]) -> list[tuple[str, int]]:
         """Files whose names have one of these extensions, in order."""
-        return [(path, size) for path, size in self.files if extension(path or self.base) in extensions]
+        return [(path, size) for path, size in self.files if extension(self.name(path)) in extensions]
+
+    def name(self, path: str) -> str:
+        """The name of a listed file, also of the only one, which has no path."""
+        chain = chain_of(self.base)
+        return path or (chain.inner if chain else self.base)
 
     def passed_over(self, name: str, used: Collection[str], reason: str = "unknown_extension") -> Reasons:
         """What is set aside, and, for a `reason`, files that are not among the `used` ones; `name` is the source's."""
@@ -58,14 +65,21 @@ class Listing:
             counting.add("images", "passed_over", why, 1, Example(uri=printable(f"{name}/{path}")))
         return counting.account().images.passed_over
 
-    def chunk_a_file(self, spec: SourceSpec, kind: str, files: Sequence[tuple[str, int]]) -> list[SourceChunk]:
-        """A chunk for each of these files; whatever else is listed is passed over."""
-        passed_over = self.passed_over(spec.name, {path for path, _ in files})
+    def chunk_a_file(
+        self,
+        spec: SourceSpec,
+        kind: str,
+        files: Sequence[tuple[str, int]],
+        beside: Mapping[str, Files] = MappingProxyType({}),
+    ) -> list[SourceChunk]:
+        """A chunk for each of these files, after those `beside` it; whatever else is listed is passed over."""
+        parts = [(*beside.get(path, ()), (path, size)) for path, size in files]
+        passed_over = self.passed_over(spec.name, {path for part in parts for path, _ in part})
         return [
             SourceChunk(
-                spec=spec, kind=kind, base=self.base, files=(file,), stamp=self.stamp([file]), passed_over=passed_over
+                spec=spec, kind=kind, base=self.base, files=part, stamp=self.stamp(part), passed_over=passed_over
             )
-            for file in files
+            for part in parts
         ]
 
     def outside(self) -> str:
@@ -88,12 +102,14 @@ def list_files(url: str, name: str, *, allow_outside: bool = False) -> Listing:
     """
     with _telling(url):
         fs, path = locate(url)
+        if chain := chain_of(url):
+            return _list_zip(fs, chain, name)
         info = _info(fs, path, url)
         if info is None:
             return asked(url, lambda: _list_pattern(url, allow_outside))
         base = referring(fs.unstrip_protocol(path), url)
         if info["type"] != "directory":
-            return Listing(base, (("", int(info["size"] or 0)),), versions={"": _version(info)})
+            return Listing(base, (("", int(info["size"] or 0)),), versions={"": version_of(info)})
         # without it, a local folder that may not be entered would be left out in silence
         strict = {"on_error": "raise"} if isinstance(fs, LocalFileSystem) else {}
         found = asked(url, lambda: fs.find(path, detail=True, **strict))
@@ -182,7 +198,7 @@ def _list_pattern(url: str, allow_outside: bool) -> Listing:
         entries.update((full.removeprefix(prefix), entry) for full, entry in found.items())
     listed = {path: entry for path, entry in sorted(entries.items()) if path not in aside}
     files = [(path, int(entry["size"] or 0)) for path, entry in listed.items()]
-    versions = {path: _version(entry) for path, entry in listed.items()}
+    versions = {path: version_of(entry) for path, entry in listed.items()}
     where = referring(fs.unstrip_protocol(root), url).rstrip("/")
     listing = Listing(where, files, set_aside=aside, versions=versions)
     if not files:
@@ -190,13 +206,25 @@ def _list_pattern(url: str, allow_outside: bool) -> Listing:
     return listing
 
 
-def _version(entry: Mapping[str, Any]) -> str:
-    """The content that an entry of a listing has now, in its file system's terms; empty where it does not tell.
-
-    An object store's tag of the content, or else the time of the last change.
-    """
-    told = (entry.get(key) for key in ("ETag", "etag", "mtime", "LastModified", "last_modified", "updated"))
-    return str(next((value for value in told if value), ""))
+def _list_zip(fs: Any, chain: Chain, name: str) -> Listing:
+    """Files of a zip: one of its files, a folder of it, or those that a pattern matches."""
+    outer, path = locate(chain.outer)
+    address = referring(outer.unstrip_protocol(path), chain.outer)
+    if chain.inner and fs.isfile(chain.inner):
+        info = fs.info(chain.inner)
+        base = chain._replace(outer=address).at(chain.inner)
+        return Listing(base, (("", int(info["size"])),), versions={"": version_of(info)})
+    root = chain.inner
+    if re.search(r"[*?\[]", root):
+        root = re.split(r"[*?\[]", root)[0].rpartition("/")[0]
+        found = {one: entry for one, entry in fs.glob(chain.inner, detail=True).items() if entry["type"] == "file"}
+    else:
+        found = fs.find(root, detail=True)
+    if not found:
+        raise SourceError(f"{chain.at(chain.inner)} holds no file; list the zip to see what is in it")
+    prefix = f"{root}/" if root else ""
+    entries = {full.removeprefix(prefix): entry for full, entry in found.items()}
+    return _checked(chain._replace(outer=address).at(root), entries, name, {})
 
 
 def _links_aside(root: str, found: Mapping[str, Any], prefix: str, allow_outside: bool) -> dict[str, str]:
@@ -226,5 +254,5 @@ def _checked(base: str, entries: Mapping[str, Any], name: str, links: Mapping[st
     )
     good = [p for p in shown if p not in bad]
     files = tuple((p, int(entries[p]["size"] or 0)) for p in good)
-    versions = {p: _version(entries[p]) for p in good}
+    versions = {p: version_of(entries[p]) for p in good}
     return Listing(base, files, rejected, set_aside=aside, versions=versions)

@@ -23,7 +23,7 @@ from fld_engine.engine.sources.item import (
     SourceSpec,
 )
 from fld_engine.engine.sources.listing import list_files
-from fld_engine.engine.sources.reader import GROUP, ReadsAgain, SourceReader, UsesSettings
+from fld_engine.engine.sources.reader import GROUP, ChecksNew, ReadsAgain, SourceReader, StatesNumber, UsesSettings
 from fld_engine.schemas.errors import ConfigError, SourceError, unknown_name
 from fld_engine.schemas.kinds import FROM_SOURCES, Kind
 
@@ -35,7 +35,7 @@ OF_SOME_KINDS: Mapping[str, str] = {
     "made_by": "says who made the annotations of a COCO json",
     "image_column": "names a column of Parquet",
     "uri_column": "names a column of Parquet",
-    "caption_columns": "names columns of Parquet",
+    "caption_columns": "names columns of Parquet, and fields of records beside images",
 }
 """Settings of a source that not all kinds look at, and what they are for."""
 
@@ -53,6 +53,11 @@ class Source:
         if wrong := {chunk.kind for chunk in made} - {self.kind}:
             raise SourceError(f"source kind {self.kind!r} made chunks of kind {wrong.pop()!r}: its package is at fault")
         return made
+
+    def number(self, chunk: SourceChunk) -> int | None:
+        """Images that a chunk says it has, `None` where only reading it tells."""
+        reader = _reader(self.kind, self.spec)
+        return reader.number(chunk) if isinstance(reader, StatesNumber) else None
 
 
 def open_source(spec: SourceSpec) -> Source:
@@ -126,6 +131,17 @@ def _of_reader(chunk: SourceChunk, max_bytes: int) -> Iterator[ReadItem]:
         yield from _reader(chunk.kind, chunk.spec).read(chunk, max_bytes)
     except OSError as error:
         raise failed(chunk.base, error) from error
+
+
+def check_new(chunks: Sequence[SourceChunk]) -> None:
+    """Ask the readers of chunks that no ingest has read yet, for the first of each source.
+
+    Raises `SourceError` where one knows that its like are no images.
+    """
+    for chunk in {chunk.spec.name: chunk for chunk in reversed(chunks)}.values():
+        reader = _reader(chunk.kind, chunk.spec)
+        if isinstance(reader, ChecksNew):
+            reader.check_new(chunk)
 
 
 def read_items(locators: Sequence[Locator]) -> Iterator[bytes]:

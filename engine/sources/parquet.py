@@ -1,28 +1,29 @@
-"""Parquet with an image per row: its bytes, or a URI of them.
+"""Parquet with an image per row, or a list of them: their bytes, or the names of files beside the table.
 
-The image column holds bytes, or Hugging Face's struct of `bytes` and `path`. Columns that the source does not name are
-recognised by their usual names, first match first. Captions are from the web.
+The image column holds bytes, lists of `uint8`, or Hugging Face's struct of `bytes` and `path`. Columns that the source
+does not name are recognised by their usual names. Where there are bytes, an address beside them is not followed: a row
+without is refused. Captions are from the web; boxes under `objects` and classes under `label` are what people said. Of
+a row with several images each is one, and what the row says is of none of them.
 
-A URI is a name in the table's own folder, or an address of the web (http, https), which is fetched; any other is
-refused, unless the source says `allow_outside`.
+A name of a file is one in the table's own folder, unless the source says `allow_outside`. Addresses of the web are not
+fetched: a table of these is a list for `fetch`.
 """
 
 from __future__ import annotations
 
 import itertools
-import posixpath
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fld_engine.engine.data.secrets import refers
-from fld_engine.engine.data.transport import Range
-from fld_engine.engine.sources.arrow_text import flat, text_values
-from fld_engine.engine.sources.files import changed, locate, open_random, out_of_reach, read_ranges
+from fld_engine.engine.sources.arrow_text import byte_values, text_values
+from fld_engine.engine.sources.captions import in_value
+from fld_engine.engine.sources.class_labels import DESCRIPTIONS, names_beside
+from fld_engine.engine.sources.files import changed, open_random
+from fld_engine.engine.sources.img2dataset import extras
 from fld_engine.engine.sources.item import (
     Locator,
     PassedOver,
@@ -32,40 +33,27 @@ from fld_engine.engine.sources.item import (
     SourceItem,
     SourceSpec,
     too_large,
-    web_captions,
 )
 from fld_engine.engine.sources.listing import Listing, list_files
-from fld_engine.engine.sources.reach import resolve
+from fld_engine.engine.sources.parquet_columns import Columns, columns_of, read_columns
+from fld_engine.engine.sources.parquet_links import FETCH, Held, addresses_alone, fetched
 from fld_engine.engine.sources.reader import NoParams
+from fld_engine.engine.sources.said import Reading, Said
 from fld_engine.schemas.errors import SourceError, TransportError
 from fld_engine.schemas.kinds import Kind
-
-IMAGE_COLUMNS = ("image", "img", "jpg", "jpeg", "png", "webp", "bytes", "image_bytes", "img_bytes", "content")
-URI_COLUMNS = ("url", "uri", "image_url", "image_uri", "file_name", "image_path", "path")
-CAPTION_COLUMNS = ("caption", "captions", "text", "texts", "txt", "sentences", "TEXT")
-WEB_ADDRESSES = ("http", "https")
-PROTOCOLS = ("file", *WEB_ADDRESSES, "s3", "gs", "gcs", "az", "abfs", "hf", "memory")
-"""Where the URIs of a table may lead, those that are no web addresses with `allow_outside`."""
 
 BATCH_ROWS = 16
 """Rows held at once: enough requests in flight for URIs, little enough to hold for bytes."""
 
 _Scanned = Iterator[ReadItem]
-_Held = tuple[bytes, Locator] | Rejected
-
-
-@dataclass(frozen=True, slots=True)
-class _Columns:
-    image: str
-    uri: str
-    captions: tuple[str, ...]
+_UNREADABLE = (TransportError, OSError, pa.ArrowException)
 
 
 class ParquetSource:
     """Parquet files under a folder, of a pattern, or a single one; captions beside images are from the web."""
 
     Params = NoParams
-    brings: ClassVar[frozenset[Kind]] = frozenset({"brief_texts"})
+    brings: ClassVar[frozenset[Kind]] = frozenset({"brief_texts", "objects", "masks", "groundings"})
     uses: ClassVar[frozenset[str]] = frozenset({"image_column", "uri_column", "caption_columns"})
     expects = "Parquet file (.parquet)"
 
@@ -73,10 +61,10 @@ class ParquetSource:
 
     @staticmethod
     def recognises(listing: Listing) -> int:
-        return len(listing.ending({"parquet"}))
+        return len({path for path, _ in listing.ending({"parquet"})} - extras(listing))
 
     def chunks(self, spec: SourceSpec) -> Sequence[SourceChunk]:
-        """One chunk per file, sorted by path; only the footer of the first readable file is opened."""
+        """One chunk per file, sorted by path; only the first readable file is opened, for its columns."""
         listing = list_files(spec.url, spec.name, allow_outside=spec.allow_outside)
         files = listing.ending({"parquet"})
         if not files:
@@ -85,47 +73,69 @@ class ParquetSource:
             )
         made = listing.chunk_a_file(spec, "parquet", files)
         for chunk in made:
+            path, num_bytes = chunk.files[-1]
             try:
-                with _open(chunk.url(chunk.files[0][0]), chunk.files[0][1]) as file:
-                    _columns(file.schema_arrow, spec)
+                with _open(chunk.url(path), num_bytes) as file:
+                    columns = columns_of(file.schema_arrow, spec)
                 break
-            except (
-                TransportError,
-                OSError,
-                pa.ArrowException,
-            ):  # its chunk will say so; another file shows what the columns are
+            except _UNREADABLE:  # its chunk will say so; another file shows what the columns are
                 continue
-        return made
+        else:
+            return made
+        described = [one for one in listing.files if one[0].rpartition("/")[2] in DESCRIPTIONS]
+        if columns.classes or not described or not columns.others:
+            return made
+        return listing.chunk_a_file(spec, "parquet", files, beside={path: described for path, _ in files})
+
+    def check_new(self, chunk: SourceChunk) -> None:
+        """Raises `SourceError` for a list of addresses: what the web has is fetched once, in a stage of its own."""
+        path, num_bytes = chunk.files[-1]
+        with suppress(*_UNREADABLE), _open(chunk.url(path), num_bytes) as file:
+            columns = columns_of(file.schema_arrow, chunk.spec)
+            if not columns.image:
+                _check_addresses(file, columns, chunk.spec)
 
     def read(self, chunk: SourceChunk, max_bytes: int) -> Iterator[ReadItem]:
         """Rows in order; where a file is damaged, everything before the damage and one rejected row for the rest."""
-        ((path, num_bytes),) = chunk.files
+        *described, (path, num_bytes) = chunk.files
         uri, url = chunk.uri(path), chunk.url(path)
         row = 0
         try:
             with _open(url, num_bytes) as file:
-                columns = _columns(file.schema_arrow, chunk.spec)
-                names = [name for name in (columns.image, columns.uri, *columns.captions) if name]
+                columns = columns_of(file.schema_arrow, chunk.spec)
+                names = read_columns(file.schema_arrow, columns)
+                classes = columns.classes or names_beside(chunk, [name for name, _ in described])
                 yield from _not_read(file.schema_arrow, names, uri)
                 for batch in file.iter_batches(BATCH_ROWS, columns=names):
-                    yield from _rows(batch, row, chunk, columns, max_bytes)
+                    yield from _rows(batch, row, chunk, columns, Reading(columns.captions, classes), max_bytes)
                     row += batch.num_rows
         except SourceError as error:
             yield Rejected(uri=uri, reason="no_image_column", detail=str(error))
         except (OSError, pa.ArrowException) as error:
             yield Rejected(uri=uri, reason="corrupt", detail=f"from row {row} on: {error}")
 
+    def number(self, chunk: SourceChunk) -> int | None:
+        """Rows of the file; `None` where its footer cannot be read, or rows hold lists of images."""
+        path, num_bytes = chunk.files[-1]
+        try:
+            with _open(chunk.url(path), num_bytes) as file:
+                columns = columns_of(file.schema_arrow, chunk.spec)
+                return None if columns.several else int(file.metadata.num_rows)
+        except (OSError, pa.ArrowException, SourceError):
+            return None
+
     @staticmethod
     def read_again(locators: Sequence[Locator]) -> Iterator[bytes]:
         """Bytes of `parquet` locators, in order. Neighbours in one file, rows rising, are read in one pass.
 
-        Raises `SourceError` where a cell is no longer there.
+        `offset` of a locator is the place in the row's list of images. Raises `SourceError` where a cell is no longer
+        there.
         """
         for (url, column), group in itertools.groupby(locators, key=lambda at: (at.url, at.column)):
-            rows = [at.row for at in group]
+            cells = [(at.row, at.offset) for at in group]
             try:
                 with _open(url) as file:
-                    for rising in _rising(rows):
+                    for rising in _rising(cells):
                         yield from _cells(file, url, column, rising)
             except TransportError as error:
                 raise changed(url, error) from error
@@ -139,24 +149,15 @@ def _open(url: str, num_bytes: int | None = None) -> Iterator[Any]:
         yield file
 
 
-def _columns(schema: pa.Schema, spec: SourceSpec) -> _Columns:
-    """Which columns to read. Raises `SourceError` with those there are."""
-    missing = [n for n in (spec.image_column, spec.uri_column, *spec.caption_columns) if n and n not in schema.names]
-    if missing:
+def _check_addresses(file: Any, columns: Columns, spec: SourceSpec) -> None:
+    """Raises `SourceError` where the first rows have addresses of the web alone."""
+    batch = next(file.iter_batches(BATCH_ROWS, columns=[columns.uri]), None)
+    links = [] if batch is None else text_values(batch[columns.uri])
+    if address := addresses_alone(links):
         raise SourceError(
-            f"source {spec.url} has no column {', '.join(missing)}; its columns: {', '.join(schema.names)}"
+            f"source {spec.url} has no column of image bytes, and web addresses in column {columns.uri}, {address!r} "
+            f"for one: {FETCH}"
         )
-    images = [name for name in IMAGE_COLUMNS if name in schema.names and _holds_bytes(schema.field(name).type)]
-    uris = [name for name in URI_COLUMNS if name in schema.names and _is_text(schema.field(name).type)]
-    captions = spec.caption_columns or tuple(name for name in CAPTION_COLUMNS if name in schema.names)
-    image = spec.image_column or ("" if spec.uri_column else next(iter(images), ""))
-    uri = spec.uri_column or next(iter(uris), "")
-    if not image and not uri:
-        raise SourceError(
-            f"source {spec.url} has no column of image bytes or URIs that is known by name; its columns: "
-            f"{', '.join(schema.names)}; set image_column or uri_column"
-        )
-    return _Columns(image, uri, captions)
 
 
 def _not_read(schema: pa.Schema, names: Sequence[str], uri: str) -> Iterator[PassedOver]:
@@ -166,90 +167,98 @@ def _not_read(schema: pa.Schema, names: Sequence[str], uri: str) -> Iterator[Pas
             yield PassedOver(uri=f"{uri}:{field.name}", reason="column_not_read", detail=str(field.type))
 
 
-def _holds_bytes(kind: pa.DataType) -> bool:
-    if pa.types.is_struct(kind):
-        return any(field.name == "bytes" and _holds_bytes(field.type) for field in kind)
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind))
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
-
-
-def _rows(batch: pa.RecordBatch, first: int, chunk: SourceChunk, columns: _Columns, max_bytes: int) -> _Scanned:
-    ((path, _),) = chunk.files
+def _rows(
+    batch: pa.RecordBatch, first: int, chunk: SourceChunk, columns: Columns, reading: Reading, max_bytes: int
+) -> _Scanned:
+    path, _ = chunk.files[-1]
     url, places = chunk.url(path), [f"{chunk.uri(path)}#{first + i}" for i in range(batch.num_rows)]
-    images = batch[columns.image].to_pylist() if columns.image else [None] * batch.num_rows
+    images = byte_values(batch[columns.image]) if columns.image else [None] * batch.num_rows
     links = text_values(batch[columns.uri]) if columns.uri else [None] * batch.num_rows
-    held: dict[int, _Held] = {}
+    held: dict[int, list[Held]] = {}
     wanted: dict[int, str] = {}
     for i, (image, link) in enumerate(zip(images, links, strict=True)):
-        data = _cell(image)
         link = link or (image.get("path") if isinstance(image, dict) else None)
-        if data is not None:
-            held[i] = data, Locator(kind="parquet", url=url, row=first + i, column=columns.image)
+        where = Locator(kind="parquet", url=url, row=first + i, column=columns.image)
+        if isinstance(image, list):
+            held[i] = [*_listed(image, where, places[i])]
+        elif (data := _cell(image)) is not None:
+            held[i] = [(data, where)]
         elif link and isinstance(link, str):
             wanted[i] = link
-    held |= _fetch(wanted, chunk, places, max_bytes)
-    captions = list(zip(*(text_values(batch[name]) for name in columns.captions), strict=True)) or [()] * batch.num_rows
+    held |= {i: [one] for i, one in fetched(wanted, chunk, url, places, max_bytes).items()}
+    records = _records(batch, columns)
     for i, place in enumerate(places):
-        found = held.get(i) or Rejected(uri=place, reason="no_bytes", detail="neither image bytes nor a URI in the row")
-        if isinstance(found, Rejected):
-            yield found
-        elif len(found[0]) > max_bytes:
-            yield too_large(place, len(found[0]), max_bytes)
+        found = held.get(i) or [_no_bytes(place, records[i], columns)]
+        record = {name: value for name, value in records[i].items() if name not in columns.status}
+        if len(found) > 1:
+            yield from _of_several(record, columns, place, len(found))
+        for number, one in enumerate(found):
+            here = place if len(found) == 1 else f"{place}/{number}"
+            if isinstance(one, Rejected):
+                yield one
+            elif len(one[0]) > max_bytes:
+                yield too_large(here, len(one[0]), max_bytes)
+            else:
+                said = Said(here, one[0])
+                if len(found) == 1:
+                    said.add_record(record, here, reading, ignored=record)
+                annotations = said.annotations()
+                yield from said.others_of_image()
+                yield SourceItem(uri=here, source_label="", annotations=annotations, read=one[1]), one[0]
+
+
+def _records(batch: pa.RecordBatch, columns: Columns) -> list[dict[str, Any]]:
+    """What each row says beside its images, by column, or path of a caption."""
+    said: dict[str, list[Any]] = {}
+    for path in columns.captions:
+        name, *rest = [path] if path in batch.schema.names else path.split(".")
+        said[path] = text_values(batch[name], rest)
+    for name in (*columns.others, *columns.status):
+        try:
+            said[name] = batch[name].to_pylist()
+        except UnicodeDecodeError:  # Arrow does not check strings that it reads
+            said[name] = text_values(batch[name])
+    return [{name: values[i] for name, values in said.items()} for i in range(batch.num_rows)]
+
+
+def _no_bytes(place: str, record: dict[str, Any], columns: Columns) -> Rejected:
+    status = ": ".join(str(record[name]) for name in columns.status if record[name] is not None)
+    detail = "no image bytes in the row" if columns.image else "no name of a file in the row"
+    return Rejected(uri=place, reason="no_bytes", detail=f"{detail}{f'; its status is {status}' if status else ''}")
+
+
+def _of_several(record: dict[str, Any], columns: Columns, place: str, num_images: int) -> Iterator[PassedOver]:
+    """What a row says of several images together is of none of them."""
+    texts = sum(len(in_value(record[path])) for path in columns.captions)
+    number = texts + sum(record[name] is not None for name in columns.others)
+    if number:
+        detail = f"the row has {num_images} images"
+        yield PassedOver(
+            uri=place, reason="of_several_images", detail=detail, what="annotation", by="web", number=number
+        )
+
+
+def _listed(images: Sequence[Any], where: Locator, place: str) -> Iterator[Held]:
+    """The images of a row that has a list of them."""
+    for number, image in enumerate(images):
+        data = _cell(image)
+        if data is not None:
+            yield data, where.model_copy(update={"offset": number})
         else:
-            annotations, rejected = web_captions(flat(list(captions[i])), place)
-            yield from rejected
-            yield SourceItem(uri=place, source_label="", annotations=annotations, read=found[1]), found[0]
+            here = place if len(images) == 1 else f"{place}/{number}"
+            yield Rejected(uri=here, reason="no_bytes", detail="no image bytes in the row's list")
 
 
 def _cell(value: Any) -> bytes | None:
     """Bytes of an image cell, plain or in Hugging Face's struct."""
     data = value.get("bytes") if isinstance(value, dict) else value
+    if isinstance(data, list):
+        return bytes(number & 0xFF for number in data)  # in a struct, Arrow gives lists of numbers as such
     return data if isinstance(data, bytes) else None
 
 
-def _fetch(links: Mapping[int, str], chunk: SourceChunk, places: Sequence[str], max_bytes: int) -> dict[int, _Held]:
-    """What stands at the URIs of rows, fetched side by side for each protocol."""
-    held: dict[int, _Held] = {}
-    targets: dict[int, str] = {}
-    for i, link in links.items():
-        target, problem = _resolve(link, chunk)
-        if problem:
-            held[i] = Rejected(uri=places[i], reason="bad_uri", detail=f"{link!r}: {problem}")
-        else:
-            targets[i] = target
-    for _, same in itertools.groupby(sorted(targets, key=lambda i: targets[i]), key=lambda i: _protocol(targets[i])):
-        rows = list(same)
-        fs, _ = locate(targets[rows[0]])
-        ranges: list[Range] = [(locate(targets[i])[1], 0, max_bytes + 1) for i in rows]
-        read = read_ranges(fs, ranges, [0] * len(rows), [targets[i] for i in rows])
-        for i, found in zip(rows, read, strict=True):
-            if isinstance(found, TransportError):
-                held[i] = out_of_reach(places[i], found)
-            else:
-                held[i] = found, Locator(kind="file", url=targets[i], length=len(found))
-    return held
-
-
-def _protocol(url: str) -> str:
-    return url.partition("://")[0]
-
-
-def _resolve(link: str, chunk: SourceChunk) -> tuple[str, str]:
-    """(URL, why it may not be followed). Relative names are looked up beside the table."""
-    if "://" in link:
-        if _protocol(link) not in PROTOCOLS or "::" in link:
-            return "", f"expected a relative name or one of {', '.join(PROTOCOLS)}"
-        if _protocol(link) in WEB_ADDRESSES and not refers(link):
-            return link, ""
-    table = chunk.url(chunk.files[0][0])
-    return resolve(link, posixpath.dirname(table), allow_outside=chunk.spec.allow_outside)
-
-
-def _rising(rows: Sequence[int]) -> Iterator[list[int]]:
-    """Longest runs of rising row numbers."""
+def _rising(rows: Sequence[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
+    """Longest runs of rising rows and places in them."""
     start = 0
     for stop in range(1, len(rows) + 1):
         if stop == len(rows) or rows[stop] <= rows[stop - 1]:
@@ -257,20 +266,26 @@ def _rising(rows: Sequence[int]) -> Iterator[list[int]]:
             start = stop
 
 
-def _cells(file: Any, url: str, column: str, rows: list[int]) -> Iterator[bytes]:
-    """Cells of rising rows; row groups without any of them are not read."""
+def _cells(file: Any, url: str, column: str, cells: list[tuple[int, int]]) -> Iterator[bytes]:
+    """Images of rising rows and places in their lists; row groups without any of them are not read."""
     first = 0
     for group in range(file.num_row_groups):
         stop = first + file.metadata.row_group(group).num_rows
-        wanted = {row for row in rows if first <= row < stop}
+        wanted: dict[int, list[int]] = {}
+        for row, place in cells:
+            if first <= row < stop:
+                wanted.setdefault(row, []).append(place)
         for batch in file.iter_batches(BATCH_ROWS, row_groups=[group], columns=[column]) if wanted else ():
-            for row, value in enumerate(batch[column], start=first):
-                if row in wanted:
-                    data = _cell(value.as_py())
-                    if data is None:
+            rows = sorted(row for row in wanted if first <= row < first + batch.num_rows)
+            for row in rows:
+                (value,) = byte_values(batch[column].slice(row - first, 1))
+                for place in wanted[row]:
+                    one = value[place] if isinstance(value, list) and place < len(value) else value
+                    data = _cell(one)
+                    if data is None or (isinstance(value, list) and place >= len(value)):
                         raise SourceError(f"{url} had an image in row {row} when it was scanned, and now has none")
                     yield data
             first += batch.num_rows
         first = stop
-    if rows and rows[-1] >= first:
-        raise SourceError(f"{url} had a row {rows[-1]} when it was scanned, and now has {first} rows")
+    if cells and cells[-1][0] >= first:
+        raise SourceError(f"{url} had a row {cells[-1][0]} when it was scanned, and now has {first} rows")

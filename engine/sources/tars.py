@@ -1,19 +1,24 @@
-"""Tars in WebDataset layout: members with the same key (the name up to the first dot of its last part) are one sample.
+"""WebDataset tars: neighbouring members of one key (the name up to the first dot of its last part) are one sample.
 
-Of a sample, the first member with an image's extension is the image; `.txt` and the keys `caption`, `captions`, `text`
-and `texts` of `.json` are captions from the web; `.cls` is the label. Hidden members and other files are passed over.
+`samples` says which members are images, and what the others tell of them: captions from the web in `.txt` and its like
+and in `.json`, boxes and classes in `.json`, the class in `.cls`. Hidden members and other files are passed over.
+Compressed tars are streamed once to be scanned, and once more to be read again.
 """
 
 from __future__ import annotations
 
-import json
-import posixpath
+import bz2
+import gzip
+import itertools
+import lzma
 import tarfile
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import IO, ClassVar
+from typing import IO, Any, ClassVar, cast
 
-from fld_engine.engine.sources.files import open_streamed
+from fld_engine.engine.sources.classes import class_labels
+from fld_engine.engine.sources.files import changed, open_streamed
+from fld_engine.engine.sources.img2dataset import failures, tables_of
 from fld_engine.engine.sources.item import (
     IMAGE_EXTENSIONS,
     Locator,
@@ -26,84 +31,118 @@ from fld_engine.engine.sources.item import (
     clean_text,
     too_large,
     unsafe_name,
-    web_captions,
 )
 from fld_engine.engine.sources.listing import Listing, list_files
 from fld_engine.engine.sources.reader import NoParams
-from fld_engine.schemas.errors import SourceError
+from fld_engine.engine.sources.said import Reading, Said
+from fld_engine.engine.sources.samples import Member, add_text, key_and_suffix, sample_of, text_limit, told_of_all
+from fld_engine.schemas.errors import SourceError, TransportError
 from fld_engine.schemas.kinds import Kind
 
-CAPTION_KEYS = ("caption", "captions", "text", "texts")
-TEXT_SUFFIXES = frozenset({"txt", "json", "cls"})
-MAX_TEXT_BYTES = 2**20
-"""Larger `.txt`, `.json` and `.cls` members are not read."""
+TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+"""How the names of tars end."""
+MAX_MEMBERS = 256
+"""Members of one key that are held together; more of them are taken as further samples."""
 
-_HEADER_ERRORS = (tarfile.TarError, OSError, ValueError, LookupError, ArithmeticError, RecursionError, MemoryError)
+_OPENERS: dict[str, Any] = {"gz": gzip.open, "bz2": bz2.open, "xz": lzma.open}
+_DAMAGE = (EOFError, zlib.error, lzma.LZMAError)
+"""What decompressors raise on damaged bytes, beside `OSError`."""
+_HEADER_ERRORS = (
+    tarfile.TarError, OSError, ValueError, LookupError, ArithmeticError, RecursionError, MemoryError, *_DAMAGE,
+)  # fmt: skip
 """What `tarfile` raises on damaged headers."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Member:
-    """A regular file in a tar; `data` is `None` where it is too large to be read or is not needed."""
-
-    key: str
-    suffix: str
-    uri: str
-    offset: int
-    num_bytes: int
-    data: bytes | None
-
-
 class TarSource:
-    """Tars under a folder, of a pattern, or a single one; captions beside images are from the web."""
+    """Tars under a folder, of a pattern, or a single one, also compressed; captions beside images are from the web."""
 
     Params = NoParams
-    brings: ClassVar[frozenset[Kind]] = frozenset({"brief_texts"})
-    uses: ClassVar[frozenset[str]] = frozenset()
-    expects = "uncompressed tar (.tar)"
+    brings: ClassVar[frozenset[Kind]] = frozenset({"brief_texts", "objects", "masks", "groundings"})
+    uses: ClassVar[frozenset[str]] = frozenset({"caption_columns"})
+    expects = "tar (.tar, .tar.gz, .tgz, .tar.bz2, .tar.xz)"
 
     def __init__(self, params: NoParams) -> None: ...
 
     @staticmethod
     def recognises(listing: Listing) -> int:
-        return len(listing.ending({"tar"}))
+        return len(_tars(listing))
 
     def chunks(self, spec: SourceSpec) -> Sequence[SourceChunk]:
-        """One chunk per tar, sorted by path."""
+        """One chunk per tar, sorted by path, with the table that img2dataset writes beside it."""
         listing = list_files(spec.url, spec.name, allow_outside=spec.allow_outside)
-        tars = listing.ending({"tar"})
+        tars = _tars(listing)
         if not tars:
             raise SourceError(
-                f"source {spec.url} holds no .tar among its {len(listing.files)} files; "
-                f"compressed tars cannot be read in places: decompress them first{listing.outside()}"
+                f"source {spec.url} holds no {', '.join(TARS)} among its {len(listing.files)} files{listing.outside()}"
             )
-        return listing.chunk_a_file(spec, "tars", tars)
+        return listing.chunk_a_file(spec, "tars", tars, beside=tables_of(listing))
 
     def read(self, chunk: SourceChunk, max_bytes: int) -> Iterator[ReadItem]:
         """Samples in tar order; of a damaged tar everything before the damage, and one rejected row for the rest."""
-        ((path, num_bytes),) = chunk.files
-        with open_streamed(chunk.url(path), num_bytes) as stream:
+        path, num_bytes = chunk.files[-1]
+        for table, size in chunk.files[:-1]:
+            yield from failures(chunk.url(table), size, chunk.uri(table))
+        packed = _compression(path or chunk.base)
+        reading = Reading(captions=chunk.spec.caption_columns)
+        with open_streamed(chunk.url(path), num_bytes) as stored, _unpacked(stored, packed) as stream:
             seen: set[str] = set()
-            for found in _samples(_members(stream, num_bytes, chunk.uri(path), max_bytes)):
+            last = ""
+            members = _members(stream, 2**62 if packed else num_bytes, chunk.uri(path), max_bytes)
+            for found in _samples(members):
                 if isinstance(found, Rejected | PassedOver):
                     yield found
-                elif found[0].key in seen:
+                elif found[0].key in seen and found[0].key != last:
                     yield Rejected(
                         uri=found[0].uri, reason="duplicate_key", detail=f"key {found[0].key!r} was used before"
                     )
                 else:
-                    seen.add(found[0].key)
-                    yield from _sample(found, chunk.url(path), max_bytes)
+                    seen.add(last := found[0].key)
+                    kind = "tars" if packed else "tar"
+                    yield from _sample(found, Locator(kind=kind, url=chunk.url(path)), reading, max_bytes)
+
+    @staticmethod
+    def read_again(locators: Sequence[Locator]) -> Iterator[bytes]:
+        """Bytes of `tars` locators, in order: `length` bytes from `offset` of what a compressed tar unpacks to.
+
+        Neighbours in one tar, offsets rising, are read in one pass. Raises `SourceError` where the tar is gone, or
+        cannot be unpacked to there.
+        """
+        for url, group in itertools.groupby(locators, key=lambda at: at.url):
+            try:
+                with open_streamed(url) as stored, _unpacked(stored, _compression(url)) as stream:
+                    for at in group:
+                        stream.seek(at.offset)
+                        data = stream.read(at.length)
+                        if len(data) < at.length:
+                            raise EOFError(f"it ends before byte {at.offset + at.length}")
+                        yield data
+            except TransportError as error:
+                raise changed(url, error) from error
+            except (OSError, *_DAMAGE) as error:
+                raise SourceError(f"{url} could be read when it was scanned, and now not: {error}") from error
 
 
-def _samples(members: Iterable[_Member | Rejected | PassedOver]) -> Iterator[list[_Member] | Rejected | PassedOver]:
-    """Neighbours with the same key; members that are none come before the sample they stand in."""
-    group: list[_Member] = []
+def _tars(listing: Listing) -> list[tuple[str, int]]:
+    return [(path, size) for path, size in listing.files if listing.name(path).lower().endswith(TARS)]
+
+
+def _compression(path: str) -> str:
+    last = path.lower().rpartition(".")[2]
+    return {"tar": "", "tgz": "gz", "tbz2": "bz2", "txz": "xz"}.get(last, last)
+
+
+def _unpacked(stored: IO[bytes], compression: str) -> IO[bytes]:
+    return cast(IO[bytes], _OPENERS[compression](stored)) if compression else stored
+
+
+def _samples(members: Iterable[Member | Rejected | PassedOver]) -> Iterator[list[Member] | Rejected | PassedOver]:
+    """Neighbours of one key; members that are none come before the sample they stand in."""
+    group: list[Member] = []
     for member in members:
         if isinstance(member, Rejected | PassedOver):
             yield member
             continue
-        if group and member.key != group[0].key:
+        if group and (member.key != group[0].key or len(group) == MAX_MEMBERS):
             yield group
             group = []
         group.append(member)
@@ -111,59 +150,25 @@ def _samples(members: Iterable[_Member | Rejected | PassedOver]) -> Iterator[lis
         yield group
 
 
-def _sample(members: list[_Member], url: str, max_bytes: int) -> Iterator[ReadItem]:
-    parts: dict[str, _Member] = {}
-    for member in members:
-        if member.suffix in parts or (member.suffix in IMAGE_EXTENSIONS and parts.keys() & IMAGE_EXTENSIONS):
-            what = f"key {member.key!r} has a .{member.suffix} or another image already"
-            yield Rejected(uri=member.uri, reason="duplicate_key", detail=what)
-        else:
-            parts[member.suffix] = member
-    image = next((member for suffix, member in parts.items() if suffix in IMAGE_EXTENSIONS), None)
-    if image is None:
-        detail = f"the sample has only {', '.join('.' + suffix for suffix in parts)}"
-        yield Rejected(uri=members[0].uri, reason="no_image", detail=detail)
-        return
-    if image.data is None:
-        yield too_large(image.uri, image.num_bytes, max_bytes)
-        return
-    for suffix in sorted(parts.keys() - TEXT_SUFFIXES - {image.suffix}):
-        yield PassedOver(uri=parts[suffix].uri, reason="unknown_extension", of_image=image.uri)
-    captions: list[object] = []
-    label = ""
-    for suffix in ("txt", "json", "cls"):
-        said = _said(parts[suffix]) if suffix in parts else []
-        if isinstance(said, Rejected | PassedOver):
-            yield said.model_copy(update={"of_image": image.uri})
-        elif suffix == "cls":
-            label = clean_text("".join(map(str, said)))
-        else:
-            captions += said
-    annotations, rejected = web_captions(captions, image.uri)
-    yield from rejected
-    where = Locator(kind="tar", url=url, offset=image.offset, length=image.num_bytes)
-    yield SourceItem(uri=image.uri, source_label=label, annotations=annotations, read=where), image.data
+def _sample(members: list[Member], where: Locator, reading: Reading, max_bytes: int) -> Iterator[ReadItem]:
+    sample = sample_of(members)
+    yield from sample.others
+    for image in sample.images:
+        if image.data is None:
+            yield too_large(image.uri, image.num_bytes, max_bytes)
+            continue
+        said = Said(image.uri, image.data)
+        labels = [add_text(said, text, reading) for text in sample.of_image(image)]
+        label = clean_text("".join(labels))
+        annotations = said.annotations()
+        annotations = annotations.model_copy(update={"labels": (*annotations.labels, *class_labels(label))})
+        yield from said.others_of_image()
+        at = where.model_copy(update={"offset": image.offset, "length": image.num_bytes})
+        yield SourceItem(uri=image.uri, source_label=label, annotations=annotations, read=at), image.data
+    yield from told_of_all(sample)
 
 
-def _said(member: _Member) -> list[object] | Rejected | PassedOver:
-    """What a text member says: the caption keys of a `.json`, the whole of any other."""
-    if member.data is None:
-        large = too_large(member.uri, member.num_bytes, MAX_TEXT_BYTES)
-        return large.model_copy(update={"what": "annotation", "by": "web"})
-    try:
-        text = member.data.decode("utf-8-sig")
-        fields = json.loads(text) if member.suffix == "json" else {"text": text}
-    except (ValueError, RecursionError) as error:
-        detail = f"{type(error).__name__}: {error}"
-        return Rejected(uri=member.uri, reason="bad_text", detail=detail, what="annotation", by="web")
-    values = [fields[key] for key in CAPTION_KEYS if key in fields] if isinstance(fields, dict) else []
-    if not values:
-        detail = f"none of the keys {', '.join(CAPTION_KEYS)}"
-        return PassedOver(uri=member.uri, reason="form_not_read", detail=detail, what="annotation", by="web")
-    return [caption for value in values for caption in (value if isinstance(value, list) else [value])]
-
-
-def _members(stream: IO[bytes], num_bytes: int, uri: str, max_bytes: int) -> Iterator[_Member | Rejected | PassedOver]:
+def _members(stream: IO[bytes], num_bytes: int, uri: str, max_bytes: int) -> Iterator[Member | Rejected | PassedOver]:
     """Members in order; the last thing that comes is why the tar could not be read to its end, if it could not."""
     try:
         tar = tarfile.open(fileobj=stream, mode="r:")  # noqa: SIM115 - the caller closes the stream
@@ -182,18 +187,23 @@ def _members(stream: IO[bytes], num_bytes: int, uri: str, max_bytes: int) -> Ite
         stream.seek(tar.offset)
         mark = stream.read(tarfile.BLOCKSIZE)
     except _HEADER_ERRORS as error:
-        reason = "empty" if num_bytes == 0 else "truncated" if "end of data" in str(error) else "corrupt"
+        reason = "empty" if num_bytes == 0 else "truncated" if _ended(error) else "corrupt"
         yield Rejected(uri=uri, reason=reason, detail=f"{type(error).__name__}: {error}")
         return
     if len(mark) < tarfile.BLOCKSIZE:
-        yield Rejected(uri=uri, reason="truncated", detail=f"ends at byte {num_bytes} without an end-of-archive mark")
+        where = "without an end-of-archive mark"
+        yield Rejected(uri=uri, reason="truncated", detail=f"ends at byte {min(num_bytes, tar.offset)} {where}")
     elif any(mark):
         yield Rejected(uri=uri, reason="corrupt", detail=f"no header at byte {tar.offset}; nothing after it is read")
 
 
+def _ended(error: BaseException) -> bool:
+    return isinstance(error, EOFError) or "end of data" in str(error)
+
+
 def _member(
     stream: IO[bytes], info: tarfile.TarInfo, uri: str, max_bytes: int
-) -> _Member | Rejected | PassedOver | None:
+) -> Member | Rejected | PassedOver | None:
     """One member, read; `None` for folders, which hold nothing."""
     place = f"{uri}!{info.name}"
     name = info.name.removeprefix("./")
@@ -205,12 +215,12 @@ def _member(
         return Rejected(uri=place, reason="not_a_file", detail="a link, a device or a sparse file is not followed")
     if any(part.startswith(".") for part in name.split("/")):
         return PassedOver(uri=place, reason="hidden")
-    folder, base = posixpath.split(name)
-    stem, _, suffix = base.partition(".")
-    suffix = suffix.lower()
-    limit = max_bytes if suffix in IMAGE_EXTENSIONS else MAX_TEXT_BYTES if suffix in TEXT_SUFFIXES else -1
+    key, suffix = key_and_suffix(name)
+    limit = max_bytes if suffix.rpartition(".")[2] in IMAGE_EXTENSIONS else text_limit(suffix)
     data = None
     if info.size <= limit:
         stream.seek(info.offset_data)
         data = stream.read(info.size)
-    return _Member(posixpath.join(folder, stem), suffix, place, info.offset_data, info.size, data)
+        if len(data) < info.size:
+            raise EOFError(f"ends inside member {info.name!r}")
+    return Member(key, suffix, place, info.offset_data, info.size, data)

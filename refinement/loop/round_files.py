@@ -52,8 +52,9 @@ class RoundFiles:
         return gold_of(of_people(source_tables(self.store, partition.standing, gold=True)))
 
     def empty_gold(self, partition: RoundPartition) -> dict[str, Row]:
-        """Gold images about which people said nothing at all, by id, as rows of the images table."""
+        """Gold images on which people say nothing at all is, by id, as rows of the images table."""
         told = of_people(source_tables(self.store, partition.standing, gold=True))
+        del told["absences"]
         named = {image for table in told.values() for image in table["image_id"].to_pylist()}
         table = PartitionImages(self.store, partition.standing, self.limits).table
         return {row["id"]: row for row in table.filter(table["gold"]).to_pylist() if row["id"] not in named}

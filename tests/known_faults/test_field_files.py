@@ -13,17 +13,15 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from fld_engine.schemas.errors import ConfigError, SourceError, TransportError
+from fld_engine.schemas.errors import SourceError
 from tests.hostile import tar_bytes
 from tests.known_faults.field import (
     AT,
     BT,
     A,
     B,
-    Case,
     Row,
     compressed,
-    faults,
     ingested,
     said_of,
     write,
@@ -86,36 +84,26 @@ def failed_downloads(folder: Path) -> Row:
     return {"url": "t.parquet"}
 
 
-PARQUET: dict[str, Case] = {
+PARQUET: dict[str, tuple[Callable[[Path], Row], Row]] = {
     "a list of images a row": (
         list_of_images,
         {"images": 3},
-        "a column of lists is no column of images",
-        SourceError,
     ),
     "a list of images, unnamed": (
         unnamed_list_of_images,
         {"images": 3},
-        "a column called images is not looked at",
-        SourceError,
     ),
     "numbered captions": (
         numbered_captions,
         {"texts": [f"caption {k}" for k in range(5)]},
-        "caption_0 is not a column's usual name",
-        AssertionError,
     ),
     "Hugging Face's objects": (
         hugging_face_objects,
         {"objects": [("cup", AT), ("pot", BT)]},
-        "a column of boxes is not read",
-        AssertionError,
     ),
     "rows whose download failed": (
         failed_downloads,
         {"images": 1, "rejected": ["no_bytes"]},
-        "where bytes are missing, the address is followed",
-        AssertionError,
     ),
 }
 
@@ -199,38 +187,28 @@ def fractions(corners: tuple[int, ...]) -> list[float]:
     return [x1 / WH[0], y1 / WH[1], x2 / WH[0], y2 / WH[1]]
 
 
-TARS: dict[str, Case] = {
+TARS: dict[str, tuple[Callable[[Path], Row], Row]] = {
     "compound extensions": (
         compound_extensions,
         {"images": 1, "texts": ["a cup"]},
-        "key.image.jpg is no image",
-        SourceError,
     ),
-    "compressed tars": (compressed_tars, {"images": 3}, "compressed tars are passed over in silence", AssertionError),
+    "compressed tars": (compressed_tars, {"images": 3}),
     "captions by name": (
         captions_by_name,
         {"images": 2, "texts": ["a cup", "a pot"]},
-        "caption_columns is refused for tars",
-        ConfigError,
     ),
     "members .caption and .text": (
         text_members,
         {"images": 2, "texts": ["a cup", "a pot"]},
-        "only .txt is a caption",
-        AssertionError,
     ),
-    "SA-1B": (sa_1b, {"images": 1, "objects": [("", AT)], "num_masks": 1}, "its masks are not read", AssertionError),
+    "SA-1B": (sa_1b, {"images": 1, "objects": [("", AT)], "num_masks": 1}),
     "GRIT": (
         grit,
         {"texts": ["a cup and a pot"], "phrases": [("a cup", AT), ("a pot", BT)]},
-        "its noun chunks are not read",
-        AssertionError,
     ),
     "img2dataset's folder": (
         img2dataset,
         {"images": 2, "texts": ["box 0", "box 1"]},
-        "a Parquet beside tars is another kind of source",
-        SourceError,
     ),
 }
 
@@ -271,25 +249,23 @@ def chained_address(folder: Path) -> Row:
     return {"url": f"zip://val2017::{folder}/val2017.zip", "name": "src", "kind": "folder"}
 
 
-FOLDERS: dict[str, Case] = {
+FOLDERS: dict[str, tuple[Callable[[Path], Row], Row]] = {
     "captions beside pictures": (
         captions_beside,
         {"images": 2, "texts": ["a caption of 0", "a caption of 1"]},
-        ".txt beside a picture is passed over in silence",
-        AssertionError,
     ),
     "metadata.jsonl": (
         image_folder,
         {"images": 1, "texts": ["a caption"], "objects": [("cup", AT)]},
-        "metadata.jsonl is passed over in silence",
-        AssertionError,
     ),
-    "a zip": (zip_file, {"images": 1}, "a zip is no source", SourceError),
-    "a folder in a zip": (chained_address, {"images": 1}, "what is in a zip is looked for on the disk", TransportError),
+    "a zip": (zip_file, {"images": 1}),
+    "a folder in a zip": (chained_address, {"images": 1}),
 }
 
+CASES = {**PARQUET, **TARS, **FOLDERS}
 
-@pytest.mark.parametrize(("writer", "right"), faults({**PARQUET, **TARS, **FOLDERS}))
+
+@pytest.mark.parametrize(("writer", "right"), [pytest.param(*case, id=name) for name, case in CASES.items()])
 def test_a_source_says_what_its_publisher_says_is_in_it(
     tmp_path: Path, writer: Callable[[Path], Row], right: Row
 ) -> None:
@@ -299,7 +275,6 @@ def test_a_source_says_what_its_publisher_says_is_in_it(
     assert found == {**found, **right}
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="a type that is not read is called a missing image")
 def test_bytes_as_a_list_of_numbers_are_read_or_refused_by_their_type(tmp_path: Path) -> None:
     """Spark's arrays of bytes: the picture, or a message that names `list<…uint8>`.
 

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
+from fld_engine.engine.sources.archives import folder_at
 from fld_engine.engine.sources.coco.authors import wrong_maker
 from fld_engine.engine.sources.coco.index import load_index, read_index
 from fld_engine.engine.sources.coco.labels import CocoLabels
@@ -34,7 +35,7 @@ class CocoSource:
     """A COCO json and the folder with its images."""
 
     Params = NoParams
-    brings: ClassVar[frozenset[Kind]] = FROM_SOURCES
+    brings: ClassVar[frozenset[Kind]] = FROM_SOURCES - {"labels", "absences"}  # places and captions are what it is for
     uses: ClassVar[frozenset[str]] = frozenset({"images_url", "exif", "crowd", "made_by"})
     expects = "COCO json (one .json, given by its own URL)"
 
@@ -69,7 +70,7 @@ class CocoSource:
 
 
 def _images_url(spec: SourceSpec) -> str:
-    return spec.images_url or spec.url.rpartition("/")[0] or "."
+    return spec.images_url or folder_at(spec.url)
 
 
 def _json_in(listing: Listing, spec: SourceSpec) -> str:

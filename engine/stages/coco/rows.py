@@ -54,7 +54,7 @@ def write_piece(store: Store, task: CocoPartition) -> CocoPiece:
     """Numbers of images, regions and categories are given when all pieces are put together."""
     view = load_view(store, task.partition, task.reads)
     kept = exported(view)
-    classes = {name: _classes(view.annotations[name].to_pylist()) for name in ("labels", "absences")}
+    classes = {name: _classes(table.to_pylist()) for name, table in view.of_sources.items()}
     rows = {
         "images": [_image(row, classes) for row in kept["images"].to_pylist()],
         "regions": list(_regions(kept, view.annotations["masks"].to_pylist())),

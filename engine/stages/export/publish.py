@@ -111,7 +111,7 @@ def _small_files(manifest: Manifest) -> dict[str, bytes]:
         SIZES: sizes_json(manifest.shards),
         **wids_files(manifest.shards),
         **energon_files(manifest.shards),
-        **contract_files(),
+        **contract_files(classes=bool(manifest.facts.classes)),
     }
 
 

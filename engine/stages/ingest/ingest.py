@@ -17,7 +17,7 @@ from fld_engine.engine.data.unread import note_unread
 from fld_engine.engine.plan.config import RunConfig
 from fld_engine.engine.plan.stages import Driver
 from fld_engine.engine.plan.tasks import ARITHMETIC, Lane, Task
-from fld_engine.engine.sources.open import open_source
+from fld_engine.engine.sources.open import check_new, open_source
 from fld_engine.engine.stages.ingest.account import accounts_of, known_of
 from fld_engine.engine.stages.ingest.again import REPLAY, chunks_again, looked_again
 from fld_engine.engine.stages.ingest.covered import Covered, readings_of
@@ -90,6 +90,7 @@ def ingest(driver: Driver) -> IngestRecord | None:
     if not chunks:
         note_unread(store, ())  # what was left before is not in the sources any more
         return None
+    check_new([named.chunk for named in chunks])
     number = len(journal) + 1
     chunks, results = scan_chunks(driver, chunks, f"ingest/{number:06d}")
     if not chunks:

@@ -7,7 +7,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from fld_engine.engine.sources.arrow_text import flat, text_values
+from fld_engine.engine.sources.arrow_text import text_values
+from fld_engine.engine.sources.captions import in_value
 
 WORDS = ["a dog", None, "a cät", "", "a dog"]
 LISTS: list[Any] = [["a dog", "a cat"], None, [], [None, "é"], ["a dog", "a dog"]]
@@ -54,4 +55,4 @@ def test_what_is_no_text_comes_as_it_is_and_is_not_made_one() -> None:
     """A number is no caption, and a struct without text none either; the reader counts both."""
     assert text_values(pa.array([1, None])) == [1, None]
     assert text_values(pa.array([{"score": 0.5}])) == [{}]
-    assert flat([["a", ["b"]], "c", None]) == ["a", "b", "c", None]
+    assert in_value([["a", ["b"]], "c", None]) == ["a", "b", "c"]

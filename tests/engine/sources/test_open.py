@@ -53,13 +53,13 @@ def faulty(extended: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 def zips(tmp_path: Path) -> Path:
     """Two zips of two images each, and a file that only calls itself one."""
     (tmp_path / "zips").mkdir()
-    for number, name in enumerate(("a.zip", "b.zip")):
+    for number, name in enumerate(("a.cbz", "b.cbz")):
         with zipfile.ZipFile(tmp_path / "zips" / name, "w", zipfile.ZIP_DEFLATED) as archive:
             for folder in ("cats", "dogs"):
                 info = zipfile.ZipInfo(f"{folder}/1.jpg")
                 info.comment = f"One of the {folder}.".encode()
                 archive.writestr(info, jpeg(quality=40 + number + 10 * len(folder) + ord(folder[0]) % 5))
-    (tmp_path / "zips/broken.zip").write_bytes(b"not a zip")
+    (tmp_path / "zips/broken.cbz").write_bytes(b"not a zip")
     return tmp_path / "zips"
 
 
@@ -75,9 +75,9 @@ def test_a_source_of_another_package_is_recognised_by_its_files_and_its_images_a
     zips: Path, tmp_path: Path
 ) -> None:
     items, rejected = scan(SourceSpec(url=str(zips)))
-    assert [item.uri for item, _ in items] == [f"zips/{z}.zip!{name}/1.jpg" for z in "ab" for name in ("cats", "dogs")]
+    assert [item.uri for item, _ in items] == [f"zips/{z}.cbz!{name}/1.jpg" for z in "ab" for name in ("cats", "dogs")]
     assert [item.annotations.texts[0].text for item, _ in items[:2]] == ["One of the cats.", "One of the dogs."]
-    assert [(one.uri, one.reason) for one in rejected] == [("zips/broken.zip", "corrupt")]
+    assert [(one.uri, one.reason) for one in rejected] == [("zips/broken.cbz", "corrupt")]
     (tmp_path / "plain.jpg").write_bytes(jpeg())
     plain = Locator(kind="file", url=str(tmp_path / "plain.jpg"), length=len(jpeg()))
     stored = [Locator.model_validate_json(item.read.model_dump_json()) for item, _ in items]
@@ -121,7 +121,7 @@ def test_a_kind_that_is_not_installed_is_refused_by_the_config_with_its_path() -
 @pytest.mark.parametrize(
     ("name", "given", "setting", "value", "purpose"),
     [
-        ("x.tar", {"kind": "tars"}, "caption_columns", ["re_caption"], "names columns of Parquet"),
+        ("x.json", {"kind": "coco"}, "caption_columns", ["re_caption"], "names columns of Parquet"),
         ("photos", {"kind": "folder"}, "images_url", "elsewhere", "image folder of a COCO json"),
         ("photos", {"kind": "folder"}, "exif", "raw", "what the boxes of a COCO json are of"),
         ("x.parquet", {"kind": "parquet"}, "class_folders", False, "for folders of images"),
@@ -140,8 +140,8 @@ def test_a_setting_that_does_nothing_for_a_kind_is_refused_with_what_it_is_for(
 
 def test_a_setting_is_refused_for_a_source_whose_kind_shows_in_its_files(tmp_path: Path) -> None:
     (tmp_path / "one.jpg").write_bytes(jpeg())
-    with pytest.raises(ConfigError, match=r"source photos\.caption_columns: \('alt',\) does nothing.*'folder'"):
-        open_source(SourceSpec(url=str(tmp_path), name="photos", caption_columns=("alt",)))
+    with pytest.raises(ConfigError, match=r"source photos\.uri_column: 'alt' does nothing.*'folder'"):
+        open_source(SourceSpec(url=str(tmp_path), name="photos", uri_column="alt"))
     assert open_source(SourceSpec(url=str(tmp_path), class_folders=False)).kind == "folder"
 
 
@@ -171,13 +171,13 @@ def test_settings_that_are_left_out_enter_no_chunk(tmp_path: Path) -> None:
 def test_a_package_at_fault_is_named_before_anything_is_packed(zips: Path) -> None:
     with pytest.raises(SourceError, match="source kind 'wrong-chunks' made chunks of kind 'zipped'"):
         open_source(SourceSpec(url=str(zips), kind="wrong-chunks")).chunks()
-    with pytest.raises(SourceError, match=r"'wrong-locators' says of zips/a\.zip!cats/1\.jpg .*as 'zipped'"):
+    with pytest.raises(SourceError, match=r"'wrong-locators' says of zips/a\.cbz!cats/1\.jpg .*as 'zipped'"):
         scan(SourceSpec(url=str(zips), kind="wrong-locators"))
 
 
 @pytest.mark.usefixtures("extended")
 def test_what_may_come_with_a_source_is_what_its_reader_says_and_anything_where_that_is_not_known() -> None:
     told = {kind: brings(SourceSpec(url="x", kind=kind)) for kind in ("folder", "tars", "zipped", "auto", "not-here")}
-    assert not told["folder"]
-    assert told["tars"] == told["zipped"] == {"brief_texts"}
+    assert told["zipped"] == {"brief_texts"}
+    assert {"brief_texts", "objects"} <= told["folder"] == told["tars"] < FROM_SOURCES
     assert told["auto"] == told["not-here"] == FROM_SOURCES

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -140,3 +141,63 @@ def test_a_damaged_table_stands_beside_good_ones(tmp_path: Path, whole: bytes) -
     items, rejected = scan(tmp_path)
     assert len(items) == 2
     assert [(r.uri, r.reason) for r in rejected] == [(f"{tmp_path.name}/a.parquet", "corrupt")]
+
+
+def test_rows_with_lists_of_images_are_read_again_by_their_place(tmp_path: Path) -> None:
+    """A caption of several pictures is of none of them, and counted; of a list of one, it is that one's."""
+    images = [jpeg(quality=q) for q in range(20, 25)]
+    rows = [images[:2], [images[2]], [], None, [None, images[3]], [images[4]]]
+    table = pa.table({"images": pa.array(rows, pa.list_(pa.binary())), "text": list("abcdef")})
+    pq.write_table(table, tmp_path / "x.parquet", row_group_size=2)
+    items, rejected = scan(tmp_path / "x.parquet")
+    uris = ["#0/0", "#0/1", "#1", "#4/1", "#5"]
+    assert [item.uri.removeprefix("x.parquet") for item, _ in items] == uris
+    assert [[t.text for t in item.annotations.texts] for item, _ in items] == [[], [], ["b"], [], ["f"]]
+    assert [(r.uri.removeprefix("x.parquet"), r.reason) for r in rejected] == [
+        ("#2", "no_bytes"),
+        ("#3", "no_bytes"),
+        ("#4/0", "no_bytes"),
+    ]
+    order = [4, 0, 1, 3, 2]
+    assert list(read_items([items[i][0].read for i in order])) == [items[i][1] for i in order]
+
+
+CLASSES = {"info": {"features": {"label": {"names": ["cat", "dog"], "_type": "ClassLabel"}}}}
+
+
+@pytest.mark.parametrize("where", ["the table", "dataset_info.json", "README.md", "nowhere"])
+def test_numbered_classes_have_the_names_that_the_set_gives_them(tmp_path: Path, where: str) -> None:
+    """A number without a name is no class that anybody could learn: it is counted, and no label."""
+    table = pa.table({"image": pa.array([jpeg(), jpeg(quality=30)], pa.binary()), "label": [1, 0]})
+    if where == "the table":
+        table = table.replace_schema_metadata({"huggingface": json.dumps(CLASSES)})
+    (tmp_path / "data").mkdir()
+    pq.write_table(table, tmp_path / "data/train-00000-of-00001.parquet")
+    if where == "dataset_info.json":
+        (tmp_path / where).write_text(json.dumps(CLASSES["info"]))
+    if where == "README.md":
+        names = "{names: {'0': cat, '1': dog}}"
+        (tmp_path / where).write_text(
+            f"---\ndataset_info:\n  features:\n  - {{name: label, dtype: {{class_label: {names}}}}}\n---\n"
+        )
+    items, rejected = scan(tmp_path)
+    found = [[(one.label, one.source and one.source.annotator) for one in item.annotations.labels] for item, _ in items]
+    assert found == ([[], []] if where == "nowhere" else [[("dog", "human")], [("cat", "human")]])
+    assert not rejected
+
+
+def test_images_named_in_a_column_of_images_are_files_beside_the_table(tmp_path: Path) -> None:
+    """As training sets of chat models have them: `image` is text."""
+    (tmp_path / "a.jpg").write_bytes(jpeg())
+    columns = {"image": pa.array(["a.jpg"]).dictionary_encode(), "sentences": [{"raw": "A cat.", "tokens": ["A"]}]}
+    pq.write_table(pa.table(columns), tmp_path / "x.parquet")
+    ((item, data),), _ = scan(tmp_path / "x.parquet", caption_columns=("sentences.raw",))
+    assert (data, [t.text for t in item.annotations.texts]) == (jpeg(), ["A cat."])
+    with pytest.raises(SourceError, match=r"no column sentences\.text"):
+        scan(tmp_path / "x.parquet", caption_columns=("sentences.text",))
+
+
+def test_a_column_of_another_type_is_refused_with_its_type(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"image": [[[1.5]]], "url": ["x.jpg"]}), tmp_path / "x.parquet")
+    with pytest.raises(SourceError, match=r"column image .* is list<.*double.*expected bytes"):
+        scan(tmp_path / "x.parquet", image_column="image")

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
 import tarfile
+from collections import Counter
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fld_engine.engine.sources.item import MAX_TEXT_CHARS, Rejected, SourceChunk, SourceItem, SourceSpec
+from fld_engine.engine.sources.item import MAX_TEXT_CHARS, PassedOver, Rejected, SourceChunk, SourceItem, SourceSpec
 from fld_engine.engine.sources.open import open_source, read_chunk, read_items
 from fld_engine.schemas.errors import SourceError
 from tests.hostile import jpeg, photograph, tar_bytes, write_hostile_tar
@@ -37,6 +43,9 @@ def test_samples_have_captions_labels_and_bytes(tmp_path: Path) -> None:
     assert (first.uri, first.source_label, data) == ("x.tar!./a/0001.JPG", "281", jpeg())
     assert [t.text for t in first.annotations.texts] == ["A cat <loc_1> with </s> markup.", "A tabby.", "Ears."]
     assert {t.source.annotator for t in first.annotations.texts if t.source} == {"web"}, "found captions are not human"
+    assert [(one.label, one.source and one.source.annotator) for one in first.annotations.labels] == [
+        ("281", "class_folder")
+    ]
     assert second.annotations.texts == (), "an empty caption is no caption"
     assert list(read_items([second.read, first.read])) == [photograph("coffee.png"), jpeg()]
 
@@ -150,3 +159,77 @@ def test_patterns_and_folders_list_tars_in_order(tmp_path: Path) -> None:
         scan(f"{tmp_path}/s-{{10..12}}.tar")
     with pytest.raises(SourceError, match="matches no file"):
         scan(f"{tmp_path}/t-*.tar")
+
+
+def said(path: Path, **spec: object) -> tuple[dict[str, list[str]], Counter[str]]:
+    """Captions by member, and reasons of everything that became none."""
+    over: list[PassedOver] = []
+    reasons: Counter[str] = Counter()
+    found: dict[str, list[str]] = {}
+    source = open_source(SourceSpec.model_validate({"url": str(path), "name": "s", **spec}))
+    for one in (one for chunk in source.chunks() for one in read_chunk(chunk, passed_over=over.append)):
+        if isinstance(one, Rejected):
+            reasons[one.reason] += 1
+        else:
+            found[one[0].uri.rpartition("!")[2]] = [text.text for text in one[0].annotations.texts]
+    for one in over:
+        reasons[one.reason] += one.number
+    return found, reasons
+
+
+def test_of_a_sample_with_several_pictures_each_is_an_image_and_what_tells_of_all_is_of_none(tmp_path: Path) -> None:
+    """A caption of two pictures is true of neither; one that bears a picture's own word is that one's."""
+    members = [
+        ("1.left.jpg", jpeg(quality=30)),
+        ("1.right.jpg", jpeg(quality=31)),
+        ("1.depth.png", photograph("coffee.png")),
+        ("1.txt", b"two views of a cat"),
+        ("1.right.txt", b"a cat from the right"),
+        ("2.mask.png", photograph("coffee.png")),
+        ("3.v2.jpg", jpeg(quality=32)),
+        ("3.v2.json", b'{"TEXT": "a cat", "width": 3}'),
+    ]
+    (tmp_path / "x.tar").write_bytes(tar_bytes(members))
+    found, reasons = said(tmp_path / "x.tar")
+    assert found == {"1.left.jpg": [], "1.right.jpg": ["a cat from the right"], "3.v2.jpg": ["a cat"]}
+    assert reasons == {"of_several_images": 1, "another_picture": 1, "no_image": 1, "key_not_read": 1}
+
+
+@pytest.mark.parametrize("ending", ["tar.gz", "tgz", "tar.bz2", "tar.xz"])
+def test_compressed_tars_are_read_again_in_any_order_and_cut_ones_to_where_they_are_whole(
+    tmp_path: Path, ending: str
+) -> None:
+    pack = {"gz": gzip.compress, "tgz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}[ending.split(".")[-1]]
+    path = tmp_path / f"x.{ending}"
+    path.write_bytes(pack(GOOD))
+    items, rejected = scan(path)
+    assert not rejected
+    assert [t.text for item, _ in items for t in item.annotations.texts] == ["A cat."] * 3
+    assert list(read_items([items[i][0].read for i in (0, 2, 1)])) == [items[i][1] for i in (0, 2, 1)]
+    path.write_bytes(pack(GOOD)[:-2000])
+    _, rejected = scan(path)
+    assert [one.reason for one in rejected] in (["truncated"], ["corrupt"])
+    with pytest.raises(SourceError, match="could be read when it was scanned"):
+        list(read_items([item.read for item, _ in items]))
+
+
+def test_a_name_of_captions_that_is_given_stands_for_all_others(tmp_path: Path) -> None:
+    """Recaptioned sets have the old and the new text: unless the new one is named, the old one is read."""
+    record = b'{"caption": "old", "re_caption": "new", "key": "1"}'
+    (tmp_path / "x.tar").write_bytes(tar_bytes([("1.jpg", jpeg()), ("1.jpg.json", record)]))
+    assert said(tmp_path / "x.tar")[0] == {"1.jpg": ["old"]}
+    found, reasons = said(tmp_path / "x.tar", caption_columns=("re_caption",))
+    assert found == {"1.jpg": ["new"]}
+    assert reasons == {"key_not_read": 2}
+
+
+def test_addresses_that_img2dataset_could_not_fetch_are_counted_by_their_status(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/00000.tar").write_bytes(tar_bytes([("000000000.jpg", jpeg())]))
+    table = {"key": ["0", "1", "2"], "status": ["success", "failed_to_download", "failed_to_download"]}
+    pq.write_table(
+        pa.table({**table, "error_message": [None, "HTTP Error 404", "timeout"]}), tmp_path / "out/00000.parquet"
+    )
+    found, reasons = said(tmp_path / "out")
+    assert found == {"000000000.jpg": []}
+    assert reasons == {"failed_to_download": 2}

@@ -1,4 +1,4 @@
-"""Images in zip files: a source whose images cannot be had as ranges of a file, for they are compressed."""
+"""Images in comic book archives, which are zips: compressed, so that they cannot be had as ranges of a file."""
 
 from __future__ import annotations
 
@@ -37,21 +37,21 @@ class ZippedImages:
         folder: str = ""
 
     brings: ClassVar[frozenset[Kind]] = frozenset({"brief_texts"})
-    expects = "zip of images (.zip)"
+    expects = "comic book archive (.cbz)"
 
     def __init__(self, params: Params) -> None:
         self.params = params
 
     @staticmethod
     def recognises(listing: Listing) -> int:
-        return len(listing.ending({"zip"}))
+        return len(listing.ending({"cbz"}))
 
     def chunks(self, spec: SourceSpec) -> Sequence[SourceChunk]:
         """One chunk per zip, sorted by path."""
         listing = list_files(spec.url, spec.name)
-        zips = listing.ending({"zip"})
+        zips = listing.ending({"cbz"})
         if not zips:
-            raise SourceError(f"source {spec.url} holds no .zip among its {len(listing.files)} files")
+            raise SourceError(f"source {spec.url} holds no .cbz among its {len(listing.files)} files")
         return [
             SourceChunk(spec=spec, kind=KIND, base=listing.base, files=(file,), stamp=listing.stamp([file]))
             for file in zips
