@@ -87,7 +87,7 @@ def _from_corners(box: list[float]) -> list[float]:
 
 
 def _is_box(box: Any) -> bool:
-    return isinstance(box, list) and len(box) == 4 and all(math.isfinite(value) for value in box)
+    return isinstance(box, list) and len(box) == 4 and all(isinstance(v, float) and math.isfinite(v) for v in box)
 
 
 def _corners(records: list[Row], sizes: Mapping[str, Wh]) -> None:

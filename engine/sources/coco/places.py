@@ -120,7 +120,7 @@ def _decoded(rle: Mapping[str, Any], image_wh: tuple[int, int], bbox: Any) -> Bi
 def _fills(mask: Bitmap, bbox: Any) -> bool:
     """Whether a mask reaches to all sides of a box and no further, within two pixels."""
     rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
-    if not len(rows) or not isinstance(bbox, list) or len(bbox) != 4:
+    if not len(rows) or not isinstance(bbox, list) or [type(value) for value in bbox] != [float] * 4:
         return False
     x, y, w, h = bbox
     around = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)

@@ -104,8 +104,8 @@ def _image(row: Row, classes: Mapping[str, Mapping[str, list[Row]]]) -> Row:
 
 def _regions(kept: Mapping[str, Any], masks: list[Row]) -> Iterator[Row]:
     best: dict[str, Row] = {}
-    for mask in sorted(masks, key=lambda mask: (-mask["score"], mask["id"])):
-        best.setdefault(mask["subject_id"], mask)
+    for row in sorted(masks, key=lambda mask: (-mask["score"], mask["id"])):
+        best.setdefault(row["subject_id"], row)
     texts: dict[str, list[Row]] = {}
     for text in kept["region_texts"].to_pylist():
         if text["kind"] in TEXTS:

@@ -188,7 +188,8 @@ VALUES = st.recursive(
 )
 FIELDS = (
     "id", "image_id", "category_id", "bbox", "segmentation", "caption", "granularity", "iscrowd",
-    "utf8_string", "points", "legibility", "tokens_positive",
+    "utf8_string", "points", "legibility", "tokens_positive", "attributes", "area", "bbox_mode", "category_name",
+    "segments_info", "keypoints", "fld_annotator", "fld_texts", "fld_mask",
 )  # fmt: skip
 
 
