@@ -196,6 +196,10 @@ def test_a_round_whose_worker_and_driver_were_killed_has_the_same_bytes(
     assert digests(again / "rounds/base") == digests(root / "rounds/base")
     assert "regions" in done.stdout
     assert "refused" in done.stdout
+    costs = json.loads((again / "run.json").read_bytes())[-1]["summary"]["costs"]
+    assert costs["stages"]["training"]["cpu_s"] > 0, "the student that was still to be trained"
+    students_looked = [name for name, cost in costs["specialists"].items() if cost["images"] > 0]
+    assert students_looked, "the students that looked again"
 
 
 def test_without_gold_specialists_that_agree_are_a_proxy_that_is_named(
