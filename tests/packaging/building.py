@@ -36,7 +36,7 @@ def build_wheel(folder: Path) -> Path:
 
 
 def interpreter(version: str) -> str:
-    """A Python of that version on the path or among pyenv's, whose shims on the path need not run; empty without one."""
+    """A Python of that version on the path or among those of pyenv, whose shims need not run; empty without one."""
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
     found = [shutil.which(f"python{version}"), *map(str, sorted(pyenv.glob(f"{version}.*/bin/python")))]
     return next((path for path in found if path and _runs(path)), "")
