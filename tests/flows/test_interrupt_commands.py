@@ -36,7 +36,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     (folder / "ids.txt").write_text("\n".join(some))
     (folder / "broken").touch()
     params = {"regions": 3, "raise_on": some, "raise_while": str(folder / "broken")}
-    config = fake_config(folder / "photos", annotators={"first": {"use": "fake", "params": params, "batch_size": 3}})
+    annotators = {"first": {"use": "fake", "params": params, "batch_size": 3}}
+    config = fake_config(folder / "photos", annotators=annotators, limits={"max_failed_share": 0.9})
     run_pipeline(folder / "root", config)
     (folder / "root/config.yaml").write_text(dump_config(config))
     (folder / "broken").unlink()
