@@ -24,6 +24,7 @@ from fld_engine.flows.errors import arguments_of, told_to_people
 from fld_engine.flows.gc import gc_app
 from fld_engine.flows.inspect import inspect_app
 from fld_engine.flows.installed import config_app, installed_app
+from fld_engine.flows.look import look_app
 from fld_engine.flows.models import models_app
 from fld_engine.flows.options import (
     Address,
@@ -63,6 +64,7 @@ says what to do about each.
 """
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help=HELP)
 app.add_typer(inspect_app)
+app.add_typer(look_app)
 app.add_typer(doctor_app)
 app.add_typer(gc_app)
 app.add_typer(installed_app)

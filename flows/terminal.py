@@ -107,6 +107,9 @@ def print_explanation(found: Explanation) -> None:
             f"  left out: it shows {shown.entry} of {shown.list} (found by {shown.how}, distance {shown.distance:g})",
             markup=False,
         )
+    for told in found.classes:
+        what = "class" if told.said == "labels" else "absent class"
+        out.print(f"  {what}: {told.label} ({told.score:.2f}, by {told.source})", markup=False)
     table = Table("what", "annotation", "score", "by", "verdict", "decided on")
     for a in found.annotations:
         what = " ".join(str(v) for v in a.what.values() if v != "")
@@ -123,14 +126,19 @@ def print_sources(sources: Mapping[str, SourceAccount]) -> None:
     """What each source holds and what became of it, every loss by its reason."""
     for name, account in sources.items():
         out.print(f"source {name}", markup=False)
-        for what, tally in account.tallies().items():
-            if not tally.seen:
-                continue
-            over = f", passed over {tally.num_passed_over}" if tally.num_passed_over else ""
-            out.print(f"  {NAMES[what]}: seen {tally.seen}, read {tally.read}, refused {tally.num_refused}{over}")
-            for fate, reasons in (("refused", tally.refused), ("passed over", tally.passed_over)):
-                if reasons:
-                    out.print(f"    {fate}: {reasons_of(reasons)}", markup=False)
+        print_account(account)
+
+
+def print_account(account: SourceAccount, *, details: bool = False) -> None:
+    """What became of what a source holds; `details` say of each example why."""
+    for what, tally in account.tallies().items():
+        if not tally.seen:
+            continue
+        over = f", passed over {tally.num_passed_over}" if tally.num_passed_over else ""
+        out.print(f"  {NAMES[what]}: seen {tally.seen}, read {tally.read}, refused {tally.num_refused}{over}")
+        for fate, reasons in (("refused", tally.refused), ("passed over", tally.passed_over)):
+            if reasons:
+                out.print(f"    {fate}: {reasons_of(reasons, details=details)}", markup=False)
 
 
 def leave(plan: Plan) -> None:

@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Any, NamedTuple
 
-MAJOR, MINOR = 1, 1
+MAJOR, MINOR = 1, 2
 """Version of the samples that this file was written with. It reads every minor version of its major one: a minor
 version adds keys, and takes none away nor changes their types; what this file does not know it passes over."""
 

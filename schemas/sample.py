@@ -1,8 +1,9 @@
 """The json of an exported sample: one image with everything kept about it, all three families and the targets.
 
-Every sample has the same keys and types: no nulls, no optional keys, no maps. An absent quadrilateral or mask is an
-empty list. Numbers that can be fractional are floats and are written with a decimal point, so that a reader which
-infers types from the first samples infers the right ones. Coordinates are pixels of the upright image.
+Every sample of an export has the same keys and types: no nulls, no maps. `labels` and `absences` are there where the
+sources of the root tell any classes of whole images. An absent quadrilateral or mask is an empty list. Numbers that can
+be fractional are floats and are written with a decimal point, so that a reader which infers types from the first
+samples infers the right ones. Coordinates are pixels of the upright image.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from fld_engine.schemas.annotations import Granularity, RegionKind, RegionTextKind, Source, Status
 from fld_engine.schemas.tasks import Task
 
-SAMPLE_VERSION, SAMPLE_MINOR = 1, 1
+SAMPLE_VERSION, SAMPLE_MINOR = 1, 2
 """Version of the json. The major one, its key `schema`, is raised when a key goes or a type changes; the minor one, in
 the published JSON Schema, when a key is added. A reader of a major version reads all of its minor ones."""
 
@@ -158,10 +159,22 @@ class UnsaidEntry(_Part):
     annotation_ids: tuple[str, ...]
 
 
+class LabelEntry(_Part):
+    """A class of the whole image that a source tells, or one that it says is not there. `score` is its confidence.
+
+    `source.annotator` is `human`, `class_folder` where the folder of the image is called so, or the name of a model.
+    """
+
+    label: str
+    score: Number
+    source: SourceEntry
+
+
 class Sample(_Part):
     """One exported image; `schema_` is the key `schema`, which pydantic keeps for itself.
 
-    `unsaid` came with version 1.1.
+    `unsaid` came with version 1.1, `labels` and `absences` with 1.2: both stand in all samples of an export, by people
+    first, then by folders, then by models, the surest first, or in none.
     """
 
     schema_: Literal[1] = Field(alias="schema")
@@ -173,9 +186,13 @@ class Sample(_Part):
     groundings: tuple[GroundingEntry, ...]
     targets: tuple[TargetEntry, ...]
     unsaid: tuple[UnsaidEntry, ...] = ()
+    labels: tuple[LabelEntry, ...] = ()
+    absences: tuple[LabelEntry, ...] = ()
 
 
-LATER_KEYS = frozenset({"unsaid"})
+CLASS_KEYS = ("labels", "absences")
+"""Keys of samples of a root whose sources tell classes of whole images."""
+LATER_KEYS = frozenset({"unsaid", *CLASS_KEYS})
 """Keys that samples of version 1.0 lack."""
 
 
@@ -257,6 +274,7 @@ _target = pa.struct(
     [("task", _string), ("prompt", _string), ("target", _string), ("annotation_ids", pa.list_(_string))]
 )
 _unsaid = pa.struct([("task", _string), ("reason", _string), ("annotation_ids", pa.list_(_string))])
+_label = pa.struct([("label", _string), ("score", _double), ("source", _source)])
 
 SAMPLE = pa.schema(
     [
@@ -269,6 +287,8 @@ SAMPLE = pa.schema(
         ("groundings", pa.list_(_grounding)),
         ("targets", pa.list_(_target)),
         ("unsaid", pa.list_(_unsaid)),
+        ("labels", pa.list_(_label)),
+        ("absences", pa.list_(_label)),
     ]
 )
-"""Arrow schema of a sample's json."""
+"""Arrow schema of a sample's json, all its keys there."""

@@ -16,15 +16,16 @@ from fld_engine.schemas.kinds import Kind
 class ComposedCaptioner:
     """Brief, detailed and more detailed texts that say what is known and nothing else.
 
-    A text's score is the mean score of the facts it states. An image of which nothing is known gets no text.
+    A text's score is the mean score of the facts it states. An image of which nothing is known gets no text. Classes
+    are those of a classifier, of people, and of folders; what people say is not on an image is not stated.
     """
 
     class Params(SceneParams):
         """Which facts are sure enough to be stated."""
 
     version = 1
-    requires: frozenset[Kind] = frozenset({"labels", "objects"})
-    optional: frozenset[Kind] = frozenset({"scene_text"})
+    requires: frozenset[Kind] = frozenset({"objects"})
+    optional: frozenset[Kind] = frozenset({"labels", "absences", "scene_text"})
     produces: frozenset[Kind] = frozenset({"brief_texts", "detailed_texts"})
     resources = Resources(cpus=1, memory_mb=100)
     batch_size = 64

@@ -10,10 +10,12 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
+from fld_engine.annotators.composed.classes import absent_names, by_people, classes_of
 from fld_engine.annotators.composed.english import common_name, quotable
 from fld_engine.annotators.composed.lexicon import PORTABLE, SETTINGS, SURFACES, is_kind_of
 from fld_engine.engine.data.geometry import nms_keep
 from fld_engine.schemas.annotations import Annotations, Box, Frozen, Label, Region
+from fld_engine.schemas.names import name_key
 
 Relation = Literal["on", "next to", "in front of", "above", "below"]
 
@@ -83,12 +85,18 @@ class Scene:
 
 def scene_of(known: Annotations, image_wh: tuple[int, int], params: SceneParams) -> Scene:
     """The facts in labels, object regions and text regions of one image that are sure enough."""
-    objects = [r for r in known.regions if r.kind == "object" and r.texts and r.score >= params.min_object_score]
-    objects = _one_per_thing(objects, known.labels, params.same_thing_iou)
-    things = list(_things(objects, known.labels, image_wh, params))
+    labels, absent = classes_of(known), absent_names(known)
+    objects = [
+        region
+        for region in known.regions
+        if region.kind == "object" and region.texts and region.score >= params.min_object_score
+        if by_people(region) or name_key(common_name(_category(region))) not in absent
+    ]
+    objects = _one_per_thing(objects, labels, params.same_thing_iou)
+    things = list(_things(objects, labels, image_wh, params))
     setting, setting_score = "", 0.0
-    if known.labels and known.labels[0].score >= params.min_label_score:
-        name, score = common_name(known.labels[0].label), known.labels[0].score
+    if labels and (by_people(labels[0]) or labels[0].score >= params.min_label_score):
+        name, score = common_name(labels[0].label), labels[0].score
         if things and name in SETTINGS:
             setting, setting_score = SETTINGS[name], score
         elif name and all(_is_unnamed(thing) and not is_kind_of(name, thing.category) for thing in things):
@@ -143,7 +151,7 @@ def _things(
         upright = _is_upright(boxes[0], image_wh)
         scores = [region.score for region in regions]
         noun = common_name(category)
-        kinds = (label for label in labels if label.score >= params.min_kind_score)
+        kinds = (label for label in labels if by_people(label) or label.score >= params.min_kind_score)
         kind = next((label for label in kinds if is_kind_of(common_name(label.label), category)), None)
         if kind is not None and len(regions) == 1:
             noun = common_name(kind.label)

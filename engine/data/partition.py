@@ -16,7 +16,7 @@ from fld_engine.engine.data.people import said_once
 from fld_engine.engine.data.records import FileRecord, OutputRecord, PartitionOutputs, PartitionRecord, record_path
 from fld_engine.engine.data.rows import concat
 from fld_engine.engine.data.store import Store
-from fld_engine.engine.data.view import PartitionView
+from fld_engine.engine.data.view import OF_NO_SOURCE, PartitionView
 from fld_engine.schemas.tables import ANNOTATION_TABLES, VERDICT_TARGETS
 
 
@@ -199,13 +199,16 @@ def load_view(store: Store, record: PartitionRecord, committed: PartitionOutputs
     outputs = {step: output(step, fingerprint) for step, fingerprint in committed.outputs.items()}
     verdicts = output("verdicts", committed.verdicts) if committed.verdicts else {}
     carried = carried_status(store, record)
+    said = source_tables(store, record, gold=False)
+    specialists = pa.array(sorted({*committed.outputs, *committed.specialists}), pa.string())
     return PartitionView(
         id=record.id,
         images=PartitionImages(store, record, ImageLimits()).table,
-        annotations=concat([source_tables(store, record, gold=False), *outputs.values()]),
+        annotations=concat([said, *outputs.values()]),
         status={step: tables["status"] for step, tables in outputs.items()}
         | {name: table for _, name, table in carried},
         verdicts={target: verdicts[target] for target in VERDICT_TARGETS if target in verdicts},
         producers=dict(committed.producers) | {family: (name,) for family, name, _ in carried},
         gold=source_tables(store, record, gold=True),
+        of_sources={n: said[n].filter(pc.invert(pc.is_in(said[n]["annotator"], specialists))) for n in OF_NO_SOURCE},
     )

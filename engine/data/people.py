@@ -18,6 +18,7 @@ from fld_engine.engine.data.geometry import Ints, pairwise_iou
 from fld_engine.engine.data.region_names import region_classes
 from fld_engine.engine.data.things import is_kind_of, same_thing
 from fld_engine.schemas.kinds import OWN_TEXTS
+from fld_engine.schemas.names import name_key
 from fld_engine.schemas.origins import Origin
 
 ANOTHER_FILE_IOU = 0.7
@@ -34,7 +35,8 @@ def said_once(tables: Tables) -> dict[str, pa.Table]:
     Regions of one kind on one image are one where their names mean the same thing (`same_thing`; what is read must be
     the same words) and their boxes overlap by `ANOTHER_FILE_IOU`, or `SAME_FILE_IOU` in one file; of two files, each
     box of one goes with the one of the other that it overlaps best. The first stays, with the name that says most and
-    the first mask. Equal texts are one, with the phrases of both.
+    the first mask. Equal texts are one, with the phrases of both. So are classes of one name, and absences, those that
+    folders tell among them; a class that is said to be there and not to be there stays both.
     """
     return _once(tables)[0]
 
@@ -45,7 +47,7 @@ def said_again(tables: Tables) -> dict[str, str]:
 
 
 def _once(tables: Tables) -> tuple[dict[str, pa.Table], dict[str, str]]:
-    once, again = _texts_once(dict(tables))
+    once, again = _texts_once(_classes_once(tables))
     regions = once["regions"]
     rows = np.flatnonzero(pc.equal(regions["annotator"], Origin.HUMAN).to_numpy(zero_copy_only=False))
     leaders, namers = _groups(regions.take(pa.array(rows)), once["region_texts"])
@@ -118,6 +120,29 @@ def _near(regions: pa.Table) -> Iterator[tuple[float, int, int]]:
             iou = np.triu(pairwise_iou(boxes[rows], boxes[rows]), k=1)
             found += [(float(iou[i, j]), int(rows[i]), int(rows[j])) for i, j in np.argwhere(iou >= ANOTHER_FILE_IOU)]
     yield from sorted(found, key=lambda pair: (-pair[0], *pair[1:]))
+
+
+# ------------------------------------------------------------------------------------------------------- classes
+
+
+def _classes_once(tables: Tables) -> dict[str, pa.Table]:
+    once = dict(tables)
+    for name in ("labels", "absences"):
+        table = once[name]
+        seen: set[tuple[str, str, str]] = set()
+        columns = (table[column].to_pylist() for column in ("image_id", "annotator", "label"))
+        keep = [
+            annotator not in (Origin.HUMAN, Origin.CLASS_FOLDER) or _is_new(seen, (image, annotator, name_key(label)))
+            for image, annotator, label in zip(*columns, strict=True)
+        ]
+        once[name] = table if all(keep) else table.filter(pa.array(keep, pa.bool_()))
+    return once
+
+
+def _is_new(seen: set[tuple[str, str, str]], key: tuple[str, str, str]) -> bool:
+    known = key in seen
+    seen.add(key)
+    return not known
 
 
 # --------------------------------------------------------------------------------------------------------- texts

@@ -21,6 +21,7 @@ from fld_engine.engine.data.partition import PartitionImages, revises, said_tabl
 from fld_engine.engine.data.records import PartitionRecord
 from fld_engine.engine.data.store import Store
 from fld_engine.schemas.annotations import Annotations
+from fld_engine.schemas.origins import Origin
 from fld_engine.schemas.tables import PLACES
 
 Row = dict[str, Any]
@@ -46,16 +47,27 @@ class Place:
         return {"id": image_id, **{name: getattr(self, name) for name in self.__slots__}}
 
     def says_what(self, other: Place) -> bool:
-        """Whether both say the same, wherever they stand and whatever revision of a file they were read from."""
+        """Whether both say the same, wherever they stand and whatever revision of a file they were read from.
+
+        A class that the place itself tells is that of `source_label`: places of older roots have no more of it.
+        """
         marks = ("source_label", "licence", "gold")
         if any(getattr(self, name) != getattr(other, name) for name in marks):
             return False
-        return self.annotations == other.annotations or content(self.annotations) == content(other.annotations)
+        return self.annotations == other.annotations or self.words == other.words
+
+    @property
+    def words(self) -> str:
+        """What is said of the image, but for what follows from `source_label`, as `content`."""
+        return content(self.annotations, but_by=Origin.CLASS_FOLDER)
 
 
-def content(annotations: str) -> str:
-    """Annotations without the revisions of the files they were read from, as canonical JSON."""
-    return canonical_json(_plain(json.loads(annotations), None))
+def content(annotations: str, *, but_by: str = "") -> str:
+    """Annotations without the revisions of the files they were read from, and labels by `but_by`: canonical JSON."""
+    said = json.loads(annotations)
+    if but_by and said.get("labels"):
+        said["labels"] = [label for label in said["labels"] if label["source"]["annotator"] != but_by]
+    return canonical_json(_plain(said, None))
 
 
 def _plain(value: Any, above: Mapping[str, Any] | None) -> Any:

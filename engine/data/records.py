@@ -85,15 +85,19 @@ class PartitionOutputs(Frozen):
     """Where everything committed about a partition is.
 
     `verdicts` and `fingerprint` (of its coverage) are fingerprints, `outputs` maps annotator → fingerprint in graph
-    order, `producers` annotation family → the annotators that write it.
+    order, `producers` annotation family → the annotators that write it. `specialists` are the annotators whose rows may
+    stand among those of sources, as they do after a round of refinement.
     """
 
-    in_fingerprints: ClassVar[Fields] = Fields(always=("verdicts", "outputs", "producers", "fingerprint"))
+    in_fingerprints: ClassVar[Fields] = Fields(
+        always=("verdicts", "outputs", "producers", "fingerprint"), never=("specialists",)
+    )
 
     verdicts: str  # fingerprint
     outputs: Mapping[str, str]
     producers: Mapping[str, tuple[str, ...]]
     fingerprint: str
+    specialists: tuple[str, ...] = ()
 
 
 def record_path(step: str, partition: str, fingerprint: str) -> str:

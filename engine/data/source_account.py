@@ -1,14 +1,14 @@
 """What became of everything that a source holds: read, refused or passed over, by reason, with examples.
 
-One account a source: of its images, of what people said and of what was found on the web. A scan counts, a journal
-keeps, and accounts of several ingests add up.
+One account a source: of its images, and of what people, the web, models and the folders of images say. A scan counts, a
+journal keeps, and accounts of several ingests add up.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from pydantic import Field
 
@@ -17,10 +17,17 @@ from fld_engine.schemas.annotations import Frozen
 MAX_EXAMPLES = 3
 MAX_DETAIL_CHARS = 400
 
-What = Literal["images", "human", "web"]
+What = Literal["images", "human", "web", "machine", "folders"]
 Fate = Literal["refused", "passed_over"]
 _FATES: tuple[Fate, Fate] = ("refused", "passed_over")
-NAMES: Mapping[What, str] = {"images": "images", "human": "human annotations", "web": "web annotations"}
+_WHATS: tuple[What, ...] = get_args(What)
+NAMES: Mapping[What, str] = {
+    "images": "images",
+    "human": "human annotations",
+    "web": "web annotations",
+    "machine": "annotations by models",
+    "folders": "classes told by folders",
+}
 
 
 class Example(Frozen):
@@ -62,7 +69,8 @@ class Tally(Frozen):
 
 
 class SourceAccount(Frozen):
-    """The account of one source. Annotations are texts, regions, boxes of phrases, and what was to be one of them.
+    """The account of one source. Annotations are texts, regions, boxes of phrases, classes and absences of the whole
+    image, and what was to be one of them. `machine` and `folders` are left out of a dump where nothing is seen.
 
     `listed` are files that were passed over as the source was listed, at its last listing; `revision` names how the
     source was read, for what another reading finds replaces all that was counted before.
@@ -72,6 +80,8 @@ class SourceAccount(Frozen):
     images: Tally = Tally()
     human: Tally = Tally()
     web: Tally = Tally()
+    machine: Tally = Field(default=Tally(), exclude_if=lambda tally: not tally.seen)
+    folders: Tally = Field(default=Tally(), exclude_if=lambda tally: not tally.seen)
     listed: Reasons = Field(default_factory=dict)
 
     def tallies(self) -> dict[What, Tally]:
@@ -80,7 +90,7 @@ class SourceAccount(Frozen):
         for reasons in (self.listed, self.images.passed_over):
             over.add_reasons("images", "passed_over", reasons)
         images = self.images.model_copy(update={"passed_over": over.account().images.passed_over})
-        return {"images": images, "human": self.human, "web": self.web}
+        return {what: images if what == "images" else getattr(self, what) for what in _WHATS}
 
 
 Accounts = Mapping[str, Mapping[str, SourceAccount]]
@@ -126,13 +136,7 @@ class Counting:
 
     def account(self, *, revision: str = "", listed: Reasons | None = None) -> SourceAccount:
         """What was counted; reasons in alphabetical order."""
-        return SourceAccount(
-            revision=revision,
-            images=self._tally("images"),
-            human=self._tally("human"),
-            web=self._tally("web"),
-            listed=listed or {},
-        )
+        return SourceAccount(revision=revision, listed=listed or {}, **{what: self._tally(what) for what in _WHATS})
 
     def _tally(self, what: What) -> Tally:
         refused, over = (self.reasons.get((what, fate), {}) for fate in _FATES)
@@ -145,8 +149,8 @@ def total(accounts: Iterable[SourceAccount]) -> SourceAccount:
     """The sum; revision and listing are those of the last."""
     counting, last = Counting(), SourceAccount()
     for last in accounts:
-        tallies: dict[What, Tally] = {"images": last.images, "human": last.human, "web": last.web}
-        for what, tally in tallies.items():
+        for what in _WHATS:
+            tally: Tally = getattr(last, what)
             counting.add_read(what, tally.read)
             counting.add_reasons(what, "refused", tally.refused)
             counting.add_reasons(what, "passed_over", tally.passed_over)
@@ -238,8 +242,6 @@ def _mapped(account: SourceAccount, change: Callable[[Example], Example | None])
 
     return SourceAccount(
         revision=account.revision,
-        images=tally(account.images),
-        human=tally(account.human),
-        web=tally(account.web),
         listed=reasons(account.listed),
+        **{what: tally(getattr(account, what)) for what in _WHATS},
     )

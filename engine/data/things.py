@@ -31,6 +31,12 @@ def is_kind_of(name: str, other: str) -> bool:
     return not _senses(other).isdisjoint(_with_kinds(name))
 
 
+def known_thing(name: str) -> str:
+    """What a thing of this name is called in the singular (`dog` of `dogs`); empty where the whole name names none."""
+    singulars = (name.removesuffix(plural) + singular for plural, singular in _PLURALS if name.endswith(plural))
+    return next((form for form in (name, *singulars) if _key(form) in _table()[0]), "")
+
+
 def _key(name: str) -> str:
     """A name without case, accents, spaces and signs."""
     return "".join(_WORDS.findall(name_key(name)))

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pyarrow as pa
+
+from fld_engine.schemas.tables import ABSENCES, LABELS
+
+OF_NO_SOURCE: Mapping[str, pa.Table] = {"labels": LABELS.empty_table(), "absences": ABSENCES.empty_table()}
+"""Classes of images that only sources tell of, where none does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +21,8 @@ class PartitionView:
     source first and then those of each annotator in graph order. `status` maps annotator → its `STATUS` table, one row
     per image in partition order. `verdicts` maps target (`VERDICT_TARGETS`) → verdict table whose rows stand in the
     order of `images` or of `annotations[target]`. `producers` maps annotation family → annotators that write it.
-    Rows of gold images by human sources are in `gold`, never in `annotations`.
+    Rows of gold images by human sources are in `gold`, never in `annotations`. `of_sources` has the tables `labels` and
+    `absences` of `annotations` without what specialists said.
     """
 
     id: str
@@ -26,3 +32,4 @@ class PartitionView:
     verdicts: Mapping[str, pa.Table]
     producers: Mapping[str, tuple[str, ...]]
     gold: Mapping[str, pa.Table]
+    of_sources: Mapping[str, pa.Table] = field(default_factory=lambda: OF_NO_SOURCE)

@@ -13,6 +13,7 @@ from fld_engine.engine.data.partition import load_view, said_tables
 from fld_engine.engine.data.people import said_again
 from fld_engine.engine.data.places import read_places
 from fld_engine.engine.data.records import PartitionRecord
+from fld_engine.engine.data.view import PartitionView
 from fld_engine.engine.inspect.find import find_image
 from fld_engine.engine.plan.plan import Plan
 from fld_engine.engine.stages.contamination.state import contaminated_at
@@ -20,6 +21,7 @@ from fld_engine.engine.stages.contamination.verdicts import rows_found
 from fld_engine.engine.stages.coverage.stage import committed
 from fld_engine.schemas.annotations import Frozen
 from fld_engine.schemas.origins import Origin
+from fld_engine.schemas.sample import CLASS_KEYS
 from fld_engine.schemas.tables import VERDICT_TARGETS
 
 Row = dict[str, Any]
@@ -54,6 +56,18 @@ class ExplainedAnnotation(Frozen):
     one_with: str = ""
 
 
+class SaidClass(Frozen):
+    """A class of the whole image: `said` is `labels`, or `absences` where it is said not to be on it.
+
+    `source` is who says it: `human`, `class_folder`, a model's name, or an annotator.
+    """
+
+    said: str
+    label: str
+    score: float
+    source: str
+
+
 class Shown(Frozen):
     """What may not be trained on and the image shows: an entry of a list, or of gold, and how it was found.
 
@@ -69,7 +83,8 @@ class Shown(Frozen):
 class Explanation(Frozen):
     """Everything about one image. `thresholds` are the filters' parameters by name.
 
-    `shows` says why it is left out where it shows what may not be trained on.
+    `classes` are those of the whole image, whoever says them. `shows` says why it is left out where it shows what may
+    not be trained on.
     """
 
     image_id: str
@@ -79,6 +94,7 @@ class Explanation(Frozen):
     thresholds: Mapping[str, Any]
     annotations: Sequence[ExplainedAnnotation]
     shows: Sequence[Shown] = ()
+    classes: Sequence[SaidClass] = ()
 
 
 def explain(plan: Plan, wanted: str) -> Explanation:
@@ -113,7 +129,18 @@ def explain(plan: Plan, wanted: str) -> Explanation:
         thresholds=thresholds,
         annotations=annotations,
         shows=_shows(plan, record, identity),
+        classes=_classes(view, identity),
     )
+
+
+def _classes(view: PartitionView, identity: str) -> list[SaidClass]:
+    """Those of gold images, too: people's words are the reference."""
+    return [
+        SaidClass(said=name, label=row["label"], score=row["score"], source=row["annotator"])
+        for name in CLASS_KEYS
+        for table in (view.annotations[name], view.gold[name])
+        for row in table.filter(pc.equal(table["image_id"], identity)).to_pylist()
+    ]
 
 
 def _shows(plan: Plan, record: PartitionRecord, identity: str) -> list[Shown]:

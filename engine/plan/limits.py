@@ -29,10 +29,14 @@ class Limits(Frozen):
 
     `max_unread_share` is of the bytes in the source chunks that an ingest sets out to read: where more cannot be had,
     the run stops; where less, these chunks are left for the next run.
+
+    `wait_for_nodes_s` is how long a run on a Ray cluster that it has joined waits for room for a first worker: for a
+    node of the kind, or for others to let go.
     """
 
     batch_timeout_s: float = Field(default=120.0, gt=0)
     load_timeout_s: float = Field(default=300.0, gt=0)
+    wait_for_nodes_s: float = Field(default=600.0, gt=0)
     task_retries: int = Field(default=2, ge=0)
     max_failed_share: float = Field(default=0.01, ge=0, le=1)
     max_quarantined_share: float = Field(default=0.05, ge=0, le=1)

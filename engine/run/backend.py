@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from fld_engine.engine.plan.protocols import Resources
 from fld_engine.engine.plan.tasks import Task
@@ -36,4 +36,16 @@ class Backend(Protocol):
 
     def poll(self, workers: Sequence[WorkerHandle], timeout_s: float) -> list[tuple[WorkerHandle, Event]]:
         """Events since the last call, in order for each worker; `Lost` when its process ended."""
+        ...
+
+
+@runtime_checkable
+class Grows(Protocol):
+    """A backend whose nodes may come and go while a run goes on, where it says so."""
+
+    @property
+    def grows(self) -> bool: ...
+
+    def want(self, wanted: Sequence[tuple[Resources, int]]) -> None:
+        """Say how many workers of each size would have something to do; what was said before is forgotten."""
         ...

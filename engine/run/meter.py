@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence, Sized
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, get_args
 
@@ -32,7 +32,7 @@ class LaneState(Protocol):
     @property
     def size(self) -> int: ...
     @property
-    def jobs(self) -> Sized: ...
+    def left(self) -> int: ...
 
 
 class WorkerState(Protocol):
@@ -152,7 +152,7 @@ class Meter:
             mine = [worker for worker in workers if worker.queue is lane]
             num_up = sum(worker.stages is not None for worker in mine)
             num_busy = sum(worker.stages is not None and worker.job is not None for worker in mine)
-            self._gauges(lane.name, len(lane.jobs), lane.size, len(mine) - num_up, num_up, num_busy)
+            self._gauges(lane.name, lane.left, lane.size, len(mine) - num_up, num_up, num_busy)
 
     # ------------------------------------------------------------------ what the pipeline tells
 

@@ -30,6 +30,7 @@ from fld_engine.engine.run.local import LocalBackend
 from fld_engine.engine.run.messages import Committed, Done, Progress, Undone
 from fld_engine.engine.run.meter import Meter
 from fld_engine.engine.run.metrics import Counting
+from fld_engine.engine.run.pool import fits
 from fld_engine.engine.run.rates import note_rates
 from fld_engine.engine.run.supervisor import Supervisor
 from fld_engine.schemas.errors import AccountingError, FldError
@@ -152,13 +153,13 @@ class Pipeline:
         """Before any work, pin what the config left open, look at the libraries, and see whether the workers fit.
 
         Raises `ModelError` for a checkpoint that cannot be pinned, `ConfigError` for libraries that the config refuses,
-        `RunnerError` for a worker that fits nowhere.
+        `RunnerError` for a worker that fits nowhere, where no node may join.
         """
         self.config = pin(self.config, strict=True)
         plan = self.plan()
         check_libraries(plan, stages_of_run(self.config))
         if requests := plan.requests:
-            self._workers_of().fit(requests)
+            fits(self._workers_of(), requests)
 
     def run(self, stage: Stage[Result]) -> Result:
         """Do what a stage finds missing."""

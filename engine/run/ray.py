@@ -8,12 +8,14 @@ import queue
 import signal
 import socket
 import threading
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import ray
+from ray.autoscaler.sdk import request_resources
 from ray.exceptions import (
     ActorUnavailableError,
     LocalRayletDiedError,
@@ -44,7 +46,12 @@ from fld_engine.schemas.errors import RunnerError
 log = logging.getLogger(__name__)
 
 LONG_POLL_S = 1.0
+VERDICT_S = 30.0
+"""How long Ray may take to say what became of an actor that cannot be reached; a node's health is checked for 15 s."""
+DOUBT_PACE_S = 0.1
 START_TRIES = 3
+MAX_WANTED = 256
+"""Workers that an autoscaler is asked for at most, where the run has no bound of its own."""
 TOO_LATE = "timed out during startup"
 """What Ray says when a node of its own has not started within 30 s (`node.py`), as on a machine that is busy."""
 NODE_DIED = "its node has died"
@@ -95,13 +102,21 @@ class RemoteWorker:
 
 
 class RayWorker:
-    """An actor seen from the driver. `pending` is the question that is always under way."""
+    """An actor seen from the driver. `pending` is the question that is always under way.
+
+    `doubted_since` is when it could first not be reached: what becomes of it is waited for.
+    """
 
     def __init__(self, actor: Any, head: Head) -> None:
         self.actor, self._head = actor, head
-        self.pending = actor.events.options(concurrency_group="control").remote(LONG_POLL_S)
         self._working: Any = None
         self.peak_mb = 0
+        self.doubted_since: float | None = None
+        self.pending: Any
+        self.ask()
+
+    def ask(self) -> None:
+        self.pending = self.actor.events.options(concurrency_group="control").remote(LONG_POLL_S)
 
     def submit(self, task: Task) -> None:
         name = " ".join([task.stage, task.label, "+".join(task.units)]).strip()  # as Ray's dashboard lists it
@@ -120,6 +135,7 @@ class RayBackend:
 
     def __init__(self, address: str = "", workers: int = 0) -> None:
         self._workers, self._joined = workers, bool(address)
+        self._wanted: list[dict[str, float]] = []
         self._join(address)
         self._head = Head(ray.get_runtime_context().gcs_address)
 
@@ -141,6 +157,22 @@ class RayBackend:
                 f"cannot join a Ray cluster at {address!r}: {error}; start one with `ray start --head`, give its "
                 f"address{proxy_note()}, or leave --ray-address out for a cluster of this machine alone"
             ) from error
+
+    @property
+    def grows(self) -> bool:
+        """Nodes join a cluster that was joined; one of this machine alone stays as it is."""
+        return self._joined
+
+    def want(self, wanted: Sequence[tuple[Resources, int]]) -> None:
+        """Ask the autoscaler for room, up to the workers that the run may have; without one, nobody hears it."""
+        left = self._workers or MAX_WANTED
+        bundles: list[dict[str, float]] = []
+        for resources, number in wanted:
+            bundle = {"CPU": resources.cpus, "GPU": resources.gpus, "memory": resources.memory_mb * 2**20}
+            bundles += [{name: value for name, value in bundle.items() if value}] * min(number, left - len(bundles))
+        if bundles != self._wanted and not self._head.lost:
+            self._wanted = bundles
+            request_resources(bundles=bundles)
 
     def fit(self, requests: Sequence[Resources]) -> list[int]:
         """By what the cluster's living nodes have in all; the run is taken to be alone on it."""
@@ -191,13 +223,31 @@ class RayBackend:
             worker = asked[reference]
             try:
                 worker.peak_mb, found = ray.get(reference)
-                events.extend((worker, event) for event in found)
-                worker.pending = worker.actor.events.options(concurrency_group="control").remote(LONG_POLL_S)
             except RayError as error:
-                log.info("actor lost: %s", error)
-                lost = Lost(cause=cause_of(error), detail=str(error).splitlines()[-1], peak_mb=worker.peak_mb)
-                events.append((worker, lost))
+                if (lost := self._lost(worker, error)) is not None:
+                    events.append((worker, lost))
+                continue
+            if worker.doubted_since is not None:  # an answer that never came may have taken events along
+                events.append((worker, Lost(cause="node", detail="it could not be reached for a while")))
+                continue
+            events.extend((worker, event) for event in found)
+            worker.ask()
         return events
+
+    def _lost(self, worker: RayWorker, error: RayError) -> Lost | None:
+        """Why a worker does not answer; `None` where Ray does not know yet whether it, or its node, is gone.
+
+        A removed node is first told of as an actor that is unavailable, up to some seconds before the verdict.
+        """
+        now = time.monotonic()
+        if isinstance(error, ActorUnavailableError):
+            worker.doubted_since = worker.doubted_since or now
+            if now - worker.doubted_since < VERDICT_S:
+                time.sleep(DOUBT_PACE_S)  # asked at once, it fails at once
+                worker.ask()
+                return None
+        log.info("actor lost: %s", error)
+        return Lost(cause=cause_of(error), detail=str(error).splitlines()[-1], peak_mb=worker.peak_mb)
 
 
 class RayMetrics:

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
-from fld_engine.engine.plan.fit import holds
 from fld_engine.engine.plan.limits import Limits
-from fld_engine.engine.plan.protocols import Resources
 from fld_engine.engine.plan.registry import package_of_stage
-from fld_engine.engine.plan.tasks import Lane, Span, Task
+from fld_engine.engine.plan.tasks import Lane, Task
 from fld_engine.engine.run.backend import Backend, WorkerHandle
 from fld_engine.engine.run.crew import Crew, crew_of
 from fld_engine.engine.run.failures import FailureWatch
-from fld_engine.engine.run.jobs import WHAT, Job, Scene
+from fld_engine.engine.run.jobs import WHAT, Job
 from fld_engine.engine.run.messages import (
     Broken,
     Cause,
@@ -32,6 +28,7 @@ from fld_engine.engine.run.messages import (
     Undone,
 )
 from fld_engine.engine.run.meter import Meter
+from fld_engine.engine.run.pool import Busy, Queue, Room, suits
 from fld_engine.engine.run.said import retell
 from fld_engine.schemas.errors import FldError, ModelError, RunnerError, TransportError
 
@@ -40,48 +37,6 @@ log = logging.getLogger(__name__)
 POLL_S = 0.2
 _ERRORS: dict[str, type[FldError]] = {kind.__name__: kind for kind in (ModelError, TransportError)}
 """Errors of workers that stay what they are; any other one is the runner's."""
-
-
-@dataclass(slots=True, eq=False)
-class _Queue:
-    """A lane at work. A job waits while a lane before has one of the same label to finish: it may read its output."""
-
-    name: str
-    resources: Resources
-    size: int  # workers
-    jobs: deque[Job]
-    unfinished: set[str]  # labels
-    before: Sequence[_Queue]
-
-    def take(self) -> Job | None:
-        """The first job that may begin."""
-        for index, job in enumerate(self.jobs):
-            if not any(job.task.label in queue.unfinished for queue in self.before):
-                del self.jobs[index]
-                return job
-        return None
-
-
-@dataclass(slots=True, eq=False)
-class _Busy:
-    """A worker with the state the watch needs. `begun` is what it said it was about to do, and has not ended."""
-
-    handle: WorkerHandle
-    resources: Resources
-    queue: _Queue
-    last_event: float
-    job: Job | None = None
-    begun: Span | None = None
-    loading: str = "its process"  # what, until it reports work
-    at: str = ""  # where it has reported work in this job; empty before that
-    used: bool = False
-    stages: frozenset[str] | None = None  # installed where it runs; None until it is up
-
-    def scene(self) -> Scene:
-        before = f"while loading {self.loading}" if self.loading else "before it reported any work"
-        return Scene(
-            doing=f"at {self.at}" if self.at else before, working=bool(self.at), wanted_mb=self.resources.memory_mb
-        )
 
 
 class Supervisor:
@@ -94,40 +49,43 @@ class Supervisor:
         self, backend: Backend, limits: Limits, check: Callable[[], None] = lambda: None, meter: Meter | None = None
     ) -> None:
         self._backend, self._limits, self._check, self._meter = backend, limits, check, meter or Meter()
-        self._workers: list[_Busy] = []
+        self._workers: list[Busy] = []
+        self._room = Room(backend, limits, check)
         self._failures = FailureWatch(limits.max_failed_share)
         self._undone: list[tuple[Task, Undone]] = []
 
     def crew(self) -> Crew:
         """The workers as they are now; asked from any thread."""
-        return crew_of((w.stages is not None, w.loading if w.job is not None else "") for w in list(self._workers))
+        return crew_of((w.is_up, w.loading if w.job is not None else "") for w in list(self._workers))
 
     def run(self, lanes: Sequence[Lane]) -> Iterator[tuple[Task, Committed | Progress | Done | Undone]]:
         """Do every task of the lanes, yielding what workers report; each task ends with its `Done`.
 
         Lanes stand in the order of the graph. Those that fit side by side run together, the others after them; tasks
-        of one label (a partition) run in the order of the lanes. Raises `RunnerError` when a task cannot be done, when
-        no worker comes up, or when a step fails on more than the limits allow.
+        of one label (a partition) run in the order of the lanes. A lane grows where nodes join, and goes on with the
+        workers that it has where they leave. Raises `RunnerError` when a task cannot be done, when no worker comes up,
+        or when a step fails on more than the limits allow.
         """
         self._failures = FailureWatch(self._limits.max_failed_share)
         self._undone.clear()
         waiting = [lane for lane in lanes if lane.tasks]
         while waiting:
-            sizes = [size for size in self._backend.fit([lane.resources for lane in waiting]) if size]
+            sizes = self._room.first(waiting)
             yield from self._run_together(waiting[: len(sizes)], sizes)
             waiting = waiting[len(sizes) :]
 
     def _run_together(
         self, lanes: Sequence[Lane], sizes: Sequence[int]
     ) -> Iterator[tuple[Task, Committed | Progress | Done | Undone]]:
-        queues: list[_Queue] = []
+        queues: list[Queue] = []
         for lane, size in zip(lanes, sizes, strict=True):
-            jobs = deque(Job(task) for task in lane.tasks)
-            labels = {task.label for task in lane.tasks}
-            queues.append(_Queue(lane.name, lane.resources, min(size, len(jobs)), jobs, labels, before=tuple(queues)))
+            queues.append(Queue.of(lane, size, before=queues))
         self._move_workers(queues)
         while any(queue.unfinished for queue in queues):
             self._check()
+            self._room.look(queues, self._workers)
+            self._room.ask_for(queues)
+            self._lend(queues)
             for queue in queues:
                 self._assign(queue)
             self._meter.look(queues, self._workers)
@@ -155,18 +113,19 @@ class Supervisor:
                     if isinstance(event, Committed | Progress | Done):
                         yield job.task, event
                         if isinstance(event, Done):  # recorded by now: what reads its outputs may begin
-                            worker.queue.unfinished.discard(job.task.label)
+                            worker.queue.finish(job.task.label)
             while self._undone:
                 yield self._undone.pop()
 
     def close(self) -> None:
         """End all workers."""
+        self._room.ask_for(())
         for worker in self._workers:
             worker.handle.kill()
         self._workers.clear()
         self._meter.look((), ())
 
-    def _move_workers(self, queues: Sequence[_Queue]) -> None:
+    def _move_workers(self, queues: Sequence[Queue]) -> None:
         """Keep the workers that are large enough for a lane, with their models; end the others.
 
         One that is busy belongs to a run that was given up: what it says would be taken for this one's.
@@ -174,7 +133,7 @@ class Supervisor:
         room = {id(queue): queue.size for queue in queues}
         kept = []
         for worker in self._workers:
-            home = next((q for q in queues if room[id(q)] and holds(worker.resources, q.resources)), None)
+            home = next((q for q in queues if room[id(q)] and suits(worker, q)), None)
             if home is None or worker.job is not None:
                 worker.handle.kill()
                 continue
@@ -183,48 +142,53 @@ class Supervisor:
             kept.append(worker)
         self._workers = kept
 
-    def _assign(self, queue: _Queue) -> None:
-        """Give the lane's jobs to its idle workers, starting workers up to its size."""
-        mine = [w for w in self._workers if w.queue is queue]
-        idle = [w for w in mine if w.job is None]
-        while (idle or len(mine) < queue.size) and (job := queue.take()) is not None:
-            worker = next((w for w in idle if not (job.fresh and w.used)), None)
-            if worker is None:
-                if len(mine) >= queue.size:  # all of them have done something, and this job asks for one that has not
-                    mine.remove(idle[0])
-                    self._end(idle.pop(0))
-                handle = self._backend.start(queue.resources, lane=queue.name)
-                worker = _Busy(handle, queue.resources, queue, time.monotonic())
-                self._workers.append(worker)
-                mine.append(worker)
+    def _lend(self, queues: Sequence[Queue]) -> None:
+        """Have idle workers make room for a lane that has waited for its first worker: they do its tasks, or end."""
+        for worker, needy in self._room.lenders(queues, self._workers):
+            if suits(worker, needy):
+                worker.queue = needy
             else:
-                idle.remove(worker)
-            self._give(worker, job)
+                self._end(worker)
 
-    def _give(self, worker: _Busy, job: Job) -> None:
+    def _assign(self, queue: Queue) -> None:
+        """Give the lane's jobs to its idle workers, and start workers up to its size for those that are left."""
+        mine = [w for w in self._workers if w.queue is queue]
+        idle = [w for w in mine if w.is_idle]
+        for worker in idle:
+            if (job := queue.take(fresh=not worker.used)) is not None:
+                self._give(worker, job)
+        starting = [w for w in mine if not w.is_up]
+        left = len(queue.jobs) - len(starting)
+        spent = [w for w in idle if w.job is None]
+        if left > 0 and not starting and spent and len(mine) >= queue.size:
+            mine.remove(spent[0])  # all of them have done something, and what is left asks for one that has not
+            self._end(spent[0])
+        for _ in range(min(left, queue.size - len(mine))):
+            handle = self._backend.start(queue.resources, lane=queue.name)
+            self._workers.append(Busy(handle, queue.resources, queue, time.monotonic()))
+
+    def _give(self, worker: Busy, job: Job) -> None:
+        """Give a task to a worker that is up. A node that lacks its stage is refused before any work."""
+        if job.task.stage not in (worker.stages or ()):
+            stage = job.task.stage
+            raise RunnerError(
+                f"node {worker.node} cannot do stage {stage!r}: package {package_of_stage(stage)!r} is installed where "
+                "the run is driven and not there; install the same packages on every node"
+            )
         worker.job, worker.begun, worker.at, worker.used = job, None, "", True
         worker.last_event = time.monotonic()
-        if worker.stages is not None:
-            self._submit(worker, job)
+        self._submit(worker, job)
 
-    def _submit(self, worker: _Busy, job: Job) -> None:
+    def _submit(self, worker: Busy, job: Job) -> None:
         isolation = job.task.isolation.model_copy(update={"patient": self._failures.hopeless()})
         self._meter.given(worker.queue.name, worker.resources, job.task)
         worker.handle.submit(job.task.model_copy(update={"isolation": isolation}))
 
-    def _welcome(self, worker: _Busy, event: Ready) -> None:
-        """A worker is up: give it the task that waits for it. A node that lacks a stage is refused before any work."""
-        worker.stages, worker.loading = event.stages, ""
-        if worker.job is None:
-            return
-        if (stage := worker.job.task.stage) not in event.stages:
-            raise RunnerError(
-                f"node {event.node} cannot do stage {stage!r}: package {package_of_stage(stage)!r} is installed where "
-                "the run is driven and not there; install the same packages on every node"
-            )
-        self._submit(worker, worker.job)
+    def _welcome(self, worker: Busy, event: Ready) -> None:
+        """A worker is up: it gets work with the next look at its lane."""
+        worker.stages, worker.node, worker.queue.stillborn = event.stages, event.node, 0
 
-    def _note(self, worker: _Busy, job: Job, event: Event) -> None:
+    def _note(self, worker: Busy, job: Job, event: Event) -> None:
         self._meter.heard(job.task, event)
         if isinstance(event, Progress):
             worker.begun = None if event.finished else event.span
@@ -236,28 +200,39 @@ class Supervisor:
             worker.job, worker.begun = None, None
 
     def _overdue(self) -> list[tuple[WorkerHandle, Event]]:
-        """Workers that are busy and have said nothing for too long."""
+        """Workers that have said nothing for too long, while they were busy or began.
+
+        One that has not begun on a cluster whose nodes come and go may wait for room: it is asked for anew.
+        """
         now = time.monotonic()
         hung: list[tuple[WorkerHandle, Event]] = []
-        for worker in self._workers:
+        for worker in list(self._workers):
             limit_s = self._limits.batch_timeout_s if worker.at else self._limits.load_timeout_s
-            if worker.job is not None and now - worker.last_event > limit_s:
+            if worker.is_idle or now - worker.last_event <= limit_s:
+                continue
+            if not worker.is_up and self._room.grows:
+                self._end(worker)
+            else:
                 hung.append((worker.handle, Lost(cause="hung", detail=f"nothing was heard for {limit_s:.0f} s")))
         return hung
 
-    def _lose(self, worker: _Busy, event: Lost) -> None:
+    def _lose(self, worker: Busy, event: Lost) -> None:
         """Replace a lost worker; its job goes back first in line, with what was learnt.
 
         Nothing is learnt where no more work is given out: what ends a run from outside may end all its processes.
         """
         self._check()
+        if not worker.is_up:
+            self._end(worker)
+            self._room.stillborn(worker.queue, event)
+            return
         if (job := self._give_back(worker, event.cause)) is None:
             return
         why = f"{WHAT[event.cause]} {worker.scene().doing} {event.detail}"
         log.warning("%s %s: %s", job.task.stage, job.task.label, why, extra=job.about)
         job.lose(event, worker.begun, worker.scene(), self._limits)
 
-    def _break(self, worker: _Busy, event: Broken) -> None:
+    def _break(self, worker: Busy, event: Broken) -> None:
         """End a process that cannot be trusted; its job is done again in a fresh one."""
         if (job := self._give_back(worker, "device")) is None:
             return
@@ -267,7 +242,7 @@ class Supervisor:
             self._failures.guilty(span.step)
         job.break_(event, worker.scene(), self._limits)
 
-    def _give_back(self, worker: _Busy, cause: Cause) -> Job | None:
+    def _give_back(self, worker: Busy, cause: Cause) -> Job | None:
         """End a worker; its job, if it has one, is the next of its lane."""
         self._end(worker)
         if (job := worker.job) is not None:
@@ -281,11 +256,11 @@ class Supervisor:
         self._undone += [(job.task, undone) for undone in job.undone()]
         self._failures.forget(job.counted)
 
-    def _end(self, worker: _Busy) -> None:
+    def _end(self, worker: Busy) -> None:
         self._workers.remove(worker)
         worker.handle.kill()
 
-    def _fail(self, worker: _Busy, event: Failed) -> None:
+    def _fail(self, worker: Busy, event: Failed) -> None:
         """A task raised outside any sample: try again, or stop the run with its message."""
         job = worker.job
         assert job is not None, "an idle worker reported a failure"

@@ -6,6 +6,7 @@ import posixpath
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
+from fld_engine.engine.sources.classes import class_labels
 from fld_engine.engine.sources.files import read_files
 from fld_engine.engine.sources.item import (
     IMAGE_EXTENSIONS,
@@ -25,9 +26,10 @@ from fld_engine.schemas.kinds import Kind
 
 
 class FolderSource:
-    """Images under a folder, or a single one; the folder that an image lies in is its label."""
+    """Images under a folder, or a single one; the folder that an image lies in is its class."""
 
     Params = NoParams
+    # whether a folder is named after what its images show, nobody knows: it does not stand in for a classifier
     brings: ClassVar[frozenset[Kind]] = frozenset()
     uses: ClassVar[frozenset[str]] = frozenset({"class_folders"})
     expects = f"image ({', '.join('.' + e for e in sorted(IMAGE_EXTENSIONS))})"
@@ -63,7 +65,7 @@ class FolderSource:
         ]
 
     def read(self, chunk: SourceChunk, max_bytes: int) -> Iterator[ScannedItem]:
-        """Images in order of their paths; the folder an image lies in is its label."""
+        """Images in order of their paths, each with its class; one in the source's own folder has none."""
         yield from chunk.rejected
         for path, found in read_files(chunk, max_bytes):
             if isinstance(found, Rejected):
@@ -71,4 +73,5 @@ class FolderSource:
                 continue
             label = posixpath.basename(posixpath.dirname(path)) if chunk.spec.class_folders else ""
             where = Locator(kind="file", url=chunk.url(path), length=len(found))
-            yield SourceItem(uri=chunk.uri(path), source_label=label, annotations=Annotations(), read=where), found
+            annotations = Annotations(labels=class_labels(label))
+            yield SourceItem(uri=chunk.uri(path), source_label=label, annotations=annotations, read=where), found

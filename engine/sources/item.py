@@ -151,14 +151,16 @@ class PassedOver(Frozen):
 class SourceItem:
     """An image that a source has. `uri` names its place in the dataset's own terms, `read` says how to get it again.
 
-    `annotations` carry their own `source`: `human` from COCO, `web` from captions in tars and Parquet. Labels are in
-    `source_label`.
+    `annotations` carry their own `source`: `human` from COCO, `web` from captions in tars and Parquet, `class_folder`
+    the class that the place tells. `source_label` is that class as it is written there, such as a WordNet id.
+    `licence` is the image's own, empty where it has that of its source.
     """
 
     uri: str
     source_label: str
     annotations: Annotations
     read: Locator
+    licence: str = ""
 
 
 ScannedItem = tuple[SourceItem, bytes] | Rejected
@@ -174,10 +176,14 @@ class SourceChunk(Frozen):
     and sizes do not tell of, such as that of the COCO json the chunk was listed from. `stamp` is `Listing.stamp` of the
     files: a chunk that was ingested under another one is looked at again; empty, names and sizes are all that is known
     of a file before it is read.
+
+    `labelled`: listed from label files, which mention all of the source's images. `named` are the names that they have
+    for a file, where these are not its path alone; `hints` say by name what may help to find an image that is missing.
     """
 
     in_fingerprints: ClassVar[Fields] = Fields(
-        always=("spec", "kind", "base", "files", "rejected", "revision"), never=("stamp", "passed_over")
+        always=("spec", "kind", "base", "files", "rejected", "revision"),
+        never=("stamp", "passed_over", "labelled", "hints"),
     )
 
     spec: SourceSpec
@@ -188,6 +194,9 @@ class SourceChunk(Frozen):
     revision: str = ""
     stamp: str = ""
     passed_over: Reasons = Field(default_factory=dict)
+    labelled: bool = False
+    named: Mapping[str, tuple[str, ...]] = Field(default_factory=dict)
+    hints: Mapping[str, str] = Field(default_factory=dict)
 
     def url(self, path: str) -> str:
         """Of a file; with `allow_outside`, an absolute path or a URL is one that a json names outside of `base`."""
@@ -198,6 +207,9 @@ class SourceChunk(Frozen):
         return f"{self.base}/{path}" if path else self.base
 
     def uri(self, path: str) -> str:
+        """Of a file; of one that label files speak of, they may be several sources of one folder."""
+        if self.labelled:
+            return f"{self.spec.name}#{path}"
         return f"{self.spec.name}/{path}" if path else self.spec.name
 
 

@@ -23,7 +23,7 @@ from fld_engine.engine.sources.item import (
     SourceSpec,
 )
 from fld_engine.engine.sources.listing import list_files
-from fld_engine.engine.sources.reader import GROUP, ReadsAgain, SourceReader, UsesSettings
+from fld_engine.engine.sources.reader import GROUP, ReadsAgain, SourceReader, StatesNumber, UsesSettings
 from fld_engine.schemas.errors import ConfigError, SourceError, unknown_name
 from fld_engine.schemas.kinds import FROM_SOURCES, Kind
 
@@ -51,6 +51,11 @@ class Source:
         if wrong := {chunk.kind for chunk in made} - {self.kind}:
             raise SourceError(f"source kind {self.kind!r} made chunks of kind {wrong.pop()!r}: its package is at fault")
         return made
+
+    def number(self, chunk: SourceChunk) -> int | None:
+        """Images that a chunk says it has, `None` where only reading it tells."""
+        reader = _reader(self.kind, self.spec)
+        return reader.number(chunk) if isinstance(reader, StatesNumber) else None
 
 
 def open_source(spec: SourceSpec) -> Source:

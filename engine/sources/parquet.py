@@ -115,6 +115,15 @@ class ParquetSource:
         except (OSError, pa.ArrowException) as error:
             yield Rejected(uri=uri, reason="corrupt", detail=f"from row {row} on: {error}")
 
+    def number(self, chunk: SourceChunk) -> int | None:
+        """Rows of the file; `None` where its footer cannot be read."""
+        ((path, num_bytes),) = chunk.files
+        try:
+            with _open(chunk.url(path), num_bytes) as file:
+                return int(file.metadata.num_rows)
+        except (OSError, pa.ArrowException):
+            return None
+
     @staticmethod
     def read_again(locators: Sequence[Locator]) -> Iterator[bytes]:
         """Bytes of `parquet` locators, in order. Neighbours in one file, rows rising, are read in one pass.

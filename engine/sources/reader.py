@@ -64,6 +64,15 @@ class UsesSettings(Protocol):
 
 
 @runtime_checkable
+class StatesNumber(Protocol):
+    """A reader whose files say how many images they have, where neither a file is an image nor one is read."""
+
+    def number(self, chunk: SourceChunk) -> int | None:
+        """Images of a chunk, those that cannot be used among them; `None` where its files do not say."""
+        ...
+
+
+@runtime_checkable
 class ReadsAgain(Protocol):
     """A reader whose images are neither whole files nor ranges of one, as its locators of its own kind say."""
 

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, ClassVar
 
+from fld_engine.engine.sources.classes import class_labels
 from fld_engine.engine.sources.files import open_streamed
 from fld_engine.engine.sources.item import (
     IMAGE_EXTENSIONS,
@@ -141,6 +142,7 @@ def _sample(members: list[_Member], url: str, max_bytes: int) -> Iterator[ReadIt
             captions += said
     annotations, rejected = web_captions(captions, image.uri)
     yield from rejected
+    annotations = annotations.model_copy(update={"labels": class_labels(label)})
     where = Locator(kind="tar", url=url, offset=image.offset, length=image.num_bytes)
     yield SourceItem(uri=image.uri, source_label=label, annotations=annotations, read=where), image.data
 

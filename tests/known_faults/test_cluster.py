@@ -21,7 +21,6 @@ from fld_engine.engine.run.messages import Done
 from fld_engine.engine.run.ray import RayBackend
 from fld_engine.engine.run.supervisor import Supervisor
 from fld_engine.engine.stages.ingest.stage import Ingest
-from fld_engine.schemas.errors import RunnerError
 from tests.known_faults.cluster_tasks import Nap, Slept
 from tests.known_faults.pictures import as_bytes
 from tests.roots import fake_config, opened, write_photographs
@@ -86,7 +85,6 @@ def worked_by(cluster: Cluster, midway: Callable[[], object] = lambda: None) -> 
     return done
 
 
-@pytest.mark.xfail(strict=True, raises=RunnerError, reason="a worker that waits for room counts as hung, three times")
 def test_a_run_goes_on_without_a_node_that_left_for_good() -> None:
     """Two nodes, one of which leaves: the other does all twenty tasks. A spot machine ends no run.
 
@@ -99,7 +97,6 @@ def test_a_run_goes_on_without_a_node_that_left_for_good() -> None:
     assert len(done) == NUM_TASKS
 
 
-@pytest.mark.xfail(strict=True, raises=RunnerError, reason="a worker that waits for room counts as hung, three times")
 def test_a_run_goes_on_beside_a_tenant_that_holds_half() -> None:
     """Two nodes, one of which is somebody else's: the other does all twenty tasks.
 
@@ -119,7 +116,6 @@ class Tenant:
         return 1
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="the pool keeps the size that it began with")
 def test_a_node_that_joins_is_put_to_work() -> None:
     """One node, and after three of twenty tasks a second one: two processes have worked, the second on at least five.
 

@@ -46,6 +46,7 @@ FOR_OTHERS = {
     "scikit-image": "its photographs are read, not its code",
     "scikit-learn": "its photographs are read, not its code",
     "six": "rapidocr-onnxruntime imports it",
+    "timm": "its table of names is read, not its code",
     "tensorboard": "torch.utils.tensorboard imports it",
     "tqdm": "rapidocr-onnxruntime imports it",
 }

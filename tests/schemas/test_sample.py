@@ -97,7 +97,11 @@ SAMPLES = st.fixed_dictionaries(
             ),
             max_size=2,
         ),
-    }
+    },
+    optional={
+        name: st.lists(st.fixed_dictionaries({"label": WORDS, "score": NUMBERS, "source": SOURCES}), max_size=2)
+        for name in ("labels", "absences")
+    },
 )
 
 

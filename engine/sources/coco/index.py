@@ -15,12 +15,11 @@ from typing import Any
 
 from fld_engine.engine.data.hashing import sha256_hex
 from fld_engine.engine.sources.files import read_whole
-from fld_engine.engine.sources.item import clean_text, unsafe_name
+from fld_engine.engine.sources.item import clean_text
+from fld_engine.engine.sources.labelled import Problem, unchanged
 from fld_engine.schemas.errors import SourceError, TransportError
 
 Record = Mapping[str, Any]
-Problem = tuple[str, str, str]
-"""(place in the json, such as `#annotation/17`; reason; detail)."""
 
 EXPECTED = (
     "expected an object with lists 'images', 'annotations' and 'categories', "
@@ -43,11 +42,8 @@ class CocoIndex:
     problems: Sequence[Problem]
 
 
-def read_index(url: str, *, allow_outside: bool = False) -> CocoIndex:
-    """Images whose names lead out of their folder are left out, unless `allow_outside`.
-
-    Raises `SourceError` where the json is not there or is no COCO json, `TransportError` where it cannot be had.
-    """
+def read_index(url: str) -> CocoIndex:
+    """Raises `SourceError` where the json is not there or is no COCO json, `TransportError` where it cannot be had."""
     try:
         data = read_whole(url)
         tree = json.loads(data)
@@ -64,7 +60,7 @@ def read_index(url: str, *, allow_outside: bool = False) -> CocoIndex:
         raise SourceError(f"source {url} is not COCO json: {EXPECTED}")
     images, annotations, categories = lists
     problems: list[Problem] = []
-    by_id = _images(images, problems, allow_outside)
+    by_id = _images(images, problems)
     by_name: dict[str, list[Record]] = defaultdict(list)
     for record in by_id.values():
         by_name[record["file_name"]].append(record)
@@ -80,12 +76,9 @@ def read_index(url: str, *, allow_outside: bool = False) -> CocoIndex:
 
 
 @lru_cache(maxsize=1)
-def load_index(url: str, revision: str, *, allow_outside: bool = False) -> CocoIndex:
+def load_index(url: str, revision: str) -> CocoIndex:
     """The index that a chunk was listed from, parsed once per worker. Raises `SourceError` where it has changed."""
-    index = read_index(url, allow_outside=allow_outside)
-    if index.revision != revision:
-        raise SourceError(f"{url} changed while it was ingested; let the source come to rest and run again")
-    return index
+    return unchanged(read_index(url), revision, url)
 
 
 def _lists(tree: Any) -> list[list[Any]] | None:
@@ -101,7 +94,7 @@ def _lists(tree: Any) -> list[list[Any]] | None:
     return [list(imgs.values()), list(anns.values()), []]
 
 
-def _images(records: Sequence[Any], problems: list[Problem], allow_outside: bool) -> dict[int | str, Record]:
+def _images(records: Sequence[Any], problems: list[Problem]) -> dict[int | str, Record]:
     """Image id → record."""
     found: dict[int | str, Record] = {}
     names: set[str] = set()
@@ -109,8 +102,6 @@ def _images(records: Sequence[Any], problems: list[Problem], allow_outside: bool
         name = record.get("file_name") if isinstance(record, dict) else None
         if not _has_id(record) or not isinstance(name, str) or not name:
             problems.append((f"#images[{number}]", "bad_record", "expected an object with 'id' and 'file_name'"))
-        elif reason := unsafe_name(name.replace("..", "").lstrip("/") if allow_outside else name):
-            problems.append((f"#{name}", "bad_name", f"{reason} is not followed"))
         elif record["id"] in found or (name in names and not isinstance(record.get("caption"), str)):
             problems.append(
                 (f"#{name}", "duplicate_key", f"image id {record['id']!r} or its file_name was used before")

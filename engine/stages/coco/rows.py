@@ -1,6 +1,7 @@
 """Rows of COCO json (cocodataset.org/#format-data) for the kept annotations of one partition.
 
-Annotations carry what COCO has no place for in fields of ours: `score`, `annotator`, `granularity`. Gold images and
+Annotations carry what COCO has no place for in fields of ours: `score`, `annotator`, `granularity`; images, the classes
+that sources tell of them: `fld_labels`, `fld_absences`. Gold images and
 dropped annotations are left out. Where a region has no mask, its segmentation is its box.
 """
 
@@ -9,6 +10,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+import pyarrow as pa
 
 from fld_engine.engine.data.geometry import mask_area
 from fld_engine.engine.data.images import ImageLimits, decode, jpeg_bytes
@@ -47,9 +50,9 @@ class CocoPiece(Frozen):
 def write_piece(store: Store, task: CocoPartition) -> CocoPiece:
     """Numbers of images, regions and categories are given when all pieces are put together."""
     view = load_view(store, task.partition, task.reads)
-    kept = exported(view)
+    kept, classes = exported(view), _classes(view.of_sources)
     rows = {
-        "images": [_image(row) for row in kept["images"].to_pylist()],
+        "images": [{**_image(row), **classes.get(row["id"], {})} for row in kept["images"].to_pylist()],
         "regions": list(_regions(kept, view.annotations["masks"].to_pylist())),
         "captions": [
             {
@@ -71,6 +74,16 @@ def write_piece(store: Store, task: CocoPartition) -> CocoPiece:
 def _image(row: Row) -> Row:
     size = {"width": row["width"], "height": row["height"]}
     return {"file_name": f"{row['id']}.jpg", **size, "fld_id": row["id"], "source": row["source"]}
+
+
+def _classes(tables: Mapping[str, pa.Table]) -> dict[str, Row]:
+    """Image id → `fld_labels` and `fld_absences`: classes of the whole image that sources tell, where they tell any."""
+    found: dict[str, Row] = {}
+    for name, table in tables.items():
+        for row in table.to_pylist():
+            mine = found.setdefault(row["image_id"], {}).setdefault(f"fld_{name}", [])
+            mine.append({"label": row["label"], "score": row["score"], "annotator": row["annotator"]})
+    return found
 
 
 def _regions(kept: Mapping[str, Any], masks: list[Row]) -> Iterator[Row]:

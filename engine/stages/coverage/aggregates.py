@@ -11,11 +11,13 @@ from functools import cache
 from typing import Any
 
 import pyarrow.compute as pc
+from pydantic import Field
 
 from fld_engine.engine.data.hashing import canonical_json
 from fld_engine.engine.data.kept_rows import box_families, exported, num_dropped, num_kept, verdicts_of
 from fld_engine.engine.data.view import PartitionView
 from fld_engine.engine.stages.coverage.boxes import BoxCounts, count_boxes
+from fld_engine.engine.stages.coverage.classes import ClassCounts, count_classes
 from fld_engine.engine.stages.coverage.counts import (
     GroundingCounts,
     RegionTextCounts,
@@ -36,7 +38,8 @@ class Aggregate(Frozen):
 
     `derived_groundings` are of composed texts on the very regions they were composed from. They agree by construction,
     so they stand apart, in counts and in boxes, and no figure about agreement may add them. `boxes` has the families
-    `region-text` (objects), `scene-text`, `phrase-region` and `derived-phrase-region`.
+    `region-text` (objects), `scene-text`, `phrase-region` and `derived-phrase-region`. `classes` are those of whole
+    images that sources tell, left out of a dump where there are none.
     """
 
     images: int
@@ -48,6 +51,7 @@ class Aggregate(Frozen):
     boxes: Mapping[str, BoxCounts]
     kept: Mapping[str, int]
     dropped: Mapping[str, Mapping[str, int]]
+    classes: ClassCounts = Field(default=ClassCounts(), exclude_if=lambda counts: counts == ClassCounts())
 
 
 def aggregate(view: PartitionView) -> Aggregate:
@@ -69,6 +73,7 @@ def aggregate(view: PartitionView) -> Aggregate:
         boxes={family: count_boxes(rows, kept["images"]) for family, rows in box_families(kept)},
         kept={target: num_kept(judged) for target, judged in verdicts.items()},
         dropped={target: num_dropped(judged) for target, judged in verdicts.items()},
+        classes=count_classes(view, kept["images"]["id"]),
     )
 
 

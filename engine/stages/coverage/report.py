@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 import pyarrow as pa
+from pydantic import Field
 
 from fld_engine.engine.data.hashing import canonical_json
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.stages.coverage.aggregates import Aggregate
 from fld_engine.engine.stages.coverage.boxes import AREA_EDGES, ASPECT_EDGES, BoxCounts
+from fld_engine.engine.stages.coverage.classes import ClassFigure, classes_table, figures
 from fld_engine.engine.stages.coverage.counts import MILLIONTHS, GroundingCounts, RegionTextCounts, TextCounts
 from fld_engine.engine.stages.coverage.fld5b import ANNOTATION_STATISTICS, PUBLISHED, SEMANTIC_COVERAGE
 from fld_engine.schemas.annotations import GRANULARITIES, REGION_TEXT_KINDS, Frozen
@@ -53,7 +55,10 @@ class Figure(Frozen):
 
 
 class CoverageReport(Frozen):
-    """Tables 2 and 3 and Figure 5 for this dataset; averages are rounded to 1e-4, and None where there is nothing."""
+    """Tables 2 and 3 and Figure 5 for this dataset; averages are rounded to 1e-4, and None where there is nothing.
+
+    `classes` and `contradicted_classes` are of whole images, as `ClassCounts`, where sources tell any.
+    """
 
     reference: str
     images: int
@@ -63,6 +68,8 @@ class CoverageReport(Frozen):
     boxes: Mapping[str, BoxCounts]
     kept: Mapping[str, int]
     dropped: Mapping[str, Mapping[str, int]]
+    classes: tuple[ClassFigure, ...] = Field(default=(), exclude_if=lambda found: not found)
+    contradicted_classes: int = Field(default=0, exclude_if=lambda number: not number)
 
 
 def report(counts: Aggregate) -> CoverageReport:
@@ -76,6 +83,8 @@ def report(counts: Aggregate) -> CoverageReport:
         boxes=counts.boxes,
         kept=counts.kept,
         dropped=counts.dropped,
+        classes=figures(counts.classes),
+        contradicted_classes=counts.classes.contradicted,
     )
 
 
@@ -105,13 +114,17 @@ def distributions_table(coverage: CoverageReport) -> pa.Table:
 def write_coverage(store: Store, counts: Aggregate, folder: str = "") -> CoverageReport:
     """Write `report.json`, `table2.parquet`, `table3.parquet` and `distributions.parquet` into the root's coverage.
 
-    `folder` is that of a round, with its slash.
+    Where sources tell classes of images, `classes.parquet`, too. `folder` is that of a round, with its slash.
     """
     coverage = report(counts)
     store.write_bytes(f"{folder}{FOLDER}/report.json", to_json(coverage))
     store.write_table(f"{folder}{FOLDER}/table2.parquet", figures_table(coverage.table2))
     store.write_table(f"{folder}{FOLDER}/table3.parquet", figures_table(coverage.table3))
     store.write_table(f"{folder}{FOLDER}/distributions.parquet", distributions_table(coverage))
+    if coverage.classes:
+        store.write_table(f"{folder}{FOLDER}/classes.parquet", classes_table(counts.classes))
+    else:
+        store.delete(f"{folder}{FOLDER}/classes.parquet")
     return coverage
 
 

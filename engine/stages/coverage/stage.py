@@ -107,6 +107,7 @@ def committed(plan: Plan, record: PartitionRecord) -> PartitionOutputs:
         outputs=plan.outputs(record),
         producers=plan.producers,
         fingerprint=plan.fingerprints[COVERAGE, record.id],
+        specialists=tuple(sorted({*plan.annotators, *plan.earlier})),
     )
 
 

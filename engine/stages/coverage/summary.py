@@ -24,10 +24,23 @@ def terminal_summary(coverage: CoverageReport) -> tuple[SummaryTable, ...]:
     return (
         _table("Annotation statistics (FLD-5B)", ("family", "text"), coverage.table2),
         _table("Semantic coverage, averages per text (FLD-5B)", ("family", "text"), coverage.table3),
+        *_classes(coverage),
         SummaryTable(
             title="Verdicts", header=("target", "kept", "dropped", "reasons"), rows=tuple(_verdict_rows(coverage))
         ),
     )
+
+
+def _classes(coverage: CoverageReport) -> Iterator[SummaryTable]:
+    if coverage.classes:
+        rows = [
+            (one.said, one.by, short(one.classes), short(one.images), short(one.annotations))
+            for one in coverage.classes
+        ]
+        if coverage.contradicted_classes:
+            rows.append(("labels and absences", "", "", "", f"{short(coverage.contradicted_classes)} contradict"))
+        header = ("said", "by", "classes", "images", "annotations")
+        yield SummaryTable(title="Classes of images, as sources tell them", header=header, rows=tuple(rows))
 
 
 def short(value: float | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from fld_engine.schemas.annotations import GRANULARITIES
 from fld_engine.schemas.errors import ConfigError
 from fld_engine.schemas.kinds import FAMILIES
 from fld_engine.schemas.origins import Origin, origin_of
-from fld_engine.schemas.sample import NOT_MEASURED, SAMPLE_VERSION, Sample
+from fld_engine.schemas.sample import CLASS_KEYS, NOT_MEASURED, SAMPLE_VERSION, Sample
 from fld_engine.schemas.tables import EXPORTED_TABLES
 from fld_engine.schemas.tokens import TokenCount, num_tokens
 
@@ -62,11 +62,12 @@ def assemble(
     select: Selection = EVERYTHING,
     seed: int = 0,
     count: TokenCount = num_tokens,
+    classes: bool = False,
 ) -> Iterator[Sample]:
     """Samples of a partition in partition order, with targets; gold and dropped images are left out.
 
     `select` leaves out more, by `seed`. `count` has the tokens of a target, of which there are `max_target_tokens` at
-    most.
+    most. With `classes`, samples have the keys `labels` and `absences`.
 
     `split_of_group` maps a twin group to its split. `image.sha256` is that of the original bytes until the image is
     re-encoded. Raises `pydantic.ValidationError` where a stored row is not what `schemas.tables` promises.
@@ -76,6 +77,7 @@ def assemble(
     statuses = {family: family_status(view, family) for family in FAMILIES}
     position = {image: i for i, image in enumerate(view.images["id"].to_pylist())}
     grouped = _Grouped(tables)
+    of_classes = {name: _group(view.of_sources[name], "image_id") for name in CLASS_KEYS if classes}
     for image in tables["images"].filter(pc.invert(tables["images"]["gold"])).to_pylist():
         if not select.has(image["twin_group"] or image["id"], seed):
             continue
@@ -89,6 +91,7 @@ def assemble(
             "regions": grouped.regions(image["id"]),
             "groundings": grouped.groundings(image["id"]),
             "targets": (),
+            **{name: _classes(rows.get(image["id"], ())) for name, rows in of_classes.items()},
         }
         sample = select.of(Sample.model_validate(draft))
         told = write_targets(sample, max_target_tokens, max_prompt_tokens=max_prompt_tokens, count=count)
@@ -181,6 +184,17 @@ class _Grouped:
             for region in self._phrase_regions.get(row["id"], ())
         ]
         return {**_only(row, "id", "phrase", "start", "end", "score"), "regions": regions}
+
+
+def _classes(rows: Iterable[Row]) -> list[Row]:
+    """Classes by people, by folders, then by models; of each, the surest first."""
+    ranked = sorted(rows, key=lambda row: (*_class_rank(row["annotator"]), -row["score"], row["label"]))
+    return [{**_only(row, "label", "score"), "source": _source(row)} for row in ranked]
+
+
+def _class_rank(annotator: str) -> tuple[int, str]:
+    order = (Origin.HUMAN, Origin.CLASS_FOLDER)
+    return order.index(annotator) if annotator in order else len(order), annotator
 
 
 def _text_rank(row: Row) -> tuple[int, int, float]:

@@ -14,7 +14,7 @@ import yaml
 from fld_engine.engine.data.hashing import canonical_json
 from fld_engine.engine.data.source_account import rows_of
 from fld_engine.engine.stages.export.limits import known_limits
-from fld_engine.schemas.sample import SAMPLE
+from fld_engine.schemas.sample import CLASS_KEYS, SAMPLE
 from fld_engine.schemas.tables import VERDICT_TARGETS
 
 if TYPE_CHECKING:
@@ -48,6 +48,11 @@ dataset = load_dataset("path/to/this/folder")
 `sha256sum -c SHA256SUMS`.
 """
 
+_LAST_KEY = "- `unsaid`: annotations that are in no target of a task, and why.\n"
+CLASSES = """\
+- `labels`: classes of the whole image that its sources tell; `absences`: those that were looked for and are not on it.
+  `source.annotator` is `human`, `class_folder` (the name of the folder that the image lay in) or the name of a model.
+"""
 LOOKED_FOR = """\
 Every image was looked up against the reference images and the lists below; what shows one of them is left out, whatever
 split it would have been in, and no student was taught it. It is found by its bytes and by what it shows. Measured on
@@ -61,8 +66,9 @@ Rows = Iterable[tuple[object, ...]]
 
 def dataset_card(manifest: Manifest) -> str:
     """The text of `README.md`: the header, then one section after another."""
+    classes = manifest.facts.classes
     sections = [
-        INTRODUCTION,
+        INTRODUCTION.replace(_LAST_KEY, _LAST_KEY + CLASSES) if classes else INTRODUCTION,
         _section("What is in it", _contents(manifest)),
         _section("Sources and licences", _sources(manifest)),
         _section("What the sources hold", _accounts(manifest)),
@@ -84,7 +90,7 @@ def card_header(manifest: Manifest) -> dict[str, Any]:
         "license_name": "per-image",
         "task_categories": ["image-to-text", "object-detection", "image-segmentation"],
         "tags": ["webdataset", "florence-2"],
-        "dataset_info": {"features": features()},
+        "dataset_info": {"features": features(classes=bool(manifest.facts.classes))},
     }
     if manifest.splits:
         data_files = [{"split": split, "path": f"shards/{split}-*.tar"} for split in sorted(manifest.splits)]
@@ -105,7 +111,7 @@ def _contents(manifest: Manifest) -> Iterator[str]:
     yield ""
     yield from _table(("split", "samples"), sorted(manifest.splits.items()))
     yield ""
-    counts = manifest.counts.model_dump()
+    counts = {**manifest.counts.model_dump(), **manifest.facts.classes}
     yield from _table(("annotations", "number"), [(name.replace("_", " "), n) for name, n in counts.items()])
 
 
@@ -226,11 +232,12 @@ def _line(cells: Iterable[object]) -> str:
 # ---------------------------------------------------------------- features
 
 
-def features() -> list[dict[str, Any]]:
+def features(*, classes: bool = False) -> list[dict[str, Any]]:
     """Features of a row as `dataset_info` spells them: the members of a sample, then what the loader adds."""
+    keys = [field for field in SAMPLE if classes or field.name not in CLASS_KEYS]
     return [
         {"name": "jpg", "dtype": "image"},
-        {"name": "json", "struct": [_named(field) for field in SAMPLE]},
+        {"name": "json", "struct": [_named(field) for field in keys]},
         {"name": "txt", "dtype": "string"},
         {"name": "__key__", "dtype": "string"},
         {"name": "__url__", "dtype": "string"},

@@ -23,7 +23,7 @@ from fld_engine.engine.plan.protocols import Filter
 from fld_engine.engine.plan.selection import EVERYTHING, Selection
 from fld_engine.schemas.annotations import Frozen
 from fld_engine.schemas.masking import masked_tree
-from fld_engine.schemas.sample import Sample
+from fld_engine.schemas.sample import CLASS_KEYS, Sample
 
 FACTS_VERSION = 2
 """Version of what the record of a group counts; bumped when the same tables give other facts."""
@@ -48,7 +48,8 @@ class GroupFacts(Frozen):
     """What one group of partitions held. `kept` and `dropped` (by reason) go by verdict target.
 
     `unanswered` maps annotator → `failed` and `not_run` images, where there are any; `unsaid` maps task → annotations
-    that are in no target of it, by reason, each once a question.
+    that are in no target of it, by reason, each once a question. `classes` counts `labels` and `absences` in samples
+    that have these keys, and has none where they have not.
     """
 
     sources: tuple[SourceFacts, ...] = ()
@@ -56,6 +57,7 @@ class GroupFacts(Frozen):
     dropped: Mapping[str, Reasons] = Field(default_factory=dict)
     unanswered: Mapping[str, Reasons] = Field(default_factory=dict)
     unsaid: Mapping[str, Reasons] = Field(default_factory=dict)
+    classes: Mapping[str, int] = Field(default_factory=dict, exclude_if=lambda counts: not counts)
 
 
 class FilterFacts(Frozen):
@@ -123,6 +125,13 @@ def unsaid_of(sample: Sample) -> GroupFacts:
     return GroupFacts(unsaid={task: dict(reasons) for task, reasons in found.items()})
 
 
+def classes_of(sample: Sample) -> GroupFacts:
+    """Count the classes of a sample that has the keys for them."""
+    return GroupFacts(
+        classes={name: len(getattr(sample, name)) for name in CLASS_KEYS if name in sample.model_fields_set}
+    )
+
+
 def add(parts: Iterable[GroupFacts]) -> GroupFacts:
     """The sum, the same in any order and grouping."""
     sources: dict[tuple[str, str], Counter[str]] = {}
@@ -130,8 +139,10 @@ def add(parts: Iterable[GroupFacts]) -> GroupFacts:
     dropped: dict[str, Counter[str]] = {}
     unanswered: dict[str, Counter[str]] = {}
     unsaid: dict[str, Counter[str]] = {}
+    classes: Counter[str] = Counter()
     for part in parts:
         kept.update(part.kept)
+        classes.update(part.classes)
         for total, more in ((dropped, part.dropped), (unanswered, part.unanswered), (unsaid, part.unsaid)):
             for name, reasons in more.items():
                 total.setdefault(name, Counter()).update(reasons)
@@ -146,6 +157,7 @@ def add(parts: Iterable[GroupFacts]) -> GroupFacts:
         dropped={name: dict(reasons) for name, reasons in dropped.items()},
         unanswered={name: dict(reasons) for name, reasons in unanswered.items()},
         unsaid={task: dict(unsaid[task]) for task in sorted(unsaid)},
+        classes=dict(classes),
     )
 
 

@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError
 
 from fld_engine.engine.data.hashing import fingerprint
 from fld_engine.engine.data.identity import identity_of
-from fld_engine.engine.data.journal import IngestRecord, read_journal
+from fld_engine.engine.data.journal import IngestRecord, read_journal, read_partitions
 from fld_engine.engine.data.libraries import note_seen
 from fld_engine.engine.data.partition import PartitionImages, read_output
 from fld_engine.engine.data.records import ModelIdentity, PartitionRecord, record_path
@@ -34,7 +34,7 @@ from fld_engine.engine.stages.export.publish import withdraw_manifest, write_exp
 from fld_engine.engine.stages.export.task import ExportGroup, GroupResult, export_group
 from fld_engine.schemas.annotations import Frozen
 from fld_engine.schemas.errors import AccountingError
-from fld_engine.schemas.sample import SAMPLE_VERSION
+from fld_engine.schemas.sample import CLASS_KEYS, SAMPLE_VERSION
 
 VERSION = 5
 """Version of what an export writes from the same tables; bumped when its bytes change."""
@@ -71,7 +71,7 @@ class Export:
     def is_current(self, plan: Plan) -> bool:
         """Whether the export is complete and is that of this plan."""
         journal = read_journal(plan.store)
-        groups = [_task(plan, number, records) for number, records in enumerate(_groups(plan, journal))]
+        groups = _tasks(plan, journal)
         if _missing(plan, groups):
             return False
         results = [plan.store.read_model(_record_path(task), GroupResult) for task in groups]
@@ -103,8 +103,8 @@ class Export:
 
     def made(self, plan: Plan, steps: Collection[str]) -> Iterator[Made]:
         recorded = plan.store.list_names(RECORDS) if self.name in steps else set()
-        for number, records in enumerate(_groups(plan, read_journal(plan.store))):
-            path = _record_path(_task(plan, number, records))
+        for task in _tasks(plan, read_journal(plan.store)):
+            path = _record_path(task)
             if path.rsplit("/", 1)[-1] in recorded:
                 result: GroupResult = plan.store.read_model(path, GroupResult)
                 yield Made(self.name, path, result.made_with)
@@ -137,7 +137,7 @@ def export_root(driver: Driver) -> ExportSummary:
     """
     plan, journal = driver.plan(), driver.journal()
     out = plan.store.within(export_folder(plan))
-    groups = [_task(plan, number, records) for number, records in enumerate(_groups(plan, journal))]
+    groups = _tasks(plan, journal)
     missing = _missing(plan, groups)
     if missing:
         withdraw_manifest(out)
@@ -187,7 +187,16 @@ def _groups(plan: Plan, journal: Sequence[IngestRecord]) -> list[list[PartitionR
     return groups
 
 
-def _task(plan: Plan, number: int, records: Sequence[PartitionRecord]) -> ExportGroup:
+def _tasks(plan: Plan, journal: Sequence[IngestRecord]) -> list[ExportGroup]:
+    """All groups. Samples have the same keys in all of them: those of classes where a source tells of any."""
+    said = {
+        name for record in read_partitions(journal) for files in (record.files, *record.additions) for name in files
+    }
+    classes = not said.isdisjoint(CLASS_KEYS)
+    return [_task(plan, number, records, classes) for number, records in enumerate(_groups(plan, journal))]
+
+
+def _task(plan: Plan, number: int, records: Sequence[PartitionRecord], classes: bool) -> ExportGroup:
     settings = plan.config.export
     return ExportGroup(
         out=export_folder(plan),
@@ -202,6 +211,7 @@ def _task(plan: Plan, number: int, records: Sequence[PartitionRecord]) -> Export
         splits=settings.splits,
         images=records[0].limits or plan.config.images,  # those of one ingest
         metadata=settings.metadata,
+        classes=classes,
     )
 
 

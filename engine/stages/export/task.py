@@ -18,7 +18,7 @@ from fld_engine.engine.plan.selection import Selection
 from fld_engine.engine.plan.stages import Worker
 from fld_engine.engine.plan.tasks import Span
 from fld_engine.engine.stages.export.assemble import assemble, split_of
-from fld_engine.engine.stages.export.facts import GroupFacts, add, facts_of, unsaid_of
+from fld_engine.engine.stages.export.facts import GroupFacts, add, classes_of, facts_of, unsaid_of
 from fld_engine.engine.stages.export.manifest import ShardRecord
 from fld_engine.engine.stages.export.shards import PreparedSample, ShardLimits, prepare, write_group
 from fld_engine.schemas.annotations import Frozen
@@ -61,6 +61,7 @@ class ExportGroup(Frozen):
     splits: Mapping[str, float]
     images: ImageLimits
     metadata: Metadata = "strip"
+    classes: bool = False  # whether samples have the keys of classes that sources tell
 
 
 def export_group(task: ExportGroup, worker: Worker) -> GroupResult:
@@ -116,8 +117,11 @@ def _prepared(store: Store, task: ExportGroup, facts: list[GroupFacts]) -> Itera
             task.max_target_tokens,
             select=task.select,
             seed=task.seed,
+            classes=task.classes,
         )
         for sample in samples:
             if sample.unsaid:
                 facts.append(unsaid_of(sample))
+            if task.classes:
+                facts.append(classes_of(sample))
             yield prepare(sample)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from fld_engine.engine.data.hashing import fingerprint
 from fld_engine.engine.data.identity import identity_of
 from fld_engine.engine.data.source_account import Accounts, Counting, Example, SourceAccount, What, total
 from fld_engine.engine.sources.item import PassedOver, Rejected, SourceChunk, SourceItem
-from fld_engine.schemas.annotations import Annotations
+from fld_engine.schemas.annotations import Annotations, Source
 from fld_engine.schemas.origins import Origin
 
 REMOVED = "removed"
@@ -90,12 +91,20 @@ def _reading(chunk: SourceChunk) -> str:
 
 
 def _said(annotations: Annotations) -> Mapping[What, int]:
-    """Texts, regions and boxes of phrases, by whose they are."""
+    """Texts, regions, boxes of phrases, classes and absences, by whose they are."""
     phrase_boxes = [box for text in annotations.texts for phrase in text.phrases for box in phrase.regions] + [
         box for phrase in annotations.phrases for box in phrase.regions
     ]
-    numbers: dict[What, int] = {"human": 0, "web": 0}
-    for one in (*annotations.texts, *annotations.regions, *phrase_boxes):
-        human = one.source is not None and one.source.annotator == Origin.HUMAN
-        numbers["human" if human else "web"] += 1
-    return numbers
+    said = (*annotations.texts, *annotations.regions, *phrase_boxes, *annotations.labels, *annotations.absences)
+    return Counter(_whose(one.source) for one in said)
+
+
+def _whose(source: Source | None) -> What:
+    match source.annotator if source is not None else Origin.WEB:
+        case Origin.HUMAN:
+            return "human"
+        case Origin.CLASS_FOLDER:
+            return "folders"
+        case Origin.WEB:
+            return "web"
+    return "machine"

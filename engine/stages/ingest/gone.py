@@ -29,7 +29,7 @@ LISTED_AT_ONCE = 100_000
 def file_uris(chunk: SourceChunk) -> Iterator[str]:
     """URIs of the files of a chunk, as its images or what is inside of them begin."""
     for path, _ in chunk.files:
-        yield f"{chunk.spec.name}#{path}" if chunk.kind == "coco" else chunk.uri(path)
+        yield chunk.uri(path)
 
 
 def files_of(uri: str) -> list[str]:
@@ -39,8 +39,8 @@ def files_of(uri: str) -> list[str]:
 
 @dataclass(slots=True)
 class Relisted:
-    """Sources with something new, as they are listed now. `whole` are COCO jsons, and what is listed
-    of them is all they mention; of those in `reread`, everything is read.
+    """Sources with something new, as they are listed now. `whole` are label files with their images, and
+    what is listed of them is all they mention; of those in `reread`, everything is read.
 
     `packed` are files that are a chunk of their own, such as tars.
     """
@@ -70,7 +70,7 @@ def relist(store: Store, folder: str, sources: Sequence[Sequence[NamedChunk]]) -
             continue
         name = chunks[0].chunk.spec.name
         relisted.names.append(name)
-        if all(named.chunk.kind == "coco" for named in chunks):
+        if all(named.chunk.labelled for named in chunks):
             relisted.whole.append(name)
             if all(named.is_new for named in chunks):
                 relisted.reread.append(name)

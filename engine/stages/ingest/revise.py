@@ -128,7 +128,7 @@ def _say_the_same(places: Sequence[Place], others: Sequence[Place]) -> bool:
 
 def _renamed(old: Place, new: Place, names: Sequence[str]) -> bool:
     """Whether a place is one of a source under another name, which the config has no more: it says the very same."""
-    return old.source not in names and content(old.annotations) != _NOTHING and old.says_what(new)
+    return old.source not in names and old.words != _NOTHING and old.says_what(new)
 
 
 def _as_at_first(place: Place, first: Sequence[Place]) -> Place:

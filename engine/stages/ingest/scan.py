@@ -107,7 +107,7 @@ def _row(task: ScanChunk, item: SourceItem, data: bytes) -> Row:
         "plain_jpeg": image.plain_jpeg,
         "phash": phash64(image.pixels),
         "source_label": item.source_label,
-        "licence": task.chunk.spec.licence,
+        "licence": item.licence or task.chunk.spec.licence,
         "gold": task.chunk.spec.gold,
         "locator": item.read.model_dump_json(),
         "annotations": item.annotations.model_dump_json(),

@@ -28,8 +28,14 @@ DEFINITIONS: Mapping[str, Definition] = {
     "account": Definition(
         "Seen, read, refused, passed over", "All that the sources hold, over all ingests of one reading: seen = read + "
         "refused + passed over. Refused is what should have been used and could not be; passed over is what is "
-        "none of ours by rule, such as files of other kinds. Annotations are texts, regions and boxes of phrases. What "
-        "was scanned by earlier versions is not in it.", OURS,
+        "none of ours by rule, such as files of other kinds. Annotations are texts, regions, boxes of phrases, and "
+        "classes of the whole image. What was scanned by earlier versions is not in it.", OURS,
+    ),
+    "class": Definition(
+        "Class of an image", "A class of the whole image (labels), or one that was looked for and is not on it "
+        "(absences), as a source tells it: by people (human), by the name of the folder that the image lies in "
+        "(class_folder), or by a model. Of exported images; a class of an image counts once, however it is spelled. "
+        "Classes by specialists of the run are not in it.", OURS,
     ),
     "kept": Definition(
         "Kept", "Annotations that every filter passed and whose parent was kept. All images count, gold ones too. "

@@ -10,7 +10,18 @@ import pytest
 from fld_engine.engine.data.people import said_once
 from fld_engine.engine.data.region_names import region_classes
 from fld_engine.engine.data.rows import RowWriter, concat
-from fld_engine.schemas.annotations import Annotations, Mask, Phrase, PhraseRegion, Region, RegionText, Source, Text
+from fld_engine.schemas.annotations import (
+    Absence,
+    Annotations,
+    Label,
+    Mask,
+    Phrase,
+    PhraseRegion,
+    Region,
+    RegionText,
+    Source,
+    Text,
+)
 
 Box = tuple[float, float, float, float]
 A: Box = (10, 10, 110, 110)
@@ -139,3 +150,15 @@ def test_a_caption_in_two_files_is_one_with_the_phrases_of_both() -> None:
     assert {row["text_id"] for row in once["phrases"].to_pylist()} == {text["id"]}
     assert sorted(phrases.values()) == ["a dog", "a mat"]
     assert sorted(phrases[row["phrase_id"]] for row in once["phrase_regions"].to_pylist()) == ["a dog", "a mat"]
+
+
+def test_a_class_is_said_once_by_people_and_stays_beside_its_denial_and_the_word_of_a_model() -> None:
+    def one(*names: str) -> tuple[Label, ...]:
+        return tuple(Label(label=name, score=1.0) for name in names)
+
+    denied = Annotations(labels=one("traffic_light"), absences=(Absence(label="Traffic Light", score=1.0),))
+    model = Source(annotator="seer", model="seer", revision="1")
+    files = [(human("a"), Annotations(labels=one("Traffic Light", "dog"))), (human("b"), denied)]
+    once = said_once(tables_of(*files, (model, Annotations(labels=one("dog", "dog")))))
+    assert once["labels"]["label"].to_pylist() == ["Traffic Light", "dog", "dog", "dog"]
+    assert once["absences"]["label"].to_pylist() == ["Traffic Light"]

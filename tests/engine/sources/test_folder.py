@@ -51,6 +51,12 @@ def test_images_come_sorted_with_stable_names_and_folder_labels(photos: Path) ->
     assert [data for _, data in items] == [(photos / i.uri.removeprefix("photos/")).read_bytes() for i, _ in items]
 
 
+def test_a_folder_is_a_class_that_nobody_said(photos: Path) -> None:
+    items, _ = scan(SourceSpec(url=str(photos)))
+    labels = [label for item, _ in items for label in item.annotations.labels]
+    assert [(label.label, label.source and label.source.annotator) for label in labels] == [("tabby", "class_folder")]
+
+
 def test_names_do_not_depend_on_where_the_folder_is(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tables must be the same on a machine that keeps the photographs elsewhere."""
     monkeypatch.chdir(photos.parent)
@@ -60,7 +66,7 @@ def test_names_do_not_depend_on_where_the_folder_is(photos: Path, monkeypatch: p
 
 def test_labels_can_be_turned_off(photos: Path) -> None:
     items, _ = scan(SourceSpec(url=str(photos), class_folders=False))
-    assert {item.source_label for item, _ in items} == {""}
+    assert {(item.source_label, item.annotations.labels) for item, _ in items} == {("", ())}
 
 
 def test_locators_give_the_bytes_again_elsewhere(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,6 +37,9 @@ def test_samples_have_captions_labels_and_bytes(tmp_path: Path) -> None:
     assert (first.uri, first.source_label, data) == ("x.tar!./a/0001.JPG", "281", jpeg())
     assert [t.text for t in first.annotations.texts] == ["A cat <loc_1> with </s> markup.", "A tabby.", "Ears."]
     assert {t.source.annotator for t in first.annotations.texts if t.source} == {"web"}, "found captions are not human"
+    assert [(one.label, one.source and one.source.annotator) for one in first.annotations.labels] == [
+        ("281", "class_folder")
+    ]
     assert second.annotations.texts == (), "an empty caption is no caption"
     assert list(read_items([second.read, first.read])) == [photograph("coffee.png"), jpeg()]
 

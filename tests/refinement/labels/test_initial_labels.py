@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pyarrow as pa
+
 from fld_engine.refinement.labels.initial_labels import kept_labels, statuses
+from fld_engine.schemas.tables import TABLES
 from tests.refinement.labelled_view import NOBODY, REMADE, B, ids, view
 
 
@@ -33,6 +36,14 @@ def test_groundings_of_people_are_carried_though_others_are_made_again() -> None
         seen = replace(seen, annotations={**seen.annotations, name: by_people})
     labels = kept_labels(seen, REMADE, NOBODY)
     assert (ids(labels, "phrases"), ids(labels, "phrase_regions")) == (["p"], ["pr"])
+
+
+def test_classes_that_people_tell_are_carried_and_so_is_what_is_absent() -> None:
+    seen = view()
+    row = {"id": "c", "image_id": B["id"], "label": "cat", "score": 1.0, "annotator": "human", "model": "", "round": 0}
+    classes = {name: pa.Table.from_pylist([row], schema=TABLES[name].schema) for name in ("labels", "absences")}
+    carried = kept_labels(replace(seen, annotations={**seen.annotations, **classes}), REMADE, NOBODY)
+    assert (ids(carried, "labels"), ids(carried, "absences")) == (["c"], ["c"])
 
 
 def test_status_is_carried_for_the_families_that_are() -> None:

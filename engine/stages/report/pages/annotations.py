@@ -39,6 +39,7 @@ class Annotations:
             ),
             Section("How long texts are, and how many boxes images have", "", [_tokens(facts), _boxes(facts)]),
             Section("Who wrote what", "", [_writers(facts)]),
+            *_classes(facts),
         ]
         lead = "How much there is of each annotation family, as the Florence-2 paper counts it."
         return Page("annotations", "Annotation statistics", lead, sections)
@@ -84,6 +85,18 @@ def _boxes(facts: Facts) -> Chart:
         "Boxes per image", "per_image", "boxes-per-image-by-family", x, {k: v[:high] for k, v in series.items()},
         xlabel="boxes", ylabel="images",
     )  # fmt: skip
+
+
+def _classes(facts: Facts) -> list[Section]:
+    """Classes of whole images; nothing where no source tells any."""
+    told = facts.coverage.classes
+    if not told:
+        return []
+    rows: list[Row] = [(one.said, one.by, one.classes, one.images, one.annotations) for one in told]
+    data = Data("classes-by-origin", ("said", "by", "classes", "images", "annotations"), rows)
+    contradicted = facts.coverage.contradicted_classes
+    intro = f"Of {contradicted} classes of an image it is also said that they are not on it." if contradicted else ""
+    return [Section("Classes of images that sources tell", intro, [TableBlock("Classes by whose word", "class", data)])]
 
 
 def _writers(facts: Facts) -> TableBlock:
