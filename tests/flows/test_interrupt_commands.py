@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 from collections.abc import Sequence
@@ -85,7 +86,7 @@ def undisturbed(made: Made, root: Path, command: Sequence[str]) -> dict[str, str
 
 def everything(root: Path) -> dict[str, str]:
     """Digests of what counts, and the names of all files but pages, but for the part of a name that is drawn by lot."""
-    names = {str(path.relative_to(root)): "" for path in files(root) if not path.match("*.aggregate.json")}
+    names = (re.sub(r"\.[0-9a-f]{8}\.", ".", str(path.relative_to(root))) for path in files(root))
     kept = {name: "" for name in names if not name.startswith(("report/", "run.json"))}
     return kept | digest(root)
 
