@@ -15,13 +15,15 @@ from fld_engine.flows.runner_options import runner_settings
 from fld_engine.schemas.annotations import Frozen
 
 RunnerKind = Literal["local", "ray"]
+KIND, ADDRESS = "runner.kind", "runner.ray_address"
 
 
 class Asked(Frozen):
     """A root, and what is to be other in it than it is.
 
     `recipe` is a recipe's name, a YAML file, or a config as a mapping; without one, the root goes on with its own
-    settings. `overrides` are `key.path=value` over it. `yes`: settings of the root may change though nobody names them.
+    settings. `overrides` are `key.path=value` over it; an address of a Ray cluster asks for runner `ray`, unless they
+    say otherwise. `yes`: settings of the root may change though nobody names them.
     """
 
     root: str
@@ -58,6 +60,8 @@ class Asked(Frozen):
             path, value = parse_override(override)
             found.pop(path, None)
             found[path] = Given(value=value, by="--set")
+        if not self.runner and KIND not in found and (address := found.get(ADDRESS)) and address.value:
+            found[KIND] = Given(value="ray", by="--set")  # as --ray-address does
         settings = runner_settings(self.runner, self.workers, self.ray_address)
         if self.metrics_port is not None:
             settings["metrics_port"] = self.metrics_port

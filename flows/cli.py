@@ -177,7 +177,7 @@ def replay(
 ) -> None:
     """Run the annotators again on the images that failed, and take in those that were refused under other limits."""
     from fld_engine.engine.stages.fetch.again import mark_unfetched
-    from fld_engine.engine.stages.replay.marks import mark_failed, mark_refused
+    from fld_engine.engine.stages.replay.marks import is_unfinished, mark_failed, mark_refused
 
     asked = Asked(root=root, overrides=set_ or ())
     begun = begin(asked)
@@ -196,7 +196,10 @@ def replay(
             refused = "looking again at {} images that were refused under other limits"
             marked = [(mark_failed(plan), "replaying {} failed images"), (mark_refused(plan), refused)]
             nothing = "no annotator failed on any image, and none was refused under other limits"
-    if not any(number for number, _ in marked):
+        goes_on = not any(number for number, _ in marked) and is_unfinished(plan)
+    if goes_on:
+        out.print("going on with a replay that was interrupted")
+    elif not any(number for number, _ in marked):
         out.print(f"nothing to replay: {nothing}", markup=False)
         return
     for number, what in marked:

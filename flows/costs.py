@@ -30,8 +30,7 @@ def print_costs(out: Console, report: CostReport) -> None:
         out.print("kept annotations are counted by the report: run `fld report`, or `fld run`, first")
     if report.total.unmeasured:
         out.print(
-            "not measured: outputs of versions before 0.2, of `fld refine`, and of the last minute of a run that was "
-            "killed outright"
+            "not measured: outputs of versions before 0.2, and of the last minute of a run that was killed outright"
         )
 
 

@@ -3,30 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.table import Table
 
-from fld_engine.engine.data.journal import read_journal
-from fld_engine.engine.data.store import ROOT_FILE
-from fld_engine.engine.plan.estimate import estimate
-from fld_engine.engine.plan.libraries import tell_of_libraries
-from fld_engine.engine.plan.plan import Steps
-from fld_engine.engine.plan.registry import pin, stages_of_run
-from fld_engine.engine.stages.ingest.ingest import new_chunks
 from fld_engine.flows.asked import Asked
-from fld_engine.flows.estimates import (
-    Measured,
-    estimate_table,
-    measure,
-    nodes_on_paper,
-    notes_of_estimate,
-    number_of,
-    this_machine,
-    training_estimates,
-    training_table,
-)
+from fld_engine.flows.estimates import nodes_on_paper
+from fld_engine.flows.forecast import forecast, print_forecast
 from fld_engine.flows.options import (
     AfterRound,
     AsJson,
@@ -41,11 +24,10 @@ from fld_engine.flows.options import (
     root_and_recipe,
 )
 from fld_engine.flows.progress import progress_bars
-from fld_engine.flows.rates import rates_for
 from fld_engine.flows.report import NUM_IMAGES, read_runs, report_root
 from fld_engine.flows.root import existing_root
-from fld_engine.flows.start import begin, lines_about
-from fld_engine.flows.terminal import out, print_explanation, print_status, tell, work_set_note
+from fld_engine.flows.start import begin
+from fld_engine.flows.terminal import out, print_explanation, print_status
 
 inspect_app = typer.Typer()
 
@@ -77,57 +59,11 @@ def plan(
     on_paper = nodes_on_paper(nodes, cpus=node_cpus, gpus=node_gpus, memory_gb=node_memory_gb)
     root, recipe = root_and_recipe(root_or_recipe, root)
     begun = begin(Asked(root=root, recipe=recipe, sources=source or (), gold=gold or (), overrides=set_ or ()))
-    store, config = begun.store, pin(begun.config, strict=False)
-    there = store.exists(ROOT_FILE)
-    planned = plan_of_root(store, config)
-    chunks = len(new_chunks(store, config, read_journal(store)))
-    missing = {step: sum(r.num_images for r in planned.missing(step)) for step in planned.steps}
-    total = sum(r.num_images for r in planned.partitions)
-    measured = measure(config, calibrate) if calibrate else Measured()
-    trainings = training_estimates(config, measured)
-    rates = rates_for(store if there else None, config, measured.rates, on_paper=bool(on_paper))
-    whole = [stage for stage in stages_of_run(config) if not isinstance(stage, Steps)]
-    to_write = [stage.name for stage in whole if chunks or not stage.is_current(planned)] if total or chunks else []
-    lanes = estimate(
-        planned,
-        {name: images or missing[name] for name in planned.graph.order},
-        {name: rate.images_per_s for name, rate in rates.items()},
-        on_paper or [this_machine(planned.requests)],
-        limit=config.runner.workers or int(config.runner.kind == "local" and not on_paper),
-    )
-    notes = notes_of_estimate(config, calibrate, measured, on_paper=bool(on_paper))
+    found = forecast(begun, images=images, calibrate=calibrate, on_paper=on_paper)
     if as_json:
-        found: dict[str, Any] = {"new_source_chunks": chunks, "images": total, "missing_images": missing}
-        found["to_write"] = to_write
-        found["rates"] = {name: rate.model_dump(mode="json") for name, rate in rates.items()}
-        found["notes"] = notes
-        if trainings:
-            found["training"] = [training.model_dump(mode="json") for training in trainings]
-        out.print_json(json.dumps({**found, "lanes": [lane.model_dump(mode="json") for lane in lanes]}))
-        return
-    out.print(f"{root}: {total} images ingested, {chunks} new source chunks to read")
-    for line in (*lines_about(begun), work_set_note(planned)):
-        tell(line)
-    if libraries := tell_of_libraries(planned, stages_of_run(config)):
-        out.print(f"note: {libraries}", markup=False)
-    table = Table("step", "model", "revision", "images to do", "of", "images/s", "s/image", "rate")
-    for step, number in missing.items():
-        model = planned.annotators[step].model if step in planned.annotators else None
-        name, revision = (model.id, model.revision[:12] or "not pinned") if model else ("arithmetic", "")
-        rate = rates.get(step)
-        speed = (number_of(rate.images_per_s), number_of(1 / rate.images_per_s), rate.said) if rate else ("", "", "")
-        if step in planned.annotators and rate is None:
-            speed = ("?", "?", "not measured, not stated")
-        table.add_row(step, name, revision, str(number) + (" + new" if chunks else ""), str(total), *speed)
-    out.print(table)
-    if to_write:
-        out.print(f"stages over the whole root to run: {', '.join(to_write)}")
-    if any(lane.images for lane in lanes):
-        out.print(estimate_table(lanes))
-    if trainings:
-        out.print(training_table(trainings))
-    for note in notes:
-        out.print(f"note: {note}", markup=False)
+        out.print_json(json.dumps(found.tree()))
+    else:
+        print_forecast(out, found)
 
 
 @inspect_app.command()

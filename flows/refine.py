@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,11 +17,13 @@ from fld_engine.engine.stages.annotate.stage import require_annotated
 from fld_engine.engine.stages.filter.stage import Filter
 from fld_engine.flows.artifacts import key_of, progress_artifacts
 from fld_engine.flows.asked import Asked
+from fld_engine.flows.attempts import recorded
 from fld_engine.flows.places import absolute
 from fld_engine.flows.prefect_logs import prefect_logs
 from fld_engine.flows.progress import progress_bars
 from fld_engine.flows.start import begin
 from fld_engine.flows.stoppable import stoppable
+from fld_engine.flows.summary import RunSummary, make_summary
 from fld_engine.refinement.loop.details import round_details
 from fld_engine.refinement.loop.loop import Loop
 from fld_engine.refinement.loop.settings import RefineConfig
@@ -59,6 +62,7 @@ def refine_flow(root: str, *, rounds: int = 1, overrides: list[str] | None = Non
         rounds: At most how many rounds.
         overrides: Settings over the root's own, each `key.path=value`; they stay until they are changed.
     """
+    started = time.time()
     begun = begin(Asked(root=absolute(root), overrides=overrides or ()))  # training workers have a folder of their own
     begun.require_libraries(refine=True)
     store = begun.store
@@ -67,6 +71,7 @@ def refine_flow(root: str, *, rounds: int = 1, overrides: list[str] | None = Non
         progress_bars() as board,
         progress_artifacts(store, board),
         Pipeline(store, begun.config, board) as pipeline,
+        recorded(pipeline, started, lambda: _attempt(pipeline, root, started)) as record,
     ):
         board.follow(pipeline)
         require_annotated(pipeline.plan())
@@ -89,8 +94,15 @@ def refine_flow(root: str, *, rounds: int = 1, overrides: list[str] | None = Non
         if sparse is not None:
             with board.stage(f"round {len(done)}: sparse tasks"):
                 done.append(write_sparse(sparse, len(done), done[-1]))
+        record()
         create_table_artifact(key=key_of(store, "refine"), table=_rows(done), description=f"Rounds of {root}: {ended}")
         return RefineSummary(rounds=tuple(done), ended=ended, final=final, num_readings=loop.final_readings.count())
+
+
+def _attempt(pipeline: Pipeline, root: str, started: float) -> RunSummary:
+    """The line of the refinement in the history of its root, for what it costs; it ingests and exports nothing."""
+    seconds = {"refine": time.time() - started}
+    return make_summary(pipeline.config, root, 0, pipeline.work, (0, 0), 0, seconds, pipeline.meter.costs)
 
 
 def _rows(rounds: Sequence[RoundRecord]) -> list[dict[str, Any]]:

@@ -24,7 +24,7 @@ DEMO = "demo"
 def own_sources(asked: Asked, kept: Kept | None, tree: Tree, where: str) -> list[SourceSpec]:
     """The sources that a recipe or a root says itself; the demo has its photographs, where they are wanted."""
     own = list(parse_config({"sources": tree.get("sources") or []}, where=where).sources)
-    instead = bool(asked.new_sources) if kept is None else bool(kept.origins and kept.origins.instead)
+    instead = replaces(asked) if kept is None else bool(kept.origins and kept.origins.instead)
     if asked.recipe == DEMO and not own and not instead:
         return [SourceSpec.model_validate(one) for one in sample_sources(cache_folder() / "samples")]
     return own
@@ -35,7 +35,7 @@ def sources_of(
 ) -> tuple[list[SourceSpec], tuple[str, ...], bool]:
     """The sources of a run, the names of those that were given, and whether they stand instead of the recipe's own.
 
-    Those given with the first run do; those given later are added.
+    Those given with the first run do, but for gold, which is compared with others; those given later are added.
     """
     new = asked.new_sources
     before = (kept.origins if kept else None) or Origins()
@@ -44,7 +44,8 @@ def sources_of(
         start = list(parse_config({"sources": over["sources"].value or []}, where="--set sources").sources)
         added, instead = tuple(spec.name for spec in start), True
     elif kept is None:
-        start, added, instead = ([] if new else list(own)), (), bool(new)
+        instead = replaces(asked)
+        start, added = ([] if instead else list(own)), ()
     elif asked.recipe is None:
         start, added, instead = list(kept.config.sources), before.added, bool(before.instead)
     elif before.instead is None:  # nobody knows: those of the root stay, unless the recipe says which there are
@@ -56,6 +57,11 @@ def sources_of(
     sources = with_settings(with_sources(start, new), over)
     known = {spec.name for spec in start}
     return sources, (*added, *(spec.name for spec in sources if spec.name not in known)), instead
+
+
+def replaces(asked: Asked) -> bool:
+    """Whether sources are given that stand instead of a recipe's own."""
+    return not all(spec.gold for spec in asked.new_sources)
 
 
 def with_sources(there: Sequence[SourceSpec], new: Sequence[SourceSpec]) -> list[SourceSpec]:

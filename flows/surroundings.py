@@ -9,6 +9,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from fld_engine.flows.places import is_writable
+
 log = logging.getLogger(__name__)
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -53,19 +55,10 @@ def give_prefect_a_home() -> None:
     if os.environ.get(PREFECT_HOME):
         return
     home = Path(os.path.expanduser("~")) / ".prefect"
-    if home.is_absolute() and _can_be_written(home):
+    if home.is_absolute() and is_writable(home):
         return
     folder = tempfile.mkdtemp(prefix="fld-prefect-")
     owner = os.getpid()  # forked processes end, too
     atexit.register(lambda: shutil.rmtree(folder, ignore_errors=True) if os.getpid() == owner else None)
     os.environ[PREFECT_HOME] = folder
     log.info("%s cannot be written: Prefect keeps its files in %s; PREFECT_HOME says otherwise", home, folder)
-
-
-def _can_be_written(folder: Path) -> bool:
-    """Whether files can be made in a folder, which need not be there yet."""
-    while not folder.exists():
-        if folder.parent == folder:
-            return False
-        folder = folder.parent
-    return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)

@@ -108,11 +108,11 @@ class Interrupted(KeyboardInterrupt):
     """SIGINT or SIGTERM asked the run to stop, and it has; what is recorded stays.
 
     No `FldError`, nor an `Exception`: who handles errors and goes on does not go on after this. `where` names the work
-    that went on, such as `in annotate at 61 %`; empty before any.
+    that went on, such as `in annotate at 61 %`; it is empty where that has no name, as before the first stage.
     """
 
     def __init__(self, signum: int, where: str = "") -> None:
-        super().__init__(f"interrupted {where}; the same command goes on" if where else "interrupted")
+        super().__init__(f"{f'interrupted {where}'.rstrip()}; the same command goes on")
         self.signum, self.where = signum, where
 
     @property

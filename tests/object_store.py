@@ -17,7 +17,9 @@ from moto.moto_server.threaded_moto_server import MotoRequestHandler
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 
-Kind = Literal["500", "503", "AccessDenied", "ExpiredToken", "truncated", "broken", "unheard", "slow"]
+Kind = Literal[
+    "500", "503", "AccessDenied", "ExpiredToken", "expired with 403", "truncated", "broken", "unheard", "slow"
+]
 """`broken` connections break before a request is done, `unheard` is done and its answer lost."""
 Weather = Callable[[dict[str, Any]], Kind | None]
 """What befalls a request, given as WSGI's environment."""
@@ -28,6 +30,7 @@ _ANSWERS = {
     "503": ("503 Slow Down", "SlowDown"),
     "AccessDenied": ("403 Forbidden", "AccessDenied"),
     "ExpiredToken": ("400 Bad Request", "ExpiredToken"),
+    "expired with 403": ("403 Forbidden", "ExpiredToken"),  # as STS and other stores answer
 }
 SLOW_S = 0.3
 

@@ -158,11 +158,10 @@ def end_at_any_signal() -> None:
 
 
 def _end(signum: int) -> NoReturn:
-    import psutil  # takes longer than all the rest that is loaded before signals are heard
+    # its psutil takes longer than all the rest that is loaded before signals are heard
+    from fld_engine.engine.run.children import kill_children
 
-    for process in psutil.Process().children(recursive=True):
-        with contextlib.suppress(psutil.Error):
-            process.kill()
+    kill_children()
     os._exit(Interrupted(signum).exit_code)
 
 

@@ -131,6 +131,12 @@ class Meter:
         rest = {name: max(0, getattr(of_stage, name) - getattr(known, name)) for name in Cost.model_fields}
         self._stages[task.stage] = self._stages.get(task.stage, Cost()) + Cost(**rest)
 
+    def held(self, what: str, resources: Resources, held_s: float) -> None:
+        """Workers of no lane, such as those of a training, were held for so long; `resources` are those of them all."""
+        self._add(metrics.CPU_SECONDS, held_s * resources.cpus, what)
+        self._add(metrics.GPU_SECONDS, held_s * resources.gpus, what)
+        self._stages[what] = self._stages.get(what, Cost()) + _cost(Spent(), resources, held_s=held_s)
+
     def look(self, lanes: Sequence[LaneState], workers: Sequence[WorkerState]) -> None:
         """Tell of lanes and workers, if it is time; of lanes that begin, or are no more, at once."""
         now, names = time.monotonic(), {lane.name for lane in lanes}

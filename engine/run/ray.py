@@ -11,10 +11,9 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
-import psutil
 import ray
 from ray.autoscaler.sdk import request_resources
 from ray.exceptions import (
@@ -33,6 +32,7 @@ from fld_engine.engine.plan.protocols import Resources
 from fld_engine.engine.plan.registry import names_of_stages
 from fld_engine.engine.plan.tasks import Task
 from fld_engine.engine.run.backend import WorkerHandle
+from fld_engine.engine.run.children import children, kill_children
 from fld_engine.engine.run.interrupt import interrupts
 from fld_engine.engine.run.logs import LEVEL_VARIABLE
 from fld_engine.engine.run.memory import peak_memory_mb
@@ -289,7 +289,7 @@ def cause_of(error: RayError) -> Cause:
 def _start(address: str) -> None:
     """Join the cluster at an address, or start one on this machine. Raises what Ray raises, and `RunnerError`."""
     for number in range(1, START_TRIES + 1):
-        before = _children()
+        before = children()
         try:
             ray.init(
                 address=address or "local",
@@ -301,19 +301,13 @@ def _start(address: str) -> None:
         except Exception as error:
             if TOO_LATE not in str(error):  # Ray has no class of its own for it
                 raise
-            for process in _children() - before:
-                with suppress(psutil.Error):
-                    process.kill()
+            kill_children(but=before)
             if number == START_TRIES:
                 raise RunnerError(
                     f"Ray did not start on this machine in {START_TRIES} tries of 30 s each: it is too busy, or short "
                     "of memory. Run again when it is not, or with --runner local"
                 ) from error
             log.warning("Ray did not start on this machine within 30 s, which is all it waits: it is started again")
-
-
-def _children() -> set[psutil.Process]:
-    return set(psutil.Process().children(recursive=True))
 
 
 @contextmanager

@@ -270,7 +270,5 @@ class Supervisor:
         job.attempts += 1
         log.warning("%s %s failed: %s", job.task.stage, job.task.label, event.detail, extra=job.about)
         if event.fatal or job.attempts > self._limits.task_retries:
-            raise _ERRORS.get(event.error, RunnerError)(
-                f"{job.task.stage} {job.task.label}: {event.error}: {event.detail}"
-            )
+            raise _ERRORS.get(event.error, RunnerError)(f"{job.task.stage} {job.task.label}: {event.detail}")
         worker.queue.jobs.append(job)

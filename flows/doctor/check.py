@@ -22,6 +22,11 @@ class Check(Frozen):
     cure: str = ""
 
 
+def required(name: str, there: bool, found: str, cure: str, *, otherwise: State = "missing") -> Check:
+    """A finding that is well where something is `there`, and else needs its cure."""
+    return Check(name=name, state="ok" if there else otherwise, found=found, cure="" if there else cure)
+
+
 def tried(name: str, look: Callable[[], Iterator[Check]], cure: str = "") -> Iterator[Check]:
     """What `look` finds, and its error as a finding."""
     try:

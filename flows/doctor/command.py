@@ -22,6 +22,9 @@ from fld_engine.flows.terminal import out
 doctor_app = typer.Typer()
 NOWHERE = "memory://doctor"
 """Stands for the root where a recipe is looked at."""
+SERVER_CURE = (
+    "start it, `prefect server start`, mend its address, or unset PREFECT_API_URL for a temporary one of each run"
+)
 COLOURS = {"ok": "green", "absent": "dim", "warning": "yellow", "missing": "red"}
 
 
@@ -68,6 +71,7 @@ def _checks(recipe: str, root: str, sources: list[str], overrides: list[str] | N
     yield from machine.devices()
     yield from machine.ray(config.runner.ray_address if config is not None else "")
     yield from tried("Prefect", machine.prefect, "install fld-engine again")
+    yield from tried("Prefect server", machine.prefect_server, SERVER_CURE)
     yield from machine.cache()
     yield from machine.disk(root)
     if config is not None:

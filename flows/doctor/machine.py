@@ -8,8 +8,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
@@ -20,7 +18,10 @@ from packaging.requirements import Requirement
 from fld_engine.annotators.common.cache import cache_folder
 from fld_engine.engine.data.extras import PACKAGE, absent, extras, install_command
 from fld_engine.engine.data.libraries import NONE, versions_here
-from fld_engine.flows.doctor.check import Check
+from fld_engine.flows.doctor.check import Check, required
+from fld_engine.flows.places import existing, is_writable
+from fld_engine.flows.prefect_reachable import check_reachable
+from fld_engine.schemas.masking import masked
 
 OLDEST, NEWEST = (3, 11), (3, 13)
 """Versions of Python that are declared and tested."""
@@ -38,15 +39,9 @@ ANSWER_LIMIT_S = 5.0
 def python() -> Iterator[Check]:
     here = ".".join(map(str, sys.version_info[:3]))
     known = OLDEST <= sys.version_info[:2] <= NEWEST
-    yield Check(
-        name="fld-engine", state="ok", found=f"{release()} in {sys.prefix}"
-    )  # fmt: skip
-    yield Check(
-        name="Python",
-        state="ok" if known else "warning",
-        found=f"{here}, {sys.executable}",
-        cure="" if known else "versions 3.11 to 3.13 are tested",
-    )
+    yield Check(name="fld-engine", state="ok", found=f"{release()} in {sys.prefix}")
+    tested = "versions 3.11 to 3.13 are tested"
+    yield required("Python", known, f"{here}, {sys.executable}", tested, otherwise="warning")
 
 
 def _is_installed(distribution: str) -> bool:
@@ -111,20 +106,14 @@ def ray(address: str) -> Iterator[Check]:
         )
         return
     whole = is_whole_ray()
-    yield Check(
-        name="Ray",
-        state="ok" if whole else "warning",
-        found=f"{version('ray')}, {'with' if whole else 'without'} dashboard, job server and metrics",
-        cure="" if whole else install_command("cluster"),
-    )
+    found = f"{version('ray')}, {'with' if whole else 'without'} dashboard, job server and metrics"
+    yield required("Ray", whole, found, install_command("cluster"), otherwise="warning")
     if address and address not in ("auto", "local"):
         host, _, port = address.removeprefix("ray://").rpartition(":")
         up = _listens(host, int(port)) if port.isdigit() else False
-        yield Check(
-            name="Ray cluster",
-            state="ok" if up else "missing",
-            found=f"{address} {'answers' if up else 'does not answer'}",
-            cure="" if up else "start it, `ray start --head`, or give the address of its head, HOST:6379",
+        found = f"{address} {'answers' if up else 'does not answer'}"
+        yield required(
+            "Ray cluster", up, found, "start it, `ray start --head`, or give the address of its head, HOST:6379"
         )
 
 
@@ -136,37 +125,30 @@ def is_whole_ray() -> bool:
 
 
 def prefect() -> Iterator[Check]:
-    from prefect.settings import PREFECT_API_URL, PREFECT_HOME
+    from prefect.settings import PREFECT_HOME
 
     home = Path(PREFECT_HOME.value())
     writable = is_writable(home)
-    yield Check(
-        name="Prefect",
-        state="ok" if writable else "missing",
-        found=f"{version('prefect')}, home {home}" + ("" if writable else " cannot be written"),
-        cure="" if writable else "set PREFECT_HOME to a folder that can be written",
-    )
+    found = f"{version('prefect')}, home {home}" + ("" if writable else " cannot be written")
+    yield required("Prefect", writable, found, "set PREFECT_HOME to a folder that can be written")
+
+
+def prefect_server() -> Iterator[Check]:
+    """The server that the environment or Prefect's own profile names. Raises what `check_reachable` raises."""
+    from prefect.settings import PREFECT_API_URL
+
     if not (url := PREFECT_API_URL.value()):
         yield Check(name="Prefect server", state="ok", found="none is set: each run has a temporary one of its own")
         return
-    up = _healthy(f"{url.rstrip('/')}/health")
-    yield Check(
-        name="Prefect server",
-        state="ok" if up else "missing",
-        found=f"{url} {'answers' if up else 'does not answer'}",
-        cure="" if up else "start it, `prefect server start`, or unset PREFECT_API_URL for a temporary one",
-    )
+    check_reachable(url)
+    yield Check(name="Prefect server", state="ok", found=f"{masked(url)} answers")
 
 
 def cache() -> Iterator[Check]:
     folder = cache_folder()
     writable = is_writable(folder)
-    yield Check(
-        name="model cache",
-        state="ok" if writable else "missing",
-        found=f"{folder}" + ("" if writable else " cannot be written"),
-        cure="" if writable else "set FLD_CACHE to a folder that can be written and has 500 MB free",
-    )
+    found = f"{folder}" + ("" if writable else " cannot be written")
+    yield required("model cache", writable, found, "set FLD_CACHE to a folder that can be written and has 500 MB free")
 
 
 def disk(root: str) -> Iterator[Check]:
@@ -175,27 +157,9 @@ def disk(root: str) -> Iterator[Check]:
         places["root"] = Path(root)
     for what, place in places.items():
         free = shutil.disk_usage(existing(place)).free
-        little = free < LITTLE_BYTES
-        yield Check(
-            name=f"disk of {what}",
-            state="warning" if little else "ok",
-            found=f"{free / 1e9:.1f} GB free at {place}",
-            cure="free some space, or choose another disk (FLD_CACHE, TMPDIR, --root)" if little else "",
-        )
-
-
-def existing(folder: Path) -> Path:
-    """The folder, or the nearest above it that exists."""
-    return next((place for place in (folder, *folder.absolute().parents) if place.is_dir()), Path("/"))
-
-
-def is_writable(folder: Path) -> bool:
-    """Whether a file can be made there, which rights alone do not tell: nobody may write where a disk is read-only."""
-    try:
-        with tempfile.TemporaryFile(dir=existing(folder)):
-            return True
-    except OSError:
-        return False
+        found = f"{free / 1e9:.1f} GB free at {place}"
+        cure = "free some space, or choose another disk (FLD_CACHE, TMPDIR, --root)"
+        yield required(f"disk of {what}", free >= LITTLE_BYTES, found, cure, otherwise="warning")
 
 
 def _listens(host: str, port: int) -> bool:
@@ -203,14 +167,6 @@ def _listens(host: str, port: int) -> bool:
         with socket.create_connection((host, port), timeout=ANSWER_LIMIT_S):
             return True
     except OSError:
-        return False
-
-
-def _healthy(url: str) -> bool:
-    try:
-        with urllib.request.urlopen(url, timeout=ANSWER_LIMIT_S):
-            return True
-    except (urllib.error.URLError, OSError, ValueError):
         return False
 
 

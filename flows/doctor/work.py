@@ -16,8 +16,8 @@ from fld_engine.engine.plan.registry import build_annotator
 from fld_engine.engine.sources.files import locate
 from fld_engine.engine.sources.item import SourceSpec
 from fld_engine.engine.sources.open import open_source
-from fld_engine.flows.doctor.check import Check
-from fld_engine.flows.doctor.machine import existing, is_writable
+from fld_engine.flows.doctor.check import Check, required
+from fld_engine.flows.places import existing, is_writable
 
 
 def libraries(config: RunConfig, addresses: list[str]) -> Iterator[Check]:
@@ -37,12 +37,8 @@ def models(config: RunConfig, recipe: str) -> Iterator[Check]:
     cached = {model.name for model in listing() if model.is_cached}
     lacking = [name for name in wanted if name not in cached]
     if wanted:
-        yield Check(
-            name="packaged models",
-            state="missing" if lacking else "ok",
-            found=f"not fetched: {', '.join(lacking)}" if lacking else f"{len(wanted)} fetched",
-            cure=f"fld models pull {recipe}".strip() if lacking else "",
-        )
+        found = f"not fetched: {', '.join(lacking)}" if lacking else f"{len(wanted)} fetched"
+        yield required("packaged models", not lacking, found, f"fld models pull {recipe}".strip())
 
 
 def root_access(root: str) -> Iterator[Check]:
@@ -55,12 +51,7 @@ def root_access(root: str) -> Iterator[Check]:
     if store.local:
         writable = is_writable(Path(store.base))
         where = "" if writable else f" and {existing(Path(store.base))} cannot be written"
-        yield Check(
-            name=name,
-            state="ok" if writable else "missing",
-            found=what + where,
-            cure="" if writable else "choose another --root, or ask for the right to write there",
-        )
+        yield required(name, writable, what + where, "choose another --root, or ask for the right to write there")
         return
     probe = f"doctor-{uuid.uuid4().hex[:12]}"
     store.write_bytes(probe, b"written by fld doctor, and deleted again")

@@ -57,9 +57,11 @@ def train_on_ray(
     storage: str,
     address: str = "",
     report: Report = lambda progress: None,
+    held: Callable[[float], None] = lambda seconds: None,
 ) -> None:
     """Train to the end, on the Ray cluster at `address` or one of this machine. `storage` is for Ray's own records: a
-    folder or URL that all its nodes can reach. `report` is called with progress, in a thread of this process.
+    folder or URL that all its nodes can reach. `report` is called with progress, in a thread of this process; `held`
+    with the seconds for which the workers were there, once, also where training fails.
 
     A worker that dies takes the others along; all start again from the latest checkpoint. Raises `RunnerError` where
     the cluster has too little for the workers, instead of waiting for more, and where training failed for good.
@@ -67,7 +69,7 @@ def train_on_ray(
     RayBackend(address)
     _check_resources(resources)
     try:
-        with _relayed(report) as queue:
+        with _relayed(report) as queue, _timed(held):
             _Trainer(
                 partial(_train_loop, report=queue.put),
                 train_loop_config={"job": job},
@@ -93,6 +95,15 @@ class _Trainer(TorchTrainer):
 
     def _register_sigint_handler(self, controller: Any) -> None:
         pass
+
+
+@contextmanager
+def _timed(held: Callable[[float], None]) -> Iterator[None]:
+    begun = time.monotonic()
+    try:
+        yield
+    finally:
+        held(time.monotonic() - begun)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from fld_engine.engine.data.hashing import fingerprint, sha256_hex
 from fld_engine.engine.data.identity import identity_of
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.plan.plan import Plan
+from fld_engine.engine.plan.protocols import Resources
 from fld_engine.engine.plan.rounds import RoundRecord, has_round, plan_of, read_round, round_folder
 from fld_engine.engine.run.pipeline import Pipeline
 from fld_engine.engine.stages.annotate.stage import Annotate
@@ -37,7 +38,8 @@ from fld_engine.schemas.annotations import Granularity
 
 BASE = "rounds/base"
 TRAINING = "training"
-"""Folder of the curves of all trainings, and of gold metrics by round, as TensorBoard reads them."""
+"""Folder of the curves of all trainings, and of gold metrics by round, as TensorBoard reads them; and where their costs
+are counted."""
 CHECKPOINTS, RAY = "-checkpoints", "-ray"
 """Ends of the names of two more folders that a student has while it is trained."""
 
@@ -144,10 +146,17 @@ class Teacher:
                 storage=self.store.path(records) if self.store.local else f"{self.store.url}/{records}",
                 address=self.pipeline.config.runner.ray_address,
                 report=self._report(number, name, training.num_steps),
+                held=self._held,
             )
         for suffix in (CHECKPOINTS, RAY):
             self.store.delete_folder(folder + suffix)
         return folder
+
+    def _held(self, seconds: float) -> None:
+        """Count what the workers of a training cost."""
+        each, number = self.settings.trainer, self.settings.trainer.num_workers
+        together = Resources(cpus=each.cpus_per_worker * number, gpus=each.gpus_per_worker * number)
+        self.pipeline.meter.held(TRAINING, together, seconds)
 
     def made_of(
         self,

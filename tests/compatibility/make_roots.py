@@ -40,11 +40,11 @@ from fld_engine.refinement.loop.settings import RefineConfig
 from fld_engine.refinement.loop.sparse import GENERAL, SPECIALIST, SparseStep
 from fld_engine.refinement.student.kept_student import RECORD, KeptStudent
 from fld_engine.refinement.training.teaching import student_folder
+from tests.commands import FLD
 from tests.compatibility import stand_ins
 from tests.compatibility.old_roots import ROOT, SOURCES, pack, sources_at
 from tests.compatibility.pictures import Picture, pictures, write_coco, write_folder, write_parquet, write_tar
 
-FLD = [sys.executable, "-c", "from fld_engine.flows.cli import main; main()"]
 ABLATION = [
     option
     for setting in ("folder=exports/half", "select.fraction=0.6", "select.level=region", "max_samples=3")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatch
 from pathlib import Path
@@ -44,6 +43,7 @@ from fld_engine.refinement.loop.settings import RefineConfig
 from fld_engine.refinement.loop.sparse import SparseStep
 from fld_engine.refinement.loop.summary import RefineSummary
 from fld_engine.schemas.errors import RootError
+from tests.commands import FLD
 from tests.compatibility import stand_ins
 from tests.compatibility.make_roots import ABLATION, REPORT
 from tests.compatibility.old_roots import SOURCES, digests, sources_at, unpack
@@ -123,9 +123,8 @@ def test_the_commands_find_nothing_to_do_on_an_old_root(place: Path) -> None:
         look_up(pipeline)
     before = digests(root)
     # in a process of its own: once Prefect has run in this one, what it forks ends badly
-    command = [sys.executable, "-c", "from fld_engine.flows.cli import main; main()"]
     environment = {**os.environ, "PYTHONPATH": str(place / "site")}
-    run = [*command, "run", str(root / "config.yaml"), "--root", str(root)]
+    run = [*FLD, "run", str(root / "config.yaml"), "--root", str(root)]
     told = subprocess.run(run, env=environment, capture_output=True, text=True, check=False)
     assert told.returncode == 0, told.stderr
     assert ("nothing to do" in told.stdout) == (not again)

@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.commands import FLD
 from tests.dashboard import SERIES, expressions
 from tests.roots import fake_config, write_photographs
 from tests.waiting import PATIENCE_S, wait_until
@@ -33,7 +34,6 @@ pytestmark = [
     ),
 ]
 
-FLD = [sys.executable, "-c", "from fld_engine.flows.command import main; main()"]
 RAY = [sys.executable, "-m", "ray.scripts.scripts"]
 NEVER_COUNTED = {"fld_store_requests_total", "fld_questions_total"}
 """There is neither an object store nor a chat endpoint here; Ray knows no counter that stands at nothing."""

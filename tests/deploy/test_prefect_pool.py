@@ -14,6 +14,7 @@ from urllib.error import URLError
 from urllib.request import Request, urlopen
 
 import pytest
+import yaml
 
 from tests.deploy.by_shell import ByShell, exported
 from tests.waiting import PATIENCE_S, wait_until
@@ -83,6 +84,47 @@ def test_a_process_pool_makes_the_root_that_a_shell_makes(
     assert "export ended after" in log, "the log of a worker's run, without any setting"
     fld = [Path(sys.executable).parent / "fld", "status", "--root", str(tmp_path / "root")]
     assert subprocess.run(fld, capture_output=True, check=False).returncode == 0, "a root like any other"
+
+
+@pytest.fixture
+def worker(server: dict[str, str], tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker of pool `fld`, which does one run after another."""
+    prefect(server, "work-pool", "create", "fld", "--type", "process")
+    prefect(server, "--no-prompt", "deploy", "--prefect-file", "deploy/prefect.yaml", "--all")
+    with (tmp_path / "worker.log").open("wb") as log:
+        process = subprocess.Popen(
+            [PREFECT, "worker", "start", "--pool", "fld"], cwd=tmp_path, env=server, stdout=log, stderr=log
+        )
+        yield process
+        process.terminate()
+        process.wait(PATIENCE_S)
+
+
+@pytest.mark.parametrize("how", ["cancelled", "its worker is stopped"])
+def test_a_run_that_is_stopped_in_a_pool_goes_on(
+    server: dict[str, str], worker: subprocess.Popen[bytes], by_shell: ByShell, tmp_path: Path, how: str
+) -> None:
+    """Cancelled, it gets SIGTERM and leaves the root as Ctrl-C does; a worker that stops kills its runs outright."""
+    root = tmp_path / "root"
+    slow = yaml.safe_load(by_shell.config.read_text())
+    for annotator in slow["annotators"].values():
+        annotator["params"]["seconds"] = 0.5
+    (tmp_path / "slow.yaml").write_text(yaml.safe_dump(slow))
+    parameters = {"root": str(root), "recipe": str(tmp_path / "slow.yaml"), "sources": None, "workers": 1}
+    prefect(server, "deployment", "run", "fld-run/laptop", "--params", json.dumps(parameters))
+    wait_until(lambda: list(root.glob("stages/first/*.json")), driver=worker, output=tmp_path / "worker.log")
+    if how == "cancelled":
+        prefect(server, "flow-run", "cancel", flow_runs(server)[0]["id"])
+        wait_until(lambda: flow_runs(server)[0]["state_type"] == "CANCELLED")
+        wait_until(lambda: not (root / "lease.json").exists())
+    else:
+        worker.terminate()
+        worker.wait(PATIENCE_S)
+    assert not (root / "export").exists(), "it was to be stopped in the middle"
+    fld = [Path(sys.executable).parent / "fld", "run", str(root)]
+    done = subprocess.run(fld, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    assert done.returncode == 0, done.stderr
+    assert exported(root).keys() == exported(by_shell.root).keys()
 
 
 def test_both_deployments_are_what_prefect_takes(server: dict[str, str]) -> None:

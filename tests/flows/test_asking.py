@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
 
 from fld_engine.flows.asked import Asked
 from fld_engine.flows.start import begin
+from tests.commands import FLD
 from tests.flows.test_start import THRESHOLD, Place
 from tests.terminal import Terminal
 
 pytestmark = pytest.mark.long
-
-FLD = [sys.executable, "-c", "from fld_engine.flows.cli import main; main()"]
 
 
 def test_a_no_at_the_terminal_leaves_the_root_as_it_was(tmp_path: Path) -> None:

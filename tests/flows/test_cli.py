@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import fsspec
@@ -16,14 +15,13 @@ import psutil
 import pytest
 import yaml
 
+from tests.commands import FLD
 from tests.hostile import jpeg, tar_bytes
 from tests.object_store import Trouble, troubled_bucket
 from tests.roots import fake_config, write_photographs
 from tests.waiting import PATIENCE_S, wait_until
 
 pytestmark = pytest.mark.long(minutes=1)
-
-FLD = [sys.executable, "-c", "from fld_engine.flows.cli import main; main()"]
 
 
 def fld(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

@@ -9,9 +9,12 @@ import time
 import pytest
 from rich.console import Console
 
+from fld_engine.engine.data.costs import Cost
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.inspect.costs import read_costs
 from fld_engine.engine.plan.plan import Plan
+from fld_engine.engine.plan.protocols import Resources
+from fld_engine.engine.run.meter import Meter
 from fld_engine.engine.stages.annotate.stage import Annotate
 from fld_engine.engine.stages.coverage.stage import Coverage
 from fld_engine.engine.stages.filter.stage import Filter
@@ -99,6 +102,13 @@ def test_what_was_not_measured_is_said_and_nothing_is_divided(failed: tuple[Stor
     assert (found.specialists["first"].unmeasured, found.specialists["first"].per_kept) == (NUM_IMAGES - 2, None)
     assert found.total.per_kept is None
     assert f"2 of {NUM_IMAGES}" in _printed(plan, [old, later])
+
+
+def test_training_is_counted_by_the_cores_and_gpus_of_all_its_workers() -> None:
+    meter = Meter()
+    meter.held("training", Resources(cpus=4, gpus=2), 30.0)
+    meter.held("training", Resources(cpus=1), 5.0)
+    assert meter.costs.stages == {"training": Cost(cpu_s=125, gpu_s=60)}
 
 
 def _printed(plan: Plan, runs: list[dict[str, object]]) -> str:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
 from pathlib import Path
 
 import pytest
 import yaml
 
+from tests.commands import FLD
 from tests.roots import digest, fake_config, run_pipeline, write_photographs
 from tests.terminal import CTRL_C, Terminal
 
 pytestmark = pytest.mark.long(minutes=1)
 
-FLD = [sys.executable, "-c", "from fld_engine.flows.command import main; main()"]
 SLOW = {"first": {"use": "fake", "params": {"regions": 3, "seconds": 0.3}, "batch_size": 2}}
 
 

@@ -83,6 +83,10 @@ def test_the_address_of_a_cluster_asks_for_its_runner(place: Place) -> None:
     assert (runner.kind, runner.ray_address) == ("ray", "auto")
     assert place.begin().origins.of("runner.kind") == "--ray-address"
     assert place.run(recipe=place.recipe).runner == runner
+    assert place.run(runner="local", overrides=["runner.ray_address=''"]).runner.kind == "local"
+    assert place.run(overrides=["runner.ray_address=auto"]).runner == runner
+    for_training = place.run(overrides=["runner.ray_address=auto", "runner.kind=local"]).runner
+    assert (for_training.kind, for_training.ray_address) == ("local", "auto")
     with pytest.raises(ConfigError, match="leave one of them out"):
         place.begin(runner="local", ray_address="auto")
 
@@ -134,6 +138,15 @@ def test_what_of_a_changed_recipe_somebody_has_to_agree_to(
         assert found == asks
     assert place.run(recipe=place.recipe, yes=True) == begun.config
     assert place.begin(recipe=place.recipe).changes == (), "what was agreed to is asked once"
+
+
+def test_gold_is_compared_with_the_images_of_a_recipe_and_is_not_instead_of_them(tmp_path: Path) -> None:
+    place = Place(tmp_path / "new")
+    place.write(**FILE, sources=[{"url": place.source("photos"), "name": "own"}])
+    asked = {"recipe": place.recipe, "gold": [place.source("more")]}
+    first = place.run(**asked)
+    assert [(spec.name, spec.gold) for spec in first.sources] == [("own", False), ("more", True)]
+    assert place.run(**asked) == place.run(recipe=place.recipe) == place.run() == first
 
 
 def test_sources_are_added_and_stay(place: Place) -> None:

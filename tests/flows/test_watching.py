@@ -18,12 +18,11 @@ import pytest
 
 from fld_engine.engine.plan.config import dump_config
 from fld_engine.flows.loading import LINE
+from tests.commands import FLD
 from tests.roots import fake_config, write_photographs
 from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.long
-
-FLD = [sys.executable, "-c", "from fld_engine.flows.command import main; main()"]
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
-import sys
 import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,6 +34,7 @@ from fld_engine.engine.stages.ingest.stage import Ingest
 from fld_engine.engine.stages.ingest.tables import MATCHES, SCAN, DeduplicateResult, ScanResult
 from fld_engine.engine.stages.ingest.tasks import DeduplicateBucket, PackPartition, ScanChunk
 from fld_engine.schemas.tables import QUARANTINE
+from tests.commands import FLD
 from tests.roots import fake_config, opened, write_photographs
 
 IMAGE_WH = (96, 72)
@@ -163,7 +163,7 @@ def test_a_replay_looks_again_at_what_a_raised_limit_lets_in(too_large: Path, tm
     """
     config = fake_config(tmp_path / "photos", images={"max_pixels": 64_000_000})
     (too_large / "config.yaml").write_text(dump_config(config))
-    replay = [sys.executable, "-c", "from fld_engine.flows.cli import main; main()", "replay", "--root", str(too_large)]
+    replay = [*FLD, "replay", "--root", str(too_large)]
     done = subprocess.run(replay, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     store = Store(str(too_large))

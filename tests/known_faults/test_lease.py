@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -27,6 +26,7 @@ from fld_engine.engine.stages.annotate.stage import Annotate
 from fld_engine.engine.stages.ingest.stage import Ingest
 from fld_engine.flows.cli import app
 from fld_engine.schemas.errors import LeaseError
+from tests.commands import FLD
 from tests.roots import fake_config, opened, run_pipeline, write_photographs
 from tests.waiting import wait_until
 
@@ -283,9 +283,6 @@ def test_a_config_with_a_mistake_does_not_replace_the_one_that_works(root: Path)
     done = CliRunner().invoke(app, ["run", wrong, "--root", str(root)])
     assert done.exit_code != 0
     assert (root / "config.yaml").read_text() == before
-
-
-FLD = [sys.executable, "-c", "from fld_engine.flows.cli import main; main()"]
 
 
 @pytest.mark.faults_slow

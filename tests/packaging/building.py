@@ -36,11 +36,14 @@ def build_wheel(folder: Path) -> Path:
 
 
 def interpreter(version: str) -> str:
-    """A Python of that version on the path or among pyenv's; empty where there is none."""
-    if found := shutil.which(f"python{version}"):
-        return found
+    """A Python of that version on the path or among those of pyenv, whose shims need not run; empty without one."""
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
-    return next((str(path) for path in sorted(pyenv.glob(f"{version}.*/bin/python"))), "")
+    found = [shutil.which(f"python{version}"), *map(str, sorted(pyenv.glob(f"{version}.*/bin/python")))]
+    return next((path for path in found if path and _runs(path)), "")
+
+
+def _runs(python: str) -> bool:
+    return subprocess.run([python, "--version"], capture_output=True, timeout=PATIENCE_S, check=False).returncode == 0
 
 
 class Environment:

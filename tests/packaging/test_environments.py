@@ -110,8 +110,9 @@ def test_s3_holds_a_root(make: Make) -> None:
 
 def test_gcs_has_its_file_system(make: Make) -> None:
     env = make("gcs")
-    code = "import fsspec; print(type(fsspec.filesystem('gs', token='anon')).__name__)"
-    assert env.call("python", "-c", code).stdout.strip() == "GCSFileSystem"
+    code = "import fsspec, gcsfs; assert isinstance(fsspec.filesystem('gs', token='anon'), gcsfs.GCSFileSystem)"
+    done = env.call("python", "-c", code)
+    assert done.returncode == 0, done.stderr
 
 
 def test_gold_is_compared_with_what_is_read(make: Make, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from tests.commands import FLD
 from tests.engine.stages.report.recount import samples_of
 from tests.waiting import PATIENCE_S
 
@@ -107,7 +108,7 @@ def fld(site: Path | None, *arguments: str) -> str:
     """What a command says, in a process that has the extension on its path, or not."""
     paths = [*([str(site)] if site else []), str(EXTENSION.parents[1])]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
-    command = [sys.executable, "-c", "from fld_engine.flows.cli import main; main()", *arguments]
+    command = [*FLD, *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout

@@ -9,7 +9,8 @@ from __future__ import annotations
 from fld_engine.engine.data.hashing import fingerprint
 from fld_engine.engine.data.journal import read_journal
 from fld_engine.engine.data.records import OutputRecord, record_path
-from fld_engine.engine.plan.plan import REPLAYED, Plan
+from fld_engine.engine.plan.plan import REMADE, REPLAYED, Plan
+from fld_engine.engine.plan.registry import stages_of_run
 from fld_engine.engine.stages.ingest.again import REPLAY, Replay, refused_before
 from fld_engine.engine.stages.ingest.gone import file_uris, files_of
 from fld_engine.engine.stages.ingest.ingest import listed_chunks
@@ -59,3 +60,10 @@ def mark_refused(plan: Plan) -> int:
     if chunks:
         plan.store.write_model(REPLAY, Replay(after=len(journal), chunks=tuple(sorted(chunks))))
     return len(found)
+
+
+def is_unfinished(plan: Plan) -> bool:
+    """Whether something was marked, and the root is not complete since: a replay was interrupted."""
+    names = (name for step in plan.steps for name in plan.store.list_names(f"stages/{step}"))
+    marked = plan.store.exists(REPLAY) or any(mark in name for name in names for mark in (REPLAYED, REMADE))
+    return marked and not all(stage.is_current(plan) for stage in stages_of_run(plan.config))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pyarrow.compute as pc
+
 from fld_engine.engine.data.status import StatusReport
 from fld_engine.engine.plan.plan import Plan
 from fld_engine.engine.plan.protocols import KeepsLow, OfScore
@@ -26,7 +28,7 @@ def facts_of(
     """What pages are made from. `status` is where the root stands, `runs` are the attempts of its `run.json` by age."""
     plan = found.plan
     counts = found.merged.counts
-    images = counts.filter([name == "images" for name in counts["measure"].to_pylist()])
+    images = counts.filter(pc.equal(counts["measure"], "images"))
     return Facts(
         plan=plan,
         root=plan.store.url,

@@ -73,7 +73,7 @@ def test_work_that_is_over_is_not_named() -> None:
             heard.advance(3)
             assert heard.error().where == "in scan at 100 %"
         assert heard.error().where == "in ingest"
-    assert str(Interrupted(signal.SIGINT, heard.error().where)) == "interrupted"
+    assert str(Interrupted(signal.SIGINT, heard.error().where)) == "interrupted; the same command goes on"
 
 
 def test_the_second_signal_is_for_another() -> None:

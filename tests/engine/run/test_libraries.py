@@ -24,6 +24,7 @@ from fld_engine.flows.cli import app
 from fld_engine.flows.pipeline import run_flow
 from fld_engine.flows.root import keep_config
 from fld_engine.schemas.errors import ConfigError
+from tests.commands import FLD
 from tests.distributions import write_distribution
 from tests.installed import install_annotators
 from tests.known_faults.in_process import new_root, plain_config
@@ -32,7 +33,6 @@ from tests.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.long
 
-FLD = [sys.executable, "-c", "from fld_engine.flows.cli import main; main()"]
 
 CODE = """
 from importlib.metadata import version

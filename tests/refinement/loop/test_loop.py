@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +39,7 @@ from fld_engine.refinement.merge.rules import MergeRules
 from fld_engine.schemas.annotations import Source
 from fld_engine.schemas.errors import ConfigError, RootError
 from fld_engine.schemas.reader import open_export
+from tests.commands import FLD
 from tests.refinement.shapes import NUM, NUM_GOLD, REFINE, digests, opened
 from tests.refinement.workers import training_workers
 from tests.roots import run_pipeline
@@ -174,7 +174,7 @@ def test_a_round_whose_worker_and_driver_were_killed_has_the_same_bytes(
     for stage in (again / "stages").glob("student-*"):
         shutil.rmtree(stage)
     (again / "config.yaml").write_text(dump_config(config))
-    command = [sys.executable, "-c", "from fld_engine.flows.cli import main; main()", "refine", str(again)]
+    command = [*FLD, "refine", str(again)]
     output = tmp_path / "first.log"
     with output.open("wb") as log:
         first = subprocess.Popen(command, start_new_session=True, stdout=log, stderr=log)
@@ -196,6 +196,10 @@ def test_a_round_whose_worker_and_driver_were_killed_has_the_same_bytes(
     assert digests(again / "rounds/base") == digests(root / "rounds/base")
     assert "regions" in done.stdout
     assert "refused" in done.stdout
+    costs = json.loads((again / "run.json").read_bytes())[-1]["summary"]["costs"]
+    assert costs["stages"]["training"]["cpu_s"] > 0, "the student that was still to be trained"
+    students_looked = [name for name, cost in costs["specialists"].items() if cost["images"] > 0]
+    assert students_looked, "the students that looked again"
 
 
 def test_without_gold_specialists_that_agree_are_a_proxy_that_is_named(

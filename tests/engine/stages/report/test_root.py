@@ -24,6 +24,7 @@ from fld_engine.flows.report import make_report, report_root
 from fld_engine.schemas.errors import RootError
 from tests.browser.synthetic import HOSTILE, copied
 from tests.engine.stages.report.recount import recount, samples_of
+from tests.roots import fake_config, opened, run_pipeline, write_photographs
 
 REPOSITORY = Path(__file__).parents[4]
 
@@ -183,3 +184,14 @@ def test_the_charting_library_is_the_published_one() -> None:
 def test_a_root_that_is_not_annotated_is_refused(finished: Pipeline) -> None:
     with pytest.raises(RootError, match="run `fld run` first"):
         report_root(finished.store.url, ("annotators.first.params.regions=1",))
+
+
+def test_a_root_of_gold_alone_has_pages(tmp_path: Path) -> None:
+    """As one whose other images were all removed has: there is nothing to count, and they say so."""
+    write_photographs(tmp_path / "photos", 2)
+    source = {"url": str(tmp_path / "photos"), "name": "photos", "gold": True}
+    config = fake_config(tmp_path / "photos", sources=[source])
+    run_pipeline(tmp_path / "root", config)
+    with opened(tmp_path / "root", config) as pipeline:
+        paths = make_report(pipeline)
+    assert (tmp_path / "root" / paths[0]).is_file()
