@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from fld_engine.engine.sources.coco.authors import Author
-from fld_engine.engine.sources.coco.places import place_of, short
+from fld_engine.engine.sources.authors import PEOPLE, Author, source_of
 from fld_engine.engine.sources.item import MAX_TEXT_CHARS, PassedOver, Rejected, clean_text
-from fld_engine.schemas.annotations import Region, RegionText, Source
-from fld_engine.schemas.origins import Origin
+from fld_engine.engine.sources.regions.place import place_of, short, xywh_of
+from fld_engine.schemas.annotations import Region, RegionText
 
 OBJECT_NAMES = ("objects", "annotations", "faces")
 """Names under which records have their boxes."""
@@ -24,8 +23,7 @@ CLASS_NAMES = (
 )  # fmt: skip
 """Names under which an object has its class, first match first."""
 
-PEOPLE = Source(annotator=Origin.HUMAN, model=Origin.HUMAN, revision="")
-SEGMENT_ANYTHING = Source(annotator="sa-1b", model="sa-1b", revision="")
+SEGMENT_ANYTHING = source_of("", made_by="sa-1b")
 """Who drew the masks of SA-1B: a model, all of them. https://ai.meta.com/datasets/segment-anything"""
 
 _SIDES = (("x", "y", "width", "height"), ("x", "y", "w", "h"), ("left", "top", "width", "height"))
@@ -121,8 +119,7 @@ def _sides(box: Any) -> Any:
             return [box[name] for name in names]
     for names in _CORNERS:
         if all(isinstance(box.get(name), int | float) for name in names):
-            x1, y1, x2, y2 = (box[name] for name in names)
-            return [x1, y1, x2 - x1, y2 - y1]
+            return xywh_of([box[name] for name in names])
     return box
 
 

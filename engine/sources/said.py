@@ -8,9 +8,10 @@ from functools import cached_property
 from typing import Any, get_args
 
 from fld_engine.engine.data.images import Format, ImageLimits, upright_frame
+from fld_engine.engine.sources.authors import PEOPLE
 from fld_engine.engine.sources.captions import caption_names, in_value, values_at
 from fld_engine.engine.sources.item import PassedOver, Rejected, web_captions
-from fld_engine.engine.sources.objects import OBJECT_NAMES, PEOPLE, class_name, has_boxes, objects_of, regions_of
+from fld_engine.engine.sources.objects import OBJECT_NAMES, class_name, has_boxes, objects_of, regions_of
 from fld_engine.engine.sources.spans import SPAN_NAMES, phrases_of
 from fld_engine.schemas.annotations import Annotations, Label, Phrase, Region
 from fld_engine.schemas.errors import UnreadableImage

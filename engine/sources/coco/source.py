@@ -19,7 +19,6 @@ from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from fld_engine.engine.sources.archives import folder_at
-from fld_engine.engine.sources.coco.authors import wrong_maker
 from fld_engine.engine.sources.coco.index import load_index, read_index
 from fld_engine.engine.sources.coco.labels import CocoLabels
 from fld_engine.engine.sources.files import locate
@@ -27,7 +26,7 @@ from fld_engine.engine.sources.item import ReadItem, SourceChunk, SourceSpec
 from fld_engine.engine.sources.labelled import chunks_of, read_labelled
 from fld_engine.engine.sources.listing import Listing, list_files
 from fld_engine.engine.sources.reader import NoParams
-from fld_engine.schemas.errors import ConfigError, SourceError
+from fld_engine.schemas.errors import SourceError
 from fld_engine.schemas.kinds import FROM_SOURCES, Kind
 
 
@@ -47,11 +46,6 @@ class CocoSource:
 
     def chunks(self, spec: SourceSpec) -> Sequence[SourceChunk]:
         """Runs of about a thousand images by path; what the json promises in vain is in the first chunk."""
-        if wrong_maker(spec.made_by):
-            raise ConfigError(
-                f"source {spec.name}.made_by: {spec.made_by!r} is a word of the engine's own; give the name of the "
-                "model that made the annotations, or human"
-            )
         index = read_index(spec.url, spec.crowd)
         if index.num_scored and not spec.made_by:
             raise SourceError(

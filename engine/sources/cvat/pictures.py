@@ -9,7 +9,9 @@ from typing import IO, Any
 import numpy as np
 
 from fld_engine.engine.sources.item import PassedOver, Rejected, clean_text
-from fld_engine.engine.sources.marks import Mark, corners_rotated, number, record_of_bitmap, whole, xywh_of
+from fld_engine.engine.sources.regions.marks import Mark, corners_rotated, record_of_bitmap
+from fld_engine.engine.sources.regions.place import xywh_of
+from fld_engine.engine.sources.values import finite, wh_of, whole
 from fld_engine.engine.sources.xml import elements_of
 from fld_engine.schemas.annotations import Label, Source
 
@@ -47,8 +49,7 @@ def parse_pictures(stream: IO[bytes]) -> Iterator[Picture]:
     for found in elements:
         num_pictures += 1
         shapes = tuple(Shape(one.tag, dict(one.attrib), len(one.findall("attribute"))) for one in found)
-        wh = whole(found.get("width", "")) or 0, whole(found.get("height", "")) or 0
-        yield Picture(found.get("name", ""), wh if min(wh) > 0 else None, shapes)
+        yield Picture(found.get("name", ""), wh_of(found.get("width"), found.get("height")), shapes)
     if not num_pictures:
         raise ValueError("it has no <image>: a task of video is exported as tracks; export it as 'CVAT for images 1.1'")
 
@@ -96,11 +97,11 @@ def _record(shape: Shape) -> tuple[dict[str, Any], str]:
     """COCO's fields of a shape, and by how much it is turned. Raises `ValueError`, `KeyError`."""
     said = shape.said
     if shape.form == "polygon":
-        return {"segmentation": [[number(v) for point in said["points"].split(";") for v in point.split(",")]]}, ""
+        return {"segmentation": [[finite(v) for point in said["points"].split(";") for v in point.split(",")]]}, ""
     if shape.form == "mask":
         return _mask(said), ""
-    x1, y1, x2, y2 = (number(said[side]) for side in ("xtl", "ytl", "xbr", "ybr"))
-    degrees = number(said.get("rotation", "0"))
+    x1, y1, x2, y2 = (finite(said[side]) for side in ("xtl", "ytl", "xbr", "ybr"))
+    degrees = finite(said.get("rotation", "0"))
     if degrees % 360 == 0:
         return {"bbox": xywh_of((x1, y1, x2, y2))}, ""
     outline = corners_rotated(((x1 + x2) / 2, (y1 + y2) / 2), (x2 - x1, y2 - y1), degrees)

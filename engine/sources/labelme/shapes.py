@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from fld_engine.engine.sources.coco.places import Record, short
-from fld_engine.engine.sources.coco.rle import Bitmap
 from fld_engine.engine.sources.item import PassedOver, Rejected, clean_text
-from fld_engine.engine.sources.marks import Mark, number, record_of_bitmap, whole, xywh_of
+from fld_engine.engine.sources.regions.marks import Mark, record_of_bitmap
+from fld_engine.engine.sources.regions.place import Record, short, xywh_of
+from fld_engine.engine.sources.regions.rle import Bitmap
+from fld_engine.engine.sources.values import finite, wh_of
 from fld_engine.schemas.annotations import Label, Source
 
 NOT_READ = ("circle", "line", "linestrip", "point", "points", "oriented_rectangle")
@@ -37,8 +38,7 @@ def parse_json(data: bytes) -> Record:
 
 def stated_wh(tree: Record) -> tuple[int, int] | None:
     """The size of the image, `None` where it is not stated."""
-    wh = whole(tree.get("imageWidth")) or 0, whole(tree.get("imageHeight")) or 0
-    return wh if min(wh) > 0 else None
+    return wh_of(tree.get("imageWidth"), tree.get("imageHeight"))
 
 
 def parse_shapes(tree: Record, uri: str, source: Source) -> Iterator[Mark | Label | Rejected | PassedOver]:
@@ -93,7 +93,7 @@ def _shape(shape: Any, uri: str, source: Source) -> Iterator[Mark | Rejected | P
 
 def _record(form: str, shape: Record) -> dict[str, Any]:
     """COCO's fields of a shape. Raises `ValueError`, `TypeError`, `OSError`."""
-    points = [(number(x), number(y)) for x, y in shape["points"]] if "points" in shape else []
+    points = [(finite(x), finite(y)) for x, y in shape["points"]] if "points" in shape else []
     if form == "polygon":
         return {"segmentation": [[value for point in points for value in point]]}
     if len(points) < 2:

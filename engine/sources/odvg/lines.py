@@ -12,9 +12,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from fld_engine.engine.sources.coco.places import Record, short
 from fld_engine.engine.sources.item import PassedOver, Rejected, clean_text
-from fld_engine.engine.sources.marks import Mark, number, whole, xywh_of
+from fld_engine.engine.sources.regions.marks import Mark
+from fld_engine.engine.sources.regions.place import Record, short, xywh_of
+from fld_engine.engine.sources.values import finite, whole
 from fld_engine.schemas.annotations import Source
 
 KNOWN = frozenset({"filename", "file_name", "height", "width", "detection", "grounding", "image_id", "dataset"})
@@ -53,12 +54,6 @@ def count_in(record: Record) -> int:
     regions = _list(record, "grounding", "regions")
     boxes = sum(len(_boxes(one.get("bbox"))) if isinstance(one, dict) else 1 for one in regions)
     return len(_list(record, "detection", "instances")) + boxes + ("grounding" in record)
-
-
-def stated_wh(record: Record) -> tuple[int, int] | None:
-    """The size of the image, `None` where it is not stated."""
-    wh = whole(record.get("width")) or 0, whole(record.get("height")) or 0
-    return wh if min(wh) > 0 else None
 
 
 def instances_of(
@@ -157,7 +152,7 @@ def _boxes(bbox: Any) -> list[Any]:
 def _xywh(corners: Any) -> list[float] | str:
     """COCO's box of four corners, or why there is none."""
     try:
-        sides: Sequence[float] = [number(side) for side in corners]
+        sides: Sequence[float] = [finite(side) for side in corners]
     except (TypeError, ValueError) as error:
         return f"bbox {short(corners)}: {error}"
     if len(sides) != 4:

@@ -11,8 +11,7 @@ from typing import get_args
 import numpy as np
 
 from fld_engine.engine.data.images import Format, ImageLimits, decode
-from fld_engine.engine.sources.coco.frames import Exif, Frame
-from fld_engine.engine.sources.coco.rle import mask_polygons
+from fld_engine.engine.sources.authors import source_of
 from fld_engine.engine.sources.files import read_whole
 from fld_engine.engine.sources.item import MAX_TEXT_CHARS, PassedOver, Rejected, clean_text, too_long
 from fld_engine.engine.sources.labelled import Problem, Said
@@ -27,9 +26,10 @@ from fld_engine.engine.sources.open_images.rows import (
     parse_mask,
     parse_relation,
 )
+from fld_engine.engine.sources.regions.frames import Exif, Frame
+from fld_engine.engine.sources.regions.rle import mask_polygons
 from fld_engine.schemas.annotations import Mask, Polygon, Region, Source, Text
 from fld_engine.schemas.errors import TransportError, UnreadableImage
-from fld_engine.schemas.origins import Origin
 
 _MASKS = ImageLimits(max_pixels=2**28, max_bytes=2**28, formats=get_args(Format))
 SAID = ("boxes", "masks", "labels", "relations", "narratives")
@@ -56,7 +56,7 @@ class OpenImages:
 
     @property
     def source(self) -> Source:
-        return Source(annotator=Origin.HUMAN, model=Origin.HUMAN, revision=self.revision)
+        return source_of(self.revision)
 
     def count(self, name: str) -> int:
         image = id_of(name)

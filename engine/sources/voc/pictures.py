@@ -13,7 +13,9 @@ from typing import Literal
 from xml.etree.ElementTree import Element
 
 from fld_engine.engine.sources.item import PassedOver, Rejected, clean_text
-from fld_engine.engine.sources.marks import Mark, number, whole, xywh_of
+from fld_engine.engine.sources.regions.marks import Mark
+from fld_engine.engine.sources.regions.place import xywh_of
+from fld_engine.engine.sources.values import finite, wh_of
 from fld_engine.engine.sources.xml import parse_xml, text_of
 from fld_engine.schemas.annotations import Absence, Label, Source
 
@@ -41,7 +43,7 @@ def parse_picture(data: bytes, uri: str, source: Source, corners: Corners, *, di
     if tree.tag != "annotation":
         raise ValueError(f"its root is <{tree.tag}>, expected <annotation>")
     pixels = corners == "pixels" or (not corners and _of_the_challenge(tree))
-    wh = whole(text_of(tree, "size/width")) or 0, whole(text_of(tree, "size/height")) or 0
+    wh = wh_of(text_of(tree, "size/width"), text_of(tree, "size/height"))
     marks: list[Mark] = []
     others: list[Rejected | PassedOver] = []
     for index, found in enumerate(tree.iterfind("object")):
@@ -51,7 +53,7 @@ def parse_picture(data: bytes, uri: str, source: Source, corners: Corners, *, di
             else:
                 others.append(one)
     name = text_of(tree, "filename") or posixpath.basename(text_of(tree, "path").replace("\\", "/"))
-    return Picture(name, wh if min(wh) > 0 else None, tuple(marks), tuple(others))
+    return Picture(name, wh, tuple(marks), tuple(others))
 
 
 def parse_class_list(
@@ -114,7 +116,7 @@ def _mark(found: Element, uri: str, name: str, source: Source, pixels: bool) -> 
     try:
         box, outline = found.find("bndbox"), found.find("polygon")
         if box is not None:
-            x1, y1, x2, y2 = (number(text_of(box, side)) for side in ("xmin", "ymin", "xmax", "ymax"))
+            x1, y1, x2, y2 = (finite(text_of(box, side)) for side in ("xmin", "ymin", "xmax", "ymax"))
             record["bbox"] = xywh_of((x1 - 1, y1 - 1, x2, y2) if pixels else (x1, y1, x2, y2))
         if outline is not None:
             record["segmentation"] = [_corners(outline)]
@@ -130,9 +132,9 @@ def _corners(outline: Element) -> list[float]:
     """`x1 y1 x2 y2 …` of Roboflow's `<x1>`, `<y1>` or of LabelMe's `<pt><x>`, `<pt><y>`. Raises `ValueError`."""
     points = outline.findall("pt")
     if points:
-        return [number(text_of(point, axis)) for point in points for axis in ("x", "y")]
+        return [finite(text_of(point, axis)) for point in points for axis in ("x", "y")]
     count = sum(1 for one in outline if one.tag.startswith("x"))
-    return [number(text_of(outline, f"{axis}{index}")) for index in range(1, count + 1) for axis in ("x", "y")]
+    return [finite(text_of(outline, f"{axis}{index}")) for index in range(1, count + 1) for axis in ("x", "y")]
 
 
 def _is_set(found: Element, flag: str) -> bool:

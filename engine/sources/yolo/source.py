@@ -27,7 +27,7 @@ class YoloSource:
 
     Params = YoloParams
     brings: ClassVar[frozenset[Kind]] = frozenset({"objects", "masks"})
-    uses: ClassVar[frozenset[str]] = frozenset({"images_url", "exif"})
+    uses: ClassVar[frozenset[str]] = frozenset({"images_url", "exif", "made_by"})
     claims: ClassVar[frozenset[str]] = frozenset({"folder"})
     expects = "YOLO (labels/*.txt beside images/, or .txt beside images with data.yaml, classes.txt or obj.names)"
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from fld_engine.engine.sources.coco.values import Ids, id_key, number, numbers
 from fld_engine.engine.sources.item import PassedOver, Rejected, SourceItem, SourceSpec
 from fld_engine.engine.sources.open import open_source, read_chunk
+from fld_engine.engine.sources.values import Ids, id_key, number, numbers
 from fld_engine.schemas.errors import ConfigError, SourceError
 from tests.known_faults.field import AT, BT, A, B, Row, box, compressed, image, labels, write, write_pictures
 from tests.known_faults.pictures import WH

@@ -92,9 +92,9 @@ def test_scores_are_a_models(tmp_path: Path) -> None:
     write_pictures(tmp_path, "a.jpg")
     instances = {"instances": [{"bbox": AT, "category": "cup", "score": 0.5}]}
     write(tmp_path / "a.jsonl", line("a.jpg", detection=instances))
-    with pytest.raises(SourceError, match=r"params\.made_by"):
+    with pytest.raises(SourceError, match="set made_by on the source"):
         read_all(tmp_path / "a.jsonl")
-    (item,), _, _ = read_all(tmp_path / "a.jsonl", kind="odvg", params={"made_by": "gdino"})
+    (item,), _, _ = read_all(tmp_path / "a.jsonl", kind="odvg", made_by="gdino")
     (region,) = item.annotations.regions
     assert (region.score, region.source and region.source.annotator) == (0.5, "gdino")
 

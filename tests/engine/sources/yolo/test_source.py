@@ -88,11 +88,11 @@ def test_the_box_of_a_pose_is_read_and_its_keypoints_are_counted(tmp_path: Path)
 
 def test_predictions_are_the_models_that_made_them_or_refused(tmp_path: Path) -> None:
     folder = one_line(tmp_path, f"{CUP} 0.25")
-    with pytest.raises(SourceError, match=r"params\.made_by"):
+    with pytest.raises(SourceError, match="set made_by on the source"):
         read_all(folder)
-    with pytest.raises(ConfigError, match="no machine's name"):
-        read_all(folder, kind="yolo", params={"made_by": "human"})
-    (item,), _, _ = read_all(folder, kind="yolo", params={"made_by": "yolo11x"})
+    with pytest.raises(ConfigError, match="a word of the engine"):
+        read_all(folder, kind="yolo", made_by="refinement")
+    (item,), _, _ = read_all(folder, kind="yolo", made_by="yolo11x")
     (region,) = item.annotations.regions
     assert (region.score, region.texts[0].score) == (0.25, 0.25)
     assert region.source is not None
