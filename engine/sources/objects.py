@@ -69,7 +69,7 @@ def regions_of(
             continue
         xywh = _sides(box)
         if doubt := _doubt(xywh, one.get("area"), image_wh):
-            yield Rejected(uri=place_uri, reason="box_form", detail=doubt, what="annotation")
+            yield Rejected(uri=place_uri, reason=doubt[0], detail=doubt[1], what="annotation")
             continue
         label = _class_of(one, classes)
         record = {"bbox": xywh, "iscrowd": one.get("iscrowd")}
@@ -123,21 +123,21 @@ def _sides(box: Any) -> Any:
     return box
 
 
-def _doubt(box: Any, area: Any, image_wh: tuple[int, int]) -> str:
-    """What says that a box is not `[x, y, width, height]` in pixels; empty where nothing does."""
+def _doubt(box: Any, area: Any, image_wh: tuple[int, int]) -> tuple[str, str] | None:
+    """(reason, what says) that a box is not `[x, y, width, height]` in pixels; `None` where nothing does."""
     if not isinstance(box, list) or len(box) != 4 or not all(type(value) in (int, float) for value in box):
-        return ""  # `place_of` has a reason for it
+        return None  # `place_of` has a reason for it
     x, y, third, fourth = box
     if all(0 <= value <= 1 for value in box) and any(value % 1 for value in box):
-        return f"bbox {short(box)} are fractions of the picture: expected [x, y, width, height] in pixels"
+        return "box_in_fractions", f"bbox {short(box)}: expected [x, y, width, height] in pixels"
     width, height = image_wh
     beyond = x + third > _FAR * width or y + fourth > _FAR * height
     as_corners = x < third <= _FAR * width and y < fourth <= _FAR * height
     if as_corners and isinstance(area, int | float):
         beyond = beyond or abs((third - x) * (fourth - y) - area) < 0.01 * area
     if beyond and as_corners:
-        return f"bbox {short(box)} are corners in a picture of {image_wh}: expected [x, y, width, height]"
-    return ""
+        return "box_form", f"bbox {short(box)} are corners in a picture of {image_wh}: expected [x, y, width, height]"
+    return None
 
 
 def _share(value: Any) -> float:

@@ -63,7 +63,7 @@ class Said:
         left = [str(name) for name in record if name not in used and name not in ignored]
         if not left:
             return
-        reason = "key_not_read" if used else "form_not_read"
+        reason = "not_kept" if used else "form_not_read"
         number = len(left) if used else 1
         detail = f"keys {', '.join(left)}"[:300]
         self.others.append(

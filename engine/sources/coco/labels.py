@@ -144,7 +144,7 @@ class CocoLabels:
             said[kind].append((uri, record, author))
         if record.get("keypoints"):
             detail = "keypoints are not read; the box and the mask of their object are"
-            yield PassedOver(uri=uri, reason="keypoints", detail=detail, what="annotation")
+            yield PassedOver(uri=uri, reason="form_not_read", detail=detail, what="annotation")
 
 
 def _form(record: Record) -> Form | None:

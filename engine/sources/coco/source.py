@@ -23,6 +23,7 @@ from fld_engine.engine.sources.coco.index import load_index, read_index
 from fld_engine.engine.sources.coco.labels import CocoLabels
 from fld_engine.engine.sources.files import locate
 from fld_engine.engine.sources.item import ReadItem, SourceChunk, SourceSpec
+from fld_engine.engine.sources.label_folder import NOT_LABELLED
 from fld_engine.engine.sources.labelled import chunks_of, read_labelled
 from fld_engine.engine.sources.listing import Listing, list_files
 from fld_engine.engine.sources.reader import NoParams
@@ -54,7 +55,7 @@ class CocoSource:
             )
         listing = list_files(_images_url(spec), spec.name, allow_outside=spec.allow_outside)
         labels = CocoLabels(index, spec.exif, spec.made_by)
-        return chunks_of(spec, "coco", labels, listing, labels={_json_in(listing, spec)}, unnamed="not_in_json")
+        return chunks_of(spec, "coco", labels, listing, labels={_json_in(listing, spec)}, unnamed=NOT_LABELLED)
 
     def read(self, chunk: SourceChunk, max_bytes: int) -> Iterator[ReadItem]:
         """Images in order of their paths, each after the rejected rows of its annotations."""

@@ -17,8 +17,8 @@ from fld_engine.schemas.annotations import Label, Source
 
 MACHINE = "cvat-auto"
 """Who drew what CVAT says was made by automatic annotation."""
-NOT_READ = ("polyline", "points", "ellipse", "skeleton", "cuboid")
-"""Shapes that are no region: counted by name."""
+FORMS = ("box", "polygon", "mask", "tag")
+"""What is read; polylines, points, ellipses, skeletons and cuboids are no region."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +66,7 @@ def _shape(shape: Shape, uri: str, human: Source, machine: Source) -> Iterator[M
     name = clean_text(shape.said.get("label", ""))
     source = machine if shape.said.get("source") == "auto" else human
     by: Any = "web" if source is machine else "human"
-    if shape.form in NOT_READ:
-        yield PassedOver(uri=uri, reason=f"{shape.form}_not_read", detail=name, what="annotation", by=by)
-        return
-    if shape.form not in ("box", "polygon", "mask", "tag"):
+    if shape.form not in FORMS:
         yield PassedOver(uri=uri, reason="form_not_read", detail=f"<{shape.form}>", what="annotation", by=by)
         return
     if not name:
@@ -89,7 +86,7 @@ def _shape(shape: Shape, uri: str, human: Source, machine: Source) -> Iterator[M
         yield Rejected(uri=uri, reason="box_malformed", detail=what, what="annotation", by=by)
         return
     if turned:
-        yield PassedOver(uri=uri, reason="rotated_box_as_outline", detail=turned, what="annotation", by=by)
+        yield PassedOver(uri=uri, reason="box_rotated_as_outline", detail=turned, what="annotation", by=by)
     yield Mark(uri, name, record, source)
 
 

@@ -19,8 +19,8 @@ from fld_engine.engine.sources.regions.rle import Bitmap
 from fld_engine.engine.sources.values import finite, wh_of
 from fld_engine.schemas.annotations import Label, Source
 
-NOT_READ = ("circle", "line", "linestrip", "point", "points", "oriented_rectangle")
-"""Shapes that are no region: counted by name."""
+FORMS = ("polygon", "rectangle", "mask")
+"""Shapes that are read; circles, lines, points and turned rectangles are no region."""
 MAX_MASK_PIXELS = 100_000_000
 """A mask that says it has more is not decoded."""
 
@@ -68,10 +68,7 @@ def _shape(shape: Any, uri: str, source: Source) -> Iterator[Mark | Rejected | P
         yield Rejected(uri=uri, reason="bad_record", detail=f"{short(shape)} is no object", what="annotation")
         return
     name, form = clean_text(str(shape.get("label") or "")), shape.get("shape_type") or "polygon"
-    if form in NOT_READ:
-        yield PassedOver(uri=uri, reason=f"{form}_not_read", detail=name, what="annotation")
-        return
-    if form not in ("polygon", "rectangle", "mask"):
+    if form not in FORMS:
         yield PassedOver(uri=uri, reason="form_not_read", detail=f"shape_type {short(form)}", what="annotation")
         return
     if not name:

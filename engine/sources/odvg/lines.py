@@ -71,8 +71,8 @@ def instances_of(
         if not name:
             detail = f"label {short(found.get('label'))} has no category, and no name in the label map"
             yield Rejected(uri=place, reason="dangling_id", detail=detail, what="annotation")
-        elif isinstance(xywh, str):
-            yield Rejected(uri=place, reason="box_malformed", detail=f"{name!r}: {xywh}", what="annotation")
+        elif isinstance(xywh, tuple):
+            yield Rejected(uri=place, reason=xywh[0], detail=f"{name!r}: {xywh[1]}", what="annotation")
         else:
             score = found.get("score", 1.0)
             yield Mark(place, name, {"bbox": xywh}, source, float(score) if isinstance(score, int | float) else 1.0)
@@ -110,8 +110,8 @@ def groundings_of(record: Record, uri: str) -> tuple[str, list[tuple[str, Record
         for number_of_box, bbox in enumerate(_boxes(found.get("bbox"))):
             xywh = _xywh(bbox)
             at = f"{place}/box[{number_of_box}]"
-            if isinstance(xywh, str):
-                rejected.append(Rejected(uri=at, reason="box_malformed", detail=xywh, what="annotation"))
+            if isinstance(xywh, tuple):
+                rejected.append(Rejected(uri=at, reason=xywh[0], detail=xywh[1], what="annotation"))
             else:
                 records.append((at, {"bbox": xywh, "tokens_positive": spans, "score": found.get("score", 1.0)}))
     return caption, records, rejected
@@ -149,16 +149,16 @@ def _boxes(bbox: Any) -> list[Any]:
     return list(bbox) if nested else [bbox]
 
 
-def _xywh(corners: Any) -> list[float] | str:
-    """COCO's box of four corners, or why there is none."""
+def _xywh(corners: Any) -> list[float] | tuple[str, str]:
+    """COCO's box of four corners, or (reason, detail) why there is none."""
     try:
         sides: Sequence[float] = [finite(side) for side in corners]
     except (TypeError, ValueError) as error:
-        return f"bbox {short(corners)}: {error}"
+        return "box_malformed", f"bbox {short(corners)}: {error}"
     if len(sides) != 4:
-        return f"bbox {short(corners)} is not x1 y1 x2 y2"
+        return "box_malformed", f"bbox {short(corners)} is not x1 y1 x2 y2"
     if max(sides) <= 1:
-        return f"bbox {short(corners)} is in fractions of the image's size: write corners in pixels"
+        return "box_in_fractions", f"bbox {short(corners)}: write corners in pixels"
     return xywh_of(sides)
 
 

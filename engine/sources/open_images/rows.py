@@ -46,7 +46,7 @@ def parse_label(row: Row, uri: str, classes: Mapping[str, str], revision: str) -
     score = row["Confidence"]
     if score is None or not 0 <= score <= 1:
         detail = f"Confidence {score}: expected a number from 0 to 1"
-        return Rejected(uri=uri, reason="bad_number", detail=detail, what="annotation")
+        return Rejected(uri=uri, reason="bad_score", detail=detail, what="annotation")
     if row["Source"] == "machine":
         return Label(label=name, score=score, source=source_of(revision, made_by=MACHINE))
     source = source_of(revision)

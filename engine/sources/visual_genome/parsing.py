@@ -42,7 +42,7 @@ def parse_object(record: Record, uri: str, image_wh: Wh, source: Source) -> Iter
     names = names_of(record)
     if not names:
         detail = f"names {short(record.get('names', record.get('name')))}"
-        yield Rejected(uri=uri, reason="bad_text", detail=detail, what="annotation")
+        yield Rejected(uri=uri, reason="no_class", detail=detail, what="annotation")
         return
     texts = [RegionText(kind="phrase", text=name, score=1.0, source=source) for name in names]
     yield from _region(record, uri, image_wh, texts, source)

@@ -109,7 +109,7 @@ def _mark(found: Element, uri: str, name: str, source: Source, pixels: bool) -> 
     """Where an object is, or why that is not read."""
     if found.find("robndbox") is not None:
         detail = "robndbox, a box that is turned: save it as a polygon, or as the box around it"
-        return Rejected(uri=uri, reason="rotated_box", detail=detail, what="annotation")
+        return Rejected(uri=uri, reason="box_rotated", detail=detail, what="annotation")
     if not name:
         return Rejected(uri=uri, reason="no_class", detail="its name is empty", what="annotation")
     record: dict[str, object] = {}

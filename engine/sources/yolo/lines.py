@@ -147,9 +147,10 @@ def _line(
     except (ValueError, IndexError) as error:
         yield Rejected(uri=uri, reason="box_malformed", detail=f"{name!r}: {error}", what="annotation")
         return
-    for reason, count in (("keypoints_not_read", num_keypoints), ("rotated_box_as_outline", lines.task == "obb")):
-        if count:
-            yield PassedOver(uri=uri, reason=reason, what="annotation", number=int(count))
+    if num_keypoints:
+        yield PassedOver(uri=uri, reason="form_not_read", detail="keypoints", what="annotation", number=num_keypoints)
+    if lines.task == "obb":
+        yield PassedOver(uri=uri, reason="box_rotated_as_outline", what="annotation")
     yield Mark(uri, name, record, source, score, score)
 
 

@@ -157,7 +157,7 @@ def test_panoptic_segments_and_keypoints_are_what_they_are(tmp_path: Path) -> No
     item, rejected, over = read(tmp_path, tree)
     assert objects(item) == [("cup", AT), ("cup", BT)]
     assert [label.label for label in item.annotations.labels] == ["sky"]
-    assert (rejected, [(o.reason, o.number) for o in over]) == ([], [("form_not_read", 2), ("keypoints", 1)])
+    assert (rejected, [(o.reason, o.number) for o in over]) == ([], [("form_not_read", 2), ("form_not_read", 1)])
 
 
 @pytest.mark.parametrize("categories", [["cup", "pot"], {"0": "cup", "1": "pot"}, {"0": {"name": "cup"}, "1": "pot"}])

@@ -63,7 +63,7 @@ def test_a_file_of_lines_needs_no_kind(tmp_path: Path) -> None:
     ("what", "reason"),
     [
         ({"detection": {"instances": [{"bbox": AT, "label": 9}]}}, "dangling_id"),
-        ({"detection": {"instances": [{"bbox": [0.1, 0.2, 0.3, 0.4], "category": "cup"}]}}, "box_malformed"),
+        ({"detection": {"instances": [{"bbox": [0.1, 0.2, 0.3, 0.4], "category": "cup"}]}}, "box_in_fractions"),
         ({"detection": {"instances": [{"bbox": [1, 2, 3], "category": "cup"}]}}, "box_malformed"),
         ({"grounding": caption("a cup", {"bbox": AT, "phrase": "a pot"})}, "bad_span"),
         ({"grounding": caption("a cup", {"bbox": AT, "phrase": "a cup", "tokens_positive": [[0, 99]]})}, "bad_span"),

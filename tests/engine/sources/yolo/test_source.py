@@ -77,13 +77,13 @@ def test_four_corners_are_what_the_task_says(tmp_path: Path, task: str, rotated:
     (item,), _, passed = read_all(folder, kind="yolo", params={"task": task})
     (region,) = item.annotations.regions
     assert (region.box_xyxy, len(region.masks)) == ((40, 30, 120, 90), 1)
-    assert [one.reason for one in passed] == ["rotated_box_as_outline"] * rotated
+    assert [one.reason for one in passed] == ["box_rotated_as_outline"] * rotated
 
 
 def test_the_box_of_a_pose_is_read_and_its_keypoints_are_counted(tmp_path: Path) -> None:
     root = ingested(tmp_path, {"url": str(one_line(tmp_path, POSE, data=f"{NAMES}kpt_shape: [2, 3]\n").name)})
     assert boxes_of(root) == [("images/a.jpg", "cup", (40, 30, 120, 90))]
-    assert passed_over(root) == {"keypoints_not_read": 2}
+    assert passed_over(root) == {"form_not_read": 2}
 
 
 def test_predictions_are_the_models_that_made_them_or_refused(tmp_path: Path) -> None:
