@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fld_engine.engine.sources.authors import PEOPLE, Author, source_of
-from fld_engine.engine.sources.item import MAX_TEXT_CHARS, PassedOver, Rejected, clean_text
+from fld_engine.engine.sources.item import PassedOver, Rejected
 from fld_engine.engine.sources.regions.place import place_of, short, xywh_of
+from fld_engine.engine.sources.texts import MAX_TEXT_CHARS, clean_text
 from fld_engine.schemas.annotations import Region, RegionText
 
 OBJECT_NAMES = ("objects", "annotations", "faces")

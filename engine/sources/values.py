@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from fld_engine.engine.sources.item import clean_text
+from fld_engine.engine.sources.texts import clean_text
 
 _WHOLE = re.compile(r"([+-]?\d{1,3}(?:,\d{3})+|[+-]?\d+)(?:\.0+)?")
 """A whole number as text, perhaps with commas between thousands or with a decimal that a table gave it."""

@@ -12,8 +12,9 @@ from typing import Any
 from fld_engine.engine.data.geometry import from_top_left
 from fld_engine.engine.sources.authors import Author, Authors
 from fld_engine.engine.sources.coco.categories import Categories
-from fld_engine.engine.sources.item import MAX_TEXT_CHARS, PassedOver, Rejected, clean_text, too_long
+from fld_engine.engine.sources.item import PassedOver, Rejected, too_long
 from fld_engine.engine.sources.regions.place import OUTLINES, Place, Record, place_of, short
+from fld_engine.engine.sources.texts import MAX_TEXT_CHARS, clean_text
 from fld_engine.engine.sources.values import captions
 from fld_engine.schemas.annotations import GRANULARITIES, REGION_TEXT_KINDS, Label, Region, RegionText, Text
 from fld_engine.schemas.origins import Origin

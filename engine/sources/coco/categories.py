@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fld_engine.engine.sources.item import clean_text
+from fld_engine.engine.sources.texts import clean_text
 from fld_engine.engine.sources.values import Ids, id_key
 
 

@@ -11,10 +11,11 @@ from fld_engine.engine.sources.coco.annotations import parse_caption, parse_labe
 from fld_engine.engine.sources.coco.groundings import parse_grounded_caption
 from fld_engine.engine.sources.coco.index import CocoIndex
 from fld_engine.engine.sources.coco.unkept import unkept
-from fld_engine.engine.sources.item import PassedOver, Rejected, clean_text
+from fld_engine.engine.sources.item import PassedOver, Rejected
 from fld_engine.engine.sources.labelled import Problem, Said
 from fld_engine.engine.sources.regions.frames import Exif, Frame, framed
 from fld_engine.engine.sources.regions.place import Record, short
+from fld_engine.engine.sources.texts import clean_text
 from fld_engine.engine.sources.values import wh_of
 from fld_engine.schemas.annotations import Absence, Label, Region, Text
 

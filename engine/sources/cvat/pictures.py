@@ -8,9 +8,10 @@ from typing import IO, Any
 
 import numpy as np
 
-from fld_engine.engine.sources.item import PassedOver, Rejected, clean_text
+from fld_engine.engine.sources.item import PassedOver, Rejected
 from fld_engine.engine.sources.regions.marks import Mark, corners_rotated, record_of_bitmap
 from fld_engine.engine.sources.regions.place import xywh_of
+from fld_engine.engine.sources.texts import clean_text
 from fld_engine.engine.sources.values import finite, wh_of, whole
 from fld_engine.engine.sources.xml import elements_of
 from fld_engine.schemas.annotations import Label, Source

@@ -12,11 +12,12 @@ from fld_engine.engine.data.hashing import sha256_hex
 from fld_engine.engine.sources.authors import source_of
 from fld_engine.engine.sources.files import locate, read_ranges
 from fld_engine.engine.sources.flickr30k.parsing import NOT_VISUAL, Boxes, Sentence, parse_boxes, parse_sentence
-from fld_engine.engine.sources.item import MAX_TEXT_CHARS, PassedOver, Rejected, clean_span, clean_text, too_long
+from fld_engine.engine.sources.item import PassedOver, Rejected, too_long
 from fld_engine.engine.sources.labelled import Problem, Said, joint_revision
 from fld_engine.engine.sources.listing import Listing
 from fld_engine.engine.sources.regions.frames import Exif, Frame, framed
 from fld_engine.engine.sources.regions.place import place_of, xywh_of
+from fld_engine.engine.sources.texts import MAX_TEXT_CHARS, clean_span, clean_text
 from fld_engine.schemas.annotations import Phrase, PhraseRegion, Source, Text
 from fld_engine.schemas.errors import SourceError, TransportError
 

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from fld_engine.engine.sources.item import PassedOver, Rejected, clean_text
+from fld_engine.engine.sources.item import PassedOver, Rejected
 from fld_engine.engine.sources.regions.marks import Mark, record_of_bitmap
 from fld_engine.engine.sources.regions.place import Record, short, xywh_of
 from fld_engine.engine.sources.regions.rle import Bitmap
+from fld_engine.engine.sources.texts import clean_text
 from fld_engine.engine.sources.values import finite, wh_of
 from fld_engine.schemas.annotations import Label, Source
 

@@ -12,9 +12,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from fld_engine.engine.sources.item import PassedOver, Rejected, clean_text
+from fld_engine.engine.sources.item import PassedOver, Rejected
 from fld_engine.engine.sources.regions.marks import Mark
 from fld_engine.engine.sources.regions.place import Record, short, xywh_of
+from fld_engine.engine.sources.texts import clean_text
 from fld_engine.engine.sources.values import finite, whole
 from fld_engine.schemas.annotations import Source
 

@@ -10,10 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fld_engine.engine.sources.authors import source_of
-from fld_engine.engine.sources.item import PassedOver, Rejected, clean_text
+from fld_engine.engine.sources.item import PassedOver, Rejected
 from fld_engine.engine.sources.open_images.columns import FACTS, FLAGS
 from fld_engine.engine.sources.regions.place import place_of
 from fld_engine.engine.sources.regions.relations import Thing, relation_text
+from fld_engine.engine.sources.texts import clean_text
 from fld_engine.schemas.annotations import Absence, Label, Mask, Polygon, Region, RegionText, Source, Text
 
 Row = Mapping[str, Any]

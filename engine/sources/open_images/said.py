@@ -13,7 +13,7 @@ import numpy as np
 from fld_engine.engine.data.images import Format, ImageLimits, decode
 from fld_engine.engine.sources.authors import source_of
 from fld_engine.engine.sources.files import read_whole
-from fld_engine.engine.sources.item import MAX_TEXT_CHARS, PassedOver, Rejected, clean_text, too_long
+from fld_engine.engine.sources.item import PassedOver, Rejected, too_long
 from fld_engine.engine.sources.labelled import Problem, Said
 from fld_engine.engine.sources.open_images.index import UNREAD, Labels
 from fld_engine.engine.sources.open_images.rows import (
@@ -28,6 +28,7 @@ from fld_engine.engine.sources.open_images.rows import (
 )
 from fld_engine.engine.sources.regions.frames import Exif, Frame
 from fld_engine.engine.sources.regions.rle import mask_polygons
+from fld_engine.engine.sources.texts import MAX_TEXT_CHARS, clean_text
 from fld_engine.schemas.annotations import Mask, Polygon, Region, Source, Text
 from fld_engine.schemas.errors import TransportError, UnreadableImage
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from fld_engine.engine.sources.item import MAX_TEXT_CHARS, PassedOver, Rejected, clean_text, too_long
+from fld_engine.engine.sources.item import PassedOver, Rejected, too_long
 from fld_engine.engine.sources.regions.place import place_of, short
 from fld_engine.engine.sources.regions.relations import Thing, relation_text
+from fld_engine.engine.sources.texts import MAX_TEXT_CHARS, clean_text
 from fld_engine.schemas.annotations import Region, RegionText, Source, Text
 
 Record = Mapping[str, Any]

@@ -11,13 +11,14 @@ from functools import lru_cache
 
 from fld_engine.engine.data.hashing import sha256_hex
 from fld_engine.engine.sources.authors import source_of
-from fld_engine.engine.sources.item import PassedOver, Rejected, SourceSpec, clean_text
+from fld_engine.engine.sources.item import PassedOver, Rejected, SourceSpec
 from fld_engine.engine.sources.label_files import after, digests_of, image_of, read_label_files, stems_of
 from fld_engine.engine.sources.label_folder import images_listing
 from fld_engine.engine.sources.labelled import Problem, Said, joint_revision
 from fld_engine.engine.sources.listing import Listing, list_files
 from fld_engine.engine.sources.regions.frames import Exif
 from fld_engine.engine.sources.regions.marks import regions_of
+from fld_engine.engine.sources.texts import clean_text
 from fld_engine.engine.sources.voc.pictures import Picture, parse_picture
 from fld_engine.engine.sources.voc.settings import VocParams
 from fld_engine.schemas.annotations import Absence, Label, Source

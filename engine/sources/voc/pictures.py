@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Literal
 from xml.etree.ElementTree import Element
 
-from fld_engine.engine.sources.item import PassedOver, Rejected, clean_text
+from fld_engine.engine.sources.item import PassedOver, Rejected
 from fld_engine.engine.sources.regions.marks import Mark
 from fld_engine.engine.sources.regions.place import xywh_of
+from fld_engine.engine.sources.texts import clean_text
 from fld_engine.engine.sources.values import finite, wh_of
 from fld_engine.engine.sources.xml import parse_xml, text_of
 from fld_engine.schemas.annotations import Absence, Label, Source

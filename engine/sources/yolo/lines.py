@@ -13,9 +13,10 @@ from typing import Any, Literal
 
 import yaml
 
-from fld_engine.engine.sources.item import PassedOver, Rejected, clean_text
+from fld_engine.engine.sources.item import PassedOver, Rejected
 from fld_engine.engine.sources.regions.marks import Mark
 from fld_engine.engine.sources.regions.place import xywh_of
+from fld_engine.engine.sources.texts import clean_text
 from fld_engine.engine.sources.values import finite, whole
 from fld_engine.schemas.annotations import Source
 

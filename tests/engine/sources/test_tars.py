@@ -15,8 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fld_engine.engine.sources.item import MAX_TEXT_CHARS, PassedOver, Rejected, SourceChunk, SourceItem, SourceSpec
+from fld_engine.engine.sources.item import PassedOver, Rejected, SourceChunk, SourceItem, SourceSpec
 from fld_engine.engine.sources.open import open_source, read_chunk, read_items
+from fld_engine.engine.sources.texts import MAX_TEXT_CHARS
 from fld_engine.schemas.errors import SourceError
 from tests.hostile import jpeg, photograph, tar_bytes, write_hostile_tar
 
