@@ -60,16 +60,16 @@ class SourceSpec(Frozen):
     (`zip://path::address of the zip`), or a pattern of tars, zips or Parquet files with `*` or `{000..099}`. `kind` is
     `auto` (by the file names), `folder`, `tars`, `zip`, `parquet`, `coco`, or the name that another package gave its
     source, whose own settings are `params`. `name` opens every URI of the source, so two sources should not share it.
-    `images_url` is the image folder of a COCO json (default: the json's own folder). Columns of Parquet, and fields of
+    `images_url` is the folder of images of label files (default: their own folder). Columns of Parquet, and fields of
     records beside images, are recognised by their usual names where they are not given; `caption_columns` may be paths
     such as `sentences.raw`.
 
     A source's files are those under its own folder: what a Parquet, a json or a link names elsewhere is read only with
-    `allow_outside`. `exif` says what the places in a COCO json are of, where an image's EXIF turns it and its boxes fit
+    `allow_outside`. `exif` says what the places in label files are of, where an image's EXIF turns it and its boxes fit
     either way: the picture as it is shown (`applied`), or the pixels as they are stored (`raw`). `crowd` says whether
-    its annotations with `iscrowd` are kept as objects or dropped (default: dropped, but for those of CVAT, which writes
-    it for single objects). `made_by` says who made its annotations: the name of a model, or `human`; needed where they
-    have scores.
+    boxes of several things, such as COCO's with `iscrowd`, are kept as objects or dropped (default: dropped, but for
+    those of CVAT, which writes it for single objects). `made_by` says who made the annotations: the name of a model, or
+    `human`; needed where they have scores.
 
     With `fetch`, the source is a list of addresses, whose images are fetched first: `true`, or settings.
 
