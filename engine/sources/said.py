@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, get_args
+from typing import Any
 
-from fld_engine.engine.data.images import Format, ImageLimits, upright_frame
+from fld_engine.engine.data.images import ANY_IMAGE, upright_frame
 from fld_engine.engine.sources.authors import PEOPLE
 from fld_engine.engine.sources.captions import caption_names, in_value, values_at
 from fld_engine.engine.sources.item import PassedOver, Rejected, web_captions
@@ -19,9 +19,6 @@ from fld_engine.schemas.errors import UnreadableImage
 LABEL_NAMES = ("label", "labels", "class", "class_name", "category")
 """Names under which a record has the class of its image; that somebody wrote it there makes it a person's."""
 MAX_LABEL_CHARS = 200
-
-_ANY_IMAGE = ImageLimits(max_pixels=2**62, max_bytes=2**62, formats=get_args(Format))
-"""Only the header is read; whether the image is acceptable is decided where it is decoded."""
 
 
 @dataclass(slots=True)
@@ -51,7 +48,7 @@ class Said:
     def upright_wh(self) -> tuple[int, int] | None:
         """Width and height of the upright image; `None` where it cannot be read, and will be rejected whole."""
         try:
-            return upright_frame(self.data, _ANY_IMAGE)[0]
+            return upright_frame(self.data, ANY_IMAGE)[0]
         except UnreadableImage:
             return None
 

@@ -1,4 +1,4 @@
-"""Pascal VOC: an XML file for each image, and lists of images that say of a class whether it is on them.
+"""Pascal VOC: an XML file for each image.
 
 Corners are pixel numbers from 1 in the releases of the challenge, whose last pixel belongs to the box (devkit of VOC
 2012, section 4.2): `xmin` 1 is the picture's left edge. labelImg, CVAT and Roboflow write edges instead.
@@ -18,7 +18,7 @@ from fld_engine.engine.sources.regions.place import xywh_of
 from fld_engine.engine.sources.texts import clean_text
 from fld_engine.engine.sources.values import finite, wh_of
 from fld_engine.engine.sources.xml import parse_xml, text_of
-from fld_engine.schemas.annotations import Absence, Label, Source
+from fld_engine.schemas.annotations import Source
 
 Corners = Literal["", "edges", "pixels"]
 FLAGS = ("difficult", "truncated", "occluded")
@@ -55,26 +55,6 @@ def parse_picture(data: bytes, uri: str, source: Source, corners: Corners, *, di
                 others.append(one)
     name = text_of(tree, "filename") or posixpath.basename(text_of(tree, "path").replace("\\", "/"))
     return Picture(name, wh, tuple(marks), tuple(others))
-
-
-def parse_class_list(
-    text: str, label: str, uri: str, source: Source
-) -> Iterator[tuple[str, Label | Absence | PassedOver | Rejected]]:
-    """(image, what is said of it) for the lines of `ImageSets/Main/CLASS_SET.txt`: 1, -1, or 0 for difficult ones."""
-    for line_number, line in enumerate(text.splitlines(), 1):
-        name, _, said = line.strip().partition(" ")
-        said, place = said.strip(), f"{uri}#line/{line_number}"
-        if not name:
-            continue
-        if said == "1":
-            yield name, Label(label=label, score=1.0, source=source)
-        elif said == "-1":
-            yield name, Absence(label=label, score=1.0, source=source)
-        elif said == "0":
-            yield name, PassedOver(uri=place, reason="difficult", what="annotation")
-        else:
-            detail = f"{said!r}: expected 1, -1 or 0 after the name of an image"
-            yield name, Rejected(uri=place, reason="bad_record", detail=detail, what="annotation")
 
 
 def _of_the_challenge(tree: Element) -> bool:
