@@ -58,6 +58,14 @@ def chain_of(url: str) -> Chain | None:
     return Chain(found[1], found[2].strip("/"), found[3])
 
 
+def below(base: str, path: str) -> str:
+    """The address of a file below a folder, which may be that of a zip; an empty path is the base itself."""
+    if not path:
+        return base
+    chain = chain_of(base)
+    return chain.below(path) if chain else f"{base}/{path}"
+
+
 def folder_at(url: str) -> str:
     """The address of the folder that a file lies in."""
     chain = chain_of(url)

@@ -63,7 +63,7 @@ def read_labels(listing: Listing) -> Labels:
     reading = _Reading()
     for path, size in listing.files:
         if extension(path) in ("csv", "jsonl"):
-            with Hashed(f"{listing.base}/{path}" if path else listing.base, size) as stream:
+            with Hashed(listing.url(path), size) as stream:
                 _read_file(reading, path, io.BufferedReader(stream, 2**22))
                 reading.digests.append((path, stream.finish()))
     if not reading.tables:

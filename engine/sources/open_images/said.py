@@ -11,6 +11,7 @@ from typing import get_args
 import numpy as np
 
 from fld_engine.engine.data.images import Format, ImageLimits, decode
+from fld_engine.engine.sources.archives import below
 from fld_engine.engine.sources.coco.frames import Exif, Frame
 from fld_engine.engine.sources.coco.rle import mask_polygons
 from fld_engine.engine.sources.files import read_whole
@@ -131,7 +132,7 @@ class OpenImages:
         if path is None:
             return f"the mask file {name!r} is not beside the label files; unpack the archives of masks there"
         try:
-            pixels = decode(read_whole(f"{self.labels.base}/{path}"), _MASKS).pixels
+            pixels = decode(read_whole(below(self.labels.base, path)), _MASKS).pixels
         except UnreadableImage as error:
             return f"{path}: {error}"
         except TransportError as error:
