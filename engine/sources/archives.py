@@ -66,6 +66,16 @@ def below(base: str, path: str) -> str:
     return chain.below(path) if chain else f"{base}/{path}"
 
 
+def path_below(base: str, url: str) -> str:
+    """The path of a file below a folder, of which `below` makes its address; empty where it does not lie there."""
+    chain, inside = chain_of(url), chain_of(base)
+    if chain and inside:
+        start = f"{inside.inner}/" if inside.inner else ""
+        is_below = chain.outer == inside.outer and chain.inner.startswith(start)
+        return chain.inner.removeprefix(start) if is_below else ""
+    return url.removeprefix(f"{base}/") if url.startswith(f"{base}/") else ""
+
+
 def folder_at(url: str) -> str:
     """The address of the folder that a file lies in."""
     chain = chain_of(url)

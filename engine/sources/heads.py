@@ -26,8 +26,6 @@ def coco_files(listing: Listing) -> list[str]:
     if [path for path, _ in listing.ending({"json"}) if not path]:
         return [""]
     images = {posixpath.basename(stem) for stem in stems_of(listing)}
-    if not images:
-        return []
     others = [path for path, _ in listing.ending({"json"}) if posixpath.basename(path)[: -len(".json")] not in images]
     return [path for path, head in _heads(listing, others) if _COCO.search(head) and _COCO_ROW.search(head)]
 

@@ -18,11 +18,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
-from fld_engine.engine.sources.archives import folder_at
+from fld_engine.engine.sources.archives import folder_at, path_below
 from fld_engine.engine.sources.coco.authors import wrong_maker
 from fld_engine.engine.sources.coco.index import load_index, read_index
 from fld_engine.engine.sources.coco.labels import CocoLabels
-from fld_engine.engine.sources.files import locate
 from fld_engine.engine.sources.heads import coco_files
 from fld_engine.engine.sources.item import ReadItem, SourceChunk, SourceSpec
 from fld_engine.engine.sources.labelled import chunks_of, read_labelled
@@ -97,5 +96,4 @@ def _images_url(spec: SourceSpec) -> str:
 
 def _json_in(listing: Listing, spec: SourceSpec) -> str:
     """The json's own path in the image folder, if it lies there."""
-    fs, path = locate(spec.url)
-    return str(fs.unstrip_protocol(path)).removeprefix(f"{listing.base}/")
+    return path_below(listing.base, list_files(spec.url, spec.name, allow_outside=spec.allow_outside).base)

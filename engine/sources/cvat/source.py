@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import ClassVar
 
+from fld_engine.engine.sources.archives import path_below
 from fld_engine.engine.sources.coco.frames import Exif
 from fld_engine.engine.sources.cvat.pictures import MACHINE, Picture, parse_pictures, parse_shapes
 from fld_engine.engine.sources.files import open_streamed
@@ -123,4 +124,4 @@ def _urls(listing: Listing, files: Sequence[str]) -> tuple[str, ...]:
 
 def _inside(images: Listing, listing: Listing, files: Sequence[str]) -> set[str]:
     """Label files by their paths in the folder of images, where they lie there."""
-    return {url.removeprefix(images.url("x")[:-1]) for url in _urls(listing, files)}
+    return {path_below(images.base, url) for url in _urls(listing, files)}
