@@ -111,7 +111,7 @@ class OpenImages:
             mask = parse_mask(row, outlines, self.source)
             at = next((at for at, box in enumerate(boxes) if at not in masks and is_mask_of(row, box)), None)
             if at is None:
-                alone.append((box_of_mask(row), mask))
+                alone.append((box_of_mask(row, mask, image_wh), mask))
             else:
                 masks[at] = [mask]
         for number, row in enumerate(boxes):
