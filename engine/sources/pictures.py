@@ -29,6 +29,8 @@ from fld_engine.engine.sources.said import Reading, Said
 from fld_engine.engine.sources.samples import add_bytes, text_limit
 
 NOT_THERE = "missing"
+NO_CLASSES = frozenset({"images", "image", "imgs", "img", "jpegimages", "pictures", "photos"})
+"""Names of folders that hold the pictures of a set, whatever these show."""
 
 
 def chunks_of_pictures(spec: SourceSpec, kind: str, listing: Listing) -> list[SourceChunk]:
@@ -174,6 +176,7 @@ def _add_rows(said: Said, place: str, table: Metadata, names: Sequence[str], rea
 
 
 def _class_of(path: str) -> str:
-    """The folder that a picture lies in, unless it is a numbered shard."""
+    """The folder that a picture lies in, unless it is a numbered shard, or named after what all of it are: pictures."""
     folder = posixpath.basename(posixpath.dirname(path))
-    return "" if is_shard(folder, path) or folder.endswith("!") else folder
+    is_none = is_shard(folder, path) or folder.endswith("!") or folder.casefold() in NO_CLASSES
+    return "" if is_none else folder

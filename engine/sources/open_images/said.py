@@ -13,7 +13,8 @@ import numpy as np
 from fld_engine.engine.data.images import Format, ImageLimits, decode
 from fld_engine.engine.sources.archives import below
 from fld_engine.engine.sources.coco.frames import Exif, Frame
-from fld_engine.engine.sources.coco.rle import mask_polygons
+from fld_engine.engine.sources.coco.places import hole_filled
+from fld_engine.engine.sources.coco.rle import mask_polygons, num_filled
 from fld_engine.engine.sources.files import read_whole
 from fld_engine.engine.sources.item import MAX_TEXT_CHARS, PassedOver, Rejected, clean_text, too_long
 from fld_engine.engine.sources.labelled import Problem, Said
@@ -108,7 +109,10 @@ class OpenImages:
             if isinstance(outlines, str):
                 yield Rejected(uri=uri, reason="bad_mask", detail=outlines, what="annotation")
                 continue
-            mask = parse_mask(row, outlines, self.source)
+            polygons, filled = outlines
+            if filled:
+                yield hole_filled(uri, filled)
+            mask = parse_mask(row, polygons, self.source)
             at = next((at for at, box in enumerate(boxes) if at not in masks and is_mask_of(row, box)), None)
             if at is None:
                 alone.append((box_of_mask(row, mask, image_wh), mask))
@@ -125,8 +129,8 @@ class OpenImages:
             uri = f"#annotation/{image}/box of mask/{number}"
             yield from parse_box(row, uri, image_wh, self.labels.names, [mask], self.source)
 
-    def _outlines(self, row: Row, image_wh: tuple[int, int]) -> list[Polygon] | str:
-        """Polygons of a mask file, which may have another size than its image; or why there are none."""
+    def _outlines(self, row: Row, image_wh: tuple[int, int]) -> tuple[list[Polygon], int] | str:
+        """Polygons of a mask file, which may have another size than its image, and pixels of holes; or why not."""
         name = posixpath.basename(row["MaskPath"] or "")
         path = self.labels.masks.get(name)
         if path is None:
@@ -144,7 +148,8 @@ class OpenImages:
         polygons = mask_polygons(mask)
         if not polygons:
             return f"{path}: no pixel of it is set"
-        return [tuple(value * scale[at % 2] for at, value in enumerate(polygon)) for polygon in polygons]
+        scaled = [tuple(value * scale[at % 2] for at, value in enumerate(polygon)) for polygon in polygons]
+        return scaled, num_filled(polygons, mask)
 
     def _relations(self, image: str, image_wh: tuple[int, int]) -> Iterator[Said]:
         rows = self._rows("relations", image)

@@ -77,7 +77,7 @@ def parse_class_list(
 def _of_the_challenge(tree: Element) -> bool:
     """Whether a file is one of the releases, which name themselves `The VOC2007 Database`, or of supervision.
 
-    supervision writes `roboflow.ai` with the folder `VOC`, and adds 1 to what is left and top; Roboflow itself does not.
+    supervision writes `roboflow.ai` with the folder `VOC`, and adds 1 to what is left and top; Roboflow does not.
     """
     database = text_of(tree, "source/database").lower()
     return database.startswith("the voc") or (database == "roboflow.ai" and text_of(tree, "folder") == "VOC")
