@@ -29,8 +29,8 @@ from fld_engine.engine.sources.said import Reading, Said
 from fld_engine.engine.sources.samples import add_bytes, text_limit
 
 NOT_THERE = "missing"
-NO_CLASSES = frozenset({"images", "image", "imgs", "img", "jpegimages", "pictures", "photos"})
-"""Names of folders that hold the pictures of a set, whatever these show."""
+NO_CLASSES = frozenset({"images", "image", "imgs", "img", "jpegimages", "pictures", "photos", "default", "no_label"})
+"""Names of folders that hold pictures whatever these show; the last two are those of CVAT's and Datumaro's exports."""
 
 
 def chunks_of_pictures(spec: SourceSpec, kind: str, listing: Listing) -> list[SourceChunk]:

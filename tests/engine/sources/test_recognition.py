@@ -113,11 +113,15 @@ def test_several_coco_jsons_are_refused_by_name(tmp_path: Path) -> None:
 def test_other_json_beside_pictures_is_no_labels(tmp_path: Path) -> None:
     captions = json.dumps({"caption": "a cat", "annotations": "none", "images": 1})
     write_all(tmp_path, {"cat/1.json": captions, "about.json": '{"images": 1, "annotations": [], "licence": "x"}'})
-    picture_at(tmp_path, "cat/1.jpg", "images/2.jpg")
+    picture_at(tmp_path, "cat/1.jpg", "images/2.jpg", "no_label/3.jpg")
     found = scanned(tmp_path)
     assert found.kind == "folder"
     labels = {item.uri: [one.label for one in item.annotations.labels] for item in found.items.values()}
-    assert labels == {"src/cat/1.jpg": ["cat"], "src/images/2.jpg": []}  # what all pictures are is no class
+    assert labels == {
+        "src/cat/1.jpg": ["cat"],
+        "src/images/2.jpg": [],
+        "src/no_label/3.jpg": [],
+    }  # what all pictures are is no class
 
 
 def test_lists_of_voc_without_xml_are_labels(tmp_path: Path) -> None:
