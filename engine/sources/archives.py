@@ -58,6 +58,24 @@ def chain_of(url: str) -> Chain | None:
     return Chain(found[1], found[2].strip("/"), found[3])
 
 
+def below(base: str, path: str) -> str:
+    """The address of a file below a folder, which may be that of a zip; an empty path is the base itself."""
+    if not path:
+        return base
+    chain = chain_of(base)
+    return chain.below(path) if chain else f"{base}/{path}"
+
+
+def path_below(base: str, url: str) -> str:
+    """The path of a file below a folder, of which `below` makes its address; empty where it does not lie there."""
+    chain, inside = chain_of(url), chain_of(base)
+    if chain and inside:
+        start = f"{inside.inner}/" if inside.inner else ""
+        is_below = chain.outer == inside.outer and chain.inner.startswith(start)
+        return chain.inner.removeprefix(start) if is_below else ""
+    return url.removeprefix(f"{base}/") if url.startswith(f"{base}/") else ""
+
+
 def folder_at(url: str) -> str:
     """The address of the folder that a file lies in."""
     chain = chain_of(url)

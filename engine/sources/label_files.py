@@ -39,9 +39,13 @@ def image_of(stems: Mapping[str, str], places: Iterable[str], otherwise: str) ->
 
 
 def after(path: str, folder: str) -> tuple[str, str] | None:
-    """(what is before a folder, what is below its last mention) of a path that has it; both without the folder."""
+    """(what is before a folder, what is below its last mention) of a path that has it; both without the folder.
+
+    Tools write `Annotations` and `annotations`.
+    """
     parts = path.split("/")
-    if folder not in parts[:-1]:
+    folders = [part.casefold() for part in parts[:-1]]
+    if folder.casefold() not in folders:
         return None
-    at = len(parts) - 2 - parts[-2::-1].index(folder)
+    at = len(folders) - 1 - folders[::-1].index(folder.casefold())
     return "".join(f"{part}/" for part in parts[:at]), "/".join(parts[at + 1 :])

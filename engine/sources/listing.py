@@ -18,7 +18,7 @@ from fld_engine.engine.data.hashing import fingerprint
 from fld_engine.engine.data.secrets import referring, refers, resolved
 from fld_engine.engine.data.source_account import Counting, Example, Reasons
 from fld_engine.engine.data.transport import DEFINITE, asked
-from fld_engine.engine.sources.archives import Chain, chain_of
+from fld_engine.engine.sources.archives import Chain, below, chain_of
 from fld_engine.engine.sources.files import irregular, locate, version_of
 from fld_engine.engine.sources.item import Rejected, SourceChunk, SourceSpec, extension
 from fld_engine.engine.sources.texts import printable
@@ -57,6 +57,10 @@ class Listing:
         """The name of a listed file, also of the only one, which has no path."""
         chain = chain_of(self.base)
         return path or (chain.inner if chain else self.base)
+
+    def url(self, path: str) -> str:
+        """The address of a listed file."""
+        return below(self.base, path)
 
     def passed_over(self, name: str, used: Collection[str], reason: str = "unknown_extension") -> Reasons:
         """What is set aside, and, for a `reason`, files that are not among the `used` ones; `name` is the source's."""

@@ -79,6 +79,7 @@ def regions_of(
         )
         if place is None:
             continue
+        yield from place.filled(place_uri)
         source, score = (SEGMENT_ANYTHING, _share(one["predicted_iou"])) if by_model else (PEOPLE, 1.0)
         if label is None:
             yield PassedOver(uri=place_uri, reason="class_without_name", detail=_said(one), what="annotation")

@@ -24,7 +24,7 @@ from fld_engine.engine.sources.item import (
     SourceChunk,
     SourceSpec,
 )
-from fld_engine.engine.sources.listing import list_files
+from fld_engine.engine.sources.listing import Listing, list_files
 from fld_engine.engine.sources.reader import (
     GROUP,
     ChecksNew,
@@ -34,9 +34,11 @@ from fld_engine.engine.sources.reader import (
     StatesNumber,
     UsesSettings,
 )
-from fld_engine.schemas.errors import ConfigError, SourceError, unknown_name
+from fld_engine.schemas.errors import ConfigError, SourceError, TransportError, unknown_name
 from fld_engine.schemas.kinds import FROM_SOURCES, Kind
 
+OF_IMAGES = ("folder", "zip", "tars", "parquet")
+"""Kinds of sources that are images, with what lies beside them, and have no label files."""
 OF_SOME_KINDS: Mapping[str, str] = {
     "class_folders": "says whether the folder that an image lies in is its label, for folders of images",
     "images_url": "is the folder of images of label files",
@@ -76,7 +78,9 @@ def open_source(spec: SourceSpec) -> Source:
     Raises `SourceError` where that is not clear, `ConfigError` for a kind that is not installed and wrong parameters.
     """
     check_spec(spec, where=f"source {spec.name}")
-    kind = spec.kind if spec.kind != AUTO else _recognised(spec)
+    kind = spec.kind
+    if kind == AUTO:
+        kind, spec = _recognised(spec)
     _check_settings(spec, kind, where=f"source {spec.name}")
     return Source(spec, kind)
 
@@ -197,8 +201,21 @@ def _again(kind: str, locators: Sequence[Locator]) -> Iterator[bytes]:
     return found.read_again(locators)
 
 
-def _recognised(spec: SourceSpec) -> str:
+def _recognised(spec: SourceSpec) -> tuple[str, SourceSpec]:
+    """The kind of a source; of a zip with label files, the source that they are in it."""
     listing = list_files(spec.url, spec.name, allow_outside=spec.allow_outside)
+    kind = _kind_of(listing, spec)
+    if kind != "zip" or [path for path, _ in listing.files] != [""]:
+        return kind, spec
+    inside = spec.model_copy(update={"url": f"zip://::{spec.url}"})
+    try:
+        within = _kind_of(list_files(inside.url, spec.name), inside)
+    except TransportError:
+        return kind, spec  # the zip's own reader says what is wrong with it
+    return (within, inside) if within not in OF_IMAGES else (kind, spec)
+
+
+def _kind_of(listing: Listing, spec: SourceSpec) -> str:
     readers = {kind: _class(kind) for kind in installed(GROUP)}
     found = {kind: number for kind, reader in readers.items() if (number := reader.recognises(listing))}
     for kind in list(found):

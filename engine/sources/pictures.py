@@ -29,6 +29,8 @@ from fld_engine.engine.sources.said import Reading, Said
 from fld_engine.engine.sources.samples import add_bytes, text_limit
 
 NOT_THERE = "missing"
+NO_CLASSES = frozenset({"images", "image", "imgs", "img", "jpegimages", "pictures", "photos", "default", "no_label"})
+"""Names of folders that hold pictures whatever these show; the last two are those of CVAT's and Datumaro's exports."""
 
 
 def chunks_of_pictures(spec: SourceSpec, kind: str, listing: Listing) -> list[SourceChunk]:
@@ -38,7 +40,9 @@ def chunks_of_pictures(spec: SourceSpec, kind: str, listing: Listing) -> list[So
     if not pictures and not rejected:
         return []
     told, sizes = beside(listing, pictures), dict(listing.files)
-    named, missing = _named(listing, told, [path for path, _ in pictures], spec)
+    named, missing = _named(
+        listing, told, [path for path, _ in pictures], SourceChunk(spec=spec, kind=kind, base=listing.base, files=())
+    )
     first = {posixpath.dirname(path): path for path, _ in reversed(pictures)}
     passed_over = listing.passed_over(spec.name, {path for path, _ in pictures} | told.used())
     chunks: list[SourceChunk] = []
@@ -100,13 +104,15 @@ def read_pictures(chunk: SourceChunk, max_bytes: int) -> Iterator[ReadItem]:
 
 
 def _named(
-    listing: Listing, told: Beside, pictures: Sequence[str], spec: SourceSpec
+    listing: Listing, told: Beside, pictures: Sequence[str], chunk: SourceChunk
 ) -> tuple[dict[str, tuple[str, ...]], list[Rejected]]:
-    """Names that metadata has for pictures, where they are not their paths, and rows whose picture is not there."""
+    """Names that metadata has for pictures, where they are not their paths, and rows whose picture is not there.
+
+    `chunk` says where the files of the listing are.
+    """
     named: dict[str, list[str]] = {}
     missing: list[Rejected] = []
     sizes = dict(listing.files)
-    chunk = SourceChunk(spec=spec, kind="", base=listing.base, files=())
     for folder, path in told.metadata.items():
         version = f"{listing.stamp([(path, sizes[path])])}/{sizes[path]}"
         table = load_metadata(chunk.url(path), version)
@@ -170,6 +176,7 @@ def _add_rows(said: Said, place: str, table: Metadata, names: Sequence[str], rea
 
 
 def _class_of(path: str) -> str:
-    """The folder that a picture lies in, unless it is a numbered shard."""
+    """The folder that a picture lies in, unless it is a numbered shard, or named after what all of it are: pictures."""
     folder = posixpath.basename(posixpath.dirname(path))
-    return "" if is_shard(folder, path) or folder.endswith("!") else folder
+    is_none = is_shard(folder, path) or folder.endswith("!") or folder.casefold() in NO_CLASSES
+    return "" if is_none else folder

@@ -37,7 +37,10 @@ class SourceReader(Protocol):
 
     @staticmethod
     def recognises(listing: Listing) -> int:
-        """How many files of a listing are of this kind, by their names alone; asked where a source states no kind."""
+        """How many files of a listing are of this kind; asked where a source states no kind.
+
+        By their names; the first bytes of a few may be looked at where names do not tell (`heads`).
+        """
         ...
 
     def chunks(self, spec: SourceSpec) -> Sequence[SourceChunk]:

@@ -54,7 +54,7 @@ def parse_label(record: Record, uri: str, categories: Categories, author: Author
 
 def parse_region(
     record: Record, uri: str, image_wh: tuple[int, int], categories: Categories, author: Author, authors: Authors
-) -> Iterator[Region | Rejected]:
+) -> Iterator[Region | Rejected | PassedOver]:
     """The object region of an annotation, or why there is none; a mask that cannot be read is rejected alone."""
     phrase = categories.name(record)
     if not phrase:
@@ -63,6 +63,7 @@ def parse_region(
     place = yield from place_of(record, uri, image_wh, outline=record.get("segmentation"), what=phrase)
     if place is None:
         return
+    yield from place.filled(uri)
     texts = [RegionText(kind="phrase", text=phrase, score=author.score, source=author.source)]
     if isinstance(record.get("caption"), str) and (brief := clean_text(record["caption"])[:MAX_TEXT_CHARS]):
         texts.append(RegionText(kind="brief", text=brief, score=author.score, source=author.source))

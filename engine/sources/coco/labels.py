@@ -117,6 +117,7 @@ class CocoLabels:
         for place, record, author in said["label"]:
             yield from parse_label(record, place, self.index.categories, author)
         for place, record, author in said["region"]:
+            found: Iterator[Region | Rejected | PassedOver]
             if _is_scene_text(record):
                 found = parse_scene_text(record, place, frame.wh, author)
             else:

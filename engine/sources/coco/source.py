@@ -18,10 +18,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
-from fld_engine.engine.sources.archives import folder_at
+from fld_engine.engine.sources.archives import folder_at, path_below
 from fld_engine.engine.sources.coco.index import load_index, read_index
 from fld_engine.engine.sources.coco.labels import CocoLabels
-from fld_engine.engine.sources.files import locate
+from fld_engine.engine.sources.heads import coco_files
 from fld_engine.engine.sources.item import ReadItem, SourceChunk, SourceSpec
 from fld_engine.engine.sources.label_folder import NOT_LABELLED
 from fld_engine.engine.sources.labelled import chunks_of, read_labelled
@@ -37,16 +37,21 @@ class CocoSource:
     Params = NoParams
     brings: ClassVar[frozenset[Kind]] = FROM_SOURCES - {"labels", "absences"}  # places and captions are what it is for
     uses: ClassVar[frozenset[str]] = frozenset({"images_url", "exif", "crowd", "made_by"})
-    expects = "COCO json (one .json, given by its own URL)"
+    claims: ClassVar[frozenset[str]] = frozenset({"folder"})
+    expects = "COCO json (one .json, given by its own URL, or by that of the folder with it and its images)"
 
     def __init__(self, params: NoParams) -> None: ...
 
     @staticmethod
     def recognises(listing: Listing) -> int:
-        return len([path for path, _ in listing.ending({"json"}) if not path])
+        return len(coco_files(listing))
 
     def chunks(self, spec: SourceSpec) -> Sequence[SourceChunk]:
-        """Runs of about a thousand images by path; what the json promises in vain is in the first chunk."""
+        """Runs of about a thousand images by path; what the json promises in vain is in the first chunk.
+
+        Of a folder with one json, chunks are as if the json and the folder of its images had been given.
+        """
+        spec = _given_by_json(spec)
         index = read_index(spec.url, spec.crowd)
         if index.num_scored and not spec.made_by:
             raise SourceError(
@@ -64,11 +69,26 @@ class CocoSource:
         return read_labelled(chunk, CocoLabels(index, spec.exif, spec.made_by), max_bytes)
 
 
+def _given_by_json(spec: SourceSpec) -> SourceSpec:
+    """A source whose URL is that of its json. Raises `SourceError` for a folder without one, and with several."""
+    listing = list_files(spec.url, spec.name, allow_outside=spec.allow_outside)
+    if not listing.files or not listing.files[0][0]:
+        return spec
+    found = coco_files(listing) or ([path for path, _ in listing.ending({"json"})] if spec.kind == "coco" else [])
+    if len(found) == 1:
+        return spec.model_copy(update={"url": listing.url(found[0]), "images_url": spec.images_url or spec.url})
+    if not found:
+        raise SourceError(f"source {spec.url} is a folder without a COCO json; give the json by its own URL")
+    raise SourceError(
+        f"source {spec.url} holds {len(found)} COCO jsons ({', '.join(found[:8])}); give each as a source of its own: "
+        f"url: {listing.url(found[0])}, images_url: the folder of its images; or set kind: folder for the images alone"
+    )
+
+
 def _images_url(spec: SourceSpec) -> str:
     return spec.images_url or folder_at(spec.url)
 
 
 def _json_in(listing: Listing, spec: SourceSpec) -> str:
     """The json's own path in the image folder, if it lies there."""
-    fs, path = locate(spec.url)
-    return str(fs.unstrip_protocol(path)).removeprefix(f"{listing.base}/")
+    return path_below(listing.base, list_files(spec.url, spec.name, allow_outside=spec.allow_outside).base)

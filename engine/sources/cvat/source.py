@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import ClassVar
 
+from fld_engine.engine.sources.archives import path_below
 from fld_engine.engine.sources.authors import source_of
 from fld_engine.engine.sources.cvat.pictures import MACHINE, Picture, parse_pictures, parse_shapes
 from fld_engine.engine.sources.files import open_streamed
+from fld_engine.engine.sources.heads import cvat_files
 from fld_engine.engine.sources.item import ReadItem, SourceChunk, SourceSpec
 from fld_engine.engine.sources.label_folder import NOT_LABELLED
 from fld_engine.engine.sources.labelled import Problem, Said, chunks_of, read_labelled, revision_of, unchanged
@@ -79,7 +81,7 @@ class CvatSource:
     Params = NoParams
     brings: ClassVar[frozenset[Kind]] = frozenset({"objects", "masks", "labels"})
     uses: ClassVar[frozenset[str]] = frozenset({"images_url", "exif"})
-    claims: ClassVar[frozenset[str]] = frozenset({"folder"})
+    claims: ClassVar[frozenset[str]] = frozenset({"folder", "voc"})
     expects = f"CVAT for images ({FILE_NAME})"
 
     def __init__(self, params: NoParams) -> None: ...
@@ -91,7 +93,7 @@ class CvatSource:
     def chunks(self, spec: SourceSpec) -> Sequence[SourceChunk]:
         """Runs of about a thousand images by path."""
         listing = list_files(spec.url, spec.name, allow_outside=spec.allow_outside)
-        files = _files(listing) or [path for path, _ in listing.ending({"xml"})]
+        files = _files(listing)
         if not files:
             raise SourceError(
                 f"source {spec.url} holds no {self.expects} among its {len(listing.files)} files{listing.outside()}"
@@ -105,20 +107,21 @@ class CvatSource:
         """Images in order of their paths, each with its shapes and tags."""
         spec = chunk.spec
         listing = list_files(spec.url, spec.name, allow_outside=spec.allow_outside)
-        files = _files(listing) or [path for path, _ in listing.ending({"xml"})]
+        files = _files(listing)
         index = load_index(_urls(listing, files), spec.exif)
         yield from read_labelled(chunk, unchanged(index, chunk.revision, spec.url), max_bytes)
 
 
 def _files(listing: Listing) -> list[str]:
-    """Files that are named as CVAT names them; a source that is one such file has the empty path."""
-    return [path for path, _ in listing.files if (path or listing.base).rpartition("/")[2] == FILE_NAME]
+    """Files that are named as CVAT names them, else those that begin so; the empty path of a source's only file."""
+    named = [path for path, _ in listing.files if listing.name(path).rpartition("/")[2] == FILE_NAME]
+    return named or cvat_files(listing)
 
 
 def _urls(listing: Listing, files: Sequence[str]) -> tuple[str, ...]:
-    return tuple(f"{listing.base}/{path}" if path else listing.base for path in files)
+    return tuple(listing.url(path) for path in files)
 
 
 def _inside(images: Listing, listing: Listing, files: Sequence[str]) -> set[str]:
     """Label files by their paths in the folder of images, where they lie there."""
-    return {url.removeprefix(f"{images.base}/") for url in _urls(listing, files)}
+    return {path_below(images.base, url) for url in _urls(listing, files)}

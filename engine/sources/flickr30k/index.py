@@ -54,7 +54,7 @@ def read_files(listing: Listing) -> Files:
     unrelated: set[tuple[str, int]] = set()
     digests = []
     fs, base = locate(listing.base)
-    urls = [f"{listing.base}/{path}" for path, _ in chosen]
+    urls = [listing.url(path) for path, _ in chosen]
     ranges = [(f"{base}/{path}", None, None) for path, _ in chosen]
     for (path, _), data in zip(chosen, read_ranges(fs, ranges, [size for _, size in chosen], urls), strict=True):
         if isinstance(data, TransportError):

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import ClassVar
 
 from fld_engine.engine.sources.authors import source_of
+from fld_engine.engine.sources.heads import labelme_files
 from fld_engine.engine.sources.item import ReadItem, Rejected, SourceChunk, SourceSpec
 from fld_engine.engine.sources.label_files import digests_of, image_of, read_label_files, stems_of
 from fld_engine.engine.sources.label_folder import images_listing, label_chunks
@@ -90,18 +91,19 @@ def read_index(spec: SourceSpec, listing: Listing, images: Listing) -> LabelmeIn
 
 
 class LabelmeSource:
-    """Images with boxes and outlines that people drew; its kind has to be stated, for any tool writes `.json`."""
+    """Images with boxes and outlines that people drew; told by how its json files begin."""
 
     Params = NoParams
     brings: ClassVar[frozenset[Kind]] = frozenset({"objects", "masks", "labels"})
     uses: ClassVar[frozenset[str]] = frozenset({"images_url", "exif"})
-    expects = "labelme (.json beside an image; with kind: labelme)"
+    claims: ClassVar[frozenset[str]] = frozenset({"folder"})
+    expects = "labelme (.json with shapes beside an image)"
 
     def __init__(self, params: NoParams) -> None: ...
 
     @staticmethod
     def recognises(listing: Listing) -> int:
-        return 0
+        return len(labelme_files(listing))
 
     def chunks(self, spec: SourceSpec) -> Sequence[SourceChunk]:
         """Runs of about a thousand images by path."""

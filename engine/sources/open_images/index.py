@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from fld_engine.engine.data.hashing import fingerprint
 from fld_engine.engine.sources.hashed import Hashed
-from fld_engine.engine.sources.item import extension
+from fld_engine.engine.sources.item import IMAGE_EXTENSIONS, extension
 from fld_engine.engine.sources.labelled import Problem
 from fld_engine.engine.sources.listing import Listing
 from fld_engine.engine.sources.open_images.columns import COLUMNS, IMAGE, What, unread, what_is
@@ -63,7 +64,7 @@ def read_labels(listing: Listing) -> Labels:
     reading = _Reading()
     for path, size in listing.files:
         if extension(path) in ("csv", "jsonl"):
-            with Hashed(f"{listing.base}/{path}" if path else listing.base, size) as stream:
+            with Hashed(listing.url(path), size) as stream:
                 _read_file(reading, path, io.BufferedReader(stream, 2**22))
                 reading.digests.append((path, stream.finish()))
     if not reading.tables:
@@ -134,6 +135,9 @@ def _add(
     if malformed:
         detail = f"{malformed} lines that have other fields than the file's first, or no image"
         reading.problems.append((f"#annotations of {path}", "bad_record", detail))
+    if len(table) and extension(str(table[IMAGE][0].as_py())) in IMAGE_EXTENSIONS:  # tools name files, not ids
+        at = table.column_names.index(IMAGE)
+        table = table.set_column(at, IMAGE, pc.replace_substring_regex(table[IMAGE], r"\.[A-Za-z0-9]+$", ""))
     words = pa.array([", ".join(unread_columns)], type=pa.string())
     same = pa.DictionaryArray.from_arrays(pa.array(np.zeros(len(table), dtype=np.int32)), words)
     reading.tables[what].append(table.append_column(UNREAD, same))

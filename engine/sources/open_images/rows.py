@@ -90,10 +90,17 @@ def parse_mask(row: Row, outlines: Sequence[Polygon], source: Source) -> Mask:
     return Mask(polygons=tuple(outlines), score=row["PredictedIoU"] or 1.0, source=source)
 
 
-def box_of_mask(row: Row) -> Row:
-    """The row of a mask as that of its box, for a mask whose box stands in no other file."""
+def box_of_mask(row: Row, mask: Mask, image_wh: Wh) -> Row:
+    """The row of a mask as that of its box, for a mask whose box stands in no other file.
+
+    Where the file of masks has no box either (Datumaro), it is the one around the mask.
+    """
     flags = dict.fromkeys(FLAGS)
     corners = {name: row[f"Box{name}"] for name in ("XMin", "XMax", "YMin", "YMax")}
+    if all(value is None for value in corners.values()):
+        for axis, at in (("X", 0), ("Y", 1)):
+            values = [value / image_wh[at] for outline in mask.polygons for value in outline[at::2]]
+            corners[f"{axis}Min"], corners[f"{axis}Max"] = min(values), max(values)
     return {"LabelName": row["LabelName"], "Confidence": 1.0, "Source": None, **flags, **corners}
 
 

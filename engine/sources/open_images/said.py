@@ -11,6 +11,7 @@ from typing import get_args
 import numpy as np
 
 from fld_engine.engine.data.images import Format, ImageLimits, decode
+from fld_engine.engine.sources.archives import below
 from fld_engine.engine.sources.authors import source_of
 from fld_engine.engine.sources.files import read_whole
 from fld_engine.engine.sources.item import PassedOver, Rejected, too_long
@@ -27,7 +28,8 @@ from fld_engine.engine.sources.open_images.rows import (
     parse_relation,
 )
 from fld_engine.engine.sources.regions.frames import Exif, Frame
-from fld_engine.engine.sources.regions.rle import mask_polygons
+from fld_engine.engine.sources.regions.place import hole_filled
+from fld_engine.engine.sources.regions.rle import mask_polygons, num_filled
 from fld_engine.engine.sources.texts import MAX_TEXT_CHARS, clean_text
 from fld_engine.schemas.annotations import Mask, Polygon, Region, Source, Text
 from fld_engine.schemas.errors import TransportError, UnreadableImage
@@ -108,10 +110,13 @@ class OpenImages:
             if isinstance(outlines, str):
                 yield Rejected(uri=uri, reason="bad_mask", detail=outlines, what="annotation")
                 continue
-            mask = parse_mask(row, outlines, self.source)
+            polygons, filled = outlines
+            if filled:
+                yield hole_filled(uri, filled)
+            mask = parse_mask(row, polygons, self.source)
             at = next((at for at, box in enumerate(boxes) if at not in masks and is_mask_of(row, box)), None)
             if at is None:
-                alone.append((box_of_mask(row), mask))
+                alone.append((box_of_mask(row, mask, image_wh), mask))
             else:
                 masks[at] = [mask]
         for number, row in enumerate(boxes):
@@ -125,14 +130,14 @@ class OpenImages:
             uri = f"#annotation/{image}/box of mask/{number}"
             yield from parse_box(row, uri, image_wh, self.labels.names, [mask], self.source)
 
-    def _outlines(self, row: Row, image_wh: tuple[int, int]) -> list[Polygon] | str:
-        """Polygons of a mask file, which may have another size than its image; or why there are none."""
+    def _outlines(self, row: Row, image_wh: tuple[int, int]) -> tuple[list[Polygon], int] | str:
+        """Polygons of a mask file, which may have another size than its image, and pixels of holes; or why not."""
         name = posixpath.basename(row["MaskPath"] or "")
         path = self.labels.masks.get(name)
         if path is None:
             return f"the mask file {name!r} is not beside the label files; unpack the archives of masks there"
         try:
-            pixels = decode(read_whole(f"{self.labels.base}/{path}"), _MASKS).pixels
+            pixels = decode(read_whole(below(self.labels.base, path)), _MASKS).pixels
         except UnreadableImage as error:
             return f"{path}: {error}"
         except TransportError as error:
@@ -144,7 +149,8 @@ class OpenImages:
         polygons = mask_polygons(mask)
         if not polygons:
             return f"{path}: no pixel of it is set"
-        return [tuple(value * scale[at % 2] for at, value in enumerate(polygon)) for polygon in polygons]
+        scaled = [tuple(value * scale[at % 2] for at, value in enumerate(polygon)) for polygon in polygons]
+        return scaled, num_filled(polygons, mask)
 
     def _relations(self, image: str, image_wh: tuple[int, int]) -> Iterator[Said]:
         rows = self._rows("relations", image)

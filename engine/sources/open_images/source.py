@@ -13,12 +13,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fld_engine.engine.data.source_account import Counting, Example
+from fld_engine.engine.sources.heads import first_lines
 from fld_engine.engine.sources.item import IMAGE_EXTENSIONS, ReadItem, SourceChunk, SourceSpec
 from fld_engine.engine.sources.label_folder import images_listing, label_chunks, passing_over
 from fld_engine.engine.sources.labelled import read_labelled, unchanged
 from fld_engine.engine.sources.listing import Listing, list_files
+from fld_engine.engine.sources.open_images.columns import what_is
 from fld_engine.engine.sources.open_images.index import Labels, read_labels
 from fld_engine.engine.sources.open_images.said import OpenImages, id_of
+from fld_engine.engine.sources.tables_by_image import header_of
 from fld_engine.schemas.annotations import Frozen
 from fld_engine.schemas.kinds import Kind
 
@@ -43,7 +46,7 @@ class OpenImagesSource:
         {"labels", "absences", "objects", "masks", "brief_texts", "detailed_texts", "groundings"}
     )
     uses: ClassVar[frozenset[str]] = frozenset({"images_url", "exif", "crowd"})
-    claims: ClassVar[frozenset[str]] = frozenset({"folder"})
+    claims: ClassVar[frozenset[str]] = frozenset({"folder", "coco"})
     expects = "Open Images csv (…-annotations-bbox.csv, …-imagelabels.csv)"
 
     def __init__(self, params: OpenImagesParams) -> None:
@@ -51,7 +54,9 @@ class OpenImagesSource:
 
     @staticmethod
     def recognises(listing: Listing) -> int:
-        return sum(any(mark in path for mark in _MARKS) for path, _ in listing.ending({"csv"}))
+        """Files by the names of the releases; else csv files with columns of boxes or masks, as tools have them."""
+        named = sum(any(mark in path for mark in _MARKS) for path, _ in listing.ending({"csv"}))
+        return named or sum(what_is(header_of(line)) in ("boxes", "masks") for _, line in first_lines(listing, "csv"))
 
     def chunks(self, spec: SourceSpec) -> Sequence[SourceChunk]:
         """Runs of about a thousand images by path. Memory: about 60 bytes a row of all label files."""

@@ -58,10 +58,10 @@ def read_files(listing: Listing, split_by: str, crowd: str) -> Files:
             f"{', '.join(sorted(references.values())) or 'nobody'}; give the folder of one of refcoco, refcoco+ and "
             "refcocog, and one of these names as split_by in params"
         )
-    index = read_index(f"{listing.base}/{instances[0]}", crowd)
-    data = read_whole(f"{listing.base}/{chosen[0]}")
+    index = read_index(listing.url(instances[0]), crowd)
+    data = read_whole(listing.url(chosen[0]))
     problems, others = list(index.problems), {}
-    for ann_id, found in _by_instance(data, f"{listing.base}/{chosen[0]}", index, problems).items():
+    for ann_id, found in _by_instance(data, listing.url(chosen[0]), index, problems).items():
         others[ann_id] = _give_texts(index, *found)
     revision = joint_revision([index.revision, sha256_hex(data)])
     index = dataclasses.replace(index, revision=revision, problems=problems)

@@ -32,7 +32,7 @@ class RefCocoSource:
     Params = RefCocoParams
     brings: ClassVar[frozenset[Kind]] = frozenset({"objects", "masks"})
     uses: ClassVar[frozenset[str]] = frozenset({"images_url", "exif", "crowd"})
-    claims: ClassVar[frozenset[str]] = frozenset({"folder"})
+    claims: ClassVar[frozenset[str]] = frozenset({"folder", "coco"})
     expects = f"RefCOCO (refs(NAME).p beside {INSTANCES})"
 
     def __init__(self, params: RefCocoParams) -> None:

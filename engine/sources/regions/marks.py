@@ -13,14 +13,16 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from fld_engine.engine.sources.item import Rejected
+from fld_engine.engine.sources.item import PassedOver, Rejected
 from fld_engine.engine.sources.regions.frames import Exif, framed
-from fld_engine.engine.sources.regions.place import Record, place_of, xywh_of
-from fld_engine.engine.sources.regions.rle import Bitmap, mask_polygons
+from fld_engine.engine.sources.regions.place import Record, hole_filled, place_of, xywh_of
+from fld_engine.engine.sources.regions.rle import Bitmap, mask_polygons, num_filled
 from fld_engine.schemas.annotations import Mask, Region, RegionText, Source
 from fld_engine.schemas.origins import Origin
 
 Kept = TypeVar("Kept")
+FILLED = "fld_filled"
+"""Field of a mark's record: how many pixels of its mask's holes its outlines cover."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +70,10 @@ def record_of_bitmap(bitmap: Bitmap, left_top: tuple[float, float]) -> dict[str,
         raise ValueError("no pixel of the mask is set")
     left, top = left_top
     corners = left + columns[0], top + rows[0], left + columns[-1] + 1, top + rows[-1] + 1
-    polygons = [np.reshape(one, (-1, 2)) + np.array(left_top) for one in mask_polygons(bitmap)]
+    outlines = mask_polygons(bitmap)
+    polygons = [np.reshape(one, (-1, 2)) + np.array(left_top) for one in outlines]
     return {
+        FILLED: num_filled(outlines, bitmap),
         "bbox": xywh_of([float(side) for side in corners]),
         "segmentation": [[float(value) for value in one.reshape(-1)] for one in polygons],
     }
@@ -81,7 +85,7 @@ def regions_of(
     upright_wh: tuple[int, int],
     orientation: int,
     exif: Exif,
-) -> Iterator[Region | Rejected]:
+) -> Iterator[Region | Rejected | PassedOver]:
     """Object regions of marks in the upright picture, or why there is none.
 
     `stated_wh` is the size that the label file gives for the image, `None` where it gives none.
@@ -93,6 +97,9 @@ def regions_of(
         found = _region(mark, frame.wh if frame else upright_wh)
         region = yield from (found if mark.source.annotator == Origin.HUMAN else by_machine(found))
         if frame and region:
+            if mark.record.get(FILLED):
+                by = "human" if mark.source.annotator == Origin.HUMAN else "web"
+                yield hole_filled(mark.uri, mark.record[FILLED]).model_copy(update={"by": by})
             yield frame.region(region)
 
 

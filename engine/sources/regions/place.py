@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from fld_engine.engine.sources.authors import Author
-from fld_engine.engine.sources.item import Rejected
+from fld_engine.engine.sources.item import PassedOver, Rejected
 from fld_engine.engine.sources.regions.cutting import cut_to_frame
 from fld_engine.engine.sources.regions.rle import Bitmap, decode_rle, mask_polygons
+from fld_engine.engine.sources.regions.rle import num_filled as count_filled
 from fld_engine.schemas.annotations import Mask, Polygon
 
 Record = Mapping[str, Any]
@@ -26,10 +27,16 @@ OUTLINES = ("mask", "points", "polygon")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """`box_xyxy` and `polygons`, of which there may be none, inside the frame."""
+    """`box_xyxy` and `polygons`, of which there may be none, inside the frame; `num_filled` pixels were holes."""
 
     box_xyxy: Box
     polygons: tuple[Polygon, ...]
+    num_filled: int = 0
+
+    def filled(self, uri: str) -> Iterator[PassedOver]:
+        """That the mask of an annotation lost its holes, which no polygon has."""
+        if self.num_filled:
+            yield hole_filled(uri, self.num_filled)
 
     def masks(self, author: Author) -> tuple[Mask, ...]:
         """The polygons as a mask, none where there are none."""
@@ -51,8 +58,14 @@ def place_of(
         detail = f"a crowd of {what!r} is not one object; set crowd: keep on the source where it is"
         yield Rejected(uri=uri, reason="crowd", detail=detail, what="annotation")
         return None
+    num_filled = 0
     try:
-        polygons = _polygons(outline, image_wh, record.get("bbox"))
+        if outline and isinstance(outline, dict):
+            bitmap = _decoded(outline, image_wh, record.get("bbox"))
+            polygons = mask_polygons(bitmap)
+            num_filled = count_filled(polygons, bitmap)
+        else:
+            polygons = _polygons(outline, image_wh)
     except (ValueError, OverflowError) as error:
         polygons = []
         yield Rejected(uri=uri, reason="bad_mask", detail=str(error), what="annotation")
@@ -65,7 +78,12 @@ def place_of(
         detail = f"bbox {short(record.get('bbox'))} in an image of {image_wh}"
         yield Rejected(uri=uri, reason=reason, detail=detail, what="annotation")
         return None
-    return Place(box, tuple(map(tuple, polygons)))
+    return Place(box, tuple(map(tuple, polygons)), num_filled)
+
+
+def hole_filled(uri: str, num_pixels: int) -> PassedOver:
+    detail = f"{num_pixels} pixels of the mask's holes are covered by its outlines"
+    return PassedOver(uri=uri, reason="hole_filled", detail=detail, what="annotation")
 
 
 def xywh_of(corners: Sequence[float]) -> list[float]:
@@ -97,12 +115,10 @@ def _box(xywh: Any, image_wh: tuple[int, int]) -> tuple[Box | None, str]:
     return (x1, y1, x2, y2), ""
 
 
-def _polygons(segmentation: Any, image_wh: tuple[int, int], bbox: Any = None) -> list[list[float]]:
+def _polygons(segmentation: Any, image_wh: tuple[int, int]) -> list[list[float]]:
     """Polygons of a mask, cut to the frame, without those that enclose nothing. Raises `ValueError`."""
     if not segmentation:
         return []
-    if isinstance(segmentation, dict):
-        return mask_polygons(_decoded(segmentation, image_wh, bbox))
     if not isinstance(segmentation, list):
         raise ValueError(f"segmentation {short(segmentation)} is neither polygons nor a run-length mask")
     cut = []

@@ -6,12 +6,13 @@ therefore decoded here, where their sum is checked first.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from fld_engine.engine.data.geometry import polygon_area
 from fld_engine.engine.data.outlines import enclosed_area, outer_borders
 
 Bitmap = npt.NDArray[np.uint8]
@@ -63,7 +64,7 @@ def _uncompressed(text: str) -> list[int]:
 
 
 def mask_polygons(mask: Bitmap) -> list[list[float]]:
-    """Outlines `[x1 y1 x2 y2 …]` of the parts of a mask, in pixels, largest first; holes are filled.
+    """Outlines `[x1 y1 x2 y2 …]` of the parts of a mask, in pixels, largest first; holes are filled (`num_filled`).
 
     The contour is traced at twice the size, so that it runs a quarter of a pixel inside the true edge, and a part one
     pixel wide still encloses an area.
@@ -77,3 +78,16 @@ def mask_polygons(mask: Bitmap) -> list[list[float]]:
     contours = sorted(outer_borders(twice, corners=True), key=lambda points: (-enclosed_area(points), points.tolist()))
     outlines = ((contour + 0.5) / 2 + (left, top) for contour in contours if len(contour) > 2)
     return [[float(value) for value in points.reshape(-1)] for points in outlines]
+
+
+def num_filled(polygons: Sequence[Sequence[float]], mask: Bitmap) -> int:
+    """How many pixels of holes the polygons of `mask_polygons` cover.
+
+    By Pick's theorem an outline of area A through B pixels of the doubled mask holds A + B / 2 + 1 of them.
+    """
+    doubled = 0.0
+    for polygon in polygons:
+        points = np.asarray(polygon).reshape(-1, 2) * 2
+        steps = np.abs(points - np.roll(points, 1, axis=0)).max(axis=1).sum()
+        doubled += abs(polygon_area(points.reshape(-1).tolist())) + steps / 2 + 1
+    return round(doubled / 4) - int(np.count_nonzero(mask))

@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, NamedTuple
 
+from fld_engine.engine.sources.archives import below
 from fld_engine.engine.sources.authors import source_of
 from fld_engine.engine.sources.files import open_random
 from fld_engine.engine.sources.hashed import Hashed
@@ -84,7 +85,7 @@ def read_files(listing: Listing) -> Files:
     images: dict[str, Record] = {}
     spans: dict[str, dict[Any, Span]] = {}
     for file, path in sorted(paths.items()):
-        with Hashed(f"{listing.base}/{path}", sizes[path]) as stream:
+        with Hashed(listing.url(path), sizes[path]) as stream:
             try:
                 found = spans.setdefault(file, {}) if file in LISTS else None
                 problems += _elements(io.BufferedReader(stream, 2**22), file, images, found)
@@ -200,7 +201,7 @@ class VisualGenome:
         span = self.files.spans.get(file, {}).get(image)
         if span is None:
             return []
-        with open_random(f"{self.files.base}/{self.files.paths[file]}") as stream:
+        with open_random(below(self.files.base, self.files.paths[file])) as stream:
             stream.seek(span.offset)
             element = json.loads(stream.read(span.length))
         return [one for one in element.get(LISTS[file]) or () if isinstance(one, dict)]

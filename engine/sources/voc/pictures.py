@@ -9,7 +9,7 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 from xml.etree.ElementTree import Element
 
 from fld_engine.engine.sources.item import PassedOver, Rejected
@@ -58,8 +58,12 @@ def parse_picture(data: bytes, uri: str, source: Source, corners: Corners, *, di
 
 
 def _of_the_challenge(tree: Element) -> bool:
-    """Whether a file is one of the releases, which name themselves `The VOC2007 Database`."""
-    return text_of(tree, "source/database").lower().startswith("the voc")
+    """Whether a file is one of the releases, which name themselves `The VOC2007 Database`, or of supervision.
+
+    supervision writes `roboflow.ai` with the folder `VOC`, and adds 1 to what is left and top; Roboflow does not.
+    """
+    database = text_of(tree, "source/database").lower()
+    return database.startswith("the voc") or (database == "roboflow.ai" and text_of(tree, "folder") == "VOC")
 
 
 def _object(
@@ -93,20 +97,29 @@ def _mark(found: Element, uri: str, name: str, source: Source, pixels: bool) -> 
         return Rejected(uri=uri, reason="box_rotated", detail=detail, what="annotation")
     if not name:
         return Rejected(uri=uri, reason="no_class", detail="its name is empty", what="annotation")
-    record: dict[str, object] = {}
+    record: dict[str, Any] = {}
     try:
         box, outline = found.find("bndbox"), found.find("polygon")
         if box is not None:
             x1, y1, x2, y2 = (finite(text_of(box, side)) for side in ("xmin", "ymin", "xmax", "ymax"))
             record["bbox"] = xywh_of((x1 - 1, y1 - 1, x2, y2) if pixels else (x1, y1, x2, y2))
         if outline is not None:
-            record["segmentation"] = [_corners(outline)]
+            # the middle of pixel 1 is half a pixel from the edge
+            record["segmentation"] = [[value - 0.5 if pixels else value for value in _corners(outline)]]
+            if text_of(found, "type") == "bounding_box":
+                record = _box_of(record)
     except ValueError as error:
         return Rejected(uri=uri, reason="box_malformed", detail=f"{name!r}: {error}", what="annotation")
     if not record:
         detail = f"{name!r} has none of {', '.join(FORMS)}"
         return Rejected(uri=uri, reason="form_not_read", detail=detail, what="annotation")
     return Mark(uri, name, record, source)
+
+
+def _box_of(record: dict[str, Any]) -> dict[str, Any]:
+    """An outline that is said to be a box (LabelMe), as the box around it."""
+    (points,) = record["segmentation"]
+    return {"bbox": xywh_of((min(points[0::2]), min(points[1::2]), max(points[0::2]), max(points[1::2])))}
 
 
 def _corners(outline: Element) -> list[float]:

@@ -22,7 +22,7 @@ class VocSource:
     brings: ClassVar[frozenset[Kind]] = frozenset({"objects", "masks", "labels", "absences"})
     uses: ClassVar[frozenset[str]] = frozenset({"images_url", "exif"})
     claims: ClassVar[frozenset[str]] = frozenset({"folder"})
-    expects = "Pascal VOC (Annotations/*.xml, or an .xml beside an image)"
+    expects = "Pascal VOC (Annotations/*.xml, an .xml beside an image, or ImageSets/Main/*.txt)"
 
     def __init__(self, params: VocParams) -> None:
         self._params = params
@@ -32,7 +32,7 @@ class VocSource:
         """XML files of images, but for those of Flickr30k Entities, which lie in a folder of the same name."""
         if any(after(path, "Sentences") for path, _ in listing.ending({"txt"})):
             return 0
-        return len(xml_files(listing))
+        return len(xml_files(listing)) or len(list_files_of(listing))
 
     def chunks(self, spec: SourceSpec) -> Sequence[SourceChunk]:
         """Runs of about a thousand images by path."""

@@ -14,6 +14,7 @@ from fld_engine.engine.sources.label_files import after, digests_of, read_label_
 from fld_engine.engine.sources.label_folder import images_listing
 from fld_engine.engine.sources.labelled import Problem, Said, joint_revision
 from fld_engine.engine.sources.listing import Listing, list_files
+from fld_engine.engine.sources.names import Names
 from fld_engine.engine.sources.regions.frames import Exif
 from fld_engine.engine.sources.regions.marks import Mark, regions_of
 from fld_engine.engine.sources.values import finite
@@ -127,19 +128,27 @@ def read_index(spec: SourceSpec, params: YoloParams, listing: Listing, images: L
 def label_files(listing: Listing, images: Listing) -> dict[str, tuple[str, int]]:
     """Image → its label file: in `labels` for the last `images` of its path, or beside it.
 
-    A file in `labels` without an image stands under the path that its image should have.
+    Else it is of the image that its own path in `labels` means (`names`). A file in `labels` without an image stands
+    under the path that its image should have.
     """
     stems = stems_of(images)
     found: dict[str, tuple[str, int]] = {}
+    others: dict[str, tuple[str, tuple[str, int]]] = {}  # by a name of the image: its path, and the label file
     for path, size in listing.ending({"txt"}):
         if posixpath.basename(path) in NAME_FILES:
             continue
         stem = posixpath.splitext(path)[0]
         there = after(stem, LABELS)
         places = [f"{there[0]}{IMAGES}/{there[1]}", f"{there[0]}{there[1]}", there[1]] if there else [stem]
-        image = next((stems[place] for place in places if place in stems), places[0] if there else "")
+        image = next((stems[place] for place in places if place in stems), "")
         if image:
             found[image] = (path, size)
+        elif there:
+            others[f"{there[1]}.jpg"] = (places[0], (path, size))
+    unclaimed = Names(path for path in stems.values() if path not in found)
+    for name, match in unclaimed.find_all(others).items():
+        place, file = others[name]
+        found[match.path or place] = file
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
-from fld_engine.engine.sources.item import ReadItem, SourceChunk, SourceSpec
+from fld_engine.engine.sources.item import IMAGE_EXTENSIONS, ReadItem, SourceChunk, SourceSpec
 from fld_engine.engine.sources.label_files import after
 from fld_engine.engine.sources.label_folder import images_listing, label_chunks
 from fld_engine.engine.sources.labelled import read_labelled, unchanged
@@ -36,8 +36,13 @@ class YoloSource:
 
     @staticmethod
     def recognises(listing: Listing) -> int:
-        """Label files of images: all of them in a folder `labels`, others only where a file names classes."""
+        """Label files of images: all of them in a folder `labels`, others only where a file names classes.
+
+        Without any image, for they may lie elsewhere: those in a folder `labels` where a file names classes.
+        """
         has_names = bool(name_files(listing))
+        if has_names and not listing.ending(IMAGE_EXTENSIONS):
+            return sum(1 for path, _ in listing.ending({"txt"}) if after(path, LABELS))
         images = {path for path, _ in listing.files}
         found = {image: path for image, (path, _) in label_files(listing, listing).items() if image in images}
         return sum(1 for path in found.values() if has_names or after(path, LABELS))
