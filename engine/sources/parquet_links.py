@@ -16,7 +16,9 @@ from fld_engine.schemas.errors import TransportError
 WEB_ADDRESSES = ("http", "https")
 PROTOCOLS = ("file", *WEB_ADDRESSES, "s3", "gs", "gcs", "az", "abfs", "hf", "memory")
 """Where the names of a table may lead, out of its folder with `allow_outside`."""
-FETCH = "a table of web addresses is a list for `fetch`, which downloads them into tars: give it to that"
+FETCH = (
+    "a table of web addresses is a list for `fetch`, which downloads them into tars: set `fetch: true` on the source"
+)
 
 Held = tuple[bytes, Locator] | Rejected
 

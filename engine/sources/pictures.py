@@ -38,7 +38,8 @@ def chunks_of_pictures(spec: SourceSpec, kind: str, listing: Listing) -> list[So
     if not pictures and not rejected:
         return []
     told, sizes = beside(listing, pictures), dict(listing.files)
-    named, missing = _named(listing, told, [path for path, _ in pictures], spec)
+    shown = SourceChunk(spec=spec, kind=kind, base=listing.base, files=())
+    named, missing = _named(listing, told, [path for path, _ in pictures], shown)
     first = {posixpath.dirname(path): path for path, _ in reversed(pictures)}
     passed_over = listing.passed_over(spec.name, {path for path, _ in pictures} | told.used())
     chunks: list[SourceChunk] = []
@@ -100,13 +101,15 @@ def read_pictures(chunk: SourceChunk, max_bytes: int) -> Iterator[ReadItem]:
 
 
 def _named(
-    listing: Listing, told: Beside, pictures: Sequence[str], spec: SourceSpec
+    listing: Listing, told: Beside, pictures: Sequence[str], chunk: SourceChunk
 ) -> tuple[dict[str, tuple[str, ...]], list[Rejected]]:
-    """Names that metadata has for pictures, where they are not their paths, and rows whose picture is not there."""
+    """Names that metadata has for pictures, where they are not their paths, and rows whose picture is not there.
+
+    `chunk` is one of the source's, for addresses.
+    """
     named: dict[str, list[str]] = {}
     missing: list[Rejected] = []
     sizes = dict(listing.files)
-    chunk = SourceChunk(spec=spec, kind="", base=listing.base, files=())
     for folder, path in told.metadata.items():
         version = f"{listing.stamp([(path, sizes[path])])}/{sizes[path]}"
         table = load_metadata(chunk.url(path), version)

@@ -24,8 +24,9 @@ from fld_engine.engine.sources.coco.index import load_index, read_index
 from fld_engine.engine.sources.coco.labels import CocoLabels
 from fld_engine.engine.sources.files import locate
 from fld_engine.engine.sources.item import ReadItem, SourceChunk, SourceSpec
+from fld_engine.engine.sources.label_folder import image_files
 from fld_engine.engine.sources.labelled import chunks_of, read_labelled
-from fld_engine.engine.sources.listing import Listing, list_files
+from fld_engine.engine.sources.listing import Listing
 from fld_engine.engine.sources.reader import NoParams
 from fld_engine.schemas.errors import ConfigError, SourceError
 from fld_engine.schemas.kinds import FROM_SOURCES, Kind
@@ -58,7 +59,7 @@ class CocoSource:
                 f"{index.num_scored} annotations of {spec.url} have a score, as the predictions of a model have, and "
                 "nothing says whose they are: set made_by on the source to the name of the model, or to human"
             )
-        listing = list_files(_images_url(spec), spec.name, allow_outside=spec.allow_outside)
+        listing = image_files(_images_url(spec), spec)
         labels = CocoLabels(index, spec.exif, spec.made_by)
         return chunks_of(spec, "coco", labels, listing, labels={_json_in(listing, spec)}, unnamed="not_in_json")
 
