@@ -20,31 +20,35 @@ from typing import ClassVar
 
 from fld_engine.engine.sources.archives import folder_at
 from fld_engine.engine.sources.coco.authors import wrong_maker
-from fld_engine.engine.sources.coco.index import load_index, read_index
+from fld_engine.engine.sources.coco.folder import is_folder, jsons_of, load_folder, read_folder
+from fld_engine.engine.sources.coco.index import CocoIndex, load_index, read_index
 from fld_engine.engine.sources.coco.labels import CocoLabels
 from fld_engine.engine.sources.files import locate
 from fld_engine.engine.sources.item import ReadItem, SourceChunk, SourceSpec
-from fld_engine.engine.sources.label_folder import image_files
-from fld_engine.engine.sources.labelled import chunks_of, read_labelled
-from fld_engine.engine.sources.listing import Listing
+from fld_engine.engine.sources.label_folder import image_files, images_listing, label_chunks
+from fld_engine.engine.sources.labelled import chunks_of, read_labelled, unchanged
+from fld_engine.engine.sources.listing import Listing, list_files
 from fld_engine.engine.sources.reader import NoParams
 from fld_engine.schemas.errors import ConfigError, SourceError
 from fld_engine.schemas.kinds import FROM_SOURCES, Kind
 
 
 class CocoSource:
-    """A COCO json and the folder with its images."""
+    """A COCO json and the folder with its images, or a folder of both."""
 
     Params = NoParams
     brings: ClassVar[frozenset[Kind]] = FROM_SOURCES - {"labels", "absences"}  # places and captions are what it is for
     uses: ClassVar[frozenset[str]] = frozenset({"images_url", "exif", "crowd", "made_by"})
-    expects = "COCO json (one .json, given by its own URL)"
+    claims: ClassVar[frozenset[str]] = frozenset({"folder"})
+    expects = (
+        "COCO json (one .json, given by its own URL, or *.coco.json, instances_*.json, captions_*.json in a folder)"
+    )
 
     def __init__(self, params: NoParams) -> None: ...
 
     @staticmethod
     def recognises(listing: Listing) -> int:
-        return len([path for path, _ in listing.ending({"json"}) if not path])
+        return len([path for path, _ in listing.ending({"json"}) if not path] or jsons_of(listing))
 
     def chunks(self, spec: SourceSpec) -> Sequence[SourceChunk]:
         """Runs of about a thousand images by path; what the json promises in vain is in the first chunk."""
@@ -53,12 +57,10 @@ class CocoSource:
                 f"source {spec.name}.made_by: {spec.made_by!r} is a word of the engine's own; give the name of the "
                 "model that made the annotations, or human"
             )
+        if is_folder(spec.url):
+            return _of_folder(spec)
         index = read_index(spec.url, spec.crowd)
-        if index.num_scored and not spec.made_by:
-            raise SourceError(
-                f"{index.num_scored} annotations of {spec.url} have a score, as the predictions of a model have, and "
-                "nothing says whose they are: set made_by on the source to the name of the model, or to human"
-            )
+        _check_scores(index, spec.url, spec)
         listing = image_files(_images_url(spec), spec)
         labels = CocoLabels(index, spec.exif, spec.made_by)
         return chunks_of(spec, "coco", labels, listing, labels={_json_in(listing, spec)}, unnamed="not_in_json")
@@ -66,8 +68,32 @@ class CocoSource:
     def read(self, chunk: SourceChunk, max_bytes: int) -> Iterator[ReadItem]:
         """Images in order of their paths, each after the rejected rows of its annotations."""
         spec = chunk.spec
+        if is_folder(spec.url):
+            folder = unchanged(load_folder(spec.model_dump_json()), chunk.revision, spec.url)
+            return read_labelled(chunk, folder, max_bytes)
         index = load_index(spec.url, chunk.revision, spec.crowd)
         return read_labelled(chunk, CocoLabels(index, spec.exif, spec.made_by), max_bytes)
+
+
+def _of_folder(spec: SourceSpec) -> Sequence[SourceChunk]:
+    """Chunks of a folder with several jsons."""
+    listing = list_files(spec.url, spec.name, allow_outside=spec.allow_outside)
+    images = images_listing(spec, listing)
+    index = read_folder(spec, listing, images)
+    if not index.parts:
+        raise SourceError(f"source {spec.url} holds no .json among its {len(listing.files)} files{listing.outside()}")
+    for part in index.parts:
+        _check_scores(part.labels.index, part.path, spec)
+    return label_chunks(spec, "coco", index, listing, images, used=[part.path for part in index.parts])
+
+
+def _check_scores(index: CocoIndex, place: str, spec: SourceSpec) -> None:
+    """Raises `SourceError` where a json holds predictions of nobody knows whom."""
+    if index.num_scored and not spec.made_by:
+        raise SourceError(
+            f"{index.num_scored} annotations of {place} have a score, as the predictions of a model have, and "
+            "nothing says whose they are: set made_by on the source to the name of the model, or to human"
+        )
 
 
 def _images_url(spec: SourceSpec) -> str:
