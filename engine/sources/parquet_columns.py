@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -75,6 +76,12 @@ def columns_of(schema: pa.Schema, spec: SourceSpec) -> Columns:
     wanted = (*OBJECT_NAMES, *SPAN_NAMES, *LABEL_NAMES, *(boxes and (*boxes, *CLASS_NAMES)))
     others = tuple(dict.fromkeys(name for name in wanted if name in schema.names and name not in taken))
     status = tuple(name for name in STATUS_COLUMNS if name in schema.names and name not in taken)
+    twice = [name for name, number in Counter(schema.names).items() if number > 1 and name in (*taken, *others)]
+    if twice:
+        raise SourceError(
+            f"source {spec.url} has several columns of the name {', '.join(twice)}; its columns: "
+            f"{', '.join(schema.names)}; give each a name of its own"
+        )
     several = bool(image) and not holds_bytes(schema.field(image).type)
     return Columns(image, uri, tuple(captions), others, status if image else (), names_in_schema(schema), several)
 
