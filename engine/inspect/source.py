@@ -13,7 +13,7 @@ from fld_engine.engine.data.source_account import Counting, SourceAccount
 from fld_engine.engine.sources.beside import is_picture
 from fld_engine.engine.sources.item import PassedOver, Rejected, ScannedItem, SourceChunk, SourceItem, SourceSpec
 from fld_engine.engine.sources.open import Source as OpenSource
-from fld_engine.engine.sources.open import open_source, read_chunk
+from fld_engine.engine.sources.open import check_new, open_source, read_chunk
 from fld_engine.engine.stages.ingest.account import count_lost, count_others, count_read
 from fld_engine.schemas.annotations import Annotations, Frozen, Region, Source, Text
 from fld_engine.schemas.errors import TransportError, UnreadableImage
@@ -87,6 +87,7 @@ def look_into(spec: SourceSpec, limits: ImageLimits, *, images: int = 200, secon
     """
     source = open_source(spec)
     chunks = source.chunks()
+    check_new(chunks)
     parts = sorted({round(i * (len(chunks) - 1) / (PARTS - 1)) for i in range(PARTS)})
     end = time.monotonic() + seconds
     seen = _Seen()

@@ -17,7 +17,8 @@ def text_values(column: pa.Array, path: Sequence[str] = ()) -> list[Any]:
 
     `path` names the fields to follow through structs; without it, those that usually hold the text.
 
-    Arrow does not check strings that it reads: bytes that are not UTF-8 become replacement characters.
+    Arrow does not check strings that it reads: what in them is not UTF-8 becomes replacement characters. A column of
+    bytes promises no text: cells of it that are not UTF-8 come out as they are.
     """
     kind = column.type
     if pa.types.is_dictionary(kind):
@@ -25,7 +26,7 @@ def text_values(column: pa.Array, path: Sequence[str] = ()) -> list[Any]:
         return [None if index is None else words[index] for index in column.indices.to_pylist()]
     if is_bytes(kind) or _is_string(kind):
         cells = column.cast(pa.large_binary()).to_pylist()
-        return [None if cell is None else cell.decode("utf-8", "replace") for cell in cells]
+        return [None if cell is None else _decoded(cell, kind) for cell in cells]
     if is_list(kind):
         inside = iter(text_values(column.flatten(), path))
         lengths = pc.list_value_length(column).to_pylist()
@@ -48,6 +49,13 @@ def byte_values(column: pa.Array) -> list[Any]:
         cells = (None if not cell.is_valid else cell.values for cell in column)
         return [None if cell is None else cell.fill_null(0).to_numpy(zero_copy_only=False).tobytes() for cell in cells]
     return [None if not cell.is_valid else byte_values(cell.values) for cell in column]
+
+
+def _decoded(cell: bytes, kind: pa.DataType) -> str | bytes:
+    try:
+        return cell.decode()
+    except UnicodeDecodeError:
+        return cell if is_bytes(kind) else cell.decode("utf-8", "replace")
 
 
 def is_text(kind: pa.DataType) -> bool:

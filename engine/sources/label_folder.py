@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from fld_engine.engine.data.source_account import Counting, Reasons
-from fld_engine.engine.sources.item import SourceChunk, SourceSpec
+from fld_engine.engine.sources.item import SourceChunk, SourceSpec, extension
 from fld_engine.engine.sources.labelled import LabelIndex, chunks_of
 from fld_engine.engine.sources.listing import Listing, list_files
 
@@ -19,7 +19,15 @@ def images_listing(spec: SourceSpec, labels: Listing) -> Listing:
     """The folder of images: that of the label files where `images_url` names no other."""
     if not spec.images_url:
         return labels
-    return list_files(spec.images_url, spec.name, allow_outside=spec.allow_outside)
+    return image_files(spec.images_url, spec)
+
+
+def image_files(url: str, spec: SourceSpec) -> Listing:
+    """The files of a folder of images; of a zip, those in it."""
+    found = list_files(url, spec.name, allow_outside=spec.allow_outside)
+    if found.files and not found.files[0][0] and extension(found.base) == "zip":
+        return list_files(f"zip://::{found.base}", spec.name)
+    return found
 
 
 def label_chunks(

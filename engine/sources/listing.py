@@ -27,6 +27,9 @@ from fld_engine.schemas.errors import SourceError, TransportError
 CHUNK_FILES = 1000
 """Images per chunk, on average: about half a minute of scanning on one core."""
 
+SYSTEM_FOLDERS = frozenset({"__MACOSX", "@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information"})
+"""Folders that macOS, network storage and Windows make beside what is in them."""
+
 Files = Sequence[tuple[str, int]]
 
 
@@ -174,6 +177,11 @@ def size_of(url: str) -> int | None:
     return int(info["size"] or 0)
 
 
+def is_hidden(path: str) -> bool:
+    """Whether a path is hidden, or in a folder of a system's own: macOS' and Synology's, with previews of pictures."""
+    return any(part.startswith(".") or part in SYSTEM_FOLDERS for part in path.split("/"))
+
+
 def cut(files: Files, size: int = CHUNK_FILES) -> list[Files]:
     """Consecutive runs of about `size` files, at most four times as many.
 
@@ -248,7 +256,7 @@ def _links_aside(root: str, found: Mapping[str, Any], prefix: str, allow_outside
 
 def _checked(base: str, entries: Mapping[str, Any], name: str, links: Mapping[str, str]) -> Listing:
     """Without hidden files and links; names that are not UTF-8 cannot be stored and are rejected."""
-    hidden = {p: "hidden" for p in entries if any(part.startswith(".") for part in p.split("/"))}
+    hidden = {p: "hidden" for p in entries if is_hidden(p)}
     aside = {**links, **hidden}
     shown = sorted(p for p in entries if p and p not in aside)
     bad = {p: "the file's name is not UTF-8" for p in shown if printable(p) != p}

@@ -146,7 +146,9 @@ def _readings(written: str) -> Iterator[_Reading]:
     """What a written name may mean, likeliest first."""
     made: dict[Parts, None] = {}
     for plain, is_of_storage in _of_storage(written):
-        for text in dict.fromkeys((plain, unquote(plain, errors="replace"), unquote_plus(plain, errors="replace"))):
+        for text in dict.fromkeys(
+            (plain, plain.strip(), unquote(plain, errors="replace"), unquote_plus(plain, errors="replace"))
+        ):
             elsewhere = is_of_storage
             parts = tuple(part for part in text.replace("\\", "/").split("/") if part not in ("", "."))
             if ".." in parts:

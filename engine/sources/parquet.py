@@ -39,6 +39,7 @@ from fld_engine.engine.sources.parquet_columns import Columns, columns_of, read_
 from fld_engine.engine.sources.parquet_links import FETCH, Held, addresses_alone, fetched
 from fld_engine.engine.sources.reader import NoParams
 from fld_engine.engine.sources.said import Reading, Said
+from fld_engine.engine.sources.values import from_text
 from fld_engine.schemas.errors import SourceError, TransportError
 from fld_engine.schemas.kinds import Kind
 
@@ -201,7 +202,7 @@ def _rows(
             else:
                 said = Said(here, one[0])
                 if len(found) == 1:
-                    said.add_record(record, here, reading, ignored=record)
+                    said.add_record(record, here, reading, ignored=_says_nothing(record, columns))
                 annotations = said.annotations()
                 yield from said.others_of_image()
                 yield SourceItem(uri=here, source_label="", annotations=annotations, read=one[1]), one[0]
@@ -215,10 +216,15 @@ def _records(batch: pa.RecordBatch, columns: Columns) -> list[dict[str, Any]]:
         said[path] = text_values(batch[name], rest)
     for name in (*columns.others, *columns.status):
         try:
-            said[name] = batch[name].to_pylist()
+            said[name] = [from_text(value) for value in batch[name].to_pylist()]
         except UnicodeDecodeError:  # Arrow does not check strings that it reads
             said[name] = text_values(batch[name])
     return [{name: values[i] for name, values in said.items()} for i in range(batch.num_rows)]
+
+
+def _says_nothing(record: dict[str, Any], columns: Columns) -> list[str]:
+    """Columns of a row that need not be counted: captions, which are by themselves, and those without a value."""
+    return [name for name, value in record.items() if name in columns.captions or value in (None, "", [])]
 
 
 def _no_bytes(place: str, record: dict[str, Any], columns: Columns) -> Rejected:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -57,9 +58,8 @@ def columns_of(schema: pa.Schema, spec: SourceSpec) -> Columns:
             f"column {spec.image_column} of source {spec.url} is {kind}: expected bytes, a struct of bytes and path as "
             "Hugging Face writes it, lists of uint8, or lists of images"
         )
-    images = [name for name in IMAGE_COLUMNS if name in schema.names and holds_images(schema.field(name).type)]
-    by_name = (*URI_COLUMNS, *IMAGE_COLUMNS)
-    uris = [name for name in by_name if name in schema.names and is_text(schema.field(name).type)]
+    images = [name for name in _called(schema, IMAGE_COLUMNS) if holds_images(schema.field(name).type)]
+    uris = [name for name in _called(schema, (*URI_COLUMNS, *IMAGE_COLUMNS)) if is_text(schema.field(name).type)]
     image = spec.image_column or ("" if spec.uri_column else next(iter(images), ""))
     uri = spec.uri_column or (
         "" if image else next(iter(uris), "")
@@ -76,8 +76,20 @@ def columns_of(schema: pa.Schema, spec: SourceSpec) -> Columns:
     wanted = (*OBJECT_NAMES, *SPAN_NAMES, *LABEL_NAMES, *(boxes and (*boxes, *CLASS_NAMES)))
     others = tuple(dict.fromkeys(name for name in wanted if name in schema.names and name not in taken))
     status = tuple(name for name in STATUS_COLUMNS if name in schema.names and name not in taken)
+    twice = [name for name, number in Counter(schema.names).items() if number > 1 and name in (*taken, *others)]
+    if twice:
+        raise SourceError(
+            f"source {spec.url} has several columns of the name {', '.join(twice)}; its columns: "
+            f"{', '.join(schema.names)}; give each a name of its own"
+        )
     several = bool(image) and not holds_bytes(schema.field(image).type)
     return Columns(image, uri, tuple(captions), others, status if image else (), names_in_schema(schema), several)
+
+
+def _called(schema: pa.Schema, names: Sequence[str]) -> list[str]:
+    """Columns of these names, in their order: as they are spelt, else whatever their letters' case (LAION's `URL`)."""
+    exact = [name for name in names if name in schema.names]
+    return exact or [column for name in names for column in schema.names if column.lower() == name]
 
 
 def read_columns(schema: pa.Schema, columns: Columns) -> list[str]:

@@ -16,7 +16,12 @@ from fld_engine.schemas.errors import TransportError
 WEB_ADDRESSES = ("http", "https")
 PROTOCOLS = ("file", *WEB_ADDRESSES, "s3", "gs", "gcs", "az", "abfs", "hf", "memory")
 """Where the names of a table may lead, out of its folder with `allow_outside`."""
-FETCH = "a table of web addresses is a list for `fetch`, which downloads them into tars: give it to that"
+FETCH = (
+    "a table of web addresses is a list for `fetch`, which downloads them into tars: set `fetch: true` on the source"
+)
+
+MAX_NAME_CHARS = 4096
+"""No path and no address that is followed is longer."""
 
 Held = tuple[bytes, Locator] | Rejected
 
@@ -39,6 +44,10 @@ def fetched(
     held: dict[int, Held] = {}
     targets: dict[int, str] = {}
     for i, link in links.items():
+        if link.startswith("data:") or len(link) > MAX_NAME_CHARS:
+            detail = f"{link[:40]!r}… is an image as text (base64), expected the name of a file; write its bytes"
+            held[i] = Rejected(uri=places[i], reason="bad_uri", detail=detail)
+            continue
         target, problem = _resolve(link, table, allow_outside=chunk.spec.allow_outside)
         if problem:
             reason = "web_address" if problem == FETCH else "bad_uri"

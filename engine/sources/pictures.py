@@ -40,9 +40,8 @@ def chunks_of_pictures(spec: SourceSpec, kind: str, listing: Listing) -> list[So
     if not pictures and not rejected:
         return []
     told, sizes = beside(listing, pictures), dict(listing.files)
-    named, missing = _named(
-        listing, told, [path for path, _ in pictures], SourceChunk(spec=spec, kind=kind, base=listing.base, files=())
-    )
+    shown = SourceChunk(spec=spec, kind=kind, base=listing.base, files=())
+    named, missing = _named(listing, told, [path for path, _ in pictures], shown)
     first = {posixpath.dirname(path): path for path, _ in reversed(pictures)}
     passed_over = listing.passed_over(spec.name, {path for path, _ in pictures} | told.used())
     chunks: list[SourceChunk] = []
@@ -108,7 +107,7 @@ def _named(
 ) -> tuple[dict[str, tuple[str, ...]], list[Rejected]]:
     """Names that metadata has for pictures, where they are not their paths, and rows whose picture is not there.
 
-    `chunk` says where the files of the listing are.
+    `chunk` is one of the source's, for addresses.
     """
     named: dict[str, list[str]] = {}
     missing: list[Rejected] = []

@@ -31,7 +31,7 @@ from fld_engine.engine.sources.item import (
     too_large,
     unsafe_name,
 )
-from fld_engine.engine.sources.listing import Listing, list_files
+from fld_engine.engine.sources.listing import Listing, is_hidden, list_files
 from fld_engine.engine.sources.reader import NoParams
 from fld_engine.engine.sources.said import Reading, Said
 from fld_engine.engine.sources.samples import Member, add_text, key_and_suffix, sample_of, text_limit, told_of_all
@@ -43,6 +43,9 @@ TARS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 """How the names of tars end."""
 MAX_MEMBERS = 256
 """Members of one key that are held together; more of them are taken as further samples."""
+
+_PADDING = 2**20
+"""Bytes that are read at once where nothing but zeros should be."""
 
 _OPENERS: dict[str, Any] = {"gz": gzip.open, "bz2": bz2.open, "xz": lzma.open}
 _DAMAGE = (EOFError, zlib.error, lzma.LZMAError)
@@ -195,6 +198,19 @@ def _members(stream: IO[bytes], num_bytes: int, uri: str, max_bytes: int) -> Ite
         yield Rejected(uri=uri, reason="truncated", detail=f"ends at byte {min(num_bytes, tar.offset)} {where}")
     elif any(mark):
         yield Rejected(uri=uri, reason="corrupt", detail=f"no header at byte {tar.offset}; nothing after it is read")
+    elif follows := _after_end(stream):
+        detail = (
+            f"byte {follows} follows the end of the tar; tars are put together with tar --concatenate, not with cat"
+        )
+        yield Rejected(uri=uri, reason="corrupt", detail=f"{detail}: nothing after it is read")
+
+
+def _after_end(stream: IO[bytes]) -> int:
+    """The place of the first byte after the end of a tar that is not zero; 0 where only padding follows."""
+    while block := stream.read(_PADDING):
+        if any(block):
+            return stream.tell() - len(block.lstrip(b"\0"))
+    return 0
 
 
 def _ended(error: BaseException) -> bool:
@@ -213,7 +229,7 @@ def _member(
         return Rejected(uri=place, reason="bad_name", detail=f"{reason} is not followed")
     if not info.isreg() or info.issparse():
         return Rejected(uri=place, reason="not_a_file", detail="a link, a device or a sparse file is not followed")
-    if any(part.startswith(".") for part in name.split("/")):
+    if is_hidden(name):
         return PassedOver(uri=place, reason="hidden")
     key, suffix = key_and_suffix(name)
     limit = max_bytes if suffix.rpartition(".")[2] in IMAGE_EXTENSIONS else text_limit(suffix)

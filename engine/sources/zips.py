@@ -47,11 +47,15 @@ class ZipSource:
             except SourceError as error:
                 broken.append(Rejected(uri=f"{spec.name}/{path}", reason="corrupt", detail=str(error)))
                 continue
-            made = chunks_of_pictures(spec, "zip", _within(listing, path, inside))
-            over.add_reasons("images", "passed_over", made[0].passed_over if made else {})
+            within = _within(listing, path, inside)
+            made = chunks_of_pictures(spec, "zip", within)
+            unused = made[0].passed_over if made else within.passed_over(spec.name, ())
+            over.add_reasons("images", "passed_over", unused)
             chunks += made
         if not chunks:
-            why = broken[0].detail if broken else f"none of its {len(zips)} zips holds an image"
+            there = [one.uri for reason in over.account().images.passed_over.values() for one in reason.examples]
+            what = f", but {', '.join(there)}; zips in a zip are not read" if there else ""
+            why = broken[0].detail if broken else f"none of its {len(zips)} zips holds an image{what}"
             raise SourceError(f"source {spec.url} holds no image: {why}{listing.outside()}")
         passed_over = over.account().images.passed_over
         chunks[0] = chunks[0].model_copy(update={"rejected": (*broken, *chunks[0].rejected)})

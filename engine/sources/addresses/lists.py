@@ -38,7 +38,7 @@ class AddressList:
     layout: ClassVar[ListLayout] = ListLayout()
     brings: ClassVar[frozenset[Kind]] = frozenset({"brief_texts"})
     uses: ClassVar[frozenset[str]] = frozenset({"uri_column", "caption_columns"})
-    expects = "list of addresses (.tsv)"
+    expects = "list of addresses (.tsv; with kind: addresses also .csv, .jsonl, .json and .txt)"
 
     def __init__(self, params: NoParams) -> None: ...
 

@@ -30,9 +30,10 @@ def parse_caption(record: Record, place: str, author: Author) -> Iterator[Text |
         detail = f"granularity {short(granularity)}: expected one of {', '.join(GRANULARITIES)}"
         yield Rejected(uri=place, reason="bad_granularity", detail=detail, what="annotation")
         return
-    for text in captions(record["caption"]):
+    said = record["caption"] if "caption" in record else record.get("captions")
+    for text in captions(said):
         if text is None:
-            detail = f"caption {short(record['caption'])} is no text"
+            detail = f"caption {short(said)} is no text"
             yield PassedOver(uri=place, reason="form_not_read", detail=detail, what="annotation")
         elif len(text) > MAX_TEXT_CHARS:
             yield too_long(place, text)

@@ -68,6 +68,7 @@ def read_index(url: str, crowd: str = "") -> CocoIndex:
         raise SourceError(f"source {url} cannot be read: {error}; check the URL and the access rights") from error
     except (ValueError, RecursionError) as error:
         raise SourceError(f"source {url} is not JSON: {error}; {EXPECTED}") from error
+    tree = _of_captions(tree)
     if isinstance(tree, list) and tree and isinstance(tree[0], dict) and "image_id" in tree[0]:
         raise SourceError(
             f"source {url} is a list of results, which names neither its images nor its categories: put it as "
@@ -75,7 +76,7 @@ def read_index(url: str, crowd: str = "") -> CocoIndex:
         )
     lists = _lists(tree)
     if lists is None:
-        raise SourceError(f"source {url} is not COCO json: {EXPECTED}")
+        raise SourceError(f"source {url} is not COCO json: {EXPECTED}{_what_else(tree)}")
     images, annotations, categories = lists
     problems: list[Problem] = []
     by_key = _images(images, problems)
@@ -106,6 +107,18 @@ def load_index(url: str, revision: str, crowd: str = "") -> CocoIndex:
     return unchanged(read_index(url, crowd), revision, url)
 
 
+def _of_captions(tree: Any) -> Any:
+    """A list of images with their captions, as LAVIS has it: an object of images; anything else as it stands.
+
+    Each has an id of its own, for one image may stand in it once for each of its captions.
+    """
+    if not isinstance(tree, list) or not tree or not all(isinstance(one, dict) and "caption" in one for one in tree):
+        return tree
+    if not all(_file_name(one) for one in tree):
+        return tree
+    return {"images": [{**one, "id": number} for number, one in enumerate(tree)]}
+
+
 def _lists(tree: Any) -> list[list[Any]] | None:
     """Images, annotations and categories of either layout; `None` where it is neither."""
     if not isinstance(tree, dict):
@@ -122,6 +135,20 @@ def _lists(tree: Any) -> list[list[Any]] | None:
     if not isinstance(imgs, dict) or not isinstance(anns, dict) or not isinstance(categories, list):
         return None
     return [list(imgs.values()), list(anns.values()), categories]
+
+
+def _what_else(tree: Any) -> str:
+    """What a json of another kind is, and what to do with it; empty where that is not known."""
+    first = tree[0] if isinstance(tree, list) and tree else None
+    if not isinstance(first, dict):
+        return ""
+    if "conversations" in first:
+        return (
+            "; it is a list of conversations (LLaVA), which are not read: write what is a caption of the image into it"
+        )
+    if any(name.lower() in ("url", "image_url") for name in first):
+        return "; it is a list of addresses: set kind to addresses"
+    return f"; it is a list of objects with {', '.join(map(str, first))}"[:200]
 
 
 def _images(records: Sequence[Any], problems: list[Problem]) -> dict[str, Row]:
@@ -151,13 +178,17 @@ def _name(record: Row) -> str:
     folder, name = record.get("filepath"), record.get("filename")
     if isinstance(folder, str) and isinstance(name, str) and folder and name and not folder.endswith(name):
         return f"{folder}/{name}"  # Karpathy
-    for field in ("file_name", "filename", "path", "filepath", "file", "image_path", "img_path", "image", "name"):
-        if isinstance(record.get(field), str) and record[field].strip():
-            return str(record[field])
+    if told := _file_name(record):
+        return told
     for field in ("coco_url", "url", "flickr_url"):
         if isinstance(record.get(field), str) and (path := urlsplit_path(record[field])):
             return "/".join(path.split("/")[-2:])  # LVIS: the last two parts are folder and name
     return ""
+
+
+def _file_name(record: Row) -> str:
+    fields = ("file_name", "filename", "path", "filepath", "file", "image_path", "img_path", "image", "name")
+    return next((told for one in fields if isinstance(told := record.get(one), str) and told.strip()), "")
 
 
 def urlsplit_path(url: str) -> str:

@@ -52,7 +52,10 @@ class CocoLabels:
         return sum(
             len(self.index.annotations.get(image["fld_key"], ()))
             + ("caption" in image)
-            + sum(len(_list(image, field)) for field in ("sentences", "neg_category_ids", "fld_labels", "fld_absences"))
+            + sum(
+                len(_list(image, field))
+                for field in ("captions", "sentences", "neg_category_ids", "fld_labels", "fld_absences")
+            )
             for image in self.index.images.get(name, ())
         )
 
@@ -93,7 +96,7 @@ class CocoLabels:
                     yield kind(label=label, score=maker.score, source=maker.source)
                 else:
                     yield PassedOver(uri=uri, reason="form_not_read", detail=short(one), what="annotation")
-        for sentence in _list(image, "sentences"):  # Karpathy's splits
+        for sentence in (*_list(image, "captions"), *_list(image, "sentences")):  # the second: Karpathy's splits
             yield from parse_caption({"caption": sentence}, uri, by)
 
     def _of_annotations(self, image: Record, upright_wh: tuple[int, int], orientation: int) -> Iterator[Said]:
@@ -154,7 +157,7 @@ def _form(record: Record) -> Form | None:
         return "grounding"
     if _is_scene_text(record) or "bbox" in record or record.get("segmentation"):
         return "region"
-    if "caption" in record:
+    if "caption" in record or "captions" in record:
         return "caption"
     return "label" if "category_id" in record or isinstance(record.get("category_name"), str) else None
 

@@ -19,12 +19,13 @@ from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from fld_engine.engine.sources.archives import folder_at, path_below
-from fld_engine.engine.sources.coco.index import load_index, read_index
+from fld_engine.engine.sources.coco.folder import is_folder, load_folder, read_folder
+from fld_engine.engine.sources.coco.index import CocoIndex, load_index, read_index
 from fld_engine.engine.sources.coco.labels import CocoLabels
 from fld_engine.engine.sources.heads import coco_files
 from fld_engine.engine.sources.item import ReadItem, SourceChunk, SourceSpec
-from fld_engine.engine.sources.label_folder import NOT_LABELLED
-from fld_engine.engine.sources.labelled import chunks_of, read_labelled
+from fld_engine.engine.sources.label_folder import NOT_LABELLED, image_files, images_listing, label_chunks
+from fld_engine.engine.sources.labelled import chunks_of, read_labelled, unchanged
 from fld_engine.engine.sources.listing import Listing, list_files
 from fld_engine.engine.sources.reader import NoParams
 from fld_engine.schemas.errors import SourceError
@@ -32,7 +33,7 @@ from fld_engine.schemas.kinds import FROM_SOURCES, Kind
 
 
 class CocoSource:
-    """A COCO json and the folder with its images."""
+    """A COCO json and the folder with its images, or a folder of both."""
 
     Params = NoParams
     brings: ClassVar[frozenset[Kind]] = FROM_SOURCES - {"labels", "absences"}  # places and captions are what it is for
@@ -47,42 +48,44 @@ class CocoSource:
         return len(coco_files(listing))
 
     def chunks(self, spec: SourceSpec) -> Sequence[SourceChunk]:
-        """Runs of about a thousand images by path; what the json promises in vain is in the first chunk.
-
-        Of a folder with one json, chunks are as if the json and the folder of its images had been given.
-        """
-        spec = _given_by_json(spec)
+        """Runs of about a thousand images by path; what the json promises in vain is in the first chunk."""
+        if is_folder(spec.url):
+            return _of_folder(spec)
         index = read_index(spec.url, spec.crowd)
-        if index.num_scored and not spec.made_by:
-            raise SourceError(
-                f"{index.num_scored} annotations of {spec.url} have a score, as the predictions of a model have, and "
-                "nothing says whose they are: set made_by on the source to the name of the model, or to human"
-            )
-        listing = list_files(_images_url(spec), spec.name, allow_outside=spec.allow_outside)
+        _check_scores(index, spec.url, spec)
+        listing = image_files(_images_url(spec), spec)
         labels = CocoLabels(index, spec.exif, spec.made_by)
         return chunks_of(spec, "coco", labels, listing, labels={_json_in(listing, spec)}, unnamed=NOT_LABELLED)
 
     def read(self, chunk: SourceChunk, max_bytes: int) -> Iterator[ReadItem]:
         """Images in order of their paths, each after the rejected rows of its annotations."""
         spec = chunk.spec
+        if is_folder(spec.url):
+            folder = unchanged(load_folder(spec.model_dump_json()), chunk.revision, spec.url)
+            return read_labelled(chunk, folder, max_bytes)
         index = load_index(spec.url, chunk.revision, spec.crowd)
         return read_labelled(chunk, CocoLabels(index, spec.exif, spec.made_by), max_bytes)
 
 
-def _given_by_json(spec: SourceSpec) -> SourceSpec:
-    """A source whose URL is that of its json. Raises `SourceError` for a folder without one, and with several."""
+def _of_folder(spec: SourceSpec) -> Sequence[SourceChunk]:
+    """Chunks of a folder with one json or several."""
     listing = list_files(spec.url, spec.name, allow_outside=spec.allow_outside)
-    if not listing.files or not listing.files[0][0]:
-        return spec
-    found = coco_files(listing) or ([path for path, _ in listing.ending({"json"})] if spec.kind == "coco" else [])
-    if len(found) == 1:
-        return spec.model_copy(update={"url": listing.url(found[0]), "images_url": spec.images_url or spec.url})
-    if not found:
-        raise SourceError(f"source {spec.url} is a folder without a COCO json; give the json by its own URL")
-    raise SourceError(
-        f"source {spec.url} holds {len(found)} COCO jsons ({', '.join(found[:8])}); give each as a source of its own: "
-        f"url: {listing.url(found[0])}, images_url: the folder of its images; or set kind: folder for the images alone"
-    )
+    images = images_listing(spec, listing)
+    index = read_folder(spec, listing, images)
+    if not index.parts:
+        raise SourceError(f"source {spec.url} holds no .json among its {len(listing.files)} files{listing.outside()}")
+    for part in index.parts:
+        _check_scores(part.labels.index, part.path, spec)
+    return label_chunks(spec, "coco", index, listing, images, used=[part.path for part in index.parts])
+
+
+def _check_scores(index: CocoIndex, place: str, spec: SourceSpec) -> None:
+    """Raises `SourceError` where a json holds predictions of nobody knows whom."""
+    if index.num_scored and not spec.made_by:
+        raise SourceError(
+            f"{index.num_scored} annotations of {place} have a score, as the predictions of a model have, and "
+            "nothing says whose they are: set made_by on the source to the name of the model, or to human"
+        )
 
 
 def _images_url(spec: SourceSpec) -> str:

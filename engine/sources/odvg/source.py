@@ -13,9 +13,9 @@ from fld_engine.engine.sources.authors import Author, source_of
 from fld_engine.engine.sources.coco.groundings import parse_grounded_caption
 from fld_engine.engine.sources.files import locate, open_streamed, read_whole
 from fld_engine.engine.sources.item import PassedOver, ReadItem, SourceChunk, SourceSpec
-from fld_engine.engine.sources.label_folder import NOT_LABELLED
+from fld_engine.engine.sources.label_folder import NOT_LABELLED, image_files
 from fld_engine.engine.sources.labelled import Problem, Said, chunks_of, read_labelled, revision_of, unchanged
-from fld_engine.engine.sources.listing import Listing, list_files
+from fld_engine.engine.sources.listing import Listing
 from fld_engine.engine.sources.odvg.lines import (
     KNOWN,
     count_in,
@@ -113,7 +113,8 @@ def read_index(url: str, exif: Exif, made_by: str, params: OdvgParams) -> OdvgIn
     if not lines:
         why = f": line 1: {problems[0][2]}" if problems else ""
         raise SourceError(
-            f"source {url} has no line of ODVG (a json object with filename and detection or grounding){why}"
+            f"source {url} has no line of ODVG (a json object with filename and detection or grounding){why}; a list "
+            "of addresses has kind: addresses, and metadata.jsonl beside images is read with their folder"
         )
     urls = [url, params.label_map] if params.label_map else [url]
     classes = _classes(params.label_map) if params.label_map else {}
@@ -150,7 +151,7 @@ class OdvgSource:
         """Runs of about a thousand images by path."""
         index = read_index(spec.url, spec.exif, spec.made_by, self._params)
         folder = spec.images_url or spec.url.rpartition("/")[0] or "."
-        listing = list_files(folder, spec.name, allow_outside=spec.allow_outside)
+        listing = image_files(folder, spec)
         return chunks_of(spec, "odvg", index, listing, labels=self._inside(spec, listing), unnamed=NOT_LABELLED)
 
     def read(self, chunk: SourceChunk, max_bytes: int) -> Iterator[ReadItem]:
