@@ -20,7 +20,7 @@ import struct
 import warnings
 import zlib
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -101,6 +101,10 @@ class ImageLimits(Frozen):
     max_pixels: int = Field(default=64_000_000, gt=0)
     max_bytes: int = Field(default=200_000_000, gt=0)
     formats: tuple[Format, ...] = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+
+
+ANY_IMAGE = ImageLimits(max_pixels=2**62, max_bytes=2**62, formats=get_args(Format))
+"""For reading headers alone: whether an image is acceptable is decided where it is decoded."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fld_engine.engine.sources.item import clean_text
+from fld_engine.engine.sources.texts import clean_text
 from fld_engine.engine.sources.wordnet import class_name
 from fld_engine.schemas.annotations import Label, Source
 from fld_engine.schemas.origins import Origin

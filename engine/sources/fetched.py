@@ -32,12 +32,12 @@ from fld_engine.engine.sources.item import (
     SourceChunk,
     SourceItem,
     SourceSpec,
-    clean_text,
     too_large,
     web_captions,
 )
 from fld_engine.engine.sources.listing import Listing, list_files
 from fld_engine.engine.sources.reader import NoParams
+from fld_engine.engine.sources.texts import clean_text
 from fld_engine.schemas.annotations import Frozen
 from fld_engine.schemas.errors import SourceError
 from fld_engine.schemas.kinds import Kind

@@ -10,14 +10,15 @@ import posixpath
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import Field, field_validator
 
 from fld_engine.engine.data.identity import Fields
 from fld_engine.engine.data.source_account import Reasons
 from fld_engine.engine.sources.archives import chain_of, in_zip
 from fld_engine.engine.sources.fetch_settings import FetchSettings
+from fld_engine.engine.sources.texts import MAX_TEXT_CHARS, Printable, clean_text, printable
 from fld_engine.schemas.annotations import Annotations, Frozen, Source, Text
 from fld_engine.schemas.origins import Origin
 
@@ -37,13 +38,8 @@ by content. Unsupported ones are here to be reported, not missed."""
 
 MAX_ITEM_BYTES = 200_000_000
 """Images larger than this are rejected without being read, unless the caller says otherwise."""
-MAX_TEXT_CHARS = 20_000
-"""Longer captions are rejected: FLD-5B's longest granularity averages 70 tokens."""
-
 WEB = Source(annotator=Origin.WEB, model=Origin.WEB, revision="")
 """Author of captions found beside images in tars and Parquet: nobody's hand-made label, nobody's model."""
-
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 def _default_name(fields: dict[str, Any]) -> str:
@@ -64,16 +60,16 @@ class SourceSpec(Frozen):
     (`zip://path::address of the zip`), or a pattern of tars, zips or Parquet files with `*` or `{000..099}`. `kind` is
     `auto` (by the file names), `folder`, `tars`, `zip`, `parquet`, `coco`, or the name that another package gave its
     source, whose own settings are `params`. `name` opens every URI of the source, so two sources should not share it.
-    `images_url` is the image folder of a COCO json (default: the json's own folder). Columns of Parquet, and fields of
+    `images_url` is the folder of images of label files (default: their own folder). Columns of Parquet, and fields of
     records beside images, are recognised by their usual names where they are not given; `caption_columns` may be paths
     such as `sentences.raw`.
 
     A source's files are those under its own folder: what a Parquet, a json or a link names elsewhere is read only with
-    `allow_outside`. `exif` says what the places in a COCO json are of, where an image's EXIF turns it and its boxes fit
+    `allow_outside`. `exif` says what the places in label files are of, where an image's EXIF turns it and its boxes fit
     either way: the picture as it is shown (`applied`), or the pixels as they are stored (`raw`). `crowd` says whether
-    its annotations with `iscrowd` are kept as objects or dropped (default: dropped, but for those of CVAT, which writes
-    it for single objects). `made_by` says who made its annotations: the name of a model, or `human`; needed where they
-    have scores.
+    boxes of several things, such as COCO's with `iscrowd`, are kept as objects or dropped (default: dropped, but for
+    those of CVAT, which writes it for single objects). `made_by` says who made the annotations: the name of a model, or
+    `human`; needed where they have scores.
 
     With `fetch`, the source is a list of addresses, whose images are fetched first: `true`, or settings.
 
@@ -123,14 +119,6 @@ class Locator(Frozen):
     length: int = 0
     row: int = 0
     column: str = ""
-
-
-def printable(name: str) -> str:
-    """A name that can be stored: what is not UTF-8 in it comes out as escapes such as `\\udcff`."""
-    return name.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-Printable = Annotated[str, BeforeValidator(printable)]
 
 
 class Rejected(Frozen):
@@ -255,29 +243,6 @@ def unsafe_name(path: str) -> str | None:
     if printable(path) != path:
         return "a name that is not UTF-8"
     return None
-
-
-def clean_text(text: str) -> str:
-    """A caption as it is stored: control characters and lone surrogates removed, outer white space stripped.
-
-    Everything else stays as it was written: markup and `<loc_1>` are text like any other.
-    """
-    return _without_control(text).strip()
-
-
-def clean_span(text: str, start: int, end: int) -> tuple[int, int]:
-    """Where characters [start, end) of a text stand in `clean_text` of it, without white space at either end.
-
-    An empty span where nothing of them is left.
-    """
-    whole, before, inside = map(_without_control, (text, text[:start], text[start:end]))
-    indent = len(whole) - len(whole.lstrip())
-    first = len(before) + len(inside) - len(inside.lstrip()) - indent
-    return first, first + len(inside.strip())
-
-
-def _without_control(text: str) -> str:
-    return _CONTROL.sub("", text.encode("utf-8", "ignore").decode("utf-8"))
 
 
 def web_captions(values: Iterable[object], uri: str) -> tuple[Annotations, list[Rejected | PassedOver]]:

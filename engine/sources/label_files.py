@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 
 from fld_engine.engine.data.hashing import sha256_hex
 from fld_engine.engine.sources.files import read_files
@@ -49,8 +49,3 @@ def after(path: str, folder: str) -> tuple[str, str] | None:
         return None
     at = len(folders) - 1 - folders[::-1].index(folder.casefold())
     return "".join(f"{part}/" for part in parts[:at]), "/".join(parts[at + 1 :])
-
-
-def in_folders(listing: Listing, extension: str, folders: Sequence[str]) -> list[tuple[str, int]]:
-    """Files with an extension that lie in or below one of the folders."""
-    return [file for file in listing.ending({extension}) if any(after(file[0], folder) for folder in folders)]

@@ -12,9 +12,9 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Protocol, TypeVar, get_args, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
-from fld_engine.engine.data.images import Format, ImageLimits, upright_frame
+from fld_engine.engine.data.images import ANY_IMAGE, upright_frame
 from fld_engine.engine.sources.files import open_streamed, read_files
 from fld_engine.engine.sources.item import (
     Locator,
@@ -42,9 +42,6 @@ OF_ANNOTATION = ("#annotation", "#caption")
 NOT_THERE = ("missing", "link_outside", "bad_name")
 """Reasons of images that label files name and nobody can read."""
 REVISION_DIGITS = 12
-
-ANY_IMAGE = ImageLimits(max_pixels=2**62, max_bytes=2**62, formats=get_args(Format))
-"""Only the header is read; whether the image is acceptable is decided where it is decoded."""
 
 
 class LabelIndex(Protocol):

@@ -20,7 +20,8 @@ from fld_engine.engine.data.source_account import Counting, Example, Reasons
 from fld_engine.engine.data.transport import DEFINITE, asked
 from fld_engine.engine.sources.archives import Chain, below, chain_of
 from fld_engine.engine.sources.files import irregular, locate, version_of
-from fld_engine.engine.sources.item import Rejected, SourceChunk, SourceSpec, extension, printable
+from fld_engine.engine.sources.item import Rejected, SourceChunk, SourceSpec, extension
+from fld_engine.engine.sources.texts import printable
 from fld_engine.schemas.errors import SourceError, TransportError
 
 CHUNK_FILES = 1000

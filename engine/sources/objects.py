@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from fld_engine.engine.sources.coco.authors import Author
-from fld_engine.engine.sources.coco.places import place_of, short
-from fld_engine.engine.sources.item import MAX_TEXT_CHARS, PassedOver, Rejected, clean_text
-from fld_engine.schemas.annotations import Region, RegionText, Source
-from fld_engine.schemas.origins import Origin
+from fld_engine.engine.sources.authors import PEOPLE, Author, source_of
+from fld_engine.engine.sources.item import PassedOver, Rejected
+from fld_engine.engine.sources.regions.place import place_of, short, xywh_of
+from fld_engine.engine.sources.texts import MAX_TEXT_CHARS, clean_text
+from fld_engine.schemas.annotations import Region, RegionText
 
 OBJECT_NAMES = ("objects", "annotations", "faces")
 """Names under which records have their boxes."""
@@ -24,8 +24,7 @@ CLASS_NAMES = (
 )  # fmt: skip
 """Names under which an object has its class, first match first."""
 
-PEOPLE = Source(annotator=Origin.HUMAN, model=Origin.HUMAN, revision="")
-SEGMENT_ANYTHING = Source(annotator="sa-1b", model="sa-1b", revision="")
+SEGMENT_ANYTHING = source_of("", made_by="sa-1b")
 """Who drew the masks of SA-1B: a model, all of them. https://ai.meta.com/datasets/segment-anything"""
 
 _SIDES = (("x", "y", "width", "height"), ("x", "y", "w", "h"), ("left", "top", "width", "height"))
@@ -71,7 +70,7 @@ def regions_of(
             continue
         xywh = _sides(box)
         if doubt := _doubt(xywh, one.get("area"), image_wh):
-            yield Rejected(uri=place_uri, reason="box_form", detail=doubt, what="annotation")
+            yield Rejected(uri=place_uri, reason=doubt[0], detail=doubt[1], what="annotation")
             continue
         label = _class_of(one, classes)
         record = {"bbox": xywh, "iscrowd": one.get("iscrowd")}
@@ -122,26 +121,25 @@ def _sides(box: Any) -> Any:
             return [box[name] for name in names]
     for names in _CORNERS:
         if all(isinstance(box.get(name), int | float) for name in names):
-            x1, y1, x2, y2 = (box[name] for name in names)
-            return [x1, y1, x2 - x1, y2 - y1]
+            return xywh_of([box[name] for name in names])
     return box
 
 
-def _doubt(box: Any, area: Any, image_wh: tuple[int, int]) -> str:
-    """What says that a box is not `[x, y, width, height]` in pixels; empty where nothing does."""
+def _doubt(box: Any, area: Any, image_wh: tuple[int, int]) -> tuple[str, str] | None:
+    """(reason, what says) that a box is not `[x, y, width, height]` in pixels; `None` where nothing does."""
     if not isinstance(box, list) or len(box) != 4 or not all(type(value) in (int, float) for value in box):
-        return ""  # `place_of` has a reason for it
+        return None  # `place_of` has a reason for it
     x, y, third, fourth = box
     if all(0 <= value <= 1 for value in box) and any(value % 1 for value in box):
-        return f"bbox {short(box)} are fractions of the picture: expected [x, y, width, height] in pixels"
+        return "box_in_fractions", f"bbox {short(box)}: expected [x, y, width, height] in pixels"
     width, height = image_wh
     beyond = x + third > _FAR * width or y + fourth > _FAR * height
     as_corners = x < third <= _FAR * width and y < fourth <= _FAR * height
     if as_corners and isinstance(area, int | float):
         beyond = beyond or abs((third - x) * (fourth - y) - area) < 0.01 * area
     if beyond and as_corners:
-        return f"bbox {short(box)} are corners in a picture of {image_wh}: expected [x, y, width, height]"
-    return ""
+        return "box_form", f"bbox {short(box)} are corners in a picture of {image_wh}: expected [x, y, width, height]"
+    return None
 
 
 def _share(value: Any) -> float:

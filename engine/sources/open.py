@@ -10,6 +10,7 @@ from fld_engine.engine.data.discovery import installed, load
 from fld_engine.engine.data.settings import parse_settings
 from fld_engine.engine.data.transport import failed
 from fld_engine.engine.sources.addresses.lists import layout_of
+from fld_engine.engine.sources.authors import wrong_maker
 from fld_engine.engine.sources.files import read_located
 from fld_engine.engine.sources.item import (
     AUTO,
@@ -40,10 +41,10 @@ OF_IMAGES = ("folder", "zip", "tars", "parquet")
 """Kinds of sources that are images, with what lies beside them, and have no label files."""
 OF_SOME_KINDS: Mapping[str, str] = {
     "class_folders": "says whether the folder that an image lies in is its label, for folders of images",
-    "images_url": "is the image folder of a COCO json",
-    "exif": "says what the boxes of a COCO json are of",
-    "crowd": "says what annotations with iscrowd are in a COCO json",
-    "made_by": "says who made the annotations of a COCO json",
+    "images_url": "is the folder of images of label files",
+    "exif": "says which picture the boxes of label files are of",
+    "crowd": "says what becomes of boxes of several things, such as COCO's with iscrowd",
+    "made_by": "says who made the annotations of label files",
     "image_column": "names a column of Parquet",
     "uri_column": "names a column of Parquet",
     "caption_columns": "names columns of Parquet, and fields of records beside images",
@@ -92,6 +93,11 @@ def check_spec(spec: SourceSpec, *, where: str) -> None:
     kinds = [AUTO, *installed(GROUP)]
     if spec.kind not in kinds:
         raise ConfigError(f"{where}.kind: {unknown_name('source', spec.kind, kinds)}")
+    if wrong_maker(spec.made_by):
+        raise ConfigError(
+            f"{where}.made_by: {spec.made_by!r} is a word of the engine's own; give the name of the model that made "
+            "the annotations, or human"
+        )
     if spec.fetch is not None and spec.kind not in (AUTO, "parquet") and layout_of(spec) is None:
         raise ConfigError(
             f"{where}.fetch: a source of kind {spec.kind!r} holds its images; lists of addresses are of kind "

@@ -164,7 +164,7 @@ def _not_read(schema: pa.Schema, names: Sequence[str], uri: str) -> Iterator[Pas
     """Columns that nothing is taken from: others than these, and those of captions in a form that is not read."""
     for field in schema:
         if field.name not in names:
-            yield PassedOver(uri=f"{uri}:{field.name}", reason="column_not_read", detail=str(field.type))
+            yield PassedOver(uri=f"{uri}:{field.name}", reason="not_kept", detail=str(field.type))
 
 
 def _rows(

@@ -9,7 +9,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from fld_engine.engine.data.secrets import referring, refers
 from fld_engine.engine.sources.files import locate
-from fld_engine.engine.sources.item import printable
+from fld_engine.engine.sources.texts import printable
 
 OUTSIDE = "it leads out of the source's folder; set allow_outside: true on the source if it may"
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, get_args
+from typing import Any
 
-from fld_engine.engine.data.images import Format, ImageLimits, upright_frame
+from fld_engine.engine.data.images import ANY_IMAGE, upright_frame
+from fld_engine.engine.sources.authors import PEOPLE
 from fld_engine.engine.sources.captions import caption_names, in_value, values_at
 from fld_engine.engine.sources.item import PassedOver, Rejected, web_captions
-from fld_engine.engine.sources.objects import OBJECT_NAMES, PEOPLE, class_name, has_boxes, objects_of, regions_of
+from fld_engine.engine.sources.objects import OBJECT_NAMES, class_name, has_boxes, objects_of, regions_of
 from fld_engine.engine.sources.spans import SPAN_NAMES, phrases_of
 from fld_engine.schemas.annotations import Annotations, Label, Phrase, Region
 from fld_engine.schemas.errors import UnreadableImage
@@ -18,9 +19,6 @@ from fld_engine.schemas.errors import UnreadableImage
 LABEL_NAMES = ("label", "labels", "class", "class_name", "category")
 """Names under which a record has the class of its image; that somebody wrote it there makes it a person's."""
 MAX_LABEL_CHARS = 200
-
-_ANY_IMAGE = ImageLimits(max_pixels=2**62, max_bytes=2**62, formats=get_args(Format))
-"""Only the header is read; whether the image is acceptable is decided where it is decoded."""
 
 
 @dataclass(slots=True)
@@ -50,7 +48,7 @@ class Said:
     def upright_wh(self) -> tuple[int, int] | None:
         """Width and height of the upright image; `None` where it cannot be read, and will be rejected whole."""
         try:
-            return upright_frame(self.data, _ANY_IMAGE)[0]
+            return upright_frame(self.data, ANY_IMAGE)[0]
         except UnreadableImage:
             return None
 
@@ -62,7 +60,7 @@ class Said:
         left = [str(name) for name in record if name not in used and name not in ignored]
         if not left:
             return
-        reason = "key_not_read" if used else "form_not_read"
+        reason = "not_kept" if used else "form_not_read"
         number = len(left) if used else 1
         detail = f"keys {', '.join(left)}"[:300]
         self.others.append(

@@ -10,8 +10,9 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from fld_engine.engine.sources.coco.places import short
-from fld_engine.engine.sources.item import Rejected, clean_span, clean_text
+from fld_engine.engine.sources.item import Rejected
+from fld_engine.engine.sources.regions.place import short
+from fld_engine.engine.sources.texts import clean_span, clean_text
 from fld_engine.schemas.annotations import Phrase, PhraseRegion, Source
 
 SPAN_NAMES = ("noun_chunks", "ref_exps")

@@ -28,7 +28,6 @@ from fld_engine.engine.sources.item import (
     SourceChunk,
     SourceItem,
     SourceSpec,
-    clean_text,
     too_large,
     unsafe_name,
 )
@@ -36,6 +35,7 @@ from fld_engine.engine.sources.listing import Listing, list_files
 from fld_engine.engine.sources.reader import NoParams
 from fld_engine.engine.sources.said import Reading, Said
 from fld_engine.engine.sources.samples import Member, add_text, key_and_suffix, sample_of, text_limit, told_of_all
+from fld_engine.engine.sources.texts import clean_text
 from fld_engine.schemas.errors import SourceError, TransportError
 from fld_engine.schemas.kinds import Kind
 

@@ -10,18 +10,17 @@ from collections.abc import Iterator
 from typing import Any
 
 from fld_engine.engine.data.geometry import from_top_left
-from fld_engine.engine.sources.coco.authors import Author, Authors
+from fld_engine.engine.sources.authors import Author, Authors
 from fld_engine.engine.sources.coco.categories import Categories
-from fld_engine.engine.sources.coco.places import Place, Record, place_of, short
-from fld_engine.engine.sources.coco.values import captions
-from fld_engine.engine.sources.item import MAX_TEXT_CHARS, PassedOver, Rejected, clean_text, too_long
+from fld_engine.engine.sources.item import PassedOver, Rejected, too_long
+from fld_engine.engine.sources.regions.place import OUTLINES, Place, Record, place_of, short
+from fld_engine.engine.sources.texts import MAX_TEXT_CHARS, clean_text
+from fld_engine.engine.sources.values import captions
 from fld_engine.schemas.annotations import GRANULARITIES, REGION_TEXT_KINDS, Label, Region, RegionText, Text
 from fld_engine.schemas.origins import Origin
 
 ILLEGIBLE = ("", ".")
 """What stands for text that nobody could read: TextOCR writes a full stop, COCO-Text nothing."""
-OUTLINES = ("mask", "points", "polygon")
-"""Fields that hold the outline of a text as one list `[x1 y1 x2 y2 …]`."""
 
 
 def parse_caption(record: Record, place: str, author: Author) -> Iterator[Text | Rejected | PassedOver]:

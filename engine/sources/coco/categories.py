@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fld_engine.engine.sources.coco.values import Ids, id_key
-from fld_engine.engine.sources.item import clean_text
+from fld_engine.engine.sources.texts import clean_text
+from fld_engine.engine.sources.values import Ids, id_key
 
 
 @dataclass(frozen=True, slots=True)

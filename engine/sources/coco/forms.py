@@ -11,13 +11,12 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from fld_engine.engine.sources.coco.values import flag, from_text, number, numbers, without_bytes_repr
+from fld_engine.engine.sources.regions.place import REFUSED
+from fld_engine.engine.sources.values import flag, from_text, number, numbers, without_bytes_repr
 
 Row = dict[str, Any]
 Wh = tuple[int | None, int | None]
 
-REFUSED = "fld_refused"
-"""Key of an annotation whose place is not used: (reason, detail)."""
 CURE = "write boxes as [x, y, width, height] in pixels of the image"
 TOLERANCE_PX = 2.0
 _CLOSE = {"rel_tol": 0.005, "abs_tol": 0.01}

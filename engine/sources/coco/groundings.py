@@ -13,10 +13,11 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from fld_engine.engine.sources.authors import Author
 from fld_engine.engine.sources.coco.annotations import parse_caption
-from fld_engine.engine.sources.coco.authors import Author
-from fld_engine.engine.sources.coco.places import Record, place_of, short
-from fld_engine.engine.sources.item import PassedOver, Rejected, clean_span
+from fld_engine.engine.sources.item import PassedOver, Rejected
+from fld_engine.engine.sources.regions.place import Record, place_of, short
+from fld_engine.engine.sources.texts import clean_span
 from fld_engine.schemas.annotations import Phrase, PhraseRegion, Text
 
 Span = tuple[int, int]

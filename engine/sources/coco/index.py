@@ -18,10 +18,10 @@ from urllib.parse import urlsplit
 from fld_engine.engine.data.hashing import sha256_hex
 from fld_engine.engine.sources.coco.categories import Categories, read_categories
 from fld_engine.engine.sources.coco.forms import Row, bring_into_form, is_crowd
-from fld_engine.engine.sources.coco.values import Ids, id_key, number, side
 from fld_engine.engine.sources.files import read_whole
-from fld_engine.engine.sources.item import clean_text
 from fld_engine.engine.sources.labelled import Problem, unchanged
+from fld_engine.engine.sources.texts import clean_text
+from fld_engine.engine.sources.values import Ids, id_key, number, side
 from fld_engine.schemas.errors import SourceError, TransportError
 
 Record = Mapping[str, Any]

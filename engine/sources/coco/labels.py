@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Generator, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from fld_engine.engine.sources.authors import Author, Authors
 from fld_engine.engine.sources.coco.annotations import parse_caption, parse_label, parse_region, parse_scene_text
-from fld_engine.engine.sources.coco.authors import Author, Authors
-from fld_engine.engine.sources.coco.frames import Exif, Frame, frame_of, readings
 from fld_engine.engine.sources.coco.groundings import parse_grounded_caption
 from fld_engine.engine.sources.coco.index import CocoIndex
-from fld_engine.engine.sources.coco.places import Record, short
 from fld_engine.engine.sources.coco.unkept import unkept
-from fld_engine.engine.sources.coco.values import side
-from fld_engine.engine.sources.item import PassedOver, Rejected, clean_text
+from fld_engine.engine.sources.item import PassedOver, Rejected
 from fld_engine.engine.sources.labelled import Problem, Said
+from fld_engine.engine.sources.regions.frames import Exif, Frame, framed
+from fld_engine.engine.sources.regions.place import Record, short
+from fld_engine.engine.sources.texts import clean_text
+from fld_engine.engine.sources.values import wh_of
 from fld_engine.schemas.annotations import Absence, Label, Region, Text
 
 Form = Literal["caption", "grounding", "region", "label"]
@@ -101,7 +102,8 @@ class CocoLabels:
         for record in self.index.annotations.get(image["fld_key"], ()):
             yield from self._sort(record, said)
         places = [(uri, record) for form in ("grounding", "region") for uri, record, _ in said[form]]
-        frame = yield from _frame(image, places, upright_wh, orientation, self.exif)
+        stated_wh = wh_of(image.get("width"), image.get("height"))
+        frame = yield from framed(places, stated_wh, upright_wh, orientation, self.exif)
         if frame is None:
             frame, said["grounding"], said["region"] = Frame(upright_wh), [], []
         uri, by = f"#caption/{image['fld_key']}", self._authors.of({})
@@ -144,30 +146,7 @@ class CocoLabels:
             said[kind].append((uri, record, author))
         if record.get("keypoints"):
             detail = "keypoints are not read; the box and the mask of their object are"
-            yield PassedOver(uri=uri, reason="keypoints", detail=detail, what="annotation")
-
-
-def _frame(
-    image: Record, places: Sequence[tuple[str, Record]], upright_wh: tuple[int, int], orientation: int, exif: Exif
-) -> Generator[Rejected, None, Frame | None]:
-    """The frame of an image's places; `None` where they are of another image, or nobody can tell what they are of."""
-    stated = side(image.get("width")), side(image.get("height"))
-    if None in stated:
-        stated = None, None
-    stored_wh = upright_wh[::-1] if orientation >= 5 else upright_wh
-    if stated not in (upright_wh, stored_wh, (None, None)):
-        detail = f"it is for {stated} pixels, the upright image has {upright_wh}"
-        for uri, _ in places:
-            yield Rejected(uri=uri, reason="frame_mismatch", detail=detail, what="annotation")
-        return None
-    frame = frame_of([record for _, record in places], upright_wh, orientation, stated, exif)
-    for uri, record in places if frame is None else ():
-        detail = (
-            f"EXIF orientation {orientation} turns the stored {stored_wh} pixels to {upright_wh}, and "
-            f"{readings(record, upright_wh, orientation)}: set exif to applied or raw on the source"
-        )
-        yield Rejected(uri=uri, reason="frame_unknown", detail=detail, what="annotation")
-    return frame
+            yield PassedOver(uri=uri, reason="form_not_read", detail=detail, what="annotation")
 
 
 def _form(record: Record) -> Form | None:

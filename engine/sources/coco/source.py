@@ -19,15 +19,15 @@ from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from fld_engine.engine.sources.archives import folder_at, path_below
-from fld_engine.engine.sources.coco.authors import wrong_maker
 from fld_engine.engine.sources.coco.index import load_index, read_index
 from fld_engine.engine.sources.coco.labels import CocoLabels
 from fld_engine.engine.sources.heads import coco_files
 from fld_engine.engine.sources.item import ReadItem, SourceChunk, SourceSpec
+from fld_engine.engine.sources.label_folder import NOT_LABELLED
 from fld_engine.engine.sources.labelled import chunks_of, read_labelled
 from fld_engine.engine.sources.listing import Listing, list_files
 from fld_engine.engine.sources.reader import NoParams
-from fld_engine.schemas.errors import ConfigError, SourceError
+from fld_engine.schemas.errors import SourceError
 from fld_engine.schemas.kinds import FROM_SOURCES, Kind
 
 
@@ -52,11 +52,6 @@ class CocoSource:
         Of a folder with one json, chunks are as if the json and the folder of its images had been given.
         """
         spec = _given_by_json(spec)
-        if wrong_maker(spec.made_by):
-            raise ConfigError(
-                f"source {spec.name}.made_by: {spec.made_by!r} is a word of the engine's own; give the name of the "
-                "model that made the annotations, or human"
-            )
         index = read_index(spec.url, spec.crowd)
         if index.num_scored and not spec.made_by:
             raise SourceError(
@@ -65,7 +60,7 @@ class CocoSource:
             )
         listing = list_files(_images_url(spec), spec.name, allow_outside=spec.allow_outside)
         labels = CocoLabels(index, spec.exif, spec.made_by)
-        return chunks_of(spec, "coco", labels, listing, labels={_json_in(listing, spec)}, unnamed="not_in_json")
+        return chunks_of(spec, "coco", labels, listing, labels={_json_in(listing, spec)}, unnamed=NOT_LABELLED)
 
     def read(self, chunk: SourceChunk, max_bytes: int) -> Iterator[ReadItem]:
         """Images in order of their paths, each after the rejected rows of its annotations."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from fld_engine.engine.sources.coco.places import Record
 from fld_engine.engine.sources.item import PassedOver
+from fld_engine.engine.sources.regions.place import Record
 
 UNKEPT = ("isfake", "isreflected", "class", "language")
 """A picture of a thing, and its mirror image (Objects365); print or handwriting, and its language (COCO-Text)."""

@@ -8,15 +8,18 @@ from typing import IO, Any
 
 import numpy as np
 
-from fld_engine.engine.sources.item import PassedOver, Rejected, clean_text
-from fld_engine.engine.sources.marks import Mark, corners_rotated, number, record_of_bitmap, whole, xywh_of
+from fld_engine.engine.sources.item import PassedOver, Rejected
+from fld_engine.engine.sources.regions.marks import Mark, corners_rotated, record_of_bitmap
+from fld_engine.engine.sources.regions.place import xywh_of
+from fld_engine.engine.sources.texts import clean_text
+from fld_engine.engine.sources.values import finite, wh_of, whole
 from fld_engine.engine.sources.xml import elements_of
 from fld_engine.schemas.annotations import Label, Source
 
 MACHINE = "cvat-auto"
 """Who drew what CVAT says was made by automatic annotation."""
-NOT_READ = ("polyline", "points", "ellipse", "skeleton", "cuboid")
-"""Shapes that are no region: counted by name."""
+FORMS = ("box", "polygon", "mask", "tag")
+"""What is read; polylines, points, ellipses, skeletons and cuboids are no region."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +50,7 @@ def parse_pictures(stream: IO[bytes]) -> Iterator[Picture]:
     for found in elements:
         num_pictures += 1
         shapes = tuple(Shape(one.tag, dict(one.attrib), len(one.findall("attribute"))) for one in found)
-        wh = whole(found.get("width", "")) or 0, whole(found.get("height", "")) or 0
-        yield Picture(found.get("name", ""), wh if min(wh) > 0 else None, shapes)
+        yield Picture(found.get("name", ""), wh_of(found.get("width"), found.get("height")), shapes)
     if not num_pictures:
         raise ValueError("it has no <image>: a task of video is exported as tracks; export it as 'CVAT for images 1.1'")
 
@@ -65,10 +67,7 @@ def _shape(shape: Shape, uri: str, human: Source, machine: Source) -> Iterator[M
     name = clean_text(shape.said.get("label", ""))
     source = machine if shape.said.get("source") == "auto" else human
     by: Any = "web" if source is machine else "human"
-    if shape.form in NOT_READ:
-        yield PassedOver(uri=uri, reason=f"{shape.form}_not_read", detail=name, what="annotation", by=by)
-        return
-    if shape.form not in ("box", "polygon", "mask", "tag"):
+    if shape.form not in FORMS:
         yield PassedOver(uri=uri, reason="form_not_read", detail=f"<{shape.form}>", what="annotation", by=by)
         return
     if not name:
@@ -88,7 +87,7 @@ def _shape(shape: Shape, uri: str, human: Source, machine: Source) -> Iterator[M
         yield Rejected(uri=uri, reason="box_malformed", detail=what, what="annotation", by=by)
         return
     if turned:
-        yield PassedOver(uri=uri, reason="rotated_box_as_outline", detail=turned, what="annotation", by=by)
+        yield PassedOver(uri=uri, reason="box_rotated_as_outline", detail=turned, what="annotation", by=by)
     yield Mark(uri, name, record, source)
 
 
@@ -96,11 +95,11 @@ def _record(shape: Shape) -> tuple[dict[str, Any], str]:
     """COCO's fields of a shape, and by how much it is turned. Raises `ValueError`, `KeyError`."""
     said = shape.said
     if shape.form == "polygon":
-        return {"segmentation": [[number(v) for point in said["points"].split(";") for v in point.split(",")]]}, ""
+        return {"segmentation": [[finite(v) for point in said["points"].split(";") for v in point.split(",")]]}, ""
     if shape.form == "mask":
         return _mask(said), ""
-    x1, y1, x2, y2 = (number(said[side]) for side in ("xtl", "ytl", "xbr", "ybr"))
-    degrees = number(said.get("rotation", "0"))
+    x1, y1, x2, y2 = (finite(said[side]) for side in ("xtl", "ytl", "xbr", "ybr"))
+    degrees = finite(said.get("rotation", "0"))
     if degrees % 360 == 0:
         return {"bbox": xywh_of((x1, y1, x2, y2))}, ""
     outline = corners_rotated(((x1 + x2) / 2, (y1 + y2) / 2), (x2 - x1, y2 - y1), degrees)

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import ClassVar
 
 from fld_engine.engine.sources.archives import path_below
-from fld_engine.engine.sources.coco.frames import Exif
+from fld_engine.engine.sources.authors import source_of
 from fld_engine.engine.sources.cvat.pictures import MACHINE, Picture, parse_pictures, parse_shapes
 from fld_engine.engine.sources.files import open_streamed
 from fld_engine.engine.sources.heads import cvat_files
@@ -17,9 +17,9 @@ from fld_engine.engine.sources.item import ReadItem, SourceChunk, SourceSpec
 from fld_engine.engine.sources.label_folder import NOT_LABELLED
 from fld_engine.engine.sources.labelled import Problem, Said, chunks_of, read_labelled, revision_of, unchanged
 from fld_engine.engine.sources.listing import Listing, list_files
-from fld_engine.engine.sources.marks import Mark, regions_of
-from fld_engine.engine.sources.people import source_of
 from fld_engine.engine.sources.reader import NoParams
+from fld_engine.engine.sources.regions.frames import Exif
+from fld_engine.engine.sources.regions.marks import Mark, regions_of
 from fld_engine.schemas.errors import SourceError
 from fld_engine.schemas.kinds import Kind
 
@@ -41,7 +41,7 @@ class CvatIndex:
 
     def said(self, name: str, upright_wh: tuple[int, int], orientation: int) -> Iterator[Said]:
         """Shapes and tags of an image, in order."""
-        human, machine = source_of("", self.revision), source_of(MACHINE, self.revision)
+        human, machine = source_of(self.revision), source_of(self.revision, made_by=MACHINE)
         for place, picture in self.pictures[name]:
             marks = []
             for one in parse_shapes(picture, place, human, machine):

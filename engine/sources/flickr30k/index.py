@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from fld_engine.engine.data.hashing import sha256_hex
-from fld_engine.engine.sources.coco.frames import Exif, Frame
-from fld_engine.engine.sources.coco.places import place_of
+from fld_engine.engine.sources.authors import source_of
 from fld_engine.engine.sources.files import locate, read_ranges
 from fld_engine.engine.sources.flickr30k.parsing import NOT_VISUAL, Boxes, Sentence, parse_boxes, parse_sentence
-from fld_engine.engine.sources.framing import framed
-from fld_engine.engine.sources.item import MAX_TEXT_CHARS, PassedOver, Rejected, clean_span, clean_text, too_long
+from fld_engine.engine.sources.item import PassedOver, Rejected, too_long
 from fld_engine.engine.sources.labelled import Problem, Said, joint_revision
 from fld_engine.engine.sources.listing import Listing
+from fld_engine.engine.sources.regions.frames import Exif, Frame, framed
+from fld_engine.engine.sources.regions.place import place_of, xywh_of
+from fld_engine.engine.sources.texts import MAX_TEXT_CHARS, clean_span, clean_text
 from fld_engine.schemas.annotations import Phrase, PhraseRegion, Source, Text
 from fld_engine.schemas.errors import SourceError, TransportError
-from fld_engine.schemas.origins import Origin
 
 SENTENCES, BOXES = "Sentences", "Annotations"
 """Folders of both kinds of files."""
@@ -101,12 +101,12 @@ class Flickr30k:
     def said(self, name: str, upright_wh: tuple[int, int], orientation: int) -> Iterator[Said]:
         """Captions in order, with the phrases that have boxes; then what phrases and boxes are made nothing of."""
         image = _id(name)
-        source = Source(annotator=Origin.HUMAN, model=Origin.HUMAN, revision=self.revision)
+        source = source_of(self.revision)
         boxes, frame = yield from self._boxes(image, upright_wh, orientation)
         places: dict[str, list[PhraseRegion]] = {}
         for chain, found in boxes.boxes.items() if frame is not None else ():
-            for number, (x1, y1, x2, y2) in enumerate(found):
-                record, uri = {"bbox": [x1, y1, x2 - x1, y2 - y1]}, f"#annotation/{image}/{chain}/{number}"
+            for number, corners in enumerate(found):
+                record, uri = {"bbox": xywh_of(corners)}, f"#annotation/{image}/{chain}/{number}"
                 place = yield from place_of(record, uri, frame.wh, outline=None, what=chain)  # type: ignore[union-attr]
                 if place is not None:
                     region = PhraseRegion(box_xyxy=place.box_xyxy, score=1.0, source=source)
@@ -147,9 +147,9 @@ class Flickr30k:
             yield Rejected(uri=uri, reason="bad_record", detail=f"{BOXES}/{image}.xml: {error}", what="annotation")
             return nothing, None
         placed = [
-            (f"#annotation/{image}/{chain}/{number}", {"bbox": [x1, y1, x2 - x1, y2 - y1]})
+            (f"#annotation/{image}/{chain}/{number}", {"bbox": xywh_of(corners)})
             for chain, found in boxes.boxes.items()
-            for number, (x1, y1, x2, y2) in enumerate(found)
+            for number, corners in enumerate(found)
         ]
         frame = yield from framed(placed, boxes.image_wh, upright_wh, orientation, self.exif)
         return boxes, frame

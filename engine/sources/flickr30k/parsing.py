@@ -11,7 +11,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
+
+from fld_engine.engine.sources.xml import parse_xml, text_of
 
 NOT_VISUAL = "0"
 """Chain of phrases that mean nothing that can be seen."""
@@ -79,10 +81,7 @@ def parse_sentence(line: str) -> Sentence:
 
 def parse_boxes(data: bytes) -> Boxes:
     """An xml file. Raises `ValueError` where it cannot be read."""
-    try:
-        root = ElementTree.fromstring(data)
-    except (ElementTree.ParseError, LookupError) as error:
-        raise ValueError(f"it is no XML: {error}") from error
+    root = parse_xml(data)
     boxes: dict[str, list[Corners]] = {}
     scenes, without = set(), set()
     for found in root.findall("object"):
@@ -101,20 +100,20 @@ def parse_boxes(data: bytes) -> Boxes:
     return Boxes(wh, boxes, frozenset(scenes), frozenset(without))
 
 
-def _corners(box: ElementTree.Element) -> Corners:
+def _corners(box: Element) -> Corners:
     x1, y1, x2, y2 = (_number(box, name) - 1 for name in ("xmin", "ymin", "xmax", "ymax"))
     return x1, y1, x2, y2
 
 
-def _number(parent: ElementTree.Element, name: str) -> float:
+def _number(parent: Element, name: str) -> float:
     try:
         return float(parent.findtext(name, ""))
     except ValueError:
         raise ValueError(f"{name} of {parent.tag} is {parent.findtext(name)!r}, and no number") from None
 
 
-def _flag(parent: ElementTree.Element, name: str) -> bool:
-    return parent.findtext(name, "0").strip() not in ("", "0")
+def _flag(parent: Element, name: str) -> bool:
+    return text_of(parent, name) not in ("", "0")
 
 
 def _one_line(text: str) -> str:

@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from fld_engine.engine.sources.authors import source_of
 from fld_engine.engine.sources.classes import class_labels
-from fld_engine.engine.sources.coco.frames import Exif
 from fld_engine.engine.sources.files import read_whole
 from fld_engine.engine.sources.imagenet.truth import (
     GROUND_TRUTH,
@@ -25,8 +25,8 @@ from fld_engine.engine.sources.item import IMAGE_EXTENSIONS, Rejected, SourceSpe
 from fld_engine.engine.sources.label_files import after, digests_of, read_label_files
 from fld_engine.engine.sources.labelled import Problem, Said, joint_revision
 from fld_engine.engine.sources.listing import Listing, list_files
-from fld_engine.engine.sources.marks import regions_of
-from fld_engine.engine.sources.people import source_of
+from fld_engine.engine.sources.regions.frames import Exif
+from fld_engine.engine.sources.regions.marks import regions_of
 from fld_engine.engine.sources.voc.pictures import parse_picture
 from fld_engine.engine.sources.wordnet import class_name, is_wnid
 from fld_engine.schemas.annotations import Frozen, Label
@@ -60,12 +60,12 @@ class ImageNetIndex:
         truth = self.truths.get(stem_of(path))
         if truth is None or wnid_of(path):
             return class_labels(wnid_of(path))
-        return (Label(label=class_name(truth.wnid), score=1.0, source=source_of("", self.revision)),)
+        return (Label(label=class_name(truth.wnid), score=1.0, source=source_of(self.revision)),)
 
     def said(self, name: str, upright_wh: tuple[int, int], orientation: int) -> Iterator[Said]:
         """The class, then the boxes of the XML file, or where there is none those of a file of truth."""
         yield from self.labels(name)
-        stem, source = stem_of(name), source_of("", self.revision)
+        stem, source = stem_of(name), source_of(self.revision)
         path, data = self.xmls.get(stem, ("", b""))
         try:
             if path:

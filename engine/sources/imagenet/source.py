@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
-from fld_engine.engine.data.images import upright_frame
+from fld_engine.engine.data.images import ANY_IMAGE, upright_frame
 from fld_engine.engine.sources.imagenet.index import (
     ImageNetIndex,
     ImageNetParams,
@@ -27,7 +27,7 @@ from fld_engine.engine.sources.item import (
     SourceSpec,
     extension,
 )
-from fld_engine.engine.sources.labelled import ANY_IMAGE, chunks_of, read_labelled, unchanged
+from fld_engine.engine.sources.labelled import chunks_of, read_labelled, unchanged
 from fld_engine.engine.sources.listing import Listing, list_files
 from fld_engine.schemas.annotations import Annotations, Label, Region
 from fld_engine.schemas.errors import SourceError, UnreadableImage

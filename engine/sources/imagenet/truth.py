@@ -14,7 +14,9 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from fld_engine.engine.sources.marks import Mark, number, xywh_of
+from fld_engine.engine.sources.regions.marks import Mark
+from fld_engine.engine.sources.regions.place import xywh_of
+from fld_engine.engine.sources.values import finite
 from fld_engine.engine.sources.wordnet import class_name, is_wnid
 from fld_engine.schemas.annotations import Source
 
@@ -71,4 +73,4 @@ def parse_ground_truth(text: str, wnids: Sequence[str]) -> Iterator[tuple[str, T
 def marks_of(truth: Truth, uri: str, source: Source) -> Iterator[Mark]:
     """The boxes of an image. Raises `ValueError` for corners that are no numbers."""
     for index, (wnid, corners) in enumerate(truth.groups):
-        yield Mark(f"{uri}/{index}", class_name(wnid), {"bbox": xywh_of([number(side) for side in corners])}, source)
+        yield Mark(f"{uri}/{index}", class_name(wnid), {"bbox": xywh_of([finite(side) for side in corners])}, source)

@@ -12,14 +12,16 @@ from typing import Any
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from fld_engine.engine.sources.coco.places import Record, short
-from fld_engine.engine.sources.coco.rle import Bitmap
-from fld_engine.engine.sources.item import PassedOver, Rejected, clean_text
-from fld_engine.engine.sources.marks import Mark, number, record_of_bitmap, whole, xywh_of
+from fld_engine.engine.sources.item import PassedOver, Rejected
+from fld_engine.engine.sources.regions.marks import Mark, record_of_bitmap
+from fld_engine.engine.sources.regions.place import Record, short, xywh_of
+from fld_engine.engine.sources.regions.rle import Bitmap
+from fld_engine.engine.sources.texts import clean_text
+from fld_engine.engine.sources.values import finite, wh_of
 from fld_engine.schemas.annotations import Label, Source
 
-NOT_READ = ("circle", "line", "linestrip", "point", "points", "oriented_rectangle")
-"""Shapes that are no region: counted by name."""
+FORMS = ("polygon", "rectangle", "mask")
+"""Shapes that are read; circles, lines, points and turned rectangles are no region."""
 MAX_MASK_PIXELS = 100_000_000
 """A mask that says it has more is not decoded."""
 
@@ -37,8 +39,7 @@ def parse_json(data: bytes) -> Record:
 
 def stated_wh(tree: Record) -> tuple[int, int] | None:
     """The size of the image, `None` where it is not stated."""
-    wh = whole(tree.get("imageWidth")) or 0, whole(tree.get("imageHeight")) or 0
-    return wh if min(wh) > 0 else None
+    return wh_of(tree.get("imageWidth"), tree.get("imageHeight"))
 
 
 def parse_shapes(tree: Record, uri: str, source: Source) -> Iterator[Mark | Label | Rejected | PassedOver]:
@@ -68,10 +69,7 @@ def _shape(shape: Any, uri: str, source: Source) -> Iterator[Mark | Rejected | P
         yield Rejected(uri=uri, reason="bad_record", detail=f"{short(shape)} is no object", what="annotation")
         return
     name, form = clean_text(str(shape.get("label") or "")), shape.get("shape_type") or "polygon"
-    if form in NOT_READ:
-        yield PassedOver(uri=uri, reason=f"{form}_not_read", detail=name, what="annotation")
-        return
-    if form not in ("polygon", "rectangle", "mask"):
+    if form not in FORMS:
         yield PassedOver(uri=uri, reason="form_not_read", detail=f"shape_type {short(form)}", what="annotation")
         return
     if not name:
@@ -93,7 +91,7 @@ def _shape(shape: Any, uri: str, source: Source) -> Iterator[Mark | Rejected | P
 
 def _record(form: str, shape: Record) -> dict[str, Any]:
     """COCO's fields of a shape. Raises `ValueError`, `TypeError`, `OSError`."""
-    points = [(number(x), number(y)) for x, y in shape["points"]] if "points" in shape else []
+    points = [(finite(x), finite(y)) for x, y in shape["points"]] if "points" in shape else []
     if form == "polygon":
         return {"segmentation": [[value for point in points for value in point]]}
     if len(points) < 2:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import ClassVar
 
-from fld_engine.engine.sources.coco.frames import Exif
+from fld_engine.engine.sources.authors import source_of
 from fld_engine.engine.sources.heads import labelme_files
 from fld_engine.engine.sources.item import ReadItem, Rejected, SourceChunk, SourceSpec
 from fld_engine.engine.sources.label_files import digests_of, image_of, read_label_files, stems_of
@@ -17,9 +17,9 @@ from fld_engine.engine.sources.label_folder import images_listing, label_chunks
 from fld_engine.engine.sources.labelled import Problem, Said, joint_revision, read_labelled, unchanged
 from fld_engine.engine.sources.labelme.shapes import parse_json, parse_shapes, stated_wh
 from fld_engine.engine.sources.listing import Listing, list_files
-from fld_engine.engine.sources.marks import Mark, regions_of
-from fld_engine.engine.sources.people import source_of
 from fld_engine.engine.sources.reader import NoParams
+from fld_engine.engine.sources.regions.frames import Exif
+from fld_engine.engine.sources.regions.marks import Mark, regions_of
 from fld_engine.schemas.errors import SourceError
 from fld_engine.schemas.kinds import Kind
 
@@ -42,7 +42,7 @@ class LabelmeIndex:
         """Flags of an image as classes, then its shapes."""
         for path, data in self.files[name]:
             tree, marks = parse_json(data), []
-            for one in parse_shapes(tree, f"#annotation/{path}", source_of("", self.revision)):
+            for one in parse_shapes(tree, f"#annotation/{path}", source_of(self.revision)):
                 if isinstance(one, Mark):
                     marks.append(one)
                 else:

@@ -12,9 +12,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from fld_engine.engine.sources.coco.places import Record, short
-from fld_engine.engine.sources.item import PassedOver, Rejected, clean_text
-from fld_engine.engine.sources.marks import Mark, number, whole, xywh_of
+from fld_engine.engine.sources.item import PassedOver, Rejected
+from fld_engine.engine.sources.regions.marks import Mark
+from fld_engine.engine.sources.regions.place import Record, short, xywh_of
+from fld_engine.engine.sources.texts import clean_text
+from fld_engine.engine.sources.values import finite, whole
 from fld_engine.schemas.annotations import Source
 
 KNOWN = frozenset({"filename", "file_name", "height", "width", "detection", "grounding", "image_id", "dataset"})
@@ -55,12 +57,6 @@ def count_in(record: Record) -> int:
     return len(_list(record, "detection", "instances")) + boxes + ("grounding" in record)
 
 
-def stated_wh(record: Record) -> tuple[int, int] | None:
-    """The size of the image, `None` where it is not stated."""
-    wh = whole(record.get("width")) or 0, whole(record.get("height")) or 0
-    return wh if min(wh) > 0 else None
-
-
 def instances_of(
     record: Record, uri: str, names: Mapping[int, str], source: Source
 ) -> Iterator[Mark | Rejected | PassedOver]:
@@ -76,8 +72,8 @@ def instances_of(
         if not name:
             detail = f"label {short(found.get('label'))} has no category, and no name in the label map"
             yield Rejected(uri=place, reason="dangling_id", detail=detail, what="annotation")
-        elif isinstance(xywh, str):
-            yield Rejected(uri=place, reason="box_malformed", detail=f"{name!r}: {xywh}", what="annotation")
+        elif isinstance(xywh, tuple):
+            yield Rejected(uri=place, reason=xywh[0], detail=f"{name!r}: {xywh[1]}", what="annotation")
         else:
             score = found.get("score", 1.0)
             yield Mark(place, name, {"bbox": xywh}, source, float(score) if isinstance(score, int | float) else 1.0)
@@ -115,8 +111,8 @@ def groundings_of(record: Record, uri: str) -> tuple[str, list[tuple[str, Record
         for number_of_box, bbox in enumerate(_boxes(found.get("bbox"))):
             xywh = _xywh(bbox)
             at = f"{place}/box[{number_of_box}]"
-            if isinstance(xywh, str):
-                rejected.append(Rejected(uri=at, reason="box_malformed", detail=xywh, what="annotation"))
+            if isinstance(xywh, tuple):
+                rejected.append(Rejected(uri=at, reason=xywh[0], detail=xywh[1], what="annotation"))
             else:
                 records.append((at, {"bbox": xywh, "tokens_positive": spans, "score": found.get("score", 1.0)}))
     return caption, records, rejected
@@ -154,16 +150,16 @@ def _boxes(bbox: Any) -> list[Any]:
     return list(bbox) if nested else [bbox]
 
 
-def _xywh(corners: Any) -> list[float] | str:
-    """COCO's box of four corners, or why there is none."""
+def _xywh(corners: Any) -> list[float] | tuple[str, str]:
+    """COCO's box of four corners, or (reason, detail) why there is none."""
     try:
-        sides: Sequence[float] = [number(side) for side in corners]
+        sides: Sequence[float] = [finite(side) for side in corners]
     except (TypeError, ValueError) as error:
-        return f"bbox {short(corners)}: {error}"
+        return "box_malformed", f"bbox {short(corners)}: {error}"
     if len(sides) != 4:
-        return f"bbox {short(corners)} is not x1 y1 x2 y2"
+        return "box_malformed", f"bbox {short(corners)} is not x1 y1 x2 y2"
     if max(sides) <= 1:
-        return f"bbox {short(corners)} is in fractions of the image's size: write corners in pixels"
+        return "box_in_fractions", f"bbox {short(corners)}: write corners in pixels"
     return xywh_of(sides)
 
 

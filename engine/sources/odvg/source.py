@@ -9,16 +9,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import ClassVar
 
-from fld_engine.engine.sources.coco.authors import Author
-from fld_engine.engine.sources.coco.frames import Exif, Frame
+from fld_engine.engine.sources.authors import Author, source_of
 from fld_engine.engine.sources.coco.groundings import parse_grounded_caption
 from fld_engine.engine.sources.files import locate, open_streamed, read_whole
-from fld_engine.engine.sources.framing import framed
 from fld_engine.engine.sources.item import PassedOver, ReadItem, SourceChunk, SourceSpec
 from fld_engine.engine.sources.label_folder import NOT_LABELLED
 from fld_engine.engine.sources.labelled import Problem, Said, chunks_of, read_labelled, revision_of, unchanged
 from fld_engine.engine.sources.listing import Listing, list_files
-from fld_engine.engine.sources.marks import Mark, regions_of
 from fld_engine.engine.sources.odvg.lines import (
     KNOWN,
     count_in,
@@ -28,9 +25,10 @@ from fld_engine.engine.sources.odvg.lines import (
     name_of,
     parse_label_map,
     parse_line,
-    stated_wh,
 )
-from fld_engine.engine.sources.people import MadeBy, source_of
+from fld_engine.engine.sources.regions.frames import Exif, Frame, framed
+from fld_engine.engine.sources.regions.marks import Mark, regions_of
+from fld_engine.engine.sources.values import wh_of
 from fld_engine.schemas.annotations import Frozen, Text
 from fld_engine.schemas.errors import SourceError
 from fld_engine.schemas.kinds import Kind
@@ -39,12 +37,10 @@ from fld_engine.schemas.kinds import Kind
 class OdvgParams(Frozen):
     """How lines are read.
 
-    `label_map` is the URL of the json that names classes by number, for instances without a `category`. `made_by` is
-    the model whose predictions these are; its name stands on all that is read, but for captions.
+    `label_map` is the URL of the json that names classes by number, for instances without a `category`.
     """
 
     label_map: str = ""
-    made_by: MadeBy = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +60,10 @@ class OdvgIndex:
 
     def said(self, name: str, upright_wh: tuple[int, int], orientation: int) -> Iterator[Said]:
         """Boxes with a class, then the caption with its phrases, of each line about an image."""
-        source = source_of(self.made_by, self.revision)
+        source = source_of(self.revision, made_by=self.made_by)
         for number, line in self.lines[name]:
             record, uri = parse_line(line), f"#annotation/line/{number}"
-            wh = stated_wh(record)
+            wh = wh_of(record.get("width"), record.get("height"))
             if others := record.keys() - KNOWN:
                 yield PassedOver(uri=uri, reason="not_kept", detail=", ".join(sorted(others)), what="annotation")
             marks = []
@@ -90,12 +86,12 @@ class OdvgIndex:
 
 
 @lru_cache(maxsize=1)
-def load_index(url: str, exif: Exif, params: OdvgParams) -> OdvgIndex:
+def load_index(url: str, exif: Exif, made_by: str, params: OdvgParams) -> OdvgIndex:
     """The index of a source, made once in a process."""
-    return read_index(url, exif, params)
+    return read_index(url, exif, made_by, params)
 
 
-def read_index(url: str, exif: Exif, params: OdvgParams) -> OdvgIndex:
+def read_index(url: str, exif: Exif, made_by: str, params: OdvgParams) -> OdvgIndex:
     """Everything that a file says. Raises `SourceError` where no line is ODVG, or scores are nobody's."""
     lines: dict[str, list[tuple[int, str]]] = defaultdict(list)
     problems: list[Problem] = []
@@ -108,10 +104,10 @@ def read_index(url: str, exif: Exif, params: OdvgParams) -> OdvgIndex:
             except ValueError as error:
                 problems.append((f"#annotation/line/{number}", "bad_record", str(error)))
                 continue
-            if has_scores(record) and not params.made_by:
+            if has_scores(record) and not made_by:
                 raise SourceError(
-                    f"line {number} of {url} has scores, which are a model's: set params.made_by to its name, so that "
-                    "what it found is not taken for a person's"
+                    f"line {number} of {url} has scores, which are a model's: set made_by on the source to its "
+                    "name, so that what it found is not taken for a person's"
                 )
             lines[name_of(record)].append((number, line))
     if not lines:
@@ -122,7 +118,7 @@ def read_index(url: str, exif: Exif, params: OdvgParams) -> OdvgIndex:
     urls = [url, params.label_map] if params.label_map else [url]
     classes = _classes(params.label_map) if params.label_map else {}
     return OdvgIndex(
-        revision_of(urls), {k: tuple(v) for k, v in lines.items()}, classes, tuple(problems), exif, params.made_by
+        revision_of(urls), {k: tuple(v) for k, v in lines.items()}, classes, tuple(problems), exif, made_by
     )
 
 
@@ -140,7 +136,7 @@ class OdvgSource:
 
     Params = OdvgParams
     brings: ClassVar[frozenset[Kind]] = frozenset({"objects", "brief_texts", "groundings"})
-    uses: ClassVar[frozenset[str]] = frozenset({"images_url", "exif"})
+    uses: ClassVar[frozenset[str]] = frozenset({"images_url", "exif", "made_by"})
     expects = "ODVG lines (one .jsonl, given by its own URL)"
 
     def __init__(self, params: OdvgParams) -> None:
@@ -152,15 +148,16 @@ class OdvgSource:
 
     def chunks(self, spec: SourceSpec) -> Sequence[SourceChunk]:
         """Runs of about a thousand images by path."""
-        index = read_index(spec.url, spec.exif, self._params)
+        index = read_index(spec.url, spec.exif, spec.made_by, self._params)
         folder = spec.images_url or spec.url.rpartition("/")[0] or "."
         listing = list_files(folder, spec.name, allow_outside=spec.allow_outside)
         return chunks_of(spec, "odvg", index, listing, labels=self._inside(spec, listing), unnamed=NOT_LABELLED)
 
     def read(self, chunk: SourceChunk, max_bytes: int) -> Iterator[ReadItem]:
         """Images in order of their paths, each with what its lines say."""
-        index = load_index(chunk.spec.url, chunk.spec.exif, self._params)
-        yield from read_labelled(chunk, unchanged(index, chunk.revision, chunk.spec.url), max_bytes)
+        spec = chunk.spec
+        index = load_index(spec.url, spec.exif, spec.made_by, self._params)
+        yield from read_labelled(chunk, unchanged(index, chunk.revision, spec.url), max_bytes)
 
     def _inside(self, spec: SourceSpec, listing: Listing) -> set[str]:
         """Label files by their paths in the folder of images, where they lie there."""

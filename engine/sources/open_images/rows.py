@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from fld_engine.engine.sources.coco.places import place_of
-from fld_engine.engine.sources.item import PassedOver, Rejected, clean_text
+from fld_engine.engine.sources.authors import source_of
+from fld_engine.engine.sources.item import PassedOver, Rejected
 from fld_engine.engine.sources.open_images.columns import FACTS, FLAGS
-from fld_engine.engine.sources.relations import Thing, relation_text
+from fld_engine.engine.sources.regions.place import place_of
+from fld_engine.engine.sources.regions.relations import Thing, relation_text
+from fld_engine.engine.sources.texts import clean_text
 from fld_engine.schemas.annotations import Absence, Label, Mask, Polygon, Region, RegionText, Source, Text
-from fld_engine.schemas.origins import Origin
 
 Row = Mapping[str, Any]
 Wh = tuple[int, int]
@@ -46,10 +47,10 @@ def parse_label(row: Row, uri: str, classes: Mapping[str, str], revision: str) -
     score = row["Confidence"]
     if score is None or not 0 <= score <= 1:
         detail = f"Confidence {score}: expected a number from 0 to 1"
-        return Rejected(uri=uri, reason="bad_number", detail=detail, what="annotation")
+        return Rejected(uri=uri, reason="bad_score", detail=detail, what="annotation")
     if row["Source"] == "machine":
-        return Label(label=name, score=score, source=Source(annotator=MACHINE, model=MACHINE, revision=revision))
-    source = Source(annotator=Origin.HUMAN, model=Origin.HUMAN, revision=revision)
+        return Label(label=name, score=score, source=source_of(revision, made_by=MACHINE))
+    source = source_of(revision)
     return (
         Absence(label=name, score=1.0, source=source) if score == 0 else Label(label=name, score=score, source=source)
     )

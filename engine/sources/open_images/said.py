@@ -12,11 +12,9 @@ import numpy as np
 
 from fld_engine.engine.data.images import Format, ImageLimits, decode
 from fld_engine.engine.sources.archives import below
-from fld_engine.engine.sources.coco.frames import Exif, Frame
-from fld_engine.engine.sources.coco.places import hole_filled
-from fld_engine.engine.sources.coco.rle import mask_polygons, num_filled
+from fld_engine.engine.sources.authors import source_of
 from fld_engine.engine.sources.files import read_whole
-from fld_engine.engine.sources.item import MAX_TEXT_CHARS, PassedOver, Rejected, clean_text, too_long
+from fld_engine.engine.sources.item import PassedOver, Rejected, too_long
 from fld_engine.engine.sources.labelled import Problem, Said
 from fld_engine.engine.sources.open_images.index import UNREAD, Labels
 from fld_engine.engine.sources.open_images.rows import (
@@ -29,9 +27,12 @@ from fld_engine.engine.sources.open_images.rows import (
     parse_mask,
     parse_relation,
 )
+from fld_engine.engine.sources.regions.frames import Exif, Frame
+from fld_engine.engine.sources.regions.place import hole_filled
+from fld_engine.engine.sources.regions.rle import mask_polygons, num_filled
+from fld_engine.engine.sources.texts import MAX_TEXT_CHARS, clean_text
 from fld_engine.schemas.annotations import Mask, Polygon, Region, Source, Text
 from fld_engine.schemas.errors import TransportError, UnreadableImage
-from fld_engine.schemas.origins import Origin
 
 _MASKS = ImageLimits(max_pixels=2**28, max_bytes=2**28, formats=get_args(Format))
 SAID = ("boxes", "masks", "labels", "relations", "narratives")
@@ -58,7 +59,7 @@ class OpenImages:
 
     @property
     def source(self) -> Source:
-        return Source(annotator=Origin.HUMAN, model=Origin.HUMAN, revision=self.revision)
+        return source_of(self.revision)
 
     def count(self, name: str) -> int:
         image = id_of(name)

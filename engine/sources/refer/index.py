@@ -11,16 +11,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from fld_engine.engine.data.hashing import sha256_hex
-from fld_engine.engine.sources.coco.frames import Exif
 from fld_engine.engine.sources.coco.index import CocoIndex, read_index
 from fld_engine.engine.sources.coco.labels import CocoLabels
-from fld_engine.engine.sources.coco.places import Record, short
-from fld_engine.engine.sources.coco.values import id_key
 from fld_engine.engine.sources.files import read_whole
-from fld_engine.engine.sources.item import MAX_TEXT_CHARS, PassedOver, Rejected, clean_text, too_long
+from fld_engine.engine.sources.item import PassedOver, Rejected, too_long
 from fld_engine.engine.sources.labelled import Problem, Said, joint_revision
 from fld_engine.engine.sources.listing import Listing
 from fld_engine.engine.sources.refer.pickles import load_plain
+from fld_engine.engine.sources.regions.frames import Exif
+from fld_engine.engine.sources.regions.place import Record, short
+from fld_engine.engine.sources.texts import MAX_TEXT_CHARS, clean_text
+from fld_engine.engine.sources.values import id_key
 from fld_engine.schemas.errors import SourceError
 
 INSTANCES = "instances.json"

@@ -15,14 +15,15 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, NamedTuple
 
 from fld_engine.engine.sources.archives import below
-from fld_engine.engine.sources.coco.frames import Exif, Frame
+from fld_engine.engine.sources.authors import source_of
 from fld_engine.engine.sources.files import open_random
-from fld_engine.engine.sources.framing import framed, wh_of
 from fld_engine.engine.sources.hashed import Hashed
 from fld_engine.engine.sources.item import PassedOver
 from fld_engine.engine.sources.json_arrays import elements
 from fld_engine.engine.sources.labelled import Problem, Said, joint_revision
 from fld_engine.engine.sources.listing import Listing
+from fld_engine.engine.sources.regions.frames import Exif, Frame, framed
+from fld_engine.engine.sources.values import wh_of
 from fld_engine.engine.sources.visual_genome.parsing import (
     Record,
     id_of,
@@ -31,9 +32,8 @@ from fld_engine.engine.sources.visual_genome.parsing import (
     parse_relationship,
     xywh_of,
 )
-from fld_engine.schemas.annotations import Region, Source, Text
+from fld_engine.schemas.annotations import Region, Text
 from fld_engine.schemas.errors import SourceError
-from fld_engine.schemas.origins import Origin
 
 IMAGES = "image_data.json"
 LISTS = {
@@ -167,7 +167,7 @@ class VisualGenome:
         yield from self._counted(lists, f"#annotations of {image}", counts_relations=frame is None)
 
     def _in_frame(self, lists: Mapping[str, Sequence[Record]], frame: Frame) -> Iterator[Said]:
-        source = Source(annotator=Origin.HUMAN, model=Origin.HUMAN, revision=self.revision)
+        source = source_of(self.revision)
         for key, parse in (("objects", parse_object), ("regions", parse_description)):
             for one in lists[key]:
                 for found in parse(one, f"#annotation/{key}/{id_of(one, f'{key[:-1]}_id')}", frame.wh, source):

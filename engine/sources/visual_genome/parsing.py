@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from fld_engine.engine.sources.coco.places import place_of, short
-from fld_engine.engine.sources.item import MAX_TEXT_CHARS, PassedOver, Rejected, clean_text, too_long
-from fld_engine.engine.sources.relations import Thing, relation_text
+from fld_engine.engine.sources.item import PassedOver, Rejected, too_long
+from fld_engine.engine.sources.regions.place import place_of, short
+from fld_engine.engine.sources.regions.relations import Thing, relation_text
+from fld_engine.engine.sources.texts import MAX_TEXT_CHARS, clean_text
 from fld_engine.schemas.annotations import Region, RegionText, Source, Text
 
 Record = Mapping[str, Any]
@@ -42,7 +43,7 @@ def parse_object(record: Record, uri: str, image_wh: Wh, source: Source) -> Iter
     names = names_of(record)
     if not names:
         detail = f"names {short(record.get('names', record.get('name')))}"
-        yield Rejected(uri=uri, reason="bad_text", detail=detail, what="annotation")
+        yield Rejected(uri=uri, reason="no_class", detail=detail, what="annotation")
         return
     texts = [RegionText(kind="phrase", text=name, score=1.0, source=source) for name in names]
     yield from _region(record, uri, image_wh, texts, source)

@@ -8,25 +8,38 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 from fld_engine.engine.data.hashing import sha256_hex
-from fld_engine.engine.sources.coco.frames import Exif
-from fld_engine.engine.sources.item import PassedOver, Rejected, SourceSpec, clean_text
+from fld_engine.engine.sources.authors import source_of
+from fld_engine.engine.sources.item import PassedOver, Rejected, SourceSpec
 from fld_engine.engine.sources.label_files import after, digests_of, image_of, read_label_files, stems_of
 from fld_engine.engine.sources.label_folder import images_listing
 from fld_engine.engine.sources.labelled import Problem, Said, joint_revision
 from fld_engine.engine.sources.listing import Listing, list_files
-from fld_engine.engine.sources.marks import regions_of
-from fld_engine.engine.sources.voc.pictures import Picture, parse_picture
-from fld_engine.engine.sources.voc.settings import VocParams
-from fld_engine.schemas.annotations import Absence, Label, Source
-from fld_engine.schemas.origins import Origin
+from fld_engine.engine.sources.regions.frames import Exif
+from fld_engine.engine.sources.regions.marks import regions_of
+from fld_engine.engine.sources.texts import clean_text
+from fld_engine.engine.sources.voc.pictures import Corners, Picture, parse_picture
+from fld_engine.schemas.annotations import Absence, Frozen, Label, Source
 
 ANNOTATIONS, IMAGES, LISTS = "Annotations", "JPEGImages", "ImageSets/Main"
 _LISTED = re.compile(r'"?(?P<name>.+?)"?(?:\s+(?P<said>-1|0|1))?')
 _CLASS = re.compile(r"(?P<label>.+)_(?P<set>[^_]+)")
 Listed = Mapping[str, str]
 """Class → `1`, `-1` or `0`, of one image; the empty class stands for a list of images alone."""
+
+
+class VocParams(Frozen):
+    """How XML files are read.
+
+    `corners`: `pixels` are numbers from 1 of the first and the last pixel of a box, as the releases of the challenge
+    have them, `edges` coordinates from 0 of its edges, as labelImg, CVAT and Roboflow write them; empty: by whether a
+    file names `The VOC… Database`. `difficult`: whether objects that are marked so become regions.
+    """
+
+    corners: Corners = ""
+    difficult: Literal["keep", "drop"] = "keep"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +60,7 @@ class VocIndex:
 
     @property
     def source(self) -> Source:
-        return Source(annotator=Origin.HUMAN, model=Origin.HUMAN, revision=self.revision)
+        return source_of(self.revision)
 
     def said(self, name: str, upright_wh: tuple[int, int], orientation: int) -> Iterator[Said]:
         """Everything that XML files say, then the classes of lists, by name."""

@@ -1,4 +1,4 @@
-"""Pascal VOC: an XML file for each image, and lists of images that say of a class whether it is on them.
+"""Pascal VOC: an XML file for each image.
 
 Corners are pixel numbers from 1 in the releases of the challenge, whose last pixel belongs to the box (devkit of VOC
 2012, section 4.2): `xmin` 1 is the picture's left edge. labelImg, CVAT and Roboflow write edges instead.
@@ -12,10 +12,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from xml.etree.ElementTree import Element
 
-from fld_engine.engine.sources.item import PassedOver, Rejected, clean_text
-from fld_engine.engine.sources.marks import Mark, number, whole, xywh_of
+from fld_engine.engine.sources.item import PassedOver, Rejected
+from fld_engine.engine.sources.regions.marks import Mark
+from fld_engine.engine.sources.regions.place import xywh_of
+from fld_engine.engine.sources.texts import clean_text
+from fld_engine.engine.sources.values import finite, wh_of
 from fld_engine.engine.sources.xml import parse_xml, text_of
-from fld_engine.schemas.annotations import Absence, Label, Source
+from fld_engine.schemas.annotations import Source
 
 Corners = Literal["", "edges", "pixels"]
 FLAGS = ("difficult", "truncated", "occluded")
@@ -41,7 +44,7 @@ def parse_picture(data: bytes, uri: str, source: Source, corners: Corners, *, di
     if tree.tag != "annotation":
         raise ValueError(f"its root is <{tree.tag}>, expected <annotation>")
     pixels = corners == "pixels" or (not corners and _of_the_challenge(tree))
-    wh = whole(text_of(tree, "size/width")) or 0, whole(text_of(tree, "size/height")) or 0
+    wh = wh_of(text_of(tree, "size/width"), text_of(tree, "size/height"))
     marks: list[Mark] = []
     others: list[Rejected | PassedOver] = []
     for index, found in enumerate(tree.iterfind("object")):
@@ -51,27 +54,7 @@ def parse_picture(data: bytes, uri: str, source: Source, corners: Corners, *, di
             else:
                 others.append(one)
     name = text_of(tree, "filename") or posixpath.basename(text_of(tree, "path").replace("\\", "/"))
-    return Picture(name, wh if min(wh) > 0 else None, tuple(marks), tuple(others))
-
-
-def parse_class_list(
-    text: str, label: str, uri: str, source: Source
-) -> Iterator[tuple[str, Label | Absence | PassedOver | Rejected]]:
-    """(image, what is said of it) for the lines of `ImageSets/Main/CLASS_SET.txt`: 1, -1, or 0 for difficult ones."""
-    for line_number, line in enumerate(text.splitlines(), 1):
-        name, _, said = line.strip().partition(" ")
-        said, place = said.strip(), f"{uri}#line/{line_number}"
-        if not name:
-            continue
-        if said == "1":
-            yield name, Label(label=label, score=1.0, source=source)
-        elif said == "-1":
-            yield name, Absence(label=label, score=1.0, source=source)
-        elif said == "0":
-            yield name, PassedOver(uri=place, reason="difficult", what="annotation")
-        else:
-            detail = f"{said!r}: expected 1, -1 or 0 after the name of an image"
-            yield name, Rejected(uri=place, reason="bad_record", detail=detail, what="annotation")
+    return Picture(name, wh, tuple(marks), tuple(others))
 
 
 def _of_the_challenge(tree: Element) -> bool:
@@ -111,14 +94,14 @@ def _mark(found: Element, uri: str, name: str, source: Source, pixels: bool) -> 
     """Where an object is, or why that is not read."""
     if found.find("robndbox") is not None:
         detail = "robndbox, a box that is turned: save it as a polygon, or as the box around it"
-        return Rejected(uri=uri, reason="rotated_box", detail=detail, what="annotation")
+        return Rejected(uri=uri, reason="box_rotated", detail=detail, what="annotation")
     if not name:
         return Rejected(uri=uri, reason="no_class", detail="its name is empty", what="annotation")
     record: dict[str, Any] = {}
     try:
         box, outline = found.find("bndbox"), found.find("polygon")
         if box is not None:
-            x1, y1, x2, y2 = (number(text_of(box, side)) for side in ("xmin", "ymin", "xmax", "ymax"))
+            x1, y1, x2, y2 = (finite(text_of(box, side)) for side in ("xmin", "ymin", "xmax", "ymax"))
             record["bbox"] = xywh_of((x1 - 1, y1 - 1, x2, y2) if pixels else (x1, y1, x2, y2))
         if outline is not None:
             # the middle of pixel 1 is half a pixel from the edge
@@ -143,9 +126,9 @@ def _corners(outline: Element) -> list[float]:
     """`x1 y1 x2 y2 …` of Roboflow's `<x1>`, `<y1>` or of LabelMe's `<pt><x>`, `<pt><y>`. Raises `ValueError`."""
     points = outline.findall("pt")
     if points:
-        return [number(text_of(point, axis)) for point in points for axis in ("x", "y")]
+        return [finite(text_of(point, axis)) for point in points for axis in ("x", "y")]
     count = sum(1 for one in outline if one.tag.startswith("x"))
-    return [number(text_of(outline, f"{axis}{index}")) for index in range(1, count + 1) for axis in ("x", "y")]
+    return [finite(text_of(outline, f"{axis}{index}")) for index in range(1, count + 1) for axis in ("x", "y")]
 
 
 def _is_set(found: Element, flag: str) -> bool:

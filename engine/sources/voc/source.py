@@ -10,8 +10,7 @@ from fld_engine.engine.sources.label_files import after
 from fld_engine.engine.sources.label_folder import images_listing, label_chunks
 from fld_engine.engine.sources.labelled import read_labelled, unchanged
 from fld_engine.engine.sources.listing import Listing, list_files
-from fld_engine.engine.sources.voc.index import list_files_of, load_index, read_index, xml_files
-from fld_engine.engine.sources.voc.settings import VocParams
+from fld_engine.engine.sources.voc.index import VocParams, list_files_of, load_index, read_index, xml_files
 from fld_engine.schemas.errors import SourceError
 from fld_engine.schemas.kinds import Kind
 

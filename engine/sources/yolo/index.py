@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from fld_engine.engine.sources.coco.frames import Exif
+from fld_engine.engine.sources.authors import source_of
 from fld_engine.engine.sources.item import IMAGE_EXTENSIONS, Rejected, SourceSpec
 from fld_engine.engine.sources.label_files import after, digests_of, read_label_files, stems_of
 from fld_engine.engine.sources.label_folder import images_listing
 from fld_engine.engine.sources.labelled import Problem, Said, joint_revision
 from fld_engine.engine.sources.listing import Listing, list_files
-from fld_engine.engine.sources.marks import Mark, number, regions_of
 from fld_engine.engine.sources.names import Names
-from fld_engine.engine.sources.people import MadeBy, source_of
+from fld_engine.engine.sources.regions.frames import Exif
+from fld_engine.engine.sources.regions.marks import Mark, regions_of
+from fld_engine.engine.sources.values import finite
 from fld_engine.engine.sources.yolo.lines import (
     NAME_FILES,
     DataFile,
@@ -39,13 +40,11 @@ class YoloParams(Frozen):
 
     `task` says what lines are, where that is not certain from how many numbers they have: boxes (`detect`), polygons
     (`segment`), corners of turned boxes (`obb`), or boxes with keypoints (`pose`). `names` are the classes in the order
-    of their numbers, where no file beside the labels has them. `made_by` is the model whose predictions these are: its
-    name stands on all that is read, and a number after the last is its score.
+    of their numbers, where no file beside the labels has them.
     """
 
     task: Task | Literal[""] = ""
     names: tuple[str, ...] = ()
-    made_by: MadeBy = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +108,7 @@ def read_index(spec: SourceSpec, params: YoloParams, listing: Listing, images: L
     }
     widths = {len(line) for _, text in texts.values() for line in _lines_of(text) if _are_numbers(line)}
     try:
-        lines = how_written(widths, params.task, data.keypoints, scored=bool(params.made_by))
+        lines = how_written(widths, params.task, data.keypoints, scored=bool(spec.made_by))
     except ValueError as error:
         raise SourceError(f"source {spec.url} cannot be read as YOLO: {error}") from error
     revision = joint_revision(digests_of(contents))
@@ -122,7 +121,7 @@ def read_index(spec: SourceSpec, params: YoloParams, listing: Listing, images: L
         problems=tuple(problems),
         used=frozenset(contents) | frozenset(_lists(listing)),
         exif=spec.exif,
-        source=source_of(params.made_by, revision),
+        source=source_of(revision, made_by=spec.made_by),
     )
 
 
@@ -200,6 +199,6 @@ def _lines_of(text: str) -> list[list[str]]:
 
 def _are_numbers(values: list[str]) -> bool:
     try:
-        return bool([number(value) for value in values])
+        return bool([finite(value) for value in values])
     except ValueError:
         return False

@@ -13,8 +13,11 @@ from typing import Any, Literal
 
 import yaml
 
-from fld_engine.engine.sources.item import PassedOver, Rejected, clean_text
-from fld_engine.engine.sources.marks import Mark, number, whole, xywh_of
+from fld_engine.engine.sources.item import PassedOver, Rejected
+from fld_engine.engine.sources.regions.marks import Mark
+from fld_engine.engine.sources.regions.place import xywh_of
+from fld_engine.engine.sources.texts import clean_text
+from fld_engine.engine.sources.values import finite, whole
 from fld_engine.schemas.annotations import Source
 
 Task = Literal["detect", "segment", "obb", "pose"]
@@ -88,8 +91,8 @@ def how_written(
         return Lines("detect", scored)
     if set(widths) <= {SIDES, SIDES + 1} and not scored:
         raise ValueError(
-            "lines have a sixth number, the score of a model: set params.made_by to its name, so that its boxes are "
-            "not taken for a person's"
+            "lines have a sixth number, the score of a model: set made_by on the source to its name, so that its "
+            "boxes are not taken for a person's"
         )
     if all(width % 2 for width in plain) and min(plain) >= SIDES:
         if plain <= {SIDES, CORNERS}:
@@ -100,7 +103,7 @@ def how_written(
     counts = ", ".join(map(str, sorted(widths)))
     raise ValueError(
         f"lines have {counts} numbers, which no task alone explains: set params.task to one of detect, segment, obb, "
-        "pose, and params.made_by where the last number is the score of a model"
+        "pose, and made_by on the source where the last number is the score of a model"
     )
 
 
@@ -139,15 +142,16 @@ def _line(
         yield Rejected(uri=uri, reason="dangling_id", detail=detail, what="annotation")
         return
     try:
-        numbers = [number(value) for value in values[1:]]
+        numbers = [finite(value) for value in values[1:]]
         score = numbers.pop() if lines.scored else 1.0
         record, num_keypoints = _record(numbers, lines, image_wh)
     except (ValueError, IndexError) as error:
         yield Rejected(uri=uri, reason="box_malformed", detail=f"{name!r}: {error}", what="annotation")
         return
-    for reason, count in (("keypoints_not_read", num_keypoints), ("rotated_box_as_outline", lines.task == "obb")):
-        if count:
-            yield PassedOver(uri=uri, reason=reason, what="annotation", number=int(count))
+    if num_keypoints:
+        yield PassedOver(uri=uri, reason="form_not_read", detail="keypoints", what="annotation", number=num_keypoints)
+    if lines.task == "obb":
+        yield PassedOver(uri=uri, reason="box_rotated_as_outline", what="annotation")
     yield Mark(uri, name, record, source, score, score)
 
 

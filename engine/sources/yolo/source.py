@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 from fld_engine.engine.sources.item import IMAGE_EXTENSIONS, ReadItem, SourceChunk, SourceSpec
-from fld_engine.engine.sources.label_files import after, in_folders
+from fld_engine.engine.sources.label_files import after
 from fld_engine.engine.sources.label_folder import images_listing, label_chunks
 from fld_engine.engine.sources.labelled import read_labelled, unchanged
 from fld_engine.engine.sources.listing import Listing, list_files
@@ -27,7 +27,7 @@ class YoloSource:
 
     Params = YoloParams
     brings: ClassVar[frozenset[Kind]] = frozenset({"objects", "masks"})
-    uses: ClassVar[frozenset[str]] = frozenset({"images_url", "exif"})
+    uses: ClassVar[frozenset[str]] = frozenset({"images_url", "exif", "made_by"})
     claims: ClassVar[frozenset[str]] = frozenset({"folder"})
     expects = "YOLO (labels/*.txt beside images/, or .txt beside images with data.yaml, classes.txt or obj.names)"
 
@@ -42,7 +42,7 @@ class YoloSource:
         """
         has_names = bool(name_files(listing))
         if has_names and not listing.ending(IMAGE_EXTENSIONS):
-            return len(in_folders(listing, "txt", (LABELS,)))
+            return sum(1 for path, _ in listing.ending({"txt"}) if after(path, LABELS))
         images = {path for path, _ in listing.files}
         found = {image: path for image, (path, _) in label_files(listing, listing).items() if image in images}
         return sum(1 for path in found.values() if has_names or after(path, LABELS))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pyarrow as pa
 
@@ -28,6 +28,7 @@ from fld_engine.engine.stages.ingest.find_twins import find_twins
 from fld_engine.engine.stages.ingest.gone import Relisted, broken_files, looks_for_gone, relist
 from fld_engine.engine.stages.ingest.let_go import let_go_of_ingested
 from fld_engine.engine.stages.ingest.revise import FOUND
+from fld_engine.engine.stages.ingest.scanned import Scanned, new_images
 from fld_engine.engine.stages.ingest.scanning import NamedChunk, chunk_fingerprint, scan_chunks, task_of
 from fld_engine.engine.stages.ingest.tables import DeduplicateResult, GoneResult, ScanResult
 from fld_engine.engine.stages.ingest.tasks import DeduplicateBucket, PackPartition, RevisePartition
@@ -35,31 +36,6 @@ from fld_engine.schemas.errors import AccountingError, SourceError
 
 ROWS_PER_BUCKET = 4_000_000
 """Ids that one deduplication task holds; about 1 GB."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Scanned:
-    """Everything scanned in one ingest, in order."""
-
-    chunks: Sequence[NamedChunk]
-    results: Sequence[ScanResult]
-    quarantine: pa.Table
-    matches: Sequence[str]
-    table: pa.Table  # MATCHES of all buckets, by scan and row
-
-    @property
-    def scans(self) -> tuple[str, ...]:
-        return tuple(result.files["scan"].path for result in self.results)
-
-    def quarantined(self, what: str) -> dict[str, int]:
-        """Rejected images or annotations by reason."""
-        rows = self.quarantine.select(["what", "reason"]).to_pylist()
-        return dict(sorted(Counter(row["reason"] for row in rows if row["what"] == what).items()))
-
-    def known(self) -> Counter[int]:
-        """How many images of each scan were known."""
-        rows = zip(self.table["scan"].to_pylist(), self.table["status"].to_pylist(), strict=True)
-        return Counter(scan for scan, status in rows if status == "known")
 
 
 def listed_chunks(
@@ -109,7 +85,7 @@ def ingest(driver: Driver) -> IngestRecord | None:
     if not chunks:
         return None
     scanned = _deduplicate(driver, f"ingest/{number:06d}", chunks, results, read_partitions(journal))
-    new = _new_images(store, scanned)
+    new = new_images(store, scanned)
     if not new and not journal:
         reasons = scanned.quarantined("image")
         told = ", ".join(f"{reason} {number}" for reason, number in sorted(reasons.items())) or "nothing was there"
@@ -137,7 +113,7 @@ def _deduplicate(
     chunks: Sequence[NamedChunk],
     results: Sequence[ScanResult],
     earlier: Sequence[PartitionRecord],
-) -> _Scanned:
+) -> Scanned:
     store = driver.store
     scans = tuple(result.files["scan"].path for result in results)
     indexes = _indexes(earlier)
@@ -161,7 +137,7 @@ def _deduplicate(
     matches = sorted(result.file.path for _, result in made)
     table = pa.concat_tables([store.read_table(path) for path in matches])
     quarantine = pa.concat_tables([store.read_table(result.files["quarantine"].path) for result in results])
-    return _Scanned(chunks, results, quarantine, matches, table.sort_by([("scan", "ascending"), ("row", "ascending")]))
+    return Scanned(chunks, results, quarantine, matches, table.sort_by([("scan", "ascending"), ("row", "ascending")]))
 
 
 def _indexes(earlier: Sequence[PartitionRecord]) -> tuple[str, ...]:
@@ -173,28 +149,10 @@ def _num_buckets(results: Sequence[ScanResult], earlier: Sequence[PartitionRecor
     return 1 + num_rows // ROWS_PER_BUCKET
 
 
-def _new_images(store: Store, scanned: _Scanned) -> list[tuple[int, int, int]]:
-    """(scan, row, bytes) of every new image, in order."""
-    new: list[tuple[int, int, int]] = []
-    status = scanned.table["status"].to_pylist()
-    wanted: dict[int, list[int]] = {}
-    for scan, row, state in zip(
-        scanned.table["scan"].to_pylist(), scanned.table["row"].to_pylist(), status, strict=True
-    ):
-        if state == "new":
-            wanted.setdefault(scan, []).append(row)
-    for scan, rows in sorted(wanted.items()):
-        taken = store.read_table(scanned.results[scan].files["scan"].path, ["num_bytes"]).take(
-            pa.array(rows, pa.int64())
-        )
-        new += [(scan, row, size) for row, size in zip(rows, taken["num_bytes"].to_pylist(), strict=True)]
-    return new
-
-
 def _pack(
     driver: Driver,
     number: int,
-    scanned: _Scanned,
+    scanned: Scanned,
     new: Sequence[tuple[int, int, int]],
     earlier: Sequence[PartitionRecord],
 ) -> list[PartitionRecord]:
@@ -232,7 +190,7 @@ def _cuts(sizes: Sequence[int], config: RunConfig) -> Iterator[tuple[int, int]]:
 
 
 def _revise(
-    driver: Driver, number: int, scanned: _Scanned, relisted: Relisted, journal: Sequence[IngestRecord]
+    driver: Driver, number: int, scanned: Scanned, relisted: Relisted, journal: Sequence[IngestRecord]
 ) -> list[AdditionResult]:
     """What sources say otherwise now of images of earlier partitions."""
     earlier = read_partitions(journal)
@@ -275,7 +233,7 @@ def _revise(
 def _record(
     store: Store,
     journal: Sequence[IngestRecord],
-    scanned: _Scanned,
+    scanned: Scanned,
     partitions: Sequence[PartitionRecord],
     additions: Sequence[AdditionResult],
 ) -> IngestRecord:

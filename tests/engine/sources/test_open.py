@@ -122,10 +122,10 @@ def test_a_kind_that_is_not_installed_is_refused_by_the_config_with_its_path() -
     ("name", "given", "setting", "value", "purpose"),
     [
         ("x.json", {"kind": "coco"}, "caption_columns", ["re_caption"], "names columns of Parquet"),
-        ("photos", {"kind": "folder"}, "images_url", "elsewhere", "image folder of a COCO json"),
-        ("photos", {"kind": "folder"}, "exif", "raw", "what the boxes of a COCO json are of"),
+        ("photos", {"kind": "folder"}, "images_url", "elsewhere", "folder of images of label files"),
+        ("photos", {"kind": "folder"}, "exif", "raw", "which picture the boxes of label files are of"),
         ("x.parquet", {"kind": "parquet"}, "class_folders", False, "for folders of images"),
-        ("x.parquet", {"kind": "parquet"}, "images_url", "elsewhere", "image folder of a COCO json"),
+        ("x.parquet", {"kind": "parquet"}, "images_url", "elsewhere", "folder of images of label files"),
         ("x.json", {"kind": "coco"}, "uri_column", "url", "names a column of Parquet"),
     ],
 )

@@ -60,7 +60,7 @@ TEXTS: dict[str, tuple[str, bytes, list[str], dict[str, int]]] = {
         "1.json",
         b'{"caption": "a cup", "url": "x", "status": "success", "sha256": "0"}',
         ["a cup"],
-        {"key_not_read": 3},
+        {"not_kept": 3},
     ),
     "a json that is a list of texts": ("1.json", b'["a cup", "a pot"]', ["a cup", "a pot"], {}),
     "a json that is a number": ("1.json", b"7", [], {"form_not_read": 1}),
@@ -140,7 +140,13 @@ def test_boxes_that_are_no_boxes_of_the_picture_are_refused_with_their_form(tmp_
     write(tmp_path / "1.json", {"objects": found})
     items, reasons = scan(tmp_path)
     assert objects(items["1.jpg"]) == [("cup", (20, 30, 70, 70)), ("", (20, 30, 70, 70))]
-    assert reasons == {"box_form": 2, "class_without_name": 1, "predictions": 1, "box_outside": 1}
+    assert reasons == {
+        "box_form": 1,
+        "box_in_fractions": 1,
+        "class_without_name": 1,
+        "predictions": 1,
+        "box_outside": 1,
+    }
 
 
 def test_captions_can_be_named_by_path(tmp_path: Path) -> None:
@@ -178,4 +184,4 @@ def test_img2dataset_s_folders_are_no_classes_and_its_failures_are_counted(tmp_p
     items, reasons = scan(tmp_path)
     assert [captions(item) for item in items.values()] == [["box 0"], ["box 1"]]
     assert [labels(item) for item in items.values()] == [[], []]
-    assert reasons == {"failed_to_download": 1, "repeated": 2, "key_not_read": 2}
+    assert reasons == {"failed_to_download": 1, "repeated": 2, "not_kept": 2}

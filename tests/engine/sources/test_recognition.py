@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fld_engine.engine.sources.coco.rle import mask_polygons, num_filled
+from fld_engine.engine.sources.regions.rle import mask_polygons, num_filled
 from fld_engine.schemas.errors import SourceError
 from tests.engine.sources.layouts import objects, picture_at, scanned, write_all
 

@@ -15,8 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fld_engine.engine.sources.item import MAX_TEXT_CHARS, PassedOver, Rejected, SourceChunk, SourceItem, SourceSpec
+from fld_engine.engine.sources.item import PassedOver, Rejected, SourceChunk, SourceItem, SourceSpec
 from fld_engine.engine.sources.open import open_source, read_chunk, read_items
+from fld_engine.engine.sources.texts import MAX_TEXT_CHARS
 from fld_engine.schemas.errors import SourceError
 from tests.hostile import jpeg, photograph, tar_bytes, write_hostile_tar
 
@@ -192,7 +193,7 @@ def test_of_a_sample_with_several_pictures_each_is_an_image_and_what_tells_of_al
     (tmp_path / "x.tar").write_bytes(tar_bytes(members))
     found, reasons = said(tmp_path / "x.tar")
     assert found == {"1.left.jpg": [], "1.right.jpg": ["a cat from the right"], "3.v2.jpg": ["a cat"]}
-    assert reasons == {"of_several_images": 1, "another_picture": 1, "no_image": 1, "key_not_read": 1}
+    assert reasons == {"of_several_images": 1, "another_picture": 1, "no_image": 1, "not_kept": 1}
 
 
 @pytest.mark.parametrize("ending", ["tar.gz", "tgz", "tar.bz2", "tar.xz"])
@@ -220,7 +221,7 @@ def test_a_name_of_captions_that_is_given_stands_for_all_others(tmp_path: Path) 
     assert said(tmp_path / "x.tar")[0] == {"1.jpg": ["old"]}
     found, reasons = said(tmp_path / "x.tar", caption_columns=("re_caption",))
     assert found == {"1.jpg": ["new"]}
-    assert reasons == {"key_not_read": 2}
+    assert reasons == {"not_kept": 2}
 
 
 def test_addresses_that_img2dataset_could_not_fetch_are_counted_by_their_status(tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from fld_engine.engine.data.images import ImageLimits, decode, upright_frame
-from fld_engine.engine.sources.coco.frames import Frame
 from fld_engine.engine.sources.item import Rejected, SourceItem, SourceSpec
 from fld_engine.engine.sources.open import open_source, read_chunk
+from fld_engine.engine.sources.regions.frames import Frame
 from tests.hostile import ORIENTATION_TAG
 from tests.known_faults.pictures import as_bytes
 

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fld_engine.engine.sources.coco.authors import Author
+from fld_engine.engine.sources.authors import Author
 from fld_engine.engine.sources.coco.groundings import parse_grounded_caption
-from fld_engine.engine.sources.item import Rejected, SourceItem, clean_span, clean_text
+from fld_engine.engine.sources.item import Rejected, SourceItem
+from fld_engine.engine.sources.texts import clean_span, clean_text
 from fld_engine.schemas.annotations import Source, Text
 from tests.engine.sources.coco.test_source import scan
 from tests.hostile import jpeg

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from fld_engine.engine.sources.coco.values import Ids, id_key, number, numbers
 from fld_engine.engine.sources.item import PassedOver, Rejected, SourceItem, SourceSpec
 from fld_engine.engine.sources.open import open_source, read_chunk
+from fld_engine.engine.sources.values import Ids, id_key, number, numbers
 from fld_engine.schemas.errors import ConfigError, SourceError
 from tests.known_faults.field import AT, BT, A, B, Row, box, compressed, image, labels, write, write_pictures
 from tests.known_faults.pictures import WH
@@ -157,7 +157,7 @@ def test_panoptic_segments_and_keypoints_are_what_they_are(tmp_path: Path) -> No
     item, rejected, over = read(tmp_path, tree)
     assert objects(item) == [("cup", AT), ("cup", BT)]
     assert [label.label for label in item.annotations.labels] == ["sky"]
-    assert (rejected, [(o.reason, o.number) for o in over]) == ([], [("form_not_read", 2), ("keypoints", 1)])
+    assert (rejected, [(o.reason, o.number) for o in over]) == ([], [("form_not_read", 2), ("form_not_read", 1)])
 
 
 @pytest.mark.parametrize("categories", [["cup", "pot"], {"0": "cup", "1": "pot"}, {"0": {"name": "cup"}, "1": "pot"}])

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from pycocotools import mask as reference
 
-from fld_engine.engine.sources.coco.rle import decode_rle, mask_polygons
 from fld_engine.engine.sources.item import Rejected, SourceItem, SourceSpec
 from fld_engine.engine.sources.open import open_source, read_chunk
+from fld_engine.engine.sources.regions.rle import decode_rle, mask_polygons
 from fld_engine.schemas.errors import SourceError
 from tests.hostile import jpeg, rotated_jpeg, write_hostile_coco
 

@@ -60,7 +60,7 @@ def test_shapes_are_read_or_counted_by_name(tmp_path: Path) -> None:
     assert sorted(len(row["polygons"]) for row in root.rows("masks")) == [2, 2]
     assert classes_of(root) == [("a.jpg", "kitchen")]
     assert authors_of(root, "regions", "labels", "masks") == {"human"}
-    assert passed_over(root) == {"circle_not_read": 1, "point_not_read": 1}
+    assert passed_over(root) == {"form_not_read": 2}
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def test_a_file_of_lines_needs_no_kind(tmp_path: Path) -> None:
     ("what", "reason"),
     [
         ({"detection": {"instances": [{"bbox": AT, "label": 9}]}}, "dangling_id"),
-        ({"detection": {"instances": [{"bbox": [0.1, 0.2, 0.3, 0.4], "category": "cup"}]}}, "box_malformed"),
+        ({"detection": {"instances": [{"bbox": [0.1, 0.2, 0.3, 0.4], "category": "cup"}]}}, "box_in_fractions"),
         ({"detection": {"instances": [{"bbox": [1, 2, 3], "category": "cup"}]}}, "box_malformed"),
         ({"grounding": caption("a cup", {"bbox": AT, "phrase": "a pot"})}, "bad_span"),
         ({"grounding": caption("a cup", {"bbox": AT, "phrase": "a cup", "tokens_positive": [[0, 99]]})}, "bad_span"),
@@ -92,9 +92,9 @@ def test_scores_are_a_models(tmp_path: Path) -> None:
     write_pictures(tmp_path, "a.jpg")
     instances = {"instances": [{"bbox": AT, "category": "cup", "score": 0.5}]}
     write(tmp_path / "a.jsonl", line("a.jpg", detection=instances))
-    with pytest.raises(SourceError, match=r"params\.made_by"):
+    with pytest.raises(SourceError, match="set made_by on the source"):
         read_all(tmp_path / "a.jsonl")
-    (item,), _, _ = read_all(tmp_path / "a.jsonl", kind="odvg", params={"made_by": "gdino"})
+    (item,), _, _ = read_all(tmp_path / "a.jsonl", kind="odvg", made_by="gdino")
     (region,) = item.annotations.regions
     assert (region.score, region.source and region.source.annotator) == (0.5, "gdino")
 

@@ -135,7 +135,7 @@ def test_what_is_not_used_is_counted_by_reason(tmp_path: Path) -> None:
             (f"annotation/{ONE}/box/3", "box_empty"),
             (f"annotation/{ONE}/box/4", "box_malformed"),
             (f"annotation/{ONE}/mask/2", "bad_mask"),
-            (f"annotation/{ONE}/label/3", "bad_number"),
+            (f"annotation/{ONE}/label/3", "bad_score"),
             ("annotations of open_images_train_v6_localized_narratives-00000-of-00010.jsonl", "bad_record"),
             (f"{GONE}.jpg", "missing"),
         ]

@@ -102,7 +102,7 @@ def test_the_last_release_as_it_is_published(tmp_path: Path) -> None:
     ]
     assert not found.items["VG_100K/2.jpg"].annotations.regions
     assert sorted(found.rejected) == [
-        ("annotation/objects/13", "bad_text"),
+        ("annotation/objects/13", "no_class"),
         ("annotation/regions/1384", "box_empty"),
         ("annotation/regions/1385", "bad_text"),
         ("annotations of 99 in region_descriptions.json", "dangling_id"),

@@ -74,7 +74,7 @@ def test_labelimg_writes_edges_beside_the_images(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("drawn", "reason"),
     [
-        ("<object><name>cup</name><robndbox><cx>5</cx></robndbox></object>", "rotated_box"),
+        ("<object><name>cup</name><robndbox><cx>5</cx></robndbox></object>", "box_rotated"),
         ("<object><name/><bndbox><xmin>1</xmin></bndbox></object>", "no_class"),
         (box("cup", 5, 5, 5, 9), "box_empty"),
         (box("cup", 200, 5, 210, 9), "box_outside"),

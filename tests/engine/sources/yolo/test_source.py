@@ -77,22 +77,22 @@ def test_four_corners_are_what_the_task_says(tmp_path: Path, task: str, rotated:
     (item,), _, passed = read_all(folder, kind="yolo", params={"task": task})
     (region,) = item.annotations.regions
     assert (region.box_xyxy, len(region.masks)) == ((40, 30, 120, 90), 1)
-    assert [one.reason for one in passed] == ["rotated_box_as_outline"] * rotated
+    assert [one.reason for one in passed] == ["box_rotated_as_outline"] * rotated
 
 
 def test_the_box_of_a_pose_is_read_and_its_keypoints_are_counted(tmp_path: Path) -> None:
     root = ingested(tmp_path, {"url": str(one_line(tmp_path, POSE, data=f"{NAMES}kpt_shape: [2, 3]\n").name)})
     assert boxes_of(root) == [("images/a.jpg", "cup", (40, 30, 120, 90))]
-    assert passed_over(root) == {"keypoints_not_read": 2}
+    assert passed_over(root) == {"form_not_read": 2}
 
 
 def test_predictions_are_the_models_that_made_them_or_refused(tmp_path: Path) -> None:
     folder = one_line(tmp_path, f"{CUP} 0.25")
-    with pytest.raises(SourceError, match=r"params\.made_by"):
+    with pytest.raises(SourceError, match="set made_by on the source"):
         read_all(folder)
-    with pytest.raises(ConfigError, match="no machine's name"):
-        read_all(folder, kind="yolo", params={"made_by": "human"})
-    (item,), _, _ = read_all(folder, kind="yolo", params={"made_by": "yolo11x"})
+    with pytest.raises(ConfigError, match="a word of the engine"):
+        read_all(folder, kind="yolo", made_by="refinement")
+    (item,), _, _ = read_all(folder, kind="yolo", made_by="yolo11x")
     (region,) = item.annotations.regions
     assert (region.score, region.texts[0].score) == (0.25, 0.25)
     assert region.source is not None

@@ -1,24 +1,26 @@
-"""Which picture the places in a COCO json are of: the one that is shown, or the one that is stored.
+"""Which picture the places in label files are of: the one that is shown, or the one that is stored.
 
 EXIF may say that stored pixels are to be shown turned or mirrored. Some tools draw boxes on the picture as it is shown,
-others on the stored pixels, and both may write the width and height of the stored ones. So the json alone does not
+others on the stored pixels, and both may write the width and height of the stored ones. So the file alone does not
 say which; what can be told is told from boxes that only one of the two frames holds.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeGuard
 
 from fld_engine.engine.data.geometry import from_top_left
-from fld_engine.engine.sources.coco.annotations import OUTLINES
-from fld_engine.engine.sources.coco.places import Box, Record
+from fld_engine.engine.sources.item import Rejected
+from fld_engine.engine.sources.regions.place import OUTLINES, Box, Record
 from fld_engine.schemas.annotations import Mask, PhraseRegion, Region, Text
 
 Wh = tuple[int, int]
 Exif = Literal["", "applied", "raw"]
+Placed = tuple[str, Record]
+"""(URI of an annotation, a record with its `bbox` as COCO writes it)."""
 
 TOLERANCE_PX = 2.0
 """How far a box may reach beyond a frame that holds it: tools round, and people draw to the edge and over it."""
@@ -88,6 +90,26 @@ class Frame:
             return True
         width, height = (side + TOLERANCE_PX for side in self.wh)
         return min(box[:2]) >= -TOLERANCE_PX and box[2] <= width and box[3] <= height
+
+
+def framed(
+    places: Sequence[Placed], stated_wh: Wh | None, upright_wh: Wh, orientation: int, exif: Exif
+) -> Generator[Rejected, None, Frame | None]:
+    """The frame of places whose label file states a size, or none; `None` where each of them was rejected."""
+    stored_wh = upright_wh[::-1] if orientation >= 5 else upright_wh
+    if stated_wh not in (None, upright_wh, stored_wh):
+        detail = f"it is for {stated_wh} pixels, the upright image has {upright_wh}"
+        for uri, _ in places:
+            yield Rejected(uri=uri, reason="frame_mismatch", detail=detail, what="annotation")
+        return None
+    frame = frame_of([record for _, record in places], upright_wh, orientation, stated_wh or (None, None), exif)
+    for uri, record in places if frame is None else ():
+        detail = (
+            f"EXIF orientation {orientation} turns the stored {stored_wh} pixels to {upright_wh}, and "
+            f"{readings(record, upright_wh, orientation)}: set exif to applied or raw on the source"
+        )
+        yield Rejected(uri=uri, reason="frame_unknown", detail=detail, what="annotation")
+    return frame
 
 
 def frame_of(

@@ -1,7 +1,7 @@
 """What label files say is somewhere on an image, as regions of the upright picture.
 
 A layout turns each thing that it finds into a `Mark`, in pixels of the picture that its tool showed; which of the two
-pictures that is, where EXIF turns the stored one, is told from all marks of an image together (`coco.frames`).
+pictures that is, where EXIF turns the stored one, is told from all marks of an image together (`frames`).
 """
 
 from __future__ import annotations
@@ -13,11 +13,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from fld_engine.engine.sources.coco.frames import Exif
-from fld_engine.engine.sources.coco.places import Record, hole_filled, place_of, short
-from fld_engine.engine.sources.coco.rle import Bitmap, mask_polygons, num_filled
-from fld_engine.engine.sources.framing import framed
 from fld_engine.engine.sources.item import PassedOver, Rejected
+from fld_engine.engine.sources.regions.frames import Exif, framed
+from fld_engine.engine.sources.regions.place import Record, hole_filled, place_of, xywh_of
+from fld_engine.engine.sources.regions.rle import Bitmap, mask_polygons, num_filled
 from fld_engine.schemas.annotations import Mask, Region, RegionText, Source
 from fld_engine.schemas.origins import Origin
 
@@ -39,31 +38,6 @@ class Mark:
     source: Source
     score: float = 1.0
     mask_score: float = 1.0
-
-
-def xywh_of(corners: Sequence[float]) -> list[float]:
-    """COCO's x, y, width, height of x1 y1 x2 y2."""
-    x1, y1, x2, y2 = corners
-    return [x1, y1, x2 - x1, y2 - y1]
-
-
-def number(written: Any) -> float:
-    """A finite number, or one that is written as text. Raises `ValueError`."""
-    if isinstance(written, bool) or not isinstance(written, int | float | str):
-        raise ValueError(f"{short(written)} is no number")
-    value = float(written)
-    if not math.isfinite(value):
-        raise ValueError(f"{short(written)} is no finite number")
-    return value
-
-
-def whole(written: Any) -> int | None:
-    """A whole number, or one that is written as text; `None` for anything else."""
-    try:
-        value = number(written)
-    except ValueError:
-        return None
-    return int(value) if value == int(value) else None
 
 
 def corners_rotated(centre_xy: tuple[float, float], wh: tuple[float, float], degrees: float) -> list[float]:

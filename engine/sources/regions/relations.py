@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from fld_engine.engine.sources.coco.places import place_of
-from fld_engine.engine.sources.item import Rejected, clean_text
+from fld_engine.engine.sources.item import Rejected
+from fld_engine.engine.sources.regions.place import place_of
+from fld_engine.engine.sources.texts import clean_text
 from fld_engine.schemas.annotations import Phrase, PhraseRegion, Source, Text
 
 

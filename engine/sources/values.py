@@ -1,4 +1,4 @@
-"""Values of a COCO json as tools write them: ids, numbers and flags that are text, floats or text of text.
+"""Values of label files as tools write them: ids, numbers and flags that are text, floats or text of text.
 
 What can mean one thing only is read as that. Anything else raises `ValueError`, or is none.
 """
@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from fld_engine.engine.sources.item import clean_text
+from fld_engine.engine.sources.texts import clean_text
 
 _WHOLE = re.compile(r"([+-]?\d{1,3}(?:,\d{3})+|[+-]?\d+)(?:\.0+)?")
 """A whole number as text, perhaps with commas between thousands or with a decimal that a table gave it."""
@@ -70,6 +70,23 @@ def number(value: Any) -> float:
     raise ValueError(f"{value!r} is not a number"[:120])
 
 
+def finite(value: Any) -> float:
+    """A number as `number` has it that is finite. Raises `ValueError`."""
+    found = number(value)
+    if not math.isfinite(found):
+        raise ValueError(f"{value!r} is no finite number")
+    return found
+
+
+def whole(value: Any) -> int | None:
+    """A whole number, or one that is written as text; `None` for anything else."""
+    try:
+        found = finite(value)
+    except ValueError:
+        return None
+    return int(found) if found.is_integer() else None
+
+
 def numbers(values: Any) -> list[float]:
     """A list of numbers, of texts that are numbers, or one text of both. Raises `ValueError`."""
     if isinstance(values, str):
@@ -90,11 +107,14 @@ def flag(value: Any) -> bool:
 
 def side(value: Any) -> int | None:
     """Width or height in pixels; `None` where it is not known, which some tools write as 0, -1 or text."""
-    try:
-        pixels = number(value)
-    except ValueError:
-        return None
-    return int(pixels) if math.isfinite(pixels) and pixels > 0 and pixels.is_integer() else None
+    pixels = whole(value)
+    return pixels if pixels is not None and pixels > 0 else None
+
+
+def wh_of(width: Any, height: Any) -> tuple[int, int] | None:
+    """The size that a file states for an image; `None` where either side is not known."""
+    sides = side(width), side(height)
+    return None if sides[0] is None or sides[1] is None else (sides[0], sides[1])
 
 
 def captions(value: Any) -> Iterator[str | None]:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fld_engine.engine.sources.coco.cutting import cut_to_frame
+from fld_engine.engine.sources.regions.cutting import cut_to_frame
 
 WH = (100, 80)
 

@@ -1,24 +1,28 @@
-"""Where a COCO annotation is: its box and its outline, in pixels of the upright image and cut to its frame."""
+"""Where an annotation is: its box and its outline, in pixels of the upright image and cut to its frame."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from fld_engine.engine.sources.coco.authors import Author
-from fld_engine.engine.sources.coco.cutting import cut_to_frame
-from fld_engine.engine.sources.coco.forms import REFUSED
-from fld_engine.engine.sources.coco.rle import Bitmap, decode_rle, mask_polygons
-from fld_engine.engine.sources.coco.rle import num_filled as count_filled
+from fld_engine.engine.sources.authors import Author
 from fld_engine.engine.sources.item import PassedOver, Rejected
+from fld_engine.engine.sources.regions.cutting import cut_to_frame
+from fld_engine.engine.sources.regions.rle import Bitmap, decode_rle, mask_polygons
+from fld_engine.engine.sources.regions.rle import num_filled as count_filled
 from fld_engine.schemas.annotations import Mask, Polygon
 
 Record = Mapping[str, Any]
 Box = tuple[float, float, float, float]
+
+REFUSED = "fld_refused"
+"""Key of an annotation whose place is not used: (reason, detail)."""
+OUTLINES = ("mask", "points", "polygon")
+"""Fields that hold the outline of a text as one list `[x1 y1 x2 y2 …]`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,12 @@ def place_of(
 def hole_filled(uri: str, num_pixels: int) -> PassedOver:
     detail = f"{num_pixels} pixels of the mask's holes are covered by its outlines"
     return PassedOver(uri=uri, reason="hole_filled", detail=detail, what="annotation")
+
+
+def xywh_of(corners: Sequence[float]) -> list[float]:
+    """COCO's x, y, width, height of x1 y1 x2 y2."""
+    x1, y1, x2, y2 = corners
+    return [x1, y1, x2 - x1, y2 - y1]
 
 
 def short(value: Any) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from fld_engine.engine.sources.marks import Mark, corners_rotated, number, regions_of, whole
+from fld_engine.engine.sources.regions.marks import Mark, corners_rotated, regions_of
+from fld_engine.engine.sources.values import finite, whole
 from fld_engine.schemas.annotations import Region, Source
 
 HUMAN = Source(annotator="human", model="human", revision="abc")
@@ -21,7 +22,7 @@ def test_a_whole_number_may_be_text(written: object, value: int | None) -> None:
 @pytest.mark.parametrize("written", ["nan", "inf", "", None, [1], False])
 def test_what_is_no_finite_number_is_refused(written: object) -> None:
     with pytest.raises(ValueError, match=r"no|could not"):
-        number(written)
+        finite(written)
 
 
 def test_a_quarter_turn_swaps_the_sides_of_a_box() -> None:

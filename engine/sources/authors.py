@@ -1,4 +1,4 @@
-"""Who made an annotation of a COCO json, and how sure they were: people, unless the json or the source says else."""
+"""Who made what label files say, and how sure they were: people, unless a file or `made_by` of the source says else."""
 
 from __future__ import annotations
 
@@ -6,12 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fld_engine.engine.sources.coco.values import number
+from fld_engine.engine.sources.values import number
 from fld_engine.schemas.annotations import Source
 from fld_engine.schemas.origins import ANNOTATOR_WORDS, Origin
 
 MAKERS = frozenset({Origin.HUMAN, Origin.WEB})
 """Words of origins that may stand as `made_by`."""
+
+
+def source_of(revision: str, *, made_by: str = "") -> Source:
+    """The author of what label files of a revision say: people where nobody is named."""
+    name = made_by or Origin.HUMAN
+    return Source(annotator=name, model=name, revision=revision)
+
+
+PEOPLE = source_of("")
+"""People who said something beside an image itself, in no label file of a revision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +53,7 @@ class Authors:
                 round=round_ if type(round_) is int and round_ >= 0 else 0,
             )
             return Author(source, score_of(record))
-        maker = self.made_by or Origin.HUMAN
-        source = Source(annotator=maker, model=maker, revision=self.revision)
-        return Author(source, score_of(record) if self.made_by else 1.0)
+        return Author(source_of(self.revision, made_by=self.made_by), score_of(record) if self.made_by else 1.0)
 
     def part(self, record: Any, whole: Author) -> Author:
         """The author of a part of an annotation, such as a text of a region: that of the whole where it names none."""
