@@ -34,10 +34,18 @@ class Networks:
         return ip.is_global and not ip.is_multicast and not ip.is_reserved
 
     def refuses(self, host: str) -> bool:
-        """Whether a host is written as an IP address that may not be asked; names are looked at once resolved."""
+        """Whether a host is written as an IP address that may not be asked; names are looked at once resolved.
+
+        Also as resolvers read one: `2130706433`, `0x7f.1` and `127.0.0.1.` are 127.0.0.1.
+        """
+        given = host.strip("[]").rstrip(".")
         try:
-            return not self.may_ask(host.strip("[]"))
+            return not self.may_ask(given)
         except ValueError:
+            pass
+        try:
+            return not self.may_ask(socket.inet_ntoa(socket.inet_aton(given)))
+        except (OSError, ValueError):
             return False
 
 
