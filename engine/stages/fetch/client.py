@@ -24,7 +24,8 @@ from yarl import URL
 from fld_engine.engine.data.images import format_of
 from fld_engine.engine.sources.fetch_settings import FetchSettings
 from fld_engine.engine.stages.fetch.answer import IN_MEMORY_BYTES, Answer, opted_out
-from fld_engine.engine.stages.fetch.reach import CheckedResolver, Networks, OptedOut, PrivateAddress
+from fld_engine.engine.stages.fetch.reach import Networks, OptedOut
+from fld_engine.engine.stages.fetch.resolver import CheckedResolver, PrivateAddress
 from fld_engine.engine.stages.fetch.unpack import Unpacking
 from fld_engine.schemas.masking import masked
 
@@ -59,7 +60,7 @@ class _HeaderFirst(ResponseHandler):
     not where they came apart: what a server that says too small a length is answered would depend on moments.
     """
 
-    def set_exception(self, exc: type[BaseException] | BaseException, exc_cause: BaseException = _NO_CAUSE) -> None:
+    def set_exception(self, exc: BaseException, exc_cause: BaseException = _NO_CAUSE) -> None:
         """Also whoever reads a body learns that it is broken, and waits no longer for the rest of it."""
         if self._payload is not None and not self._payload.is_eof():
             self._payload.set_exception(aiohttp.ClientPayloadError("the body is no HTTP"))
