@@ -101,13 +101,12 @@ class _Rows:
             known += [name for name in some if name and name not in known]
 
 
-def look_into_list(spec: SourceSpec, *, rows: int, seconds: float) -> SourceLook:
+def look_into_list(spec: SourceSpec, *, rows: int, seconds: float, is_fetched: bool) -> SourceLook:
     """Look into a list of addresses: at most so many of its rows, for about so long; at least some of the first file.
 
-    Raises what fetching it would: `SourceError` where there is no list, or none with a column of addresses.
+    `is_fetched` says whether its source asks for that. Raises what fetching it would: `SourceError` where there is no list, or none with a column of addresses.
     """
-    fetch = fetching(spec)
-    given = fetch or FetchSettings()
+    given = fetching(spec) or FetchSettings()
     listing, files = listed_now(FetchedList(spec, given))
     found = _Rows(spec, Networks(given.allow_networks), opted_out_hosts(given))
     parts = sorted({round(i * (len(files) - 1) / (PARTS - 1)) for i in range(PARTS)})
@@ -139,7 +138,7 @@ def look_into_list(spec: SourceSpec, *, rows: int, seconds: float) -> SourceLook
         hosts=dict(found.hosts.most_common(NUM_HOSTS)),
         num_hosts=len(found.hosts),
         repeated=found.repeated,
-        is_fetched=fetch is not None,
+        is_fetched=is_fetched,
     )
 
 

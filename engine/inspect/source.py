@@ -44,7 +44,8 @@ def look_into(spec: SourceSpec, limits: ImageLimits, *, images: int = 200, secon
             if (listed := recognised_list(spec)) is None:
                 raise
     assert listed is not None, "looked at above"
-    return look_into_list(listed, rows=images * ROWS_PER_IMAGE, seconds=seconds)
+    rows, is_fetched = images * ROWS_PER_IMAGE, fetching(spec) is not None
+    return look_into_list(listed, rows=rows, seconds=seconds, is_fetched=is_fetched)
 
 
 def _look_into(
