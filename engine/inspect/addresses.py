@@ -104,7 +104,8 @@ class _Rows:
 def look_into_list(spec: SourceSpec, *, rows: int, seconds: float, is_fetched: bool) -> SourceLook:
     """Look into a list of addresses: at most so many of its rows, for about so long.
 
-    At least some of the first file are looked at. `is_fetched` says whether its source asks for that. Raises what fetching it would: `SourceError` where there is no list, or none with a column of addresses.
+    At least some of the first file are looked at. `is_fetched` says whether its source asks for that. Raises what
+    fetching it would: `SourceError` where there is no list, or none with a column of addresses.
     """
     given = fetching(spec) or FetchSettings()
     listing, files = listed_now(FetchedList(spec, given))
