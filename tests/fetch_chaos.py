@@ -18,9 +18,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.fetching import FRIENDLY, HOSTILE, REPOSITORY, TRIES, addresses, asked, digests, hostile_web
+from tests.fetching import FRIENDLY, HOSTILE, REPOSITORY, TRIED_AGAIN, TRIES, addresses, asked, digests, hostile_web
 
-TRIED_AGAIN = {"status/500", "shorter", "reset", "once"}
 IN_FLIGHT = 64
 
 

@@ -34,10 +34,12 @@ HOSTILE = {
     "metadata": "private_address", "scheme": "bad_address", "nowhere": "bad_address", "noai": "opted_out",
     "declared": "too_large", "bomb": "too_large", "brotli": "unknown_encoding", "noise": "bad_answer",
     "shorter": "incomplete", "endless": "too_large", "reset": "connection",
+    "cut": "incomplete", "garbled": "incomplete",
 }  # fmt: skip
 """What a server does → the reason of its row."""
-FRIENDLY = ("ok", "once", "redirect", "otherbot", "packed", "longer")
+FRIENDLY = ("ok", "once", "redirect", "otherbot", "packed", "longer", "members")
 """What else servers do, and an image comes of it."""
+TRIED_AGAIN = {"status/500", "shorter", "reset", "once", "cut", "garbled"}
 
 
 @contextmanager

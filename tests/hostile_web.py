@@ -89,6 +89,16 @@ def answer(path: str, times: int, port: int) -> bytes | None:
         case "packed":
             packed = gzip.compress(data)
             return head(200, len(packed), "Content-Encoding: gzip") + packed
+        case "members":
+            packed = gzip.compress(data[:300]) + gzip.compress(data[300:])
+            return head(200, len(packed), "Content-Encoding: gzip") + packed
+        case "cut":  # what is packed ends before its end, where the answer does not
+            packed = gzip.compress(data)[:-100]
+            return head(200, len(packed), "Content-Encoding: gzip") + packed
+        case "garbled":
+            return head(200, None, "Transfer-Encoding: chunked", "Connection: close") + b"7\r\n" + data + b"\r\nzz\r\n"
+        case "busy":
+            return head(429, 0, "Retry-After: 0.1")
         case "brotli":
             return head(200, len(data), "Content-Encoding: br") + data
         case "longer":  # says less than it sends

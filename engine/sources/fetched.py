@@ -216,7 +216,7 @@ class FetchedSource:
             yield from _not_fetched(table["reason"].to_pylist(), chunk.uri(path))
         mine = table.filter([name == path for name in table["tar"].to_pylist()])
         captions = list(zip(*(text_values(mine[name].combine_chunks()) for name in record.captions), strict=True))
-        licences = _licences(mine)
+        licences = licences_of(mine)
         with open_streamed(chunk.url(path), tar.file_bytes) as stream:
             for number, row in enumerate(mine.select(["member", "offset", "num_bytes"]).to_pylist()):
                 uri = f"{chunk.uri(path)}!{row['member']}"
@@ -234,7 +234,7 @@ class FetchedSource:
                 yield item, data
 
 
-def _licences(table: pa.Table) -> list[str]:
+def licences_of(table: pa.Table) -> list[str]:
     """What the list says of the licence of each image, empty where it says nothing: LAION writes a question mark."""
     name = next((name for name in LICENCE_COLUMNS if name in table.column_names), None)
     values = text_values(table[name].combine_chunks()) if name else [None] * table.num_rows

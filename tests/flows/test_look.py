@@ -30,3 +30,13 @@ def test_a_setting_that_no_source_has_is_refused_by_its_name(tmp_path: Path) -> 
     told = CliRunner().invoke(app, ["inspect", str(tmp_path), "--set", "images_ulr=x"])
     assert told.exit_code != 0
     assert "images_ulr" in str(told.exception)
+
+
+def test_a_list_of_addresses_is_told_in_its_own_words(tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("http://a.org/1.jpg\nhttp://u:secret@b.org/2.jpg\nhttp://127.0.0.1/3.jpg\n")
+    told = CliRunner().invoke(app, ["inspect", str(tmp_path / "list.txt"), "--set", "fetch=true"])
+    assert told.exit_code == 0, told.output
+    assert "addresses, 3 addresses in 1 files" in told.output
+    assert "columns: address: url" in told.output
+    assert "private_address 1" in told.output
+    assert "secret" not in told.output

@@ -44,12 +44,21 @@ def form_of(path: str) -> tuple[Form | None, str]:
 
 
 def tables(
-    url: str, num_bytes: int | None, form: Form, packed: str, *, names: Sequence[str], num_rows: int
+    url: str,
+    num_bytes: int | None,
+    form: Form,
+    packed: str,
+    *,
+    names: Sequence[str],
+    num_rows: int,
+    had: Callable[[int], None] | None = None,
 ) -> Iterator[pa.Table]:
     """The rows of a list in tables of `num_rows`, the last of fewer; text, but in Parquet what it holds.
 
     `names` are those of the columns of a TSV without a header; without them, the first row is a header unless it has an
-    address itself. Raises `SourceError` for a file that is none of its kind, `TransportError`.
+    address itself. `had` is told, before each table of text, how many bytes of the file were read.
+
+    Raises `SourceError` for a file that is none of its kind, `TransportError`.
     """
     try:
         if form == "parquet":
@@ -57,7 +66,10 @@ def tables(
             return
         with open_streamed(url, num_bytes) as stream:
             unpacked = PACKED[packed](stream) if packed else stream
-            yield from _cut(_of_text(unpacked, form, names), num_rows)
+            for table in _cut(_of_text(unpacked, form, names), num_rows):
+                if had is not None:
+                    had(stream.tell())
+                yield table
     except (EOFError, gzip.BadGzipFile, lzma.LZMAError, pa.ArrowException, ValueError, csv.Error) as error:
         raise SourceError(f"list {url} cannot be read as {form}: {error}; mend it, or state its kind") from error
 

@@ -17,6 +17,11 @@ TRIED_AGAIN = re.compile(r"timeout|dns_now|connection|incomplete|status_(408|425
 
 _HOST = re.compile(r"\s*https?://(?:[^/?#@]*@)?(\[[^]]*\]|[^/?#:]+)", re.IGNORECASE)
 
+_ADDRESS = re.compile(r"\s*(https?)://([^/?#]*@)?([^/?#]*)([^#]*)", re.IGNORECASE)
+_CRAWLER = re.compile(r"\s*([\w.*+-]+)\s*:")
+_WITH_VALUE = re.compile(r"unavailable_after|max-")
+"""Directives of X-Robots-Tag that have values, and are no names of crawlers."""
+
 Body = SpooledTemporaryFile[bytes]
 
 
@@ -50,19 +55,34 @@ class Answer:
 def opted_out(headers: Collection[str], directives: Collection[str], user_agent: str) -> str:
     """The directive of values of X-Robots-Tag by which an image is not to be taken; empty where none says so.
 
-    A value may be for one crawler, as in `googlebot: noindex`: others go by it only if it names them.
+    A value may be for one crawler, as in `googlebot: noindex`: others go by it only if it names them. `none` is
+    `noindex, nofollow` (https://developers.google.com/search/docs/crawling-indexing/robots-meta-tag).
     """
     wanted = {directive.lower() for directive in directives}
+    wanted |= {"none"} if "noindex" in wanted else set()
     mine = user_agent.partition("/")[0].partition(" ")[0].strip().lower()
     for value in headers:
         spoken_to = ""
-        for part in value.lower().split(","):
-            name, colon, rest = part.partition(":")
-            if colon and name.strip() not in ("unavailable_after", "max-snippet", "max-image-preview"):
-                spoken_to, part = name.strip(), rest
-            if part.strip() in wanted and spoken_to in ("", "*", mine):
-                return part.strip()
+        for part in re.split("[,;]", value.lower()):
+            if (named := _CRAWLER.match(part)) and not _WITH_VALUE.match(named[1]):
+                spoken_to, part = named[1], part[named.end() :]
+            said = wanted & {word.strip("\"'") for word in part.split()}
+            if said and spoken_to in ("", "*", mine):
+                return min(said)
     return ""
+
+
+def same_address(address: str) -> str:
+    """What equal addresses have in common, however they are written: what a server is asked for, and whom is asked.
+
+    Without the fragment, which nobody sends, and the port that goes without saying; scheme and host in lower case.
+    """
+    found = _ADDRESS.match(address)
+    if found is None:
+        return address
+    scheme, user, host, rest = found[1].lower(), found[2] or "", found[3].lower(), found[4]
+    host = host.removesuffix(":80" if scheme == "http" else ":443")
+    return f"{scheme}://{user}{host}{rest if rest[:1] == '/' else f'/{rest}'}"
 
 
 def host_of(address: str) -> str:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -16,13 +16,11 @@ import pyarrow as pa
 from fld_engine.engine.data.store import Store
 from fld_engine.engine.plan.stages import Worker
 from fld_engine.engine.plan.tasks import Span
-from fld_engine.engine.sources.files import read_whole
 from fld_engine.engine.stages.fetch.answer import Answer
 from fld_engine.engine.stages.fetch.asking import Asking, Wanted, distinct
 from fld_engine.engine.stages.fetch.log import FIELDS, AnswerLog, Noted, read_log
-from fld_engine.engine.stages.fetch.reach import OptedOut
+from fld_engine.engine.stages.fetch.reach import opted_out_hosts
 from fld_engine.engine.stages.fetch.tasks import STAGE, AskAddresses, Asked
-from fld_engine.schemas.errors import ConfigError
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +63,7 @@ def ask(task: AskAddresses, worker: Worker) -> Asked:
     with_md5 = any(row["md5"] for _, row in mine)
     with AnswerLog(store, f"{task.out}.{uuid.uuid4().hex[:8]}") as answers:
         tally = _Tally(worker, answers, known, len(mine))
-        asking = Asking(todo, task.fetch, _opted_out(task), tally.told, tally.beat, with_md5=with_md5)
+        asking = Asking(todo, task.fetch, opted_out_hosts(task.fetch), tally.told, tally.beat, with_md5=with_md5)
         with ThreadPoolExecutor(1, thread_name_prefix="fld-fetch") as apart:  # a runner may have a loop of its own here
             apart.submit(asyncio.run, asking.run()).result()
     rows = [
@@ -180,15 +178,3 @@ def _row(
             detail = f"its {name} is {fields[name]}, the list has {row[name][:64]}"
             return {**fields, **place, "reason": "hash_differs", "detail": detail, "log": "", "offset": 0}
     return {**fields, **place, "log": noted.log, "offset": noted.offset}
-
-
-def _opted_out(task: AskAddresses) -> OptedOut:
-    hosts: Sequence[str] = task.fetch.opted_out_hosts
-    if task.fetch.opted_out_list:
-        hosts = [*hosts, *read_whole(task.fetch.opted_out_list).decode("utf-8", "replace").splitlines()]
-        if any("/" in host for host in hosts):
-            raise ConfigError(
-                f"fetch.opted_out_list: {task.fetch.opted_out_list} has lines with a slash: expected a host a line, "
-                "such as example.org"
-            )
-    return OptedOut(hosts)

@@ -15,6 +15,9 @@ from fld_engine.engine.stages.fetch.client import Client
 from fld_engine.engine.stages.fetch.reach import OptedOut
 
 HEARTBEAT_S = 10.0
+PAUSES = 5
+"""How often a host is waited for in vain, `max_wait_s` each: a host that does nothing but ask for time would hold up
+all that waits for its shards."""
 
 
 @dataclass(slots=True)
@@ -32,6 +35,8 @@ class _Host:
     rows: deque[Wanted] = field(default_factory=deque)
     active: int = 0
     not_before: float = 0.0
+    in_vain_s: float = 0.0  # waited for it since it last had an image
+    too_long: int = 0  # times that it asked for more than anybody waits
     is_ready: bool = False
 
 
@@ -116,18 +121,28 @@ class Asking:
     def _wait(self, host: _Host, wanted: Wanted, answer: Answer) -> float | None:
         """How long to wait before an address is tried again; `None` where it is not.
 
-        Longer than `max_wait_s` nobody waits, and rather than being asked too soon, the address is left.
+        Longer than `max_wait_s` nobody waits, and rather than being asked too soon, the address is left. Its host is
+        asked for others after that time, `PAUSES` times; then its word holds for the one address alone.
         """
-        if answer.wait_s:
-            host.not_before = time.monotonic() + min(answer.wait_s, self._settings.max_wait_s)
-        if (
-            not answer.tried_again
-            or wanted.tries >= self._settings.retries
-            or answer.wait_s > self._settings.max_wait_s
-        ):
+        most_s = self._settings.max_wait_s
+        if not answer.reason:
+            host.in_vain_s = 0.0
+        if not answer.tried_again:
+            return None
+        is_borne = host.in_vain_s < PAUSES * most_s
+        if answer.wait_s and is_borne and host.too_long < PAUSES:
+            host.too_long += answer.wait_s > most_s
+            self._pause(host, min(answer.wait_s, most_s))
+        if wanted.tries >= self._settings.retries or answer.wait_s > most_s or (answer.wait_s and not is_borne):
             return None
         backoff: float = self._settings.backoff_s * 2**wanted.tries
-        return max(min(backoff, self._settings.max_wait_s), answer.wait_s)
+        return max(min(backoff, most_s), answer.wait_s)
+
+    def _pause(self, host: _Host, wait_s: float) -> None:
+        now = time.monotonic()
+        until = max(host.not_before, now + wait_s)
+        host.in_vain_s += until - max(host.not_before, now)
+        host.not_before = until
 
     def _again(self, host: _Host, wanted: Wanted) -> None:
         host.rows.appendleft(wanted)

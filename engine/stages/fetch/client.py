@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import re
 import socket
 import ssl
 import time
@@ -23,7 +24,10 @@ from yarl import URL
 from fld_engine.engine.data.images import format_of
 from fld_engine.engine.sources.fetch_settings import FetchSettings
 from fld_engine.engine.stages.fetch.answer import IN_MEMORY_BYTES, Answer, opted_out
-from fld_engine.engine.stages.fetch.reach import CheckedResolver, Networks, OptedOut, PrivateAddress
+from fld_engine.engine.stages.fetch.reach import Networks, OptedOut
+from fld_engine.engine.stages.fetch.resolver import CheckedResolver, PrivateAddress
+from fld_engine.engine.stages.fetch.unpack import Unpacking
+from fld_engine.schemas.masking import masked
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 RESOLVING = 64
@@ -32,6 +36,10 @@ HEAD_BYTES = 1024
 EXTENSIONS = {"JPEG": "jpg", "JPEG2000": "jp2", "JPEG XL": "jxl", "TIFF": "tif"}
 """Formats whose names are not those of their files."""
 NO_IMAGES = frozenset({"", "PDF", "SVG"})
+
+_SECONDS = re.compile(r"\s*\d+(\.\d+)?\s*", re.ASCII)
+_NOT_UTF8 = re.compile("[\udc80-\udcff]")
+_NO_CAUSE = BaseException()
 
 Gate = Callable[[str], contextlib.AbstractAsyncContextManager[Any]]
 """Waits until a host may be asked by one more request."""
@@ -51,6 +59,12 @@ class _HeaderFirst(ResponseHandler):
     Bytes after the end of a body are an error to aiohttp, which loses the answer with them where both came at once, and
     not where they came apart: what a server that says too small a length is answered would depend on moments.
     """
+
+    def set_exception(self, exc: BaseException, exc_cause: BaseException = _NO_CAUSE) -> None:
+        """Also whoever reads a body learns that it is broken, and waits no longer for the rest of it."""
+        if self._payload is not None and not self._payload.is_eof():
+            self._payload.set_exception(aiohttp.ClientPayloadError("the body is no HTTP"))
+        super().set_exception(exc, exc_cause)
 
     def data_received(self, data: bytes) -> None:
         end = data.find(b"\r\n\r\n") + 4
@@ -95,8 +109,7 @@ class Client:
     async def ask(self, address: str) -> Answer:
         """What there is at an address. Never raises for anything that a server or a network does."""
         try:
-            async with asyncio.timeout(self._settings.total_s):
-                return await self._follow(address)
+            return await self._follow(address)
         except Refused as refused:
             return refused.answer
         except TimeoutError:
@@ -109,35 +122,45 @@ class Client:
         except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientSSLError, ssl.SSLError):
             return Answer(reason="tls", detail="its certificate or its encryption cannot be trusted")
         except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
-            return Answer(reason="bad_address", detail=str(error))
+            return Answer(reason="bad_address", detail=masked(str(error)))
         except aiohttp.ClientResponseError:
             return Answer(reason="bad_answer", detail="what came is not HTTP")
         except (aiohttp.ClientError, OSError):  # which of them depends on moments, and no two runs would agree
             return Answer(reason="connection", detail="no connection, or it ended before an answer")
         except ValueError as error:  # of names and headers that no library foresaw
-            return Answer(reason="bad_address", detail=f"{type(error).__name__}: {error}")
+            return Answer(reason="bad_address", detail=masked(f"{type(error).__name__}: {error}"))
 
     async def _follow(self, address: str) -> Answer:
-        """The answer at the end of the redirects, each of which is looked at like an address of the list."""
-        url, seen = self._checked(address), set[URL]()
+        """The answer at the end of the redirects, each of which is looked at like an address of the list.
+
+        The time that others have a host for is not taken from that for the answer.
+        """
+        url, seen, left_s = self._checked(address), set[URL](), self._settings.total_s
+        status = 0
         for _ in range(self._settings.max_redirects + 1):
             if url in seen:
-                raise Refused(Answer(reason="redirect_loop", detail="it leads back to where it came from"))
+                raise Refused(
+                    Answer(reason="redirect_loop", detail="it leads back to where it came from", http_status=status)
+                )
             seen.add(url)
             async with self._gate(url.host or ""):
-                found = await self._get(url)
+                began = time.monotonic()
+                async with asyncio.timeout(left_s):
+                    found = await self._get(url)
+                left_s -= time.monotonic() - began
             if isinstance(found, Answer):
-                found.address = str(url) if len(seen) > 1 else ""
+                found.address = masked(str(url)) if len(seen) > 1 else ""
                 return found
-            url = found
-        raise Refused(Answer(reason="too_many_redirects", detail=f"more than {self._settings.max_redirects}"))
+            url, status = found
+        detail = f"more than {self._settings.max_redirects}"
+        raise Refused(Answer(reason="too_many_redirects", detail=detail, http_status=status))
 
     def _checked(self, address: str | URL) -> URL:
         try:
-            url = address if isinstance(address, URL) else URL(address.strip())
+            url = (address if isinstance(address, URL) else URL(address.strip())).with_fragment(None)
             is_web = url.scheme in ("http", "https") and bool(url.host) and bool(url.port)
         except ValueError as error:
-            raise Refused(Answer(reason="bad_address", detail=str(error))) from error
+            raise Refused(Answer(reason="bad_address", detail=masked(str(error)))) from error
         if not is_web:
             raise Refused(Answer(reason="bad_address", detail="no address that begins with http:// or https://"))
         assert url.host is not None, "looked at above"
@@ -147,8 +170,8 @@ class Client:
             raise Refused(Answer(reason="private_address", detail=url.host))
         return url
 
-    async def _get(self, url: URL) -> Answer | URL:
-        """An answer, or where it leads to."""
+    async def _get(self, url: URL) -> Answer | tuple[URL, int]:
+        """An answer, or where it leads to, and by which status."""
         async with self._session.get(url, allow_redirects=False) as response:
             status = response.status
             if said := opted_out(
@@ -156,7 +179,11 @@ class Client:
             ):
                 return Answer(reason="opted_out", detail=f"X-Robots-Tag: {said}", http_status=status)
             if status in REDIRECTS:
-                return self._checked(self._target(response, url))
+                try:
+                    return self._checked(self._target(response, url)), status
+                except Refused as refused:
+                    refused.answer.http_status = status
+                    raise
             if status != 200:
                 wait_s = _retry_after(response.headers.get("Retry-After", ""))
                 return Answer(reason=f"status_{status}", http_status=status, wait_s=wait_s)
@@ -164,8 +191,9 @@ class Client:
 
     def _target(self, response: aiohttp.ClientResponse, url: URL) -> URL:
         location = response.headers.get("Location", "").strip()
+        location = _NOT_UTF8.sub(lambda found: f"%{ord(found[0]) - 0xDC00:02X}", location)
         try:
-            return url.join(URL(location)).with_fragment(None) if location else URL("")
+            return url.join(URL(location)) if location else URL("")
         except ValueError as error:
             raise Refused(Answer(reason="bad_address", detail="a redirect to no address")) from error
 
@@ -174,14 +202,15 @@ class Client:
         most = self._settings.max_bytes
         if (response.content_length or 0) > most:
             return _too_large(most)
-        unpack = _unpacking(response.headers.get("Content-Encoding", ""))
-        if unpack is None:
+        try:
+            packing = Unpacking(response.headers.get("Content-Encoding", ""))
+        except ValueError:
             return Answer(reason="unknown_encoding", detail="it is packed, which was not asked for", http_status=200)
         sha256, md5, num_bytes, head = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0, b""
         body = SpooledTemporaryFile[bytes](max_size=IN_MEMORY_BYTES)
         try:
             async for packed in response.content.iter_any():
-                data = unpack(packed, most + 1 - num_bytes)
+                data = packing.unpack(packed, most + 1 - num_bytes)
                 num_bytes += len(data)
                 if num_bytes > most:
                     body.close()
@@ -210,6 +239,9 @@ class Client:
         if not _is_image(head):
             body.close()
             return Answer(reason="not_an_image", detail=_begins(head, kind), http_status=200)
+        if not packing.is_whole:
+            body.close()
+            return Answer(reason="incomplete", detail="the answer broke off", http_status=200)
         return Answer(
             http_status=200,
             extension=EXTENSIONS.get(kind, kind.lower()),
@@ -232,21 +264,9 @@ def _begins(head: bytes, kind: str) -> str:
     return f"it is {kind}" if kind else f"it begins with {head[:12]!r}" if head else "it has no bytes"
 
 
-def _unpacking(encoding: str) -> Callable[[bytes, int], bytes] | None:
-    """What unpacks the bytes of an answer, at most so many at once; `None` for what nobody asked for."""
-    match encoding.strip().lower():
-        case "" | "identity":
-            return lambda data, most: data
-        case "gzip" | "x-gzip":
-            return zlib.decompressobj(16 + zlib.MAX_WBITS).decompress
-        case "deflate":
-            return zlib.decompressobj().decompress
-    return None
-
-
 def _retry_after(given: str) -> float:
     """Seconds that a server asks to wait: it gives a number, or a date."""
-    if given.strip().isdigit():
+    if _SECONDS.fullmatch(given):
         return float(given)
     try:
         return max(0.0, parsedate_to_datetime(given).timestamp() - time.time())

@@ -17,7 +17,7 @@ from fld_engine.engine.sources.addresses.lists import ListLayout, layout_of
 from fld_engine.engine.sources.addresses.rows import tables
 from fld_engine.engine.sources.arrow_text import text_values
 from fld_engine.engine.sources.fetched import shard_name
-from fld_engine.engine.stages.fetch.answer import MAY_PASS, host_of
+from fld_engine.engine.stages.fetch.answer import MAY_PASS, host_of, same_address
 from fld_engine.engine.stages.fetch.tasks import LISTING, Asks, ListAgain, Listed, ListRows
 from fld_engine.schemas.errors import SourceError
 
@@ -71,13 +71,17 @@ def _asks(table: pa.Table, columns: Columns, indexes: Iterable[int]) -> pa.Table
         {
             "index": pa.array(indexes, pa.int32()),
             "url": pa.array(urls, pa.string()),
-            "url_hash": pa.array([hashlib.blake2b(u.encode(), digest_size=16).digest() for u in urls], pa.binary(16)),
+            "url_hash": pa.array([_url_hash(url) for url in urls], pa.binary(16)),
             "host_hash": pa.array([zlib.crc32(host.encode()) for host in hosts], pa.uint32()),
             "sha256": pa.array(_digests(table, columns.sha256), pa.string()),
             "md5": pa.array(_digests(table, columns.md5), pa.string()),
         },
         schema=ASKS,
     )
+
+
+def _url_hash(url: str) -> bytes:
+    return hashlib.blake2b(same_address(url).encode(), digest_size=16).digest()
 
 
 def _texts(table: pa.Table, name: str) -> Sequence[Any]:

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.resolver import ThreadedResolver
+from fld_engine.engine.sources.fetch_settings import FetchSettings
+from fld_engine.engine.sources.files import read_whole
+from fld_engine.schemas.errors import ConfigError
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
-
-
-class PrivateAddress(OSError):
-    """A host whose every address is private, local or link-local, and not allowed."""
 
 
 class Networks:
@@ -34,10 +31,18 @@ class Networks:
         return ip.is_global and not ip.is_multicast and not ip.is_reserved
 
     def refuses(self, host: str) -> bool:
-        """Whether a host is written as an IP address that may not be asked; names are looked at once resolved."""
+        """Whether a host is written as an IP address that may not be asked; names are looked at once resolved.
+
+        Also as resolvers read one: `2130706433`, `0x7f.1` and `127.0.0.1.` are 127.0.0.1.
+        """
+        given = host.strip("[]").rstrip(".")
         try:
-            return not self.may_ask(host.strip("[]"))
+            return not self.may_ask(given)
         except ValueError:
+            pass
+        try:
+            return not self.may_ask(socket.inet_ntoa(socket.inet_aton(given)))
+        except (OSError, ValueError):
             return False
 
 
@@ -51,37 +56,6 @@ def _inner(ip: Address) -> Address:
     return inner or ip
 
 
-class CheckedResolver(AbstractResolver):
-    """Resolves names, and hands on only addresses that may be asked: what is connected to is what was looked at.
-
-    Names that do not resolve are remembered. Raises `PrivateAddress` where no address of a host may be asked.
-    """
-
-    def __init__(self, networks: Networks) -> None:
-        self._networks, self._threads = networks, ThreadedResolver()
-        self._unknown: dict[str, tuple[int, str]] = {}
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        if host in self._unknown:
-            raise socket.gaierror(*self._unknown[host])
-        try:
-            found = await self._threads.resolve(host, port, family)
-        except socket.gaierror as error:
-            if error.errno != socket.EAI_AGAIN:
-                self._unknown[host] = (error.errno or socket.EAI_NONAME, "no such host")
-            raise
-        except UnicodeError as error:  # a label that no name can have
-            raise socket.gaierror(socket.EAI_NONAME, str(error)) from error
-        if allowed := [one for one in found if self._networks.may_ask(one["host"])]:
-            return allowed
-        raise PrivateAddress(f"{host} is {', '.join(one['host'] for one in found)}")
-
-    async def close(self) -> None:
-        await self._threads.close()
-
-
 class OptedOut:
     """Hosts that are never asked, with all below them."""
 
@@ -93,3 +67,16 @@ class OptedOut:
     def _has(self, host: str) -> bool:
         parts = host.lower().strip(".").split(".")
         return bool(self._hosts) and any(".".join(parts[start:]) in self._hosts for start in range(len(parts)))
+
+
+def opted_out_hosts(fetch: FetchSettings) -> OptedOut:
+    """The hosts that settings and their list name. Raises `ConfigError` for a list of something else."""
+    hosts: Sequence[str] = fetch.opted_out_hosts
+    if fetch.opted_out_list:
+        hosts = [*hosts, *read_whole(fetch.opted_out_list).decode("utf-8", "replace").splitlines()]
+        if any("/" in host for host in hosts):
+            raise ConfigError(
+                f"fetch.opted_out_list: {fetch.opted_out_list} has lines with a slash: expected a host a line, "
+                "such as example.org"
+            )
+    return OptedOut(hosts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 from pathlib import Path
@@ -12,7 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from fld_engine.engine.data.images import ImageLimits
-from fld_engine.engine.inspect.source import SourceLook, look_into
+from fld_engine.engine.inspect.seen import SourceLook
+from fld_engine.engine.inspect.source import look_into
 from fld_engine.engine.sources.item import SourceSpec
 from fld_engine.schemas.errors import SourceError
 from tests.hostile import jpeg, tar_bytes
@@ -86,3 +88,83 @@ def test_a_table_says_how_many_rows_it_has_however_few_are_read(tmp_path: Path) 
     pq.write_table(pa.table({"file_name": ["a.jpg"] * 500}), tmp_path / "x.parquet")
     found = look(tmp_path / "x.parquet", images=3)
     assert (found.images, found.is_exact, found.looked_at) == (500, True, 3)
+
+
+PRIVATE = "http://10.0.0.1/x.jpg"
+
+
+def cc12m(number: int) -> str:
+    return "".join(f"http://h{n % 3}.org/{n:06}.jpg\tcaption {n:06}\n" for n in range(number))
+
+
+def test_a_list_of_addresses_is_told_by_its_rows_and_nothing_is_asked(tmp_path: Path) -> None:
+    others = f"HTTP://h0.org:80/000000.jpg#x\tagain\n{PRIVATE}\tp\nno address\tq\n\tr\nhttp://u:secret@h9.org/\t\n"
+    (tmp_path / "list.tsv").write_text(cc12m(30) + others)
+    found = look(tmp_path / "list.tsv", licence="web's")
+    assert (found.kind, found.images, found.is_exact, found.is_whole) == ("cc12m", 35, True, True)
+    assert not found.is_fetched
+    assert found.columns == {"address": ["url"], "captions": ["caption"]}
+    assert (found.hosts, found.num_hosts) == ({"h0.org": 11, "h1.org": 10, "h2.org": 10, "h9.org": 1}, 4)
+    assert found.repeated == 1
+    assert found.account.images.read == 32
+    refused = {reason: one.number for reason, one in found.account.images.passed_over.items()}
+    assert refused == {"bad_address": 2, "private_address": 1}
+    assert (found.said, found.licences) == ({"web": {"brief texts": 31}}, {"web's": 32})
+    assert (len(found.examples), found.examples[0].uri) == (10, "http://h0.org/000000.jpg")
+    assert found.examples[0].said == {"brief texts": ["caption 000000"]}
+    assert "secret" not in found.model_dump_json()
+    allowed = look(tmp_path / "list.tsv", kind="cc12m", fetch={"allow_networks": ["10.0.0.0/8"]})
+    assert allowed.is_fetched
+    assert "private_address" not in allowed.account.images.passed_over
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_long_list_is_estimated_from_its_first_rows(tmp_path: Path, packed: bool) -> None:
+    path = tmp_path / ("list.tsv.gz" if packed else "list.tsv")
+    data = cc12m(30_000).encode()
+    path.write_bytes(gzip.compress(data, 1) if packed else data)
+    found = look(path, images=100)
+    assert (found.looked_at, found.is_exact, found.is_whole) == (10_000, False, False)
+    assert found.images == pytest.approx(30_000, rel=0.2)
+
+
+def test_tables_of_known_lists_are_recognised_by_their_columns(tmp_path: Path) -> None:
+    url = [f"http://a.org/{n}.jpg" for n in range(5000)]
+    text = ["a"] * 5000
+    laion = {"URL": url, "TEXT": text, "LICENSE": ["?"] * 4999 + ["CC BY"], "NSFW": text}
+    pq.write_table(pa.table(laion), tmp_path / "laion.parquet")
+    found = look(tmp_path / "laion.parquet", images=1)
+    assert (found.kind, found.images, found.is_exact, found.looked_at) == ("laion", 5000, True, 100)
+    assert found.columns == {
+        "address": ["URL"], "captions": ["TEXT"], "licence": ["LICENSE"], "kept as they are": ["NSFW"]
+    }  # fmt: skip
+    for kind, columns in {
+        "datacomp": {"uid": text, "url": url, "text": text, "sha256": text},
+        "coyo": {"id": text, "url": url, "text": text, "image_phash": text},
+        "addresses": {"url": url, "caption": text},
+    }.items():
+        pq.write_table(pa.table(columns), tmp_path / f"{kind}.parquet")
+        assert look(tmp_path / f"{kind}.parquet", images=1).kind == kind
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "kind"),
+    [
+        ("a.tsv", "a cat\thttp://a.org/1.jpg\n", "cc3m"),
+        ("a.tsv", "caption\turl\na cat\thttp://a.org/1.jpg\n", "addresses"),
+        ("a.csv", "caption,url\na cat,http://a.org/1.jpg\n", "addresses"),
+        ("a.jsonl", '{"url": "http://a.org/1.jpg", "caption": "a cat"}\n', "addresses"),
+        ("a.txt", "http://a.org/1.jpg\n", "addresses"),
+    ],
+)
+def test_lists_in_every_form_are_looked_into(tmp_path: Path, name: str, text: str, kind: str) -> None:
+    (tmp_path / name).write_text(text)
+    found = look(tmp_path / name)
+    assert (found.kind, found.images, found.hosts) == (kind, 1, {"a.org": 1})
+    assert found.said == ({} if name == "a.txt" else {"web": {"brief texts": 1}})
+
+
+def test_a_text_without_addresses_is_no_list(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("url,caption\nphoto.jpg,a cat\n")
+    with pytest.raises(SourceError, match="no list of addresses"):
+        look(tmp_path / "a.csv")

@@ -23,7 +23,18 @@ from fld_engine.engine.stages.fetch.stage import Fetch
 from fld_engine.engine.stages.ingest.stage import Ingest
 from fld_engine.engine.stages.removal.request import begin, resume
 from fld_engine.schemas.errors import ConfigError, SourceError
-from tests.fetching import FRIENDLY, HOSTILE, REPOSITORY, TRIES, addresses, asked, config_of, digests, hostile_web
+from tests.fetching import (
+    FRIENDLY,
+    HOSTILE,
+    REPOSITORY,
+    TRIED_AGAIN,
+    TRIES,
+    addresses,
+    asked,
+    config_of,
+    digests,
+    hostile_web,
+)
 from tests.hostile_web import image_of
 from tests.known_faults.in_process import Root, new_root, plain_config
 from tests.waiting import wait_until
@@ -59,6 +70,8 @@ def test_every_address_has_a_row_with_what_its_server_did(tmp_path: Path, web: t
         "http://10.0.0.1/a.jpg": "private_address",
         "http://[::ffff:169.254.169.254]/a.jpg": "private_address",
         "http://0xa.1/a.jpg": "private_address",  # 10.0.0.1, as a resolver reads it
+        "http://167772161/a.jpg": "private_address",
+        "http://10.0.0.1./a.jpg": "private_address",
         "http://nobody.invalid/a.jpg": "dns",
         "ftp://example.org/a.jpg": "bad_address",
         "no address": "bad_address",
@@ -69,10 +82,11 @@ def test_every_address_has_a_row_with_what_its_server_did(tmp_path: Path, web: t
     expected = [*HOSTILE.values(), *[""] * len(FRIENDLY), *others.values()]
     assert [row["reason"] for row in rows] == expected
     assert [row["status"] for row in rows] == ["failed_to_download" if why else "success" for why in expected]
-    again = {"status/500", "shorter", "reset"}
+    told = {kind: row["http_status"] for kind, row in zip(kinds, rows, strict=False)}
+    assert (told["status/404"], told["loop"], told["private"], told["noise"], told["ok"]) == (404, 302, 302, 0, 200)
     for kind, address in zip(kinds, mine, strict=True):
         if kind not in ("loop", "chain", "ok"):  # a redirect leads to the last one, too
-            times = TRIES if kind in (*again, "once") else 1
+            times = TRIES if kind in TRIED_AGAIN else 1
             assert asked(log)[address.removeprefix(url)] == times, f"{kind} was not asked {times} times"
     with tarfile.open(tmp_path / "root/fetched/web/00000.tar") as tar:
         held = {member.name: tar.extractfile(member).read() for member in tar if member.isfile()}  # type: ignore[union-attr]
@@ -109,6 +123,16 @@ def test_who_asks_for_more_time_than_is_given_is_left_for_another_day(tmp_path: 
     assert mark_unfetched(root.store, root.config) == 1
 
 
+def test_a_host_that_does_nothing_but_ask_for_time_holds_up_nobody(tmp_path: Path, web: tuple[str, Path]) -> None:
+    """Each address is asked, but once a host was waited for in vain for long enough, none of them again."""
+    url, log = web
+    fetched_root(tmp_path, [f"{url}/busy/{number}.jpg" for number in range(40)], max_wait_s=0.1, per_host=1)
+    assert {row["reason"] for row in table(tmp_path / "root")} == {"status_429"}
+    times = [asked(log)[f"/busy/{number}.jpg"] for number in range(40)]
+    assert min(times) == 1
+    assert sum(times) < 50
+
+
 @pytest.mark.long(1)
 def test_a_fetch_that_is_killed_again_and_again_asks_for_each_once_and_ends_with_the_same_bytes(
     tmp_path: Path, web: tuple[str, Path]
@@ -142,14 +166,17 @@ def test_equal_addresses_are_asked_once_and_each_row_has_the_image_and_its_own_c
 ) -> None:
     url, log = web
     twice = f"{url}/ok/twice.jpg"
-    root = fetched_root(tmp_path, [twice, f"{url}/ok/other.jpg", twice, f"{url}/status/404-x", f"{url}/status/404-x"])
+    other = twice.replace("http", "HTTP") + "#at"  # no server hears of either
+    absent = f"{url}/status/404-x"
+    root = fetched_root(tmp_path, [twice, f"{url}/ok/other.jpg", twice, absent, absent, other])
     assert asked(log)["/ok/twice.jpg"] == asked(log)["/status/404-x"] == 1
-    assert [row["same_as"] for row in table(tmp_path / "root")] == ["", "", "000000000", "", "000000003"]
+    assert [row["same_as"] for row in table(tmp_path / "root")] == ["", "", "000000000", "", "000000003", "000000000"]
     root.run(Ingest())
-    assert sorted(row["text"] for row in root.rows("texts")) == ["caption 0", "caption 1", "caption 2"]
+    assert sorted(row["text"] for row in root.rows("texts")) == ["caption 0", "caption 1", "caption 2", "caption 5"]
     assert next(row["uris"] for row in root.rows("images")) == [
         "web/00000.tar!000000000.jpg",
         "web/00000.tar!000000002.jpg",
+        "web/00000.tar!000000005.jpg",
     ]
 
 

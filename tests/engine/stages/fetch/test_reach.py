@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fld_engine.engine.stages.fetch.answer import Answer, host_of, opted_out
+from fld_engine.engine.stages.fetch.answer import Answer, host_of, opted_out, same_address
 from fld_engine.engine.stages.fetch.reach import Networks, OptedOut
 
 
@@ -55,7 +55,12 @@ def test_networks_that_are_allowed_are_asked_and_no_others() -> None:
         (["fld-engine: noai"], "noai"),
         (["googlebot: noindex, nofollow", "nofollow"], ""),
         (["unavailable_after: 25 Jun 2030 15:00:00 GMT, noai"], "noai"),
+        (["unavailable_after: Tue, 25 Jun 2030 15:00:00 GMT, noai"], "noai"),
         (["max-snippet:-1"], ""),
+        (["max-video-preview: -1, noai"], "noai"),
+        (["noai; noimageai", 'follow "noindex"'], "noai"),
+        (["none"], "none"),
+        (["googlebot: none"], ""),
         ([], ""),
     ],
 )
@@ -82,6 +87,23 @@ def test_a_host_that_opted_out_is_out_with_all_below_it_and_its_namesakes_are_no
 )
 def test_addresses_of_a_host_are_dealt_together_however_they_are_written(address: str, host: str) -> None:
     assert host_of(address) == host
+
+
+@pytest.mark.parametrize(
+    ("address", "other", "same"),
+    [
+        ("http://a.b/c#d", " HTTP://A.b:80/c#e ", True),
+        ("https://a.b", "https://a.b:443/", True),
+        ("http://a.b?q", "http://a.b/?q", True),
+        ("http://a.b/c", "http://a.b/C", False),
+        ("http://a.b/c", "https://a.b/c", False),
+        ("http://a.b:443/", "http://a.b/", False),
+        ("http://u:P@a.b/", "http://u:p@a.b/", False),
+        ("no address", "No address", False),
+    ],
+)
+def test_equal_addresses_are_known_however_they_are_written(address: str, other: str, same: bool) -> None:
+    assert (same_address(address) == same_address(other)) is same
 
 
 def test_what_may_pass_is_told_from_what_is_final() -> None:
