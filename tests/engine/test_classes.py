@@ -13,7 +13,7 @@ from fld_engine.engine.data.journal import read_journal, read_partitions, totals
 from fld_engine.engine.data.partition import load_view
 from fld_engine.engine.data.records import PartitionOutputs
 from fld_engine.engine.inspect.explain import explain
-from fld_engine.engine.sources import folder as folder_source
+from fld_engine.engine.sources import pictures
 from fld_engine.engine.stages.coco.stage import CocoExporter
 from fld_engine.engine.stages.coverage.report import CoverageReport
 from fld_engine.engine.stages.export.verify import verify
@@ -116,7 +116,8 @@ def test_whoever_asks_about_an_image_and_coco_json_are_told_the_same(tmp_path: P
     assert told == [("labels", "Dog", "human"), ("absences", "dog", "human"), ("absences", "cat", "human")]
     root.run(CocoExporter())
     images = {row["fld_id"]: row for row in json.loads(root.store.read_bytes("coco/instances.json"))["images"]}
-    assert images[second["id"]]["fld_labels"] == [{"label": "Dog", "score": 1.0, "annotator": "human"}]
+    (label,) = images[second["id"]]["fld_labels"]
+    assert (label["label"], label["score"], label["fld_annotator"]) == ("Dog", 1.0, "human")
     assert [one["label"] for one in images[second["id"]]["fld_absences"]] == ["dog", "cat"]
 
 
@@ -171,7 +172,7 @@ def test_an_image_more_in_a_folder_of_an_older_root_changes_nothing_of_the_other
     """Roots of 0.1.0 have no rows of classes: were they revised, all that reads people's words would be made again."""
     no_classes: tuple[Label, ...] = ()
     with monkeypatch.context() as before:
-        before.setattr(folder_source, "class_labels", lambda label: no_classes)
+        before.setattr(pictures, "class_labels", lambda label: no_classes)
         root = folder_root(tmp_path, "cats/1.jpg", "cats/2.jpg")
     (old,) = read_partitions(root.journal())
     write(tmp_path / "photos/cats/3.jpg", 3)

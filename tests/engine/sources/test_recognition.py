@@ -12,7 +12,6 @@ import pytest
 from PIL import Image
 
 from fld_engine.engine.sources.regions.rle import mask_polygons, num_filled
-from fld_engine.schemas.errors import SourceError
 from tests.engine.sources.layouts import objects, picture_at, scanned, write_all
 
 CAT = ([("phrase", "cat")], (10.5, 20.0, 40.0, 50.5))
@@ -103,11 +102,11 @@ def test_pictures_may_lie_elsewhere(tmp_path: Path) -> None:
         assert not found.rejected
 
 
-def test_several_coco_jsons_are_refused_by_name(tmp_path: Path) -> None:
+def test_several_coco_jsons_are_those_of_the_parts_of_one_source(tmp_path: Path) -> None:
     write_all(tmp_path, {"train/_annotations.coco.json": coco(), "valid/_annotations.coco.json": coco()})
     picture_at(tmp_path, "train/1.jpg", "valid/1.jpg")
-    with pytest.raises(SourceError, match=r"2 COCO jsons \(train/_annotations.*source of its own: url: .*kind: folder"):
-        scanned(tmp_path)
+    found = scanned(tmp_path)
+    assert (found.kind, len(found.items)) == ("coco", 2)
 
 
 def test_other_json_beside_pictures_is_no_labels(tmp_path: Path) -> None:
