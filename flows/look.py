@@ -86,7 +86,8 @@ def _print_columns(found: SourceLook) -> None:
     out.print(f"columns: {read}", markup=False)
     hosts = ", ".join(f"{host} {number}" for host, number in found.hosts.items())
     more = ", …" if found.num_hosts > len(found.hosts) else ""
-    out.print(f"hosts with most of the addresses looked at, of {found.num_hosts}: {hosts}{more}", markup=False)
+    if hosts:
+        out.print(f"hosts with most of the addresses looked at, of {found.num_hosts}: {hosts}{more}", markup=False)
     if found.repeated:
         out.print(f"{found.repeated} have the address of an earlier one, and are asked for once", markup=False)
     if not found.is_fetched:
