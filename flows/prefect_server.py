@@ -53,19 +53,8 @@ def prefect_api() -> Iterator[None]:
         with interruptible():
             yield
         return
-    output = tempfile.TemporaryFile(prefix="fld-prefect-")  # noqa: SIM115 - closed below
-    with socket.create_server(("127.0.0.1", 0)) as listening:  # handed over: a free port may be taken before it is used
-        # -P: a folder or file of the working directory must not stand in for a module of ours
-        command = [sys.executable, "-P", "-m", "fld_engine.flows.prefect_server", str(os.getpid())]
-        with unheard(*SIGNALS):  # such as a stop of a whole group of processes, by a scheduler
-            server = subprocess.Popen(
-                [*command, str(listening.fileno())],
-                pass_fds=[listening.fileno()],
-                start_new_session=True,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
-        url = f"http://127.0.0.1:{listening.getsockname()[1]}/api"
+    with interrupts().at("while Prefect starts"):
+        server, url, output = _start()
     try:
         with waiting_for(f"starting Prefect's temporary server at {url}"), interrupts().at("while Prefect starts"):
             _wait_until_healthy(url, server, output)
@@ -79,6 +68,23 @@ def prefect_api() -> Iterator[None]:
         server.kill()
         server.wait()
         output.close()
+
+
+def _start() -> tuple[subprocess.Popen[bytes], str, IO[bytes]]:
+    """Start a server; returns it, the address of its API and the file of what it says."""
+    output = tempfile.TemporaryFile(prefix="fld-prefect-")  # noqa: SIM115 - closed by the caller
+    with socket.create_server(("127.0.0.1", 0)) as listening:  # handed over: a free port may be taken before it is used
+        # -P: a folder or file of the working directory must not stand in for a module of ours
+        command = [sys.executable, "-P", "-m", "fld_engine.flows.prefect_server", str(os.getpid())]
+        with unheard(*SIGNALS):  # such as a stop of a whole group of processes, by a scheduler
+            server = subprocess.Popen(
+                [*command, str(listening.fileno())],
+                pass_fds=[listening.fileno()],
+                start_new_session=True,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        return server, f"http://127.0.0.1:{listening.getsockname()[1]}/api", output
 
 
 def _send_events() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -188,8 +189,8 @@ def test_a_round_whose_worker_and_driver_were_killed_has_the_same_bytes(
     first.kill()
     first.wait()
     kept = (students / "0/student.json").stat().st_mtime_ns
-    was_trained = (students / "1/student.json").exists()  # a checkpoint may be the last
     assert not (again / "rounds/001/round.json").exists()
+    went_on = time.time()
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
     assert done.returncode == 0, done.stderr
     assert (students / "0/student.json").stat().st_mtime_ns == kept, "not trained again"
@@ -198,8 +199,9 @@ def test_a_round_whose_worker_and_driver_were_killed_has_the_same_bytes(
     assert "regions" in done.stdout
     assert "refused" in done.stdout
     costs = json.loads((again / "run.json").read_bytes())[-1]["summary"]["costs"]
-    trained = costs["stages"].get("training", {}).get("cpu_s", 0) > 0
-    assert trained != was_trained, "what the student that was still to be trained cost is counted"
+    is_counted = costs["stages"].get("training", {}).get("cpu_s", 0) > 0
+    # its checkpoint may have been the last, and the training worker outlives the driver by a moment
+    assert is_counted == ((students / "1/student.json").stat().st_mtime > went_on), "what the other student cost"
     students_looked = [name for name, cost in costs["specialists"].items() if cost["images"] > 0]
     assert students_looked, "the students that looked again"
 
