@@ -87,12 +87,12 @@ def test_a_source_of_another_package_is_read_by_workers_and_its_captions_are_exp
     site: Path, tmp_path: Path
 ) -> None:
     """Images are read once to scan and once more to pack, each time by a worker that finds the reader by its name."""
-    with zipfile.ZipFile(tmp_path / "photos.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(tmp_path / "photos.cbz", "w", zipfile.ZIP_DEFLATED) as archive:
         for name, value in (("day/grey", 120), ("day/white", 250), ("night/dark", 20)):
             info = zipfile.ZipInfo(f"{name}.png")
             info.comment = f"Nothing but {name}.".encode()
             archive.writestr(info, grey(value))
-    source = {"url": str(tmp_path / "photos.zip"), "kind": "zipped", "params": {"folder": "day/"}}
+    source = {"url": str(tmp_path / "photos.cbz"), "kind": "zipped", "params": {"folder": "day/"}}
     manifest = run(site, tmp_path, {"sources": [source], "annotators": {"brightness": {}}})
     assert manifest["samples"] == 2
     samples = list(samples_of(tmp_path / "root/export"))
@@ -119,13 +119,13 @@ def test_an_exporter_of_another_package_writes_and_a_removal_reaches_what_it_and
     site: Path, tmp_path: Path
 ) -> None:
     """The package is gone when the image has to go: what its stages left is noted in the root."""
-    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
+    with zipfile.ZipFile(tmp_path / "photos.cbz", "w") as archive:
         for name, value in (("grey", 120), ("white", 250)):
             info = zipfile.ZipInfo(f"{name}.png")
             info.comment = f"Nothing but {name}.".encode()
             archive.writestr(info, grey(value))
     root = str(tmp_path / "root")
-    run(site, tmp_path, {"sources": [{"url": str(tmp_path / "photos.zip"), "kind": "zipped"}]})
+    run(site, tmp_path, {"sources": [{"url": str(tmp_path / "photos.cbz"), "kind": "zipped"}]})
     shutil.copy(tmp_path / "config.yaml", tmp_path / "root/config.yaml")  # as `fld run` does
     assert "captions-csv" in fld(site, "exporters")
     told = fld(
