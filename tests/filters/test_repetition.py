@@ -42,10 +42,16 @@ def test_different_words_never_repeat(words: list[str]) -> None:
     assert repeated_share(" ".join(words)) == 0
 
 
-@given(st.lists(st.text("ab", min_size=1, max_size=2), min_size=1, max_size=8), st.integers(3, 9))
-def test_a_loop_is_seen_whatever_is_in_it(words: list[str], times: int) -> None:
+@given(st.lists(st.text("abcd", min_size=1, max_size=2), min_size=1, max_size=8, unique=True), st.integers(3, 9))
+def test_a_loop_of_different_words_counts_but_for_its_first_time(words: list[str], times: int) -> None:
     """At least what follows upon the second time."""
     assert 1 > repeated_share(" ".join(words * times)) >= (times - 2) / times
+
+
+@given(st.lists(st.text("ab", min_size=1, max_size=2), min_size=1, max_size=8), st.integers(3, 9))
+def test_a_loop_is_seen_whatever_is_in_it(words: list[str], times: int) -> None:
+    """Loops inside it may be counted in its place: `aa a a aa a aa a a` four times gives 0.41, not 0.5 or more."""
+    assert 1 > repeated_share(" ".join(words * times)) > 0
 
 
 def test_verdicts_name_the_share_and_spare_people() -> None:
