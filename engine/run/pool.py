@@ -119,9 +119,13 @@ class Room:
 
     def __init__(self, backend: Backend, limits: Limits, check: Callable[[], None]) -> None:
         self._backend, self._limits, self._check = backend, limits, check
-        self.grows = isinstance(backend, Grows) and backend.grows
-        """Whether a worker may wait for a node."""
+        self._cluster = _growing(backend)
         self._looked_at = self._told_at = 0.0
+
+    @property
+    def grows(self) -> bool:
+        """Whether a worker may wait for a node."""
+        return self._cluster is not None
 
     def first(self, lanes: Sequence[Lane]) -> list[int]:
         """Workers of the first lanes that fit side by side now.
@@ -144,13 +148,17 @@ class Room:
             time.sleep(LOOK_S)
 
     def look(self, queues: Sequence[Queue], workers: Sequence[Busy]) -> None:
-        """Let lanes grow with the room there is. Raises `RunnerError` where none of them has a worker for too long."""
+        """Let lanes grow with the room there is, and say how much would be of use, once in `LOOK_S`.
+
+        Raises `RunnerError` where none of them has a worker for too long.
+        """
         now = time.monotonic()
         if now - self._looked_at < LOOK_S:
             return
         self._looked_at = now
         if self.grows:
             self._resize(queues)
+            self.ask_for(queues)
         up = {id(worker.queue) for worker in workers if worker.is_up}
         lacking = [queue for queue in queues if id(queue) not in up and queue.jobs]
         for queue in queues:
@@ -168,8 +176,8 @@ class Room:
 
     def ask_for(self, queues: Sequence[Queue]) -> None:
         """Tell a cluster that starts nodes on request how many would be of use; none, where there are no lanes."""
-        if self.grows and isinstance(self._backend, Grows):
-            self._backend.want([(queue.resources, queue.left) for queue in queues if queue.left])
+        if self._cluster is not None:
+            self._cluster.want([(queue.resources, queue.left) for queue in queues if queue.left])
 
     def stillborn(self, queue: Queue, lost: Lost) -> None:
         """A worker ended before it was up. Raises `RunnerError` where that happens again and again."""
@@ -207,6 +215,11 @@ class Room:
                 log.warning("%s; waited %.0f s of at most %.0f", what, waited_s, limit_s)
 
 
+def _growing(backend: Backend) -> Grows | None:
+    """A backend as one whose nodes may join; `None` where they stay as they are."""
+    return backend if isinstance(backend, Grows) and backend.grows else None
+
+
 def _asks(resources: Resources) -> str:
     return f"one asks for {resources.cpus:g} CPU, {resources.gpus:g} GPU and {resources.memory_mb} MB"
 
@@ -221,6 +234,6 @@ def fits(backend: Backend, requests: Sequence[Resources]) -> None:
     try:
         backend.fit(requests)
     except RunnerError as error:
-        if not (isinstance(backend, Grows) and backend.grows):
+        if _growing(backend) is None:
             raise
         log.warning("%s: when the run gets there, a node is waited for (limits.wait_for_nodes_s)", error)

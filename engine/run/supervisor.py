@@ -84,7 +84,6 @@ class Supervisor:
         while any(queue.unfinished for queue in queues):
             self._check()
             self._room.look(queues, self._workers)
-            self._room.ask_for(queues)
             self._lend(queues)
             for queue in queues:
                 self._assign(queue)
