@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import json
-import tarfile
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -18,6 +16,7 @@ from fld_engine.engine.data.images import ImageLimits
 from fld_engine.engine.inspect.source import look_into
 from fld_engine.engine.sources.item import SourceSpec
 from fld_engine.schemas.errors import SourceError
+from tests.hostile import tar_bytes
 from tests.known_faults.field import (
     AT,
     BT,
@@ -43,16 +42,6 @@ def zipped(path: Path, members: Mapping[str, bytes | str]) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         for name, data in members.items():
             archive.writestr(name, data)
-
-
-def tarred(*members: tuple[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for name, data in members:
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
-    return buffer.getvalue()
 
 
 def parquet(folder: Path, **columns: Any) -> Row:
@@ -219,7 +208,7 @@ def test_it_is_refused_in_words_that_help_by_an_ingest_and_by_inspect(name: str,
 
 
 def test_what_follows_the_end_of_a_tar_and_a_zip_without_pictures_is_named(tmp_path: Path) -> None:
-    write(tmp_path / "t/0.tar", tarred(("1.jpg", jpeg(1))) + tarred(("2.jpg", jpeg(2))))
+    write(tmp_path / "t/0.tar", tar_bytes([("1.jpg", jpeg(1))]) + tar_bytes([("2.jpg", jpeg(2))]))
     root = ingested(tmp_path / "t", {"url": "0.tar"})
     (row,) = root.quarantine()
     assert (row["reason"], len(root.rows("images"))) == ("corrupt", 1)

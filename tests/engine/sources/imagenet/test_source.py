@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import tarfile
 from pathlib import Path
 
 import pytest
@@ -13,20 +12,11 @@ from fld_engine.engine.sources.item import SourceSpec
 from fld_engine.engine.sources.open import open_source, read_bytes, read_chunk
 from fld_engine.engine.sources.wordnet import class_name
 from tests.engine.sources.places import authors_of, boxes_of, classes_of, read_all
+from tests.hostile import tar_bytes
 from tests.known_faults.field import ingested, write, write_pictures
 from tests.known_faults.pictures import jpeg
 
 TENCH, SHARK = "n01440764", "n01484850"
-
-
-def tar_of(*members: tuple[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for name, data in members:
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
-    return buffer.getvalue()
 
 
 def xml(name: str, wnid: str) -> str:
@@ -67,9 +57,9 @@ def test_ilsvrcs_folders_with_boxes_and_the_truth_of_validation(tmp_path: Path) 
 
 @pytest.mark.parametrize("nested", [False, True])
 def test_tars_of_classes_alone_and_in_the_tar_of_all(tmp_path: Path, nested: bool) -> None:
-    tars = [(f"{wnid}.tar", tar_of((f"{wnid}_{i}.JPEG", jpeg(i)))) for i, wnid in enumerate((TENCH, SHARK))]
+    tars = [(f"{wnid}.tar", tar_bytes([(f"{wnid}_{i}.JPEG", jpeg(i))])) for i, wnid in enumerate((TENCH, SHARK))]
     if nested:
-        write(tmp_path / "in/ILSVRC2012_img_train.tar", tar_of(*tars))
+        write(tmp_path / "in/ILSVRC2012_img_train.tar", tar_bytes(tars))
     else:
         for name, data in tars:
             write(tmp_path / f"in/{name}", data)
@@ -88,7 +78,7 @@ def test_tars_of_classes_alone_and_in_the_tar_of_all(tmp_path: Path, nested: boo
 
 
 def test_a_tar_that_is_cut_off_gives_what_is_before_the_cut(tmp_path: Path) -> None:
-    inner = tar_of(*((f"{TENCH}_{i}.JPEG", jpeg(i)) for i in range(3)))
+    inner = tar_bytes([(f"{TENCH}_{i}.JPEG", jpeg(i)) for i in range(3)])
     write(tmp_path / f"{TENCH}.tar", inner[: len(jpeg(0)) + 2048])
     items, refused, _ = read_all(tmp_path / f"{TENCH}.tar", kind="imagenet")
     assert len(items) == 1
@@ -96,7 +86,7 @@ def test_a_tar_that_is_cut_off_gives_what_is_before_the_cut(tmp_path: Path) -> N
 
 
 def test_the_devkits_numbers_need_the_order_of_its_classes(tmp_path: Path) -> None:
-    write(tmp_path / "ILSVRC2012_img_val.tar", tar_of(("ILSVRC2012_val_00000001.JPEG", jpeg(0))))
+    write(tmp_path / "ILSVRC2012_img_val.tar", tar_bytes([("ILSVRC2012_val_00000001.JPEG", jpeg(0))]))
     write(tmp_path / "ILSVRC2012_validation_ground_truth.txt", "2\n")
     (item,), (refused,), _ = read_all(tmp_path)
     assert (item.annotations.labels, refused.reason) == ((), "classes_unknown")
